@@ -1,0 +1,203 @@
+"""The vocabulary on one page: every value that the rest of the library speaks about.
+
+Values are frozen and hold no handle to the world. Each word is defined once, here; docs/glossary.md explains
+how other tools call the same thing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+# TF Serving's request_latency bucket bounds in microseconds: 10 * 1.8^k, k = 0..32; then +Inf
+# (tensorflow_serving/servables/tensorflow/util.cc: Exponential(10, 1.8, 33)).
+LATENCY_BOUNDS: tuple[float, ...] = tuple(10.0 * 1.8**k for k in range(33))
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
+
+
+class Track(StrEnum):
+    """One of the running deployments that share the traffic of a model."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A numbered model in the bucket. The digest is its identity, the number its name."""
+
+    number: int
+    """Positive; the name of its directory; the number TF Serving shows."""
+    uri: str
+    """The directory of the version, as the servers see it."""
+    digest: str
+    """`sha256:` and the Merkle root of its files."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.number < 2**53:
+            raise ValueError(f"version number {self.number}: must be between 1 and 2^53 - 1")
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSplit:
+    """How requests divide: the canary's weight in whole percent; the stable gets the rest."""
+
+    canary: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.canary <= 100:
+            raise ValueError(f"weight {self.canary}: must be a whole percent from 0 to 100")
+
+    @property
+    def stable(self) -> int:
+        """The stable's share in percent."""
+        return 100 - self.canary
+
+    def of(self, track: Track) -> int:
+        """The share of a track in percent."""
+        return self.canary if track is Track.CANARY else self.stable
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What one server has counted since it started: raw and cumulative, never a rate."""
+
+    ok: float
+    """Answered predict, classify and regress requests (the count of the latency histogram: probes are not in it)."""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """Failed requests by status, for example {"INVALID_ARGUMENT": 3}."""
+    latency: tuple[float, ...] = ()
+    """Answered requests with a latency below each of LATENCY_BOUNDS, then all of them: 34 numbers, or none."""
+    quality: tuple[float, float, float] | None = None
+    """Sum, sum of squares and number of a per-request value, higher is better."""
+    classes: tuple[float, ...] = ()
+    """Predictions by class, if somebody counts them."""
+
+    @property
+    def failed(self) -> float:
+        """Failed requests, whatever their status."""
+        return sum(self.errors.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All the counters of one track at one instant, server by server."""
+
+    track: Track
+    up: bool
+    """Every server of the track answered. Where not, `servers` may lack some and nothing may be concluded."""
+    servers: Mapping[str, Counters] = field(default_factory=dict)
+
+
+class Finding(StrEnum):
+    """The answer to one question. Only `fail` says "asked, and bad"; no data is `inconclusive`."""
+
+    PASS = "pass"
+    WARN = "warn"
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "fail"
+
+
+class Decision(StrEnum):
+    """What the judge says."""
+
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its bounds, in the unit of whatever it estimates."""
+
+    low: float
+    estimate: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The answer to one question: label, reason and numbers together."""
+
+    about: str
+    """A stable id, for example `savedmodel/signature` or `metrics/errors`."""
+    finding: Finding
+    reason: str
+    """One sentence that a person on call understands."""
+    gating: bool = True
+    """Whether it may decide. What does not gate is shown, and never promotes nor rolls back."""
+    unit: str = ""
+    """The unit of interval, tolerance and margin, for example `ratio to stable`."""
+    interval: Interval | None = None
+    tolerance: float | None = None
+    """What may not cause a rollback."""
+    margin: float | None = None
+    """What promotion must exclude."""
+    figures: Mapping[str, float | str] = field(default_factory=dict)
+    """What it rests on: counts on both tracks, alpha spent, sizes; name to value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A question that was not asked, and why: `absent by plan` or `not built yet`."""
+
+    about: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the world found: the output of a step that only looks."""
+
+    about: str
+    evidence: tuple[Evidence, ...] = ()
+    absent: tuple[Absence, ...] = ()
+
+    @property
+    def finding(self) -> Finding:
+        """The worst gating finding; `pass` where the plan asks nothing (everything is absent), else no data never passes."""
+        return worst(self.evidence, none=Finding.PASS if self.absent else Finding.INCONCLUSIVE)
+
+
+def worst(evidence: Iterable[Evidence], none: Finding = Finding.INCONCLUSIVE) -> Finding:
+    """The worst finding among the gating evidence, in the order pass, warn, inconclusive, fail."""
+    order = list(Finding)
+    return max((e.finding for e in evidence if e.gating), key=order.index, default=none)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision with its reason and all that it rests on."""
+
+    decision: Decision
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    absent: tuple[Absence, ...] = ()
+    stage: int = 0
+    weight: int = 0
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One recorded request: TF Serving's REST predict body for one row or one batch, and the label where known."""
+
+    body: Mapping[str, object]
+    """For example {"instances": [[0.0, 1.0]]}; `signature_name` where it is not the default."""
+    id: str = ""
+    label: int | float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer of one track to one request."""
+
+    status: int
+    """HTTP status; 200 is an answer."""
+    body: Mapping[str, object]
+    seconds: float

@@ -1,0 +1,284 @@
+"""The release plan: everything that is decided before anything happens.
+
+A plan is a document (YAML or JSON) that the codec turns into these frozen dataclasses. Each default is written
+once, here, with its unit and its reason; other texts refer to the field. Ratios are fractions (0.10 is 10 %),
+times are written `30s`, `5m`, `1h` or as a number of seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+MAX_STAGES = 5
+"""How many stages the compiled graph has room for: 60 pods at most."""
+
+
+def seconds(number: float) -> timedelta:
+    """Short for the defaults below."""
+    return timedelta(seconds=number)
+
+
+def _fraction(name: str, value: float, high: float = 1.0) -> None:
+    if not 0 < value <= high:
+        raise ValueError(f"{name} {value}: must be above 0 and at most {high:g}")
+
+
+class OnUndecided(StrEnum):
+    """What a stage that could not decide in its maximum time means."""
+
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    """Somebody takes the risk of too few requests. It never covers a criterion that had no data at all: that is a rollback."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """How long each stage is watched."""
+
+    minimum: timedelta = seconds(300)
+    """At least this long at each weight, whatever the evidence."""
+    maximum: timedelta = seconds(3600)
+    """Undecided after this long, the stage ends as `on_undecided` says."""
+    poll: timedelta = seconds(10)
+    """Time between two looks; not shorter than the scrape interval of the metric source."""
+    on_undecided: OnUndecided = OnUndecided.ROLLBACK
+    """A canary that could not be shown to be good is not promoted, unless the plan says so."""
+
+    def __post_init__(self) -> None:
+        if not seconds(0) < self.poll <= self.minimum <= self.maximum:
+            raise ValueError(f"poll {self.poll}, minimum {self.minimum}, maximum {self.maximum}: must be positive and rise in this order")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsPlan:
+    """The share of requests that fail, canary against stable."""
+
+    tolerance: float = 0.10
+    """Relative: 10 % more errors than stable may not cause a rollback ..."""
+    tolerance_absolute: float = 0.0002
+    """... nor may 0.02 points more: doubling one error in 100,000 is nobody's outage. Both must be exceeded."""
+    margin: float = 0.50
+    """Relative: promotion must exclude 50 % more errors ..."""
+    margin_absolute: float = 0.002
+    """... or 0.2 points more, whichever is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPlan:
+    """How long answered requests take, canary against stable, on the server's own histogram."""
+
+    tolerance: float = 0.03
+    """Slower by 3 % as a whole may not cause a rollback."""
+    margin: float = 0.10
+    """Promotion must exclude that it is 10 % slower as a whole."""
+    tail_tolerance: float = 0.08
+    """The same for the slowest 3 % and 1 %, which are watched on their own."""
+    tail_margin: float = 0.25
+    """A tail is rarer than the bulk: what can be excluded in reasonable time is larger."""
+
+    def __post_init__(self) -> None:
+        for low, high, name in ((self.tolerance, self.margin, ""), (self.tail_tolerance, self.tail_margin, "tail_")):
+            if not 0 < low < high:
+                raise ValueError(f"{name}tolerance {low}, {name}margin {high}: must be positive, the tolerance below the margin")
+
+
+@dataclass(frozen=True, slots=True)
+class QualityPlan:
+    """The mean of a per-request value, higher is better; relative to the stable's mean."""
+
+    tolerance: float = 0.003
+    margin: float = 0.010
+
+
+@dataclass(frozen=True, slots=True)
+class ClassesPlan:
+    """The share of each predicted class."""
+
+    tolerance: float = 0.05
+    """No class may gain more than 5 points."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardsPlan:
+    """What acts on absence and catastrophe. Guards spend no alpha, but for outage and missing traffic."""
+
+    outage: float = 0.10
+    """Errors 10 points above stable, and twice as many: convicts from the first window, without warm-up."""
+    least_share: float = 0.30
+    """Less than 30 % of the configured share of the traffic reaches the canary: its requests are lost on the way."""
+    crash_after: timedelta = seconds(180)
+    """The canary alone was unreachable for this long."""
+    silence_after: timedelta = seconds(240)
+    """The canary answered scrapes but counted no request for this long ..."""
+    silence_expected: int = 20
+    """... in which this many were to be expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePlan:
+    """How the judge decides: docs/judge.md tells where each number comes from."""
+
+    alpha: float = 0.04
+    """The chance of rolling back a healthy canary by its metrics: all stages, criteria and looks together."""
+    alpha_promote: float = 0.05
+    """The chance, for each margin, of promoting a canary that violates it."""
+    minimum_time: timedelta = seconds(600)
+    """From the first canary request to promotion: bake time, not statistics."""
+    minimum_requests: int = 300
+    """Canary requests before promotion."""
+    settle: timedelta = seconds(30)
+    """The canary's first half minute is its own: errors count from here on."""
+    warmup: timedelta = seconds(120)
+    """A cold server is slow: latency counts from here on, and again after each restart."""
+    freeze_requests: int = 1000
+    """Stable requests from which p0 and the latency cells are taken, once."""
+    errors: ErrorsPlan = field(default_factory=ErrorsPlan)
+    latency: LatencyPlan | None = field(default_factory=LatencyPlan)
+    """`null`: the model server exports no latency histogram; the report then says "absent by plan"."""
+    quality: QualityPlan | None = None
+    classes: ClassesPlan | None = None
+    guards: GuardsPlan = field(default_factory=GuardsPlan)
+
+    def __post_init__(self) -> None:
+        _fraction("alpha", self.alpha, 0.5)
+        _fraction("alpha_promote", self.alpha_promote, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsPlan:
+    """The same requests to both tracks, at weight 0, before any user sees the candidate."""
+
+    source: str
+    """Requests to send: a file or `gs://` URI (JSONL, Parquet, PredictionLog), or `log` for the stable's own request log."""
+    limit: int = 500
+    """Requests to send at most, to each track."""
+    accuracy_margin: float = 0.02
+    """With labels: the candidate's accuracy may lie this much below stable's; the interval must exclude more."""
+    flips: float | None = None
+    """Without labels: the largest share of changed answers that passes. Off by default: a better model answers differently, too."""
+    rate: float = 100.0
+    """Requests a second to each track at most: the servers are at work."""
+    alpha: float = 0.05
+    """The chance that the interval does not cover the truth."""
+
+    def __post_init__(self) -> None:
+        _fraction("accuracy_margin", self.accuracy_margin)
+        _fraction("alpha", self.alpha, 0.5)
+        if self.limit < 1 or self.rate <= 0:
+            raise ValueError(f"limit {self.limit}, rate {self.rate}: must be positive")
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPlan:
+    """Inputs and predictions of each stage's window, stable against canary."""
+
+    source: str = "log"
+    """Recorded requests of the window: `log` for the servers' own request logs, or a file or `gs://` URI."""
+    alpha: float = 0.01
+    """Its part of the release's chance of a false rollback, over all its looks."""
+    warn: float = 0.05
+    """About 5 % of rows moved: shown."""
+    fail: float = 0.10
+    """About 10 % of rows moved, and it gates."""
+    gating: tuple[str, ...] = ("classes",)
+    """Which comparisons may fail a release. Score drift alone never does: a better model answers differently, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPlan:
+    """The gate before anything is copied."""
+
+    timeout: timedelta = seconds(300)
+    """For the trial: loading the model and answering its sample requests, in a process of its own."""
+    memory_mib: int = 8192
+    """Address space of the trial process."""
+    batches: tuple[int, ...] = (1, 2, 8)
+    """Batch sizes of the generated sample requests."""
+    signature: str = "serving_default"
+    """The signature that must exist and is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployPlan:
+    """How the canary comes up."""
+
+    ready_timeout: timedelta = seconds(600)
+    """Until every server says AVAILABLE for the very version."""
+    warm_timeout: timedelta = seconds(120)
+    """Until latency is flat under sample requests; not flat by then is a finding, not a failure."""
+    handover: timedelta = seconds(300)
+    """How long the canary may keep its traffic between two steps, watched by the guard: a pod chain starts in about a minute."""
+    lease: timedelta = seconds(60)
+    """A watcher renews this at every poll; where it does not, the guard puts the weight to 0."""
+    heartbeat: timedelta = seconds(60)
+    """A guard that has not been heard of for this long is dead; no weight is raised without a live one."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPlan:
+    """Where versions lie. On the local platform both default to its state folder."""
+
+    canary: str = ""
+    """`gs://bucket/prefix` or a directory: the candidate is pushed to <canary>/<model name>/<version>."""
+    stable: str = ""
+    """If given, promotion copies the version there and verifies it."""
+    keep: int = 3
+    """Versions that stay after a promotion."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPlan:
+    """Where counters come from."""
+
+    source: str = ""
+    """`scrape` (the servers' own pages), or `prometheus`. Default: `scrape` locally, `prometheus` on a cluster."""
+    url: str = ""
+    """Prometheus' address, for example http://prometheus.monitoring:9090."""
+    pod_label: str = "pod"
+    """The label that tells servers apart."""
+    selectors: dict[str, str] = field(default_factory=dict)
+    """Further labels that select this model's series, name to value."""
+    timeout: timedelta = seconds(10)
+    """For one question, retries included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A release, decided beforehand. The smallest useful one is examples/plan.yaml."""
+
+    weights: tuple[int, ...] = (5, 25, 50)
+    """The canary's share at each stage, in whole percent, not falling; at most MAX_STAGES of them."""
+    bootstrap: bool = False
+    """`true`: there is no stable version yet, deploy this one at 100 %. Refused where there is one."""
+    stage: StagePlan = field(default_factory=StagePlan)
+    judge: JudgePlan = field(default_factory=JudgePlan)
+    validation: ValidationPlan = field(default_factory=ValidationPlan)
+    predictions: PredictionsPlan | None = None
+    """None: no comparison at weight 0; the report says "absent by plan"."""
+    drift: DriftPlan | None = None
+    """None: no drift evaluation; the report says "absent by plan"."""
+    deploy: DeployPlan = field(default_factory=DeployPlan)
+    bucket: BucketPlan = field(default_factory=BucketPlan)
+    metrics: MetricsPlan = field(default_factory=MetricsPlan)
+    training_data: str = ""
+    """URI of what the candidate was trained on: copied into the verdict's metadata, never opened."""
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValueError("weights: must name at least one stage")
+        if len(self.weights) > MAX_STAGES:
+            raise ValueError(f"weights {list(self.weights)}: {len(self.weights)} stages; at most {MAX_STAGES} fit into the graph")
+        if any(not 0 <= w <= 100 for w in self.weights):
+            raise ValueError(f"weights {list(self.weights)}: each must be a whole percent from 0 to 100")
+        if list(self.weights) != sorted(self.weights):
+            raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
+        if self.weights[-1] == 0:
+            raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
+        if self.deploy.lease <= 2 * self.stage.poll:
+            raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
+
+    def is_last(self, stage: int) -> bool:
+        """Whether promotion, not advancing, is the good end of this stage."""
+        return stage >= len(self.weights) - 1

@@ -1,0 +1,180 @@
+"""The ports: all that the library knows of the world, each method with its promise.
+
+Adapters bind one model each; `Platform` holds them together. Any method may raise Unavailable when its part of
+the world cannot be reached; adapters own timeouts and bounded retries with jitter, and name in the sentence whom
+they could not reach. Foreign exceptions never cross a port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from tfcanary.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One stored object, as the listing shows it."""
+
+    name: str
+    """Relative to the storage's root, with `/`."""
+    size: int
+    generation: int
+    """Changes with every write of the name; never 0."""
+    checksum: str
+    """CRC32C of the content: `crc32c:` and 8 hexadecimal digits."""
+
+
+class Storage(Protocol):
+    """Objects under one root: a bucket with a prefix, or a directory."""
+
+    def list(self, prefix: str = "") -> tuple[Blob, ...]:
+        """Everything whose name starts with `prefix`, sorted by name; empty where there is nothing."""
+
+    def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
+        """Copy the content into `into` in pieces, checksum verified. Raises Refused where the name is missing, Conflict where it is another generation."""
+
+    def write(self, name: str, content: bytes | Path, if_generation: int | None = None) -> Blob:
+        """Complete or not at all. `if_generation` 0: only where the name does not exist; n: only over generation n; else Conflict."""
+
+    def delete(self, name: str, if_generation: int | None = None) -> None:
+        """Nothing to do where the name is missing. Raises Conflict where it is another generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One model server process or pod."""
+
+    name: str
+    rest: str
+    """Base address, for example http://127.0.0.1:8501."""
+    grpc: str
+    """host:port."""
+    available: bool
+    """GetModelStatus says AVAILABLE for the very version it was started for."""
+    message: str = ""
+    """Why it is not, in the server's words."""
+    failed: bool = False
+    """It will not become available: the load ended in an error, or the process died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What runs: the servers of each version, and which version each track's traffic goes to."""
+
+    servers: Mapping[int, tuple[Server, ...]] = field(default_factory=dict)
+    tracks: Mapping[Track, int] = field(default_factory=dict)
+
+
+class Deployer(Protocol):
+    """Starts and stops the servers of a version, and points a track at one. No method restarts a running server."""
+
+    def deploy(self, version: ModelVersion) -> None:
+        """Start the version's servers where they do not run; returns without waiting. May be repeated. Moves no traffic."""
+
+    def assign(self, track: Track, number: int | None) -> None:
+        """Point a track at a version's servers (None: at nothing); returns once in force; no request fails on the way."""
+
+    def remove(self, number: int) -> None:
+        """Stop a version's servers after their last request; nothing to do where none run. Refused for a version that a track points at."""
+
+    def observe(self) -> Deployment:
+        """What runs at this moment, asked of the servers themselves."""
+
+
+class Router(Protocol):
+    """Divides the requests between the tracks."""
+
+    def split(self) -> TrafficSplit:
+        """Read back from what is in force, not from what was asked."""
+
+    def set_split(self, split: TrafficSplit) -> None:
+        """Returns once in force and read back; no request fails on the way. Needs nothing to be healthy to go to 0."""
+
+    def address(self) -> str:
+        """Where users' requests go, for example http://127.0.0.1:8600."""
+
+
+class MetricSource(Protocol):
+    """Cumulative counters of the servers."""
+
+    def sample(self, track: Track, at: datetime) -> Sample:
+        """The track's counters now. A server that does not answer: `up=False`. Unavailable only where the source itself cannot be asked."""
+
+    def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
+        """Seconds and sample, oldest first, of the two hours before `at`; nothing where the source keeps none."""
+
+
+class Predictor(Protocol):
+    """One request to one track, past the split."""
+
+    def predict(self, track: Track, request: Request) -> Prediction:
+        """The track's answer, whatever its status. Unavailable where it does not answer at all."""
+
+
+class RequestSource(Protocol):
+    """Recorded requests, oldest first."""
+
+    def requests(self, limit: int) -> Iterator[Request]:
+        """At most `limit` of them; Refused where a record cannot be read, with file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read, with the generation that a write must name."""
+
+    record: Record
+    generation: int
+
+
+class Records(Protocol):
+    """The model's record: read, compare and swap."""
+
+    def read(self) -> Stored | None:
+        """None where there never was one. Refused where another version of tfcanary wrote it."""
+
+    def swap(self, record: Record, generation: int) -> int:
+        """Write over `generation` (0: where there is none) and return the new one; Conflict where somebody wrote first."""
+
+
+class Guards(Protocol):
+    """Keeps the guard of a release running: it is no part of the pipeline's run."""
+
+    def start(self, run_id: str) -> None:
+        """Start the guard of this release where it does not run; it is restarted when it dies, and ends by itself after the release."""
+
+
+class Clock(Protocol):
+    """Time, as a port: nothing that judges or waits asks the machine's clock itself."""
+
+    def now(self) -> datetime:
+        """With time zone."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The ports bound to one model on a cluster or on this machine."""
+
+    uri: str
+    model: str
+    storage: Storage
+    """The canary bucket; the judge's state lies beside the versions."""
+    bucket_uri: str
+    """What the storage's names are relative to, as servers see it."""
+    deployer: Deployer
+    router: Router
+    metrics: MetricSource
+    predictor: Predictor
+    log: RequestSource
+    """The servers' own request log, where they keep one."""
+    records: Records
+    guards: Guards
+    clock: Clock

@@ -1,0 +1,145 @@
+"""The record: the one truth about the releases of a model, as values.
+
+Who reads it knows what to do next; who writes it does so by compare and swap (`ports.Records`), which is also
+the fencing. Artifacts of the pipeline are copies for people.
+
+    open ── validate, push, deploy ──▶ watched ──▶ promoting ──▶ promoted
+      │                                  │
+      └────────── anything else ─────────┴──────▶ rolling back ──▶ rolled back
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tfcanary.domain import Decision, Look, ModelVersion, Verdict
+from tfcanary.plan import Plan
+
+
+class State(StrEnum):
+    """Where a release stands. Only the last three are ends."""
+
+    OPEN = "open"
+    """Begun; the canary has no traffic and never had."""
+    WATCHED = "watched"
+    """The canary is deployed and may have traffic."""
+    PROMOTING = "promoting"
+    """The promotion has begun: from here on only forward."""
+    ROLLING_BACK = "rolling back"
+    """The decision has fallen; traffic is at 0 or about to be; the canary may still run."""
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    REFUSED = "refused"
+    """A gate refused the candidate before any traffic."""
+
+    @property
+    def ended(self) -> bool:
+        """No step of the release may change the world any more."""
+        return self in (State.PROMOTED, State.ROLLED_BACK, State.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who may change the weight, and until when."""
+
+    name: str
+    """The run id and the step, for people."""
+    until: datetime
+    watching: bool
+    """A step is polling. Where not, the release is between two steps and the guard watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Where the judge's state lies: generation named, so that nobody continues another one."""
+
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for the history and the picture."""
+
+    at: datetime
+    what: str
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release: its plan, how far it got, and why it ended as it did."""
+
+    run_id: str
+    plan: Plan
+    plan_digest: str
+    began: datetime
+    state: State = State.OPEN
+    candidate: ModelVersion | None = None
+    weight: int = 0
+    """What was last asked of the router: written before the router is."""
+    stage: int = -1
+    """The stage being watched, or the last one that was."""
+    stage_began: datetime | None = None
+    first_traffic: datetime | None = None
+    holder: Holder | None = None
+    guard_seen: datetime | None = None
+    """The guard's heartbeat."""
+    judged: Judged | None = None
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    """What the gates found, by step (`validate`, `compare`, `drift-0`, ...)."""
+    watched: tuple[Verdict, ...] = ()
+    """What each watched stage ended with, by stage: a step that runs again returns it."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What the judge decided at the end of each stage, by stage."""
+    events: tuple[Event, ...] = ()
+    reason: str = ""
+    """Why it ended, in one sentence."""
+    ended: datetime | None = None
+
+    @property
+    def tripped(self) -> Verdict | None:
+        """The verdict that rolled it back, if one did."""
+        return next((v for v in (*self.watched, *self.verdicts) if v.decision is Decision.ROLLBACK), None)
+
+    def happened(self, at: datetime, what: str) -> Release:
+        """With one more event, at the present weight."""
+        return replace(self, events=(*self.events, Event(at=at, what=what, weight=self.weight)))
+
+    def held(self, name: str, at: datetime, lasts: timedelta, watching: bool) -> Release:
+        """With a holder until `at` + `lasts`."""
+        return replace(self, holder=Holder(name=name, until=at + lasts, watching=watching))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A line of the history."""
+
+    run_id: str
+    state: State
+    version: int
+    reason: str
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is known about a model: what is stable, what was, and the release on the road or the last one."""
+
+    model: str
+    writer: str
+    """The version of tfcanary that wrote it: another one is refused by name."""
+    stable: ModelVersion | None = None
+    previous: tuple[ModelVersion, ...] = ()
+    """Former stable versions that are kept, newest first."""
+    release: Release | None = None
+    history: tuple[Ended, ...] = ()
+
+    @property
+    def on_the_road(self) -> Release | None:
+        """The release that has not ended, if any."""
+        return None if self.release is None or self.release.state.ended else self.release
