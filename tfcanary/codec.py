@@ -21,19 +21,18 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from tfcanary.errors import Refused
 
-T = TypeVar("T")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Argo expands {{...}} and Kubernetes $(...) in the arguments of a container: a value with either would arrive changed.
 EXPANDED = ("{{", "$(")
 
 
-def decode(kind: type[T] | Any, value: Any, at: str = "$") -> T:
+def decode(kind: Any, value: Any, at: str = "$") -> Any:
     """Turn a plain JSON value into `kind`; raises Refused with the path of the first thing that is wrong."""
-    return cast(T, _decoder(kind)(kind, value, at))
+    return _decoder(kind)(kind, value, at)
 
 
 def encode(value: Any) -> Any:
@@ -43,7 +42,7 @@ def encode(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        return f"{value.total_seconds():.12g}s"
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Mapping):
@@ -58,7 +57,7 @@ def dumps(value: Any) -> str:
     return json.dumps(encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def loads(kind: type[T] | Any, text: str | bytes, at: str = "$") -> T:
+def loads(kind: Any, text: str | bytes, at: str = "$") -> Any:
     """Decode a JSON text; raises Refused where it is no JSON or does not fit `kind`."""
     try:
         value = json.loads(text)
