@@ -27,7 +27,7 @@ class State(StrEnum):
     WATCHED = "watched"
     """The canary is deployed and may have traffic."""
     PROMOTING = "promoting"
-    """The promotion has begun: from here on only forward."""
+    """The promotion has begun; until its end it can still be rolled back."""
     ROLLING_BACK = "rolling back"
     """The decision has fallen; traffic is at 0 or about to be; the canary may still run."""
     PROMOTED = "promoted"

@@ -1,0 +1,188 @@
+"""ACT: put a version into the bucket, complete or not servable; and prove later that its bytes are still those.
+
+`<model>/versions/<number>.json` is written first and only where it does not exist: it claims the number for a digest,
+so two pushes never share a number and the same digest always gets the same one. Then the files, `saved_model.pb`
+last (a TF Serving that watches the directory loads nothing before it), then everything is read back and hashed,
+and the generations that were proved are sealed into the claim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tfcanary import codec
+from tfcanary.domain import ModelVersion
+from tfcanary.errors import Conflict, Refused
+from tfcanary.ports import Blob, Platform, Storage
+from tfcanary.savedmodel import FileDigest, Manifest
+
+LAST = "saved_model.pb"
+PARALLEL = 4
+"""Files in flight: enough to hide the latency of an object store, few enough to bound memory."""
+Progress = Callable[[int], None]
+"""Called with the bytes that have been copied since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is known about a number in the bucket."""
+
+    digest: str
+    files: tuple[FileDigest, ...]
+    sealed: tuple[Blob, ...] = ()
+    """The listing whose bytes were read back and found right; empty until then."""
+
+
+def push(platform: Platform, source: Path, manifest: Manifest, progress: Progress = lambda _: None) -> ModelVersion:
+    """Push the model in `source`; pushing the same bytes twice is one push.
+
+    Raises Refused where the bucket holds other bytes under the number, naming the file.
+    """
+    number, claim = _claimed(platform, manifest)
+    if not claim.sealed:
+        _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
+        _seal(platform, number, claim)
+    return verify(platform, ModelVersion(number=number, uri=f"{platform.bucket_uri}/{platform.model}/{number}", digest=manifest.digest))
+
+
+def verify(platform: Platform, version: ModelVersion) -> ModelVersion:
+    """Compare the bucket's listing with what was sealed; raises Refused naming the file that somebody changed, added or removed."""
+    claim, _ = _read(platform.storage, _claim_name(platform, version.number))
+    if claim.digest != version.digest or not claim.sealed:
+        raise Refused(f"{version.uri}: the bucket says {claim.digest}{'' if claim.sealed else ' (unfinished)'}, the release {version.digest}")
+    before = {b.name: b for b in claim.sealed}
+    after = {b.name: b for b in platform.storage.list(_prefix(platform, version.number))}
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            what = "is missing" if name not in after else "was added" if name not in before else "was overwritten"
+            raise Refused(f"{platform.bucket_uri}/{name} {what} since version {version.number} was validated and pushed")
+    return version
+
+
+def retain(platform: Platform, keep: int) -> None:
+    """Remove the versions from the bucket that are neither stable, nor kept, nor newer than the stable one."""
+    from tfcanary.acts import ledger
+
+    record = ledger.read(platform)
+    if record.stable is None:
+        return
+    kept = {record.stable.number, *(v.number for v in record.previous[: max(keep - 1, 0)])}
+    running = set(platform.deployer.observe().servers)
+    for number in _numbers(platform):
+        if number < record.stable.number and number not in kept | running:
+            _remove(platform, number)
+
+
+def _remove(platform: Platform, number: int) -> None:
+    """`saved_model.pb` first: from then on nobody can load it; the claim stays, so that a number never means other bytes."""
+    blobs = platform.storage.list(_prefix(platform, number))
+    for blob in sorted(blobs, key=lambda b: not b.name.endswith(f"/{LAST}")):
+        platform.storage.delete(blob.name)
+
+
+def _prefix(platform: Platform, number: int) -> str:
+    return f"{platform.model}/{number}/"
+
+
+def _claim_name(platform: Platform, number: int) -> str:
+    return f"{platform.model}/versions/{number}.json"
+
+
+def _numbers(platform: Platform) -> list[int]:
+    """Every number in use: claimed, or a directory that somebody else put there."""
+    names = (b.name.removeprefix(f"{platform.model}/").removeprefix("versions/") for b in platform.storage.list(f"{platform.model}/"))
+    heads = {name.split("/")[0].removesuffix(".json") for name in names}
+    return sorted(int(head) for head in heads if head.isdecimal())
+
+
+def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
+    """The number of this digest: an earlier claim's, or the next free one; a lost race for a number tries the next."""
+    numbers = _numbers(platform)
+    for number in reversed(numbers):
+        claim = _known(platform, number)
+        if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
+            return number, claim
+    fresh = Claim(digest=manifest.digest, files=manifest.files)
+    number = max(numbers, default=0) + 1
+    while True:
+        try:
+            platform.storage.write(_claim_name(platform, number), codec.dumps(fresh).encode(), if_generation=0)
+            return number, fresh
+        except Conflict:
+            taken, _ = _read(platform.storage, _claim_name(platform, number))
+            if taken.digest == manifest.digest:
+                return number, taken
+            number += 1
+
+
+def _known(platform: Platform, number: int) -> Claim | None:
+    listed = platform.storage.list(_claim_name(platform, number))
+    return _read(platform.storage, _claim_name(platform, number))[0] if listed else None
+
+
+def _alive(platform: Platform, number: int, claim: Claim) -> bool:
+    """A sealed version whose files were removed by retention cannot be used again: its bytes get a new number."""
+    return not claim.sealed or bool(platform.storage.list(_prefix(platform, number)))
+
+
+def _read(storage: Storage, name: str) -> tuple[Claim, Blob]:
+    into = io.BytesIO()
+    blob = storage.read(name, into)
+    claim: Claim = codec.loads(Claim, into.getvalue(), at=name)
+    return claim, blob
+
+
+def _upload(storage: Storage, source: Path, prefix: str, files: Sequence[FileDigest], progress: Progress) -> None:
+    """Everything that is not there yet, in parallel, and `saved_model.pb` after all others."""
+    there = {b.name for b in storage.list(prefix)}
+    if unknown := sorted(there - {prefix + f.name for f in files}):
+        raise Refused(f"{unknown[0]}: lies where a new version was to be pushed, and is none of its files; remove it")
+
+    def copy(one: FileDigest) -> None:
+        if prefix + one.name not in there:
+            storage.write(prefix + one.name, source / one.name)
+        progress(one.size)
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(pool.map(copy, [f for f in files if f.name != LAST]))
+    for last in (f for f in files if f.name == LAST):
+        copy(last)
+
+
+def _seal(platform: Platform, number: int, claim: Claim) -> None:
+    """Read back, hash, and write down which generations were proved."""
+    name = _claim_name(platform, number)
+    _, mine = _read(platform.storage, name)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(pool.map(lambda f: _proved(platform.storage, _prefix(platform, number), f), claim.files))
+    sealed = replace(claim, sealed=platform.storage.list(_prefix(platform, number)))
+    platform.storage.write(name, codec.dumps(sealed).encode(), if_generation=mine.generation)
+
+
+def _proved(storage: Storage, prefix: str, file: FileDigest) -> None:
+    sink = Hashing()
+    storage.read(prefix + file.name, sink)
+    if sink.sha256.hexdigest() != file.sha256:
+        raise Refused(f"{prefix}{file.name}: the bucket holds other bytes than those that were validated; remove them and push again")
+
+
+class Hashing(io.RawIOBase):
+    """A sink that keeps nothing but the hash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        """It is written to."""
+        return True
+
+    def write(self, piece: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Hash one piece."""
+        self.sha256.update(piece)
+        return len(piece)
