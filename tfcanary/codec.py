@@ -187,7 +187,13 @@ def _boolean(_: Any, value: Any, at: str) -> bool:
 
 def _whole(_: Any, value: Any, at: str) -> int:
     # KFP's local runner hands 5 over as 5.0.
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value in (math.inf, -math.inf) or int(value) != value:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != value
+        or value in (math.inf, -math.inf)
+        or int(value) != value
+    ):
         raise _refuse(at, value, "a whole number")
     return int(value)
 

@@ -1,16 +1,18 @@
-"""ACT: the judge's state and the timeline, in the bucket at every poll; the record names the generation.
+"""ACT: the judge's state and the timeline, in the bucket at every poll; the record names name and generation.
 
-Whoever continues a release reads exactly the state that the record names: a watcher that lost its hold cannot
-slip another one in.
+Each poll writes under a name of its own and only then asks the record to name it. Killed in between, the record
+still names the poll before; of two processes that both believe to hold the release, only one gets its name in.
 """
 
 from __future__ import annotations
 
 import io
+import secrets
 from dataclasses import dataclass, replace
 
 from tfcanary import codec
 from tfcanary.acts import ledger
+from tfcanary.errors import Conflict
 from tfcanary.ports import Platform
 from tfcanary.record import Judged, Release
 from tfcanary.report import Timeline
@@ -36,13 +38,17 @@ def load(platform: Platform, release: Release) -> Checkpoint | None:
 
 
 def save(platform: Platform, release: Release, checkpoint: Checkpoint) -> Release:
-    """Write the state over the one that the record names, then name it. Raises Conflict where somebody else goes on with this release."""
-    name = f"{platform.model}/releases/{release.run_id}.json"
-    before = release.judged
-    blob = platform.storage.write(name, codec.dumps(checkpoint).encode(), if_generation=before.generation if before else None)
-    judged = Judged(name=name, generation=blob.generation)
+    """Write the state, then name it in the record. Raises Conflict where somebody else went on with this release meanwhile."""
+    name = f"{platform.model}/releases/{release.run_id}/{secrets.token_hex(6)}.json"
+    blob = platform.storage.write(name, codec.dumps(checkpoint).encode(), if_generation=0)
 
     def named(now: Release) -> Release:
-        return replace(now, judged=judged)
+        if now.judged != release.judged:
+            platform.storage.delete(name)
+            raise Conflict(f"release {release.run_id!r}: somebody else went on judging it")
+        return replace(now, judged=Judged(name=name, generation=blob.generation))
 
-    return ledger.change(platform, release.run_id, named)
+    after = ledger.change(platform, release.run_id, named)
+    if release.judged:
+        platform.storage.delete(release.judged.name)
+    return after

@@ -57,7 +57,9 @@ def _begun(platform: Platform, run_id: str) -> None:
     def promoting(release: Release) -> Release:
         _not_ended(release)
         held = release.held(f"{run_id}: promote", now, release.plan.deploy.handover, False)
-        return held if release.state is State.PROMOTING else replace(held, state=State.PROMOTING, weight=100).happened(now, "promotion begins")
+        return (
+            held if release.state is State.PROMOTING else replace(held, state=State.PROMOTING, weight=100).happened(now, "promotion begins")
+        )
 
     ledger.change(platform, run_id, promoting)
 

@@ -54,7 +54,9 @@ def verify(platform: Platform, version: ModelVersion) -> ModelVersion:
     """Compare the bucket's listing with what was sealed; raises Refused naming the file that somebody changed, added or removed."""
     claim, _ = _read(platform.storage, _claim_name(platform, version.number))
     if claim.digest != version.digest or not claim.sealed:
-        raise Refused(f"{version.uri}: the bucket says {claim.digest}{'' if claim.sealed else ' (unfinished)'}, the release {version.digest}")
+        raise Refused(
+            f"{version.uri}: the bucket says {claim.digest}{'' if claim.sealed else ' (unfinished)'}, the release {version.digest}"
+        )
     before = {b.name: b for b in claim.sealed}
     after = {b.name: b for b in platform.storage.list(_prefix(platform, version.number))}
     for name in sorted(before.keys() | after.keys()):

@@ -1,0 +1,1 @@
+"""What lies in files and on sockets of TensorFlow's world, read and written without TensorFlow."""
