@@ -6,87 +6,122 @@ same judge state. Only `watch_stage` may raise a weight.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfcanary.acts import checkpoint, ledger, rollback, shift
-from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.domain import Decision, Sample, Track, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.judge import Judge, Poll, stages
 from tfcanary.ports import Platform
-from tfcanary.record import Release, State
+from tfcanary.record import Judged, Release, State
 from tfcanary.report import Timeline, timeline
 
+log = logging.getLogger("tfcanary.watch")
+
 Turn = Callable[[], Release | None]
-"""Renews the right to watch and returns the release; None: somebody else watches now."""
+"""Renews the right to watch and returns the release; None: the turn is over."""
 Until = Callable[[Release, Verdict, Timeline], Verdict | None]
 """Whether this watch ends, and how; None: go on polling."""
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What this process remembers between two polls; `judged` is where the record says that it lies."""
+
+    judge: Judge
+    seen: Timeline
+    judged: Judged | None
+
+
 def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
     """Poll until the judge says rollback (then the weight is 0 when this returns), `until` ends it, or the turn is over (None)."""
+    memory: Memory | None = None
     while (release := turn()) is not None:
-        polled = platform.clock.now()
-        state = checkpoint.load(platform, release) or _fresh(platform, release)
-        verdict, state = look(platform, release, state, polled)
+        began = platform.clock.now()
+        if memory is None or memory.judged != release.judged:
+            memory = _recalled(platform, release)
+        verdict, memory = _poll(platform, release, memory, began)
         if verdict.decision is Decision.ROLLBACK:
             shift.trip(platform, release.run_id, verdict.reason)
-        checkpoint.save(platform, release, state)
-        ended = until(release, verdict, state.timeline)
-        if verdict.decision is Decision.ROLLBACK or ended is not None:
-            return ended or verdict
-        spent = (platform.clock.now() - polled).total_seconds()
+        memory = _saved(platform, release, memory)
+        log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
+        ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
+        if ended is not None:
+            return ended
+        spent = (platform.clock.now() - began).total_seconds()
         platform.clock.sleep(max(release.plan.stage.poll.total_seconds() - spent, 0.0))
     return None
 
 
-def look(platform: Platform, release: Release, state: Checkpoint, now: datetime) -> tuple[Verdict, Checkpoint]:
-    """One poll: both tracks sampled, the judge asked. A metric source that cannot be asked hides both tracks and blames neither."""
-    judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
+def _poll(platform: Platform, release: Release, memory: Memory, now: datetime) -> tuple[Verdict, Memory]:
+    """Look and decide: both tracks sampled, the judge asked."""
     stable, canary = (_sample(platform, track, now) for track in (Track.STABLE, Track.CANARY))
-    began = release.first_traffic or now
-    verdict = judge.poll(Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=_weight(platform)))
-    verdict = replace(verdict, stage=max(release.stage, 0), weight=release.weight, at=now)
-    seen = timeline.extend(state.timeline, now, release.weight, stable, canary, verdict)
-    return verdict, Checkpoint(judge=judge.dumps(), timeline=seen)
+    t = (now - (release.first_traffic or now)).total_seconds()
+    said = memory.judge.poll(Poll(t=t, stable=stable, canary=canary, weight=_weight(platform)))
+    verdict = replace(said, stage=max(release.stage, 0), weight=release.weight, at=now)
+    return verdict, replace(memory, seen=timeline.extend(memory.seen, stable, canary, verdict))
 
 
 def _sample(platform: Platform, track: Track, now: datetime) -> Sample:
+    """A metric source that cannot be asked hides both tracks, and so blames neither."""
     try:
         return platform.metrics.sample(track, now)
-    except Unavailable:
+    except Unavailable as error:
+        log.warning("%s: %s", platform.model, error)
         return Sample(track=track, up=False)
 
 
 def _weight(platform: Platform) -> int | None:
     try:
         return platform.router.split().canary
-    except Unavailable:
+    except Unavailable as error:
+        log.warning("%s: %s", platform.model, error)
         return None
 
 
-def _fresh(platform: Platform, release: Release) -> Checkpoint:
-    history = platform.metrics.history(Track.STABLE, platform.clock.now())
-    judge = Judge.begin(release.plan.judge, release.run_id, history)
-    return Checkpoint(judge=judge.dumps(), timeline=Timeline())
+def _recalled(platform: Platform, release: Release) -> Memory:
+    """The state that the record names; a new judge before the first poll."""
+    kept = checkpoint.load(platform, release)
+    if kept is None:
+        history = platform.metrics.history(Track.STABLE, platform.clock.now())
+        return Memory(Judge.begin(release.plan.judge, release.run_id, history), Timeline(), None)
+    return Memory(Judge.resume(kept.judge, release.run_id, release.plan.judge), kept.timeline, release.judged)
+
+
+def _saved(platform: Platform, release: Release, memory: Memory) -> Memory:
+    state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen)
+    return replace(memory, judged=checkpoint.save(platform, release, state).judged)
 
 
 def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     """Set the stage's weight and watch until it is decided; a stage that was watched already returns what was recorded.
 
-    Raises Held where the release was taken away or ended, Refused where the weight may not rise.
+    A release that was rolled back meanwhile (by the guard, by a person) is a verdict of rollback. Raises Held or
+    Refused where the weight may not rise.
     """
     release = ledger.ours(ledger.read(platform), run_id)
-    if recorded := ledger.of_stage(release.watched, stage):
+    if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
         return recorded
     name = f"watch stage {stage}"
     ledger.hold(platform, run_id, name, watching=True)
     shift.shift(platform, run_id, stage)
-    verdict = watch(platform, lambda: ledger.hold(platform, run_id, name, watching=True), _stage_ends(stage))
-    assert verdict is not None, "a step's turn ends by Held only"
-    return _recorded(platform, run_id, replace(verdict, stage=stage))
+
+    def turn() -> Release | None:
+        now = ledger.ours(ledger.read(platform), run_id)
+        return ledger.hold(platform, run_id, name, watching=True) if now.state is State.WATCHED else None
+
+    verdict = watch(platform, turn, _stage_ends(stage))
+    return _recorded(platform, run_id, verdict) if verdict else watch_stage(platform, run_id, stage)
+
+
+def over(release: Release, stage: int) -> Verdict | None:
+    """The verdict of a release whose rollback has begun, whoever began it; None while it goes on."""
+    if release.state in (State.ROLLING_BACK, State.ROLLED_BACK, State.REFUSED):
+        return Verdict(decision=Decision.ROLLBACK, reason=release.reason, stage=stage, weight=0)
+    return None
 
 
 def _stage_ends(stage: int) -> Until:
@@ -116,16 +151,35 @@ def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict:
 def stand_guard(platform: Platform, run_id: str) -> Release:
     """Watch whenever no step does, until the release has ended; roll back when the holder's time runs out. Lowers weights only."""
     while True:
-        release = ledger.heartbeat(platform, run_id)
-        if release.state.ended:
-            return release
-        now = platform.clock.now()
-        if _abandoned(release, now):
-            rollback.roll_back(platform, run_id, _abandoned_reason(release))
-        elif _unwatched(release):
-            _watch_between_steps(platform, run_id)
-        else:
+        try:
+            release = _guarded(platform, run_id)
+            if release.state.ended:
+                return release
             platform.clock.sleep(release.plan.stage.poll.total_seconds())
+        except Held:
+            raise
+        except (Unavailable, Conflict) as error:
+            # A guard that gives up is no guard: it asks again until it is answered.
+            log.warning("%s: %s", platform.model, error)
+            platform.clock.sleep(1.0)
+
+
+def _guarded(platform: Platform, run_id: str) -> Release:
+    """One round of the guard."""
+    release = ledger.heartbeat(platform, run_id)
+    if release.state.ended:
+        return release
+    if _abandoned(release, platform.clock.now()):
+        return rollback.roll_back(platform, run_id, _abandoned_reason(release)) or release
+    if _unwatched(release):
+        watch(platform, lambda: _guards_turn(platform, run_id), lambda release, verdict, seen: None)
+    return release
+
+
+def _guards_turn(platform: Platform, run_id: str) -> Release | None:
+    """The guard watches until a step takes the release over, or until its holder's time is out."""
+    release = ledger.heartbeat(platform, run_id)
+    return release if _unwatched(release) and not _abandoned(release, platform.clock.now()) else None
 
 
 def _abandoned(release: Release, now: datetime) -> bool:
@@ -133,24 +187,12 @@ def _abandoned(release: Release, now: datetime) -> bool:
 
 
 def _abandoned_reason(release: Release) -> str:
-    holder = f"{release.holder.name!r}, whose time ran out at {release.holder.until:%H:%M:%S}" if release.holder else "nobody"
-    return release.reason or f"the canary was left alone: last held by {holder}"
+    if release.reason or release.holder is None:
+        return release.reason or "the canary was left alone"
+    return f"the canary was left alone: {release.holder.name} did not renew its hold after {release.holder.until:%H:%M:%S}"
 
 
 def _unwatched(release: Release) -> bool:
-    """There is, or was, traffic on the canary, and no step is polling."""
+    """The canary has traffic, and no step is polling."""
     between = release.holder is not None and not release.holder.watching
     return between and release.state is State.WATCHED and release.weight > 0
-
-
-def _watch_between_steps(platform: Platform, run_id: str) -> None:
-    """The same loop under the guard's turn; a step that takes the release over wins every race."""
-
-    def turn() -> Release | None:
-        release = ledger.heartbeat(platform, run_id)
-        return release if _unwatched(release) and not _abandoned(release, platform.clock.now()) else None
-
-    try:
-        watch(platform, turn, lambda release, verdict, seen: None)
-    except (Conflict, Held):
-        return

@@ -107,6 +107,8 @@ def _add_field(message: Any, scope: str, entry: list[str]) -> None:
     _set_type(field, scope, kind.strip("[]"))
     if mark == ["?"]:
         field.proto3_optional = True
+    elif mark == ["!"]:
+        field.json_name = name
     elif mark:
         field.oneof_index = _oneof(message, mark[0].removeprefix("@"))
 

