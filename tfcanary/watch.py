@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfcanary.acts import checkpoint, ledger, rollback, shift
-from tfcanary.domain import Decision, Sample, Track, Verdict
+from tfcanary.domain import Decision, Look, Sample, Track, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.judge import Judge, Poll, stages
 from tfcanary.ports import Platform
@@ -119,9 +119,10 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
 
 def over(release: Release, stage: int) -> Verdict | None:
     """The verdict of a release whose rollback has begun, whoever began it; None while it goes on."""
-    if release.state in (State.ROLLING_BACK, State.ROLLED_BACK, State.REFUSED):
-        return Verdict(decision=Decision.ROLLBACK, reason=release.reason, stage=stage, weight=0)
-    return None
+    if release.state not in (State.ROLLING_BACK, State.ROLLED_BACK, State.REFUSED):
+        return None
+    found = release.tripped or Verdict(decision=Decision.ROLLBACK, reason=release.reason)
+    return replace(found, reason=release.reason or found.reason, stage=stage)
 
 
 def _stage_ends(stage: int) -> Until:
@@ -145,6 +146,18 @@ def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict:
         return watched.happened(now, f"stage {verdict.stage}: {verdict.decision.value}: {verdict.reason}")
 
     ledger.change(platform, run_id, done)
+    return verdict
+
+
+def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, drift: Look) -> Verdict:
+    """The stage's verdict out of all that was found; a rollback takes the weight to 0 at once. A stage that was judged already keeps its verdict."""
+    release = ledger.ours(ledger.read(platform), run_id)
+    if recorded := ledger.of_stage(release.verdicts, stage):
+        return recorded
+    verdict = over(release, stage) or stages.combine(watched, drift, release.plan, stage)
+    if verdict.decision is Decision.ROLLBACK:
+        shift.trip(platform, run_id, verdict.reason)
+    ledger.change(platform, run_id, lambda r: replace(r, verdicts=ledger.put_verdict(r.verdicts, verdict)))
     return verdict
 
 

@@ -80,7 +80,9 @@ def _available(platform: Platform, release: Release, version: ModelVersion) -> E
             return _up(Finding.PASS, f"{len(servers)} of {len(servers)} servers say AVAILABLE for version {version.number}", servers)
         if platform.clock.now() >= deadline:
             said = next((s.message for s in servers if not s.available), "no server runs")
-            return _up(Finding.FAIL, f"version {version.number} was not AVAILABLE within {release.plan.deploy.ready_timeout}: {said}", servers)
+            return _up(
+                Finding.FAIL, f"version {version.number} was not AVAILABLE within {release.plan.deploy.ready_timeout}: {said}", servers
+            )
         platform.clock.sleep(WAIT)
 
 
@@ -102,7 +104,9 @@ def warm(platform: Platform, lasts: timedelta, requests: Requests) -> Evidence:
         last = medians[-BATCHES_FLAT:]
         if len(last) == BATCHES_FLAT and max(last) <= FLAT * min(last):
             return _warmed(Finding.PASS, f"latency is flat after {sent} requests: median {last[-1] * 1000:.1f} ms", medians, sent)
-    return _warmed(Finding.WARN, f"latency was not flat after {sent} requests in {lasts}: median {medians[-1] * 1000:.1f} ms", medians, sent)
+    return _warmed(
+        Finding.WARN, f"latency was not flat after {sent} requests in {lasts}: median {medians[-1] * 1000:.1f} ms", medians, sent
+    )
 
 
 def _seconds(platform: Platform, clock: Clock, request: Request) -> float:

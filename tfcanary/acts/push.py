@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfcanary import codec
+from tfcanary.acts import ledger
 from tfcanary.domain import ModelVersion
 from tfcanary.errors import Conflict, Refused
 from tfcanary.ports import Blob, Platform, Storage
@@ -47,7 +48,19 @@ def push(platform: Platform, source: Path, manifest: Manifest, progress: Progres
     if not claim.sealed:
         _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
         _seal(platform, number, claim)
-    return verify(platform, ModelVersion(number=number, uri=f"{platform.bucket_uri}/{platform.model}/{number}", digest=manifest.digest))
+    return verify(platform, _version(platform, number, manifest.digest))
+
+
+def pushed(platform: Platform, number: int) -> ModelVersion:
+    """The version of that number as it was pushed; raises Refused where no push claimed it."""
+    claim = _known(platform, number)
+    if claim is None:
+        raise Refused(f"{platform.bucket_uri}/{platform.model}: version {number} was never pushed by tfcanary")
+    return _version(platform, number, claim.digest)
+
+
+def _version(platform: Platform, number: int, digest: str) -> ModelVersion:
+    return ModelVersion(number=number, uri=f"{platform.bucket_uri}/{platform.model}/{number}", digest=digest)
 
 
 def verify(platform: Platform, version: ModelVersion) -> ModelVersion:
@@ -68,8 +81,6 @@ def verify(platform: Platform, version: ModelVersion) -> ModelVersion:
 
 def retain(platform: Platform, keep: int) -> None:
     """Remove the versions from the bucket that are neither stable, nor kept, nor newer than the stable one."""
-    from tfcanary.acts import ledger
-
     record = ledger.read(platform)
     if record.stable is None:
         return

@@ -6,8 +6,9 @@ One definition a line, continued by indentation, names and numbers as in the ori
     Message.Nested: field type number, list [type] number, map {key:value} number, choice type number @oneof
     enum Name: VALUE number
 
-A `?` after the number is an explicit `optional`, a `!` keeps the field's name in JSON as it is. A type is looked up in its message, outwards, then in `tensorflow` and
-`google.protobuf`. Fields that are not listed are kept when a message is written again.
+A `?` after the number is an explicit `optional`, a `!` keeps the field's name in JSON as it is. A type is looked up in
+its message, outwards, then in `tensorflow` and `google.protobuf`. Fields that are not listed are kept when a message is
+written again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,46 @@
+"""Is it a SavedModel that may be served in the stable version's place?"""
+
+from kfp import dsl
+
+from components._image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def validate_savedmodel(
+    model_uri: str,
+    model_name: str,
+    platform: str,
+    plan: dict,
+    run_id: str,
+    digest: dsl.OutputPath(str),
+    evidence: dsl.Output[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+) -> str:
+    """Validate a SavedModel before anything is copied: files, signatures against stable, and a trial load with sample requests.
+
+    Args:
+        model_uri: The exported SavedModel: a directory or a gs:// URI.
+        model_name: The name under which TensorFlow Serving serves it.
+        platform: kube://<namespace> or local:///<state folder>.
+        plan: The release plan; examples/plan.yaml is the smallest useful one.
+        run_id: The run that owns the release.
+        digest: The SHA-256 of all the files: the identity of the version from here on.
+        evidence: What was checked and found, as JSON.
+        report: The same as a page, both signatures side by side.
+        summary: The same as Markdown.
+
+    Returns:
+        pass, fail or inconclusive.
+    """
+    from pathlib import Path
+
+    from tfcanary import savedmodel, steps, trial
+    from tfcanary.acts import ledger
+
+    step = steps.open_step(platform, model_name, plan, run_id)
+    ledger.begin(step.platform, step.plan, run_id)
+    model = steps.fetch(model_uri)
+    Path(digest).write_text(savedmodel.manifest(model).digest)
+    look = trial.validate(model, step.plan.validation, steps.stable_model(step))
+    return steps.publish_look(step, look, f"{model_name}: validation", evidence, report, summary)

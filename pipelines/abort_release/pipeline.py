@@ -1,0 +1,20 @@
+"""The advertised way to stop a release: a person or an alert may start it at any time."""
+
+from kfp import dsl
+
+from components.guard_release.component import guard_release
+
+
+@dsl.pipeline(
+    name="abort-release", display_name="Abort a canary release", description="Rolls back whatever release of the model is on the road."
+)
+def abort_release(model_name: str, platform: str, reason: str = "aborted by a person"):
+    """Stop the release of a model: all requests to the stable version, then the candidate is removed.
+
+    Args:
+        model_name: The name under which TensorFlow Serving serves it.
+        platform: kube://<namespace> or local:///<state folder>.
+        reason: Why, for the record.
+    """
+    stopped = guard_release(model_name=model_name, platform=platform, run_id="", reason=reason)
+    stopped.set_caching_options(False).set_display_name("abort")

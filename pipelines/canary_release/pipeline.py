@@ -1,0 +1,65 @@
+"""The gated graph: makes a SavedModel the one that everybody gets, or puts everything back.
+
+The stages are unrolled by recursion: the weights are a run-time list in the plan, MAX_STAGES is how many fit. Three
+bare conditions a stage read an unnamed return value, because the local runner evaluates a bare condition on a named
+output to false. Everything lies inside the exit handler: a failure before it would skip the exit step.
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from components.compare_predictions.component import compare_predictions
+from components.deploy_canary.component import deploy_canary
+from components.guard_release.component import guard_release
+from components.judge_canary.component import judge_canary
+from components.promote_canary.component import promote_canary
+from components.push_model.component import push_model
+from components.rollback_canary.component import rollback_canary
+from components.validate_savedmodel.component import validate_savedmodel
+from components.watch_stage.component import watch_stage
+from tfcanary.plan import MAX_STAGES
+
+
+def act(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
+    """A step with effects: never cached, and named for people."""
+    return task.set_caching_options(False).set_display_name(label)
+
+
+def stage(number: int, release: dict[str, Any]) -> None:
+    """Watch one weight, judge it, and inside the gate `advance` the stages after it."""
+    watched = act(watch_stage(stage=number, **release), f"{number}: shift and watch")
+    judged = act(judge_canary(stage=number, watched=watched.outputs["evidence"], **release), f"{number}: judge")
+    decision = judged.outputs["Output"]
+    if number + 1 < MAX_STAGES:
+        with dsl.If(decision == "advance", name=f"advance to stage {number + 1}"):
+            stage(number + 1, release)
+    with dsl.If(decision == "promote", name=f"promote after stage {number}"):
+        act(promote_canary(**release), "promote")
+    with dsl.If(decision == "rollback", name=f"roll back at stage {number}"):
+        act(rollback_canary(**release), "roll back")
+
+
+@dsl.pipeline(
+    name="canary-release", display_name="Canary release", description="Makes a SavedModel the one everybody gets, or puts everything back."
+)
+def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = {}):  # noqa: B006
+    """Release a SavedModel as a canary.
+
+    Args:
+        model_uri: The exported SavedModel: a directory or a gs:// URI.
+        model_name: The name under which TensorFlow Serving serves it.
+        platform: kube://<namespace> or local:///<state folder>.
+        plan: The release plan; empty means every default.
+    """
+    owner = {"model_name": model_name, "platform": platform, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+    release = {**owner, "plan": plan}
+    guard = act(guard_release(**owner), "guard")
+    with dsl.ExitHandler(guard, name="release"):
+        valid = act(validate_savedmodel(model_uri=model_uri, **release), "validate")
+        with dsl.If(valid.outputs["Output"] == "pass", name="the model is valid"):
+            pushed = act(push_model(model_uri=model_uri, digest=valid.outputs["digest"], **release), "push")
+            deployed = act(deploy_canary(version=pushed.outputs["Output"], **release), "deploy canary at weight 0")
+            compared = act(compare_predictions(**release).after(deployed), "same requests to both")
+            with dsl.If(compared.outputs["Output"] == "pass", name="the answers are right"):
+                stage(0, release)

@@ -1,0 +1,1 @@
+"""Routers: who divides the requests between the tracks."""
