@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tfcanary.domain import Decision, Look, ModelVersion, Verdict
+from tfcanary.domain import Decision, Finding, Look, ModelVersion, Verdict
 from tfcanary.plan import Plan
 
 
@@ -104,6 +104,12 @@ class Release:
     def tripped(self) -> Verdict | None:
         """The verdict that rolled it back, if one did."""
         return next((v for v in (*self.watched, *self.verdicts) if v.decision is Decision.ROLLBACK), None)
+
+    @property
+    def failed(self) -> bool:
+        """Something was asked and found bad: a gate or a criterion. Where not, an end without promotion means "undecided"."""
+        found = [*(self.tripped.evidence if self.tripped else ()), *(e for look in self.looks.values() for e in look.evidence)]
+        return any(e.gating and e.finding is Finding.FAIL for e in found)
 
     def happened(self, at: datetime, what: str) -> Release:
         """With one more event, at the present weight."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from tfcanary import __version__, codec, platforms, report, watch
 from tfcanary.acts import checkpoint, ledger
+from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.domain import Absence, Finding, Look, ModelVersion, Request, Verdict
 from tfcanary.errors import Refused
 from tfcanary.plan import Plan
@@ -169,17 +170,22 @@ def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact
 
 def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
     """Write the whole release's report; returns its state."""
-    record, seen = step.record, timeline(step)
-    _write(page, report.release_html(record, seen), lineage(step))
-    _write(summary, report.release_markdown(record, seen), lineage(step))
+    record, points = step.record, timeline(step)
+    _write(page, report.release_html(record, points), lineage(step))
+    _write(summary, report.release_markdown(record, points), lineage(step))
     ours = record.release and record.release.run_id == step.run_id
     return record.release.state.value if record.release and ours else "none"
 
 
-def timeline(step: Step) -> Timeline | None:
-    """What was seen at every poll so far."""
+def seen(step: Step) -> Checkpoint | None:
+    """What was seen and said at every poll so far; None before the first."""
     release = step.record.release
-    kept = checkpoint.load(step.platform, release) if release else None
+    return checkpoint.load(step.platform, release) if release else None
+
+
+def timeline(step: Step) -> Timeline | None:
+    """What was seen at every poll so far; None before the first."""
+    kept = seen(step)
     return kept.timeline if kept else None
 
 

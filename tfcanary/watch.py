@@ -46,7 +46,7 @@ def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
         verdict, memory = _poll(platform, release, memory, began)
         if verdict.decision is Decision.ROLLBACK:
             shift.trip(platform, release.run_id, verdict.reason)
-        memory = _saved(platform, release, memory)
+        memory = _saved(platform, release, memory, verdict)
         log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
         ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
         if ended is not None:
@@ -91,8 +91,8 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     return Memory(Judge.resume(kept.judge, release.run_id, release.plan.judge), kept.timeline, release.judged)
 
 
-def _saved(platform: Platform, release: Release, memory: Memory) -> Memory:
-    state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen)
+def _saved(platform: Platform, release: Release, memory: Memory, verdict: Verdict) -> Memory:
+    state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict)
     return replace(memory, judged=checkpoint.save(platform, release, state).judged)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from tfcanary import codec
 from tfcanary.acts import ledger
-from tfcanary.errors import Conflict
+from tfcanary.domain import Verdict
+from tfcanary.errors import Conflict, Refused
 from tfcanary.ports import Platform
 from tfcanary.record import Judged, Release
 from tfcanary.report import Timeline
@@ -25,15 +26,30 @@ class Checkpoint:
     judge: str
     """The judge's own JSON."""
     timeline: Timeline
+    """What was seen at every poll."""
+    verdict: Verdict
+    """What the judge said at the last poll."""
 
 
 def load(platform: Platform, release: Release) -> Checkpoint | None:
-    """The state that the record names; None before the first poll. Raises Conflict where it is another generation."""
-    if release.judged is None:
-        return None
+    """The state that the record names; None before the first poll. Raises Refused or Conflict where the bucket no longer holds it."""
+    judged = release.judged
+    while judged is not None:
+        try:
+            return _read(platform, judged)
+        except (Refused, Conflict):
+            # The poll after it may have replaced it between the two reads: then the record names another one by now.
+            now = ledger.ours(ledger.read(platform), release.run_id).judged
+            if now == judged:
+                raise
+            judged = now
+    return None
+
+
+def _read(platform: Platform, judged: Judged) -> Checkpoint:
     into = io.BytesIO()
-    platform.storage.read(release.judged.name, into, generation=release.judged.generation)
-    checkpoint: Checkpoint = codec.loads(Checkpoint, into.getvalue(), at=release.judged.name)
+    platform.storage.read(judged.name, into, generation=judged.generation)
+    checkpoint: Checkpoint = codec.loads(Checkpoint, into.getvalue(), at=judged.name)
     return checkpoint
 
 

@@ -66,12 +66,17 @@ def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
     def opened(record: Record) -> Record:
         if record.release and record.release.run_id == run_id:
             return record
-        _refuse_second(record, now)
-        _check_bootstrap(record, plan)
+        may_begin(record, plan, now)
         release = Release(run_id=run_id, plan=plan, plan_digest=codec.digest(plan), began=now)
         return replace(_archived(record), writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
 
     return ours(update(platform, opened), run_id)
+
+
+def may_begin(record: Record, plan: Plan, now: datetime) -> None:
+    """Raises Held where another release is on the road, Refused where `bootstrap` does not fit what is stable."""
+    _refuse_second(record, now)
+    _check_bootstrap(record, plan)
 
 
 def _refuse_second(record: Record, now: datetime) -> None:
@@ -92,6 +97,7 @@ def _check_bootstrap(record: Record, plan: Plan) -> None:
 
 
 def _archived(record: Record) -> Record:
+    """The ended release becomes a line of the history."""
     last = record.release
     if last is None or last.ended is None:
         return record

@@ -1,0 +1,53 @@
+"""`up`, `down`: the platform on this machine; and the guard that it and a cluster start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfcanary import steps, watch
+from tfcanary.cli import options
+from tfcanary.errors import Refused
+from tfcanary.platforms import local
+
+
+def folder_of(platform_uri: str) -> Path:
+    """The state folder of a local platform; raises Refused for another one."""
+    if not platform_uri.startswith("local:///"):
+        raise Refused(f"--platform {platform_uri}: this verb is for local:///<state folder> only")
+    return Path(platform_uri.removeprefix("local://"))
+
+
+@click.command()
+@options.platform
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Where the first model's proxy listens; further models take the next free ports."
+)
+def up(platform_uri: str, port: int | None) -> None:
+    """Start the local platform: a supervisor whose servers and proxy end with it.
+
+    \b
+    Example:  tfcanary up --port 8600
+    """
+    local.up(folder_of(platform_uri), port)
+    click.echo(f"the local platform is up: {platform_uri}", err=True)
+
+
+@click.command()
+@options.platform
+def down(platform_uri: str) -> None:
+    """Stop the local platform; models and records stay."""
+    local.down(folder_of(platform_uri))
+    click.echo(f"the local platform is down: {platform_uri}", err=True)
+
+
+@click.command(hidden=True)
+@options.platform
+@click.option("--model", required=True)
+@click.option("--run-id", required=True)
+def guard(platform_uri: str, model: str, run_id: str) -> None:
+    """Watch a release whenever no step does; started by the deployment of a canary, ends with the release."""
+    step = steps.reopen_step(platform_uri, model, run_id)
+    ended = watch.stand_guard(step.platform, run_id)
+    click.echo(f"release {run_id} ended: {ended.state.value}", err=True)

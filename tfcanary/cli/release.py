@@ -1,0 +1,91 @@
+"""`release` and `abort`: a release from the terminal, with live progress."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tfcanary import report, steps
+from tfcanary.acts import rollback
+from tfcanary.cli import options, progress
+from tfcanary.record import Release, State
+from tfcanary.submit.handle import Handle, Snapshot
+from tfcanary.submit.handle import release as submit_release
+
+YES, NO, UNDECIDED = 0, 1, 3
+
+
+@click.command()
+@click.argument("model")
+@click.option("--name", required=True, help="The name under which TensorFlow Serving serves the model.")
+@options.plan(required=True)
+@options.platform
+@click.option("--host", default="", metavar="URL", help="A Kubeflow Pipelines endpoint. Default: run the pipeline on this machine.")
+@click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
+@options.as_json
+def release(model: str, name: str, plan_file: Path, platform_uri: str, host: str, image: str, html: Path | None, json_: bool) -> None:
+    """Release MODEL (a directory or gs:// URI) as a canary. Exit 0 promoted, 1 refused or rolled back, 2 bad input, 3 undecided.
+
+    \b
+    Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it.
+    Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
+    """
+    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image)
+    click.echo(f"pipeline: {handle.run.describe()}", err=True)
+    try:
+        seen = progress.follow(handle)
+    except KeyboardInterrupt:
+        _interrupted(handle, name, platform_uri)
+        sys.exit(UNDECIDED)
+    _written(seen, html)
+    sys.exit(_said(seen, json_))
+
+
+def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
+    """Local: traffic first, then the pipeline. Remote: it goes on without this terminal."""
+    if handle.remote:
+        click.echo(f"detached; the release goes on. To stop it: tfcanary abort {name} --platform {platform_uri}", err=True)
+        return
+    click.echo("interrupted: rolling back", err=True)
+    ended = handle.abort("aborted: interrupted in the terminal")
+    click.echo(report.release_line(ended) if ended else "nothing had begun", err=True)
+
+
+def _written(seen: Snapshot, html: Path | None) -> None:
+    if html:
+        html.write_text(report.release_html(seen.record, seen.timeline), encoding="utf-8")
+        click.echo(f"report: {html}", err=True)
+
+
+def _said(seen: Snapshot, json_: bool) -> int:
+    ended = seen.release
+    if json_:
+        options.print_json({"decision": ended.state, "reasons": [ended.reason], "version": ended.candidate and ended.candidate.number})
+    else:
+        click.echo(report.release_line(ended))
+    return exit_code(ended)
+
+
+def exit_code(ended: Release) -> int:
+    """0 promoted, 1 something was found bad, 3 nobody could tell."""
+    if ended.state is State.PROMOTED:
+        return YES
+    return NO if ended.failed else UNDECIDED
+
+
+@click.command()
+@click.argument("name")
+@options.platform
+@click.option("--reason", default="aborted by a person", show_default=True, help="For the record.")
+def abort(name: str, platform_uri: str, reason: str) -> None:
+    """Roll back whatever release of the model is on the road; from any state, may be repeated.
+
+    \b
+    Example:  tfcanary abort digits
+    """
+    step = steps.reopen_step(platform_uri, name)
+    ended = rollback.roll_back(step.platform, step.run_id, reason)
+    click.echo(report.release_line(ended) if ended else f"{name}: nothing was ever released under this name", err=True)

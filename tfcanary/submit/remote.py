@@ -1,0 +1,76 @@
+"""A pipeline on a KFP host, through the SDK's client."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfcanary.errors import Unavailable
+from tfcanary.submit import Submission, package
+
+ENDED = {"SUCCEEDED": True, "SKIPPED": True, "FAILED": False, "CANCELED": False}
+
+
+def with_image(text: str, image: str) -> str:
+    """The package with every step in another image; what follows the pipeline's own document is kept."""
+    documents = list(yaml.safe_load_all(text))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        executor["container"]["image"] = image
+    return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRun:
+    """A run by its id."""
+
+    client: Any
+    host: str
+    run_id: str
+
+    @classmethod
+    def start(cls, submission: Submission) -> RemoteRun:
+        """Submit to the host; raises Unavailable where it cannot be reached."""
+        from kfp import Client
+
+        text = package(submission.pipeline)
+        text = with_image(text, submission.image) if submission.image else text
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+            Path(file.name).write_text(text, encoding="utf-8")
+            client = _reached(submission.host, lambda: Client(host=submission.host))
+            name = f"{submission.pipeline} {submission.arguments.get('model_name', '')}"
+            run = _reached(
+                submission.host,
+                lambda: client.create_run_from_pipeline_package(
+                    file.name, arguments=dict(submission.arguments), run_name=name, enable_caching=False
+                ),
+            )
+        return cls(client, submission.host, run.run_id)
+
+    def finished(self) -> bool | None:
+        """None while the host says that it runs."""
+        state = _reached(self.host, lambda: self.client.get_run(self.run_id).state)
+        return ENDED.get(str(state))
+
+    def stop(self) -> None:
+        """Terminate the run; its exit step may be skipped by the backend, the guard is not."""
+        _reached(self.host, lambda: self.client.terminate_run(self.run_id))
+
+    def describe(self) -> str:
+        """The run's page."""
+        return f"{self.host.rstrip('/')}/#/runs/details/{self.run_id}"
+
+
+def _reached(host: str, ask: Any) -> Any:
+    import urllib3
+    from kfp_server_api import ApiException
+
+    try:
+        return ask()
+    except ApiException as error:
+        raise Unavailable(f"KFP at {host} answers {error.status} {error.reason}") from error
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise Unavailable(f"KFP at {host} cannot be reached: {error}") from error
