@@ -4,4 +4,4 @@ import os
 
 from tfcanary import __version__
 
-IMAGE = os.environ.get("TFCANARY_IMAGE", f"tfcanary-python:{__version__}")
+IMAGE = os.environ.get("TFCANARY_IMAGE") or f"tfcanary-python:{__version__}"

@@ -1,0 +1,43 @@
+# Everything a developer or a newcomer types. `make` lists it.
+VENV   ?= .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format compile clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[local,test]'
+	@touch $@
+
+demo: $(STAMP) ## Release four models on this machine: one promoted, one rolled back, two refused
+	$(BIN)/python -m examples.demo
+
+test: $(STAMP) ## The quick tests: a few minutes, nothing that pip cannot install
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) ## All tests, also those that are slow or need something built first
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, types, layers, and the compiled packages are fresh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+compile: $(STAMP) ## Write components and pipelines as YAML; IMAGE=... names the image of the steps
+	TFCANARY_IMAGE='$(IMAGE)' $(BIN)/python -m pipelines.compile
+
+clean: ## Remove what was built; state folders and the virtual environment stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
