@@ -121,7 +121,8 @@ def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
         if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
             return number, claim
     fresh = Claim(digest=manifest.digest, files=manifest.files)
-    number = max(numbers, default=0) + 1
+    stable = ledger.read(platform).stable
+    number = max([*numbers, stable.number if stable else 0]) + 1
     while True:
         try:
             platform.storage.write(_claim_name(platform, number), codec.dumps(fresh).encode(), if_generation=0)

@@ -1,0 +1,309 @@
+"""Deploy, shift, promote and roll back: users always find a server, and the record always tells the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.acts.conftest import RUN
+from tests.fakes import Behaviour, World
+from tfcanary.acts import deploy, ledger, promote, rollback, shift
+from tfcanary.domain import Decision, Finding, ModelVersion, Request, Track, TrafficSplit, Verdict
+from tfcanary.errors import GaveUp, Held, Refused
+from tfcanary.plan import Plan
+from tfcanary.ports import Platform, Stored
+from tfcanary.record import Record, Release, State
+
+
+def release_of(world: World) -> Release:
+    release = ledger.read(world.platform()).release
+    assert release is not None
+    return release
+
+
+def no_requests() -> object:
+    return iter(())
+
+
+def test_a_canary_comes_up_without_traffic_and_with_a_guard(world: World, deployed: ModelVersion) -> None:
+    release = release_of(world)
+    assert (world.weight, world.tracks[Track.CANARY], release.state) == (0, deployed.number, State.WATCHED)
+    assert release.guard_seen is not None
+    assert release.looks["deploy"].finding is Finding.PASS
+
+
+def test_a_version_that_does_not_load_is_a_finding_with_its_reason(world: World, pushed: ModelVersion) -> None:
+    world.behaviours[pushed.number] = Behaviour(loads=False)
+    look = deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter(()))
+    assert look.finding is Finding.FAIL
+    assert "the load ended in an error" in look.evidence[0].reason
+    assert release_of(world).state is State.OPEN
+
+
+def test_without_a_guard_nothing_goes_on(world: World, pushed: ModelVersion) -> None:
+    world.guard_reports = False
+    with pytest.raises(GaveUp, match="guard"):
+        deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter(()))
+    assert world.weight == 0
+
+
+def test_a_version_whose_latency_never_settles_is_a_warning(world: World, pushed: ModelVersion) -> None:
+    world.behaviours[pushed.number] = Behaviour(answer=2.0)
+
+    def slower(_: float) -> None:
+        process = world.processes.get(pushed.number)
+        if process:
+            process.behaviour = replace(process.behaviour, seconds=process.behaviour.seconds * 1.03)
+
+    world.clock.on_sleep.append(slower)
+    look = deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter([Request({"instances": [[1.0]]})] * 50))
+    assert (look.finding, look.evidence[1].finding) == (Finding.PASS, Finding.WARN)
+
+
+def test_a_weight_needs_a_live_guard(world: World, deployed: ModelVersion) -> None:
+    world.guard_reports = False
+    world.clock.sleep(90)
+    ledger.hold(world.platform(), RUN, "watch", watching=True)
+    with pytest.raises(Refused, match="the guard was last heard of"):
+        shift.shift(world.platform(), RUN, 0)
+    assert world.weight == 0
+
+
+def test_a_weight_needs_a_live_holder(world: World, deployed: ModelVersion) -> None:
+    world.clock.sleep(400)
+    with pytest.raises(Held, match="time has run out"):
+        shift.shift(world.platform(), RUN, 0)
+    assert world.weight == 0
+
+
+def test_a_weight_may_not_rise_after_the_decision_fell(world: World, deployed: ModelVersion) -> None:
+    shift.trip(world.platform(), RUN, "errors")
+    ledger.hold(world.platform(), RUN, "watch", watching=True)
+    with pytest.raises(Held, match="rolling back"):
+        shift.shift(world.platform(), RUN, 0)
+
+
+def test_a_weight_that_was_raised_while_the_decision_fell_goes_back(
+    world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard trips between the watcher's write to the record and its call of the router."""
+    platform = world.platform()
+    set_split = type(platform.router).set_split
+
+    def late(router: object, split: TrafficSplit) -> None:
+        if split.canary > 0:
+            monkeypatch.setattr(type(platform.router), "set_split", set_split)
+            shift.trip(platform, RUN, "the guard saw errors")
+        set_split(router, split)  # type: ignore[arg-type]
+
+    ledger.hold(platform, RUN, "watch", watching=True)
+    monkeypatch.setattr(type(platform.router), "set_split", late)
+    with pytest.raises(Held):
+        shift.shift(platform, RUN, 0)
+    assert world.weight == 0
+
+
+def test_promotion_moves_traffic_without_a_restart_and_without_a_gap(world: World, at_last_stage: ModelVersion) -> None:
+    judged = world.processes[at_last_stage.number]
+    promote.promote(world.platform(), RUN)
+    world.clock.sleep(10)
+    record = ledger.read(world.platform())
+    assert record.stable == at_last_stage
+    assert [v.number for v in record.previous] == [1]
+    assert world.processes[at_last_stage.number] is judged
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+
+
+def test_promotion_needs_the_judges_word(world: World, deployed: ModelVersion) -> None:
+    with pytest.raises(Refused, match="the judge said nothing yet"):
+        promote.promote(world.platform(), RUN)
+
+
+def test_promotion_of_bytes_that_were_overwritten_is_refused(world: World, at_last_stage: ModelVersion) -> None:
+    world.storage.write(f"digits/{at_last_stage.number}/saved_model.pb", b"evil")
+    with pytest.raises(Refused, match="was overwritten"):
+        promote.promote(world.platform(), RUN)
+    assert world.tracks[Track.STABLE] == 1
+
+
+class Dies(Exception):
+    """The process is killed."""
+
+
+def dying(world: World, at: int) -> Platform:
+    """A platform whose n-th write, to whatever port, kills the process before it happens."""
+    platform = world.platform()
+    left = [at]
+
+    def mortal(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **named: object) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Dies
+            return call(*arguments, **named)
+
+        return wrapped
+
+    class Mortal:
+        def __init__(self, port: object, writes: set[str]) -> None:
+            self.port, self.writes = port, writes
+
+        def __getattr__(self, name: str) -> object:
+            found = getattr(self.port, name)
+            return mortal(found) if name in self.writes else found
+
+    return replace(
+        platform,
+        deployer=Mortal(platform.deployer, {"deploy", "assign", "remove"}),
+        router=Mortal(platform.router, {"set_split"}),
+        records=Mortal(platform.records, {"swap"}),
+        storage=Mortal(platform.storage, {"write", "delete"}),
+        guards=Mortal(platform.guards, {"start"}),
+    )
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_promotion_killed_at_any_write_ends_the_same_when_run_again(world: World, at_last_stage: ModelVersion, at: int) -> None:
+    try:
+        promote.promote(dying(world, at), RUN)
+    except Dies:
+        world.clock.sleep(5)
+        promote.promote(world.platform(), RUN)
+    world.clock.sleep(5)
+    assert ledger.read(world.platform()).stable == at_last_stage
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_promotion_that_died_can_be_rolled_back(world: World, at_last_stage: ModelVersion, at: int) -> None:
+    try:
+        promote.promote(dying(world, at), RUN)
+    except Dies:
+        world.clock.sleep(5)
+        ended = rollback.roll_back(world.platform(), RUN, "aborted")
+        world.clock.sleep(5)
+        assert ended is not None
+        assert ended.state is State.ROLLED_BACK or ledger.read(world.platform()).stable == at_last_stage
+        stable = ledger.read(world.platform()).stable
+        assert stable is not None
+        assert (world.weight, world.tracks.get(Track.STABLE), world.unserved) == (0, stable.number, 0)
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+def test_rollback_killed_at_any_write_ends_the_same_when_run_again(world: World, at_last_stage: ModelVersion, at: int) -> None:
+    try:
+        rollback.roll_back(dying(world, at), RUN, "errors")
+    except Dies:
+        rollback.roll_back(world.platform(), RUN, "errors")
+    world.clock.sleep(5)
+    release = release_of(world)
+    assert (release.state, release.reason, release.weight) == (State.ROLLED_BACK, "errors", 0)
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: 1}, 0)
+    assert at_last_stage.number not in world.processes
+
+
+def test_rollback_moves_traffic_before_it_removes_anything(world: World, at_last_stage: ModelVersion) -> None:
+    rollback.roll_back(world.platform(), RUN, "errors")
+    assert world.weights[-1] == 0
+    assert world.unserved == 0
+
+
+def test_rollback_may_be_repeated(world: World, at_last_stage: ModelVersion) -> None:
+    once = rollback.roll_back(world.platform(), RUN, "errors")
+    writes = world.records.writes
+    assert rollback.roll_back(world.platform(), RUN, "another reason") == once
+    assert world.records.writes == writes
+
+
+def test_rollback_after_a_promotion_changes_nothing(world: World, at_last_stage: ModelVersion) -> None:
+    promote.promote(world.platform(), RUN)
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended is not None
+    assert ended.state is State.PROMOTED
+    assert ledger.read(world.platform()).stable == at_last_stage
+
+
+def test_rollback_of_another_runs_release_does_nothing(world: World, at_last_stage: ModelVersion) -> None:
+    assert rollback.roll_back(world.platform(), "run-2") is None
+    assert world.weight == 50
+
+
+def test_a_release_that_a_gate_refused_ends_as_refused_with_the_gates_reason(world: World, pushed: ModelVersion) -> None:
+    world.behaviours[pushed.number] = Behaviour(loads=False)
+    deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter(()))
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended is not None
+    assert (ended.state, ended.failed) == (State.REFUSED, True)
+    assert "the load ended in an error" in ended.reason
+
+
+def test_a_second_release_is_refused_by_name(world: World, plan: Plan, deployed: ModelVersion) -> None:
+    with pytest.raises(Held, match="release 'run-1' is on the road"):
+        ledger.begin(world.platform(), plan, "run-2")
+    assert release_of(world).run_id == RUN
+
+
+def test_beginning_again_finds_the_release_open(world: World, plan: Plan) -> None:
+    first = ledger.begin(world.platform(), plan, RUN)
+    world.clock.sleep(3)
+    assert ledger.begin(world.platform(), plan, RUN) == first
+
+
+def test_an_ended_release_becomes_history(world: World, plan: Plan, at_last_stage: ModelVersion) -> None:
+    rollback.roll_back(world.platform(), RUN, "errors")
+    ledger.begin(world.platform(), plan, "run-2")
+    assert [(line.run_id, line.reason) for line in ledger.read(world.platform()).history] == [(RUN, "errors")]
+
+
+def test_no_stable_version_and_no_bootstrap_is_refused_by_that_name(plan: Plan) -> None:
+    with pytest.raises(Refused, match="bootstrap: true"):
+        ledger.begin(World().platform(), plan, RUN)
+
+
+def test_bootstrap_beside_a_stable_version_is_refused(world: World, plan: Plan) -> None:
+    with pytest.raises(Refused, match="version 1 is stable already"):
+        ledger.begin(world.platform(), replace(plan, bootstrap=True), RUN)
+
+
+def test_a_first_release_gets_all_traffic_only_with_bootstrap(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:
+    world, version = pushed_first
+    deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))
+    world.clock.sleep(5)
+    record = ledger.read(world.platform())
+    assert record.stable == version
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: version.number}, 0)
+
+
+def test_a_first_release_that_does_not_load_leaves_nothing(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:
+    world, version = pushed_first
+    world.behaviours[version.number] = Behaviour(loads=False)
+    deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended is not None
+    assert (ended.state, world.processes, world.tracks) == (State.REFUSED, {}, {})
+
+
+def test_a_verdict_of_a_stage_is_written_once() -> None:
+    first = Verdict(Decision.ADVANCE, "first", stage=0)
+    assert ledger.put_verdict((first,), Verdict(Decision.ROLLBACK, "second", stage=0)) == (first,)
+
+
+def test_two_writers_of_the_record_both_get_their_change_in(world: World, deployed: ModelVersion) -> None:
+    platform = world.platform()
+    swap = world.records.swap
+
+    def interfered(record: Record, generation: int) -> int:
+        world.records.swap = swap  # type: ignore[method-assign]
+        stored = world.records.stored
+        assert stored is not None
+        world.records.stored = Stored(replace(stored.record, previous=(deployed,)), stored.generation + 1)
+        return swap(record, generation)
+
+    world.records.swap = interfered  # type: ignore[method-assign]
+    ledger.change(platform, RUN, lambda r: replace(r, stage=1))
+    record = ledger.read(platform)
+    assert record.previous == (deployed,)
+    assert record.release is not None
+    assert record.release.stage == 1

@@ -1,0 +1,41 @@
+"""What most tests begin with: a world with a stable version, and a plan whose times suit a test."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from tests.fakes import World
+from tfcanary import codec
+from tfcanary.plan import Plan
+
+# The image of the steps is named without "python" by people who build their own: KFP's local runner remarks on it.
+warnings.filterwarnings("ignore", message=".*does not contain 'python'.*")
+
+QUICK = {
+    "weights": [10, 50],
+    "stage": {"poll": "5s", "minimum": "30s", "maximum": "900s"},
+    "judge": {
+        "minimum_time": "60s",
+        "settle": "5s",
+        "warmup": "10s",
+        "errors": {"margin_absolute": 0.02},
+        "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0},
+    },
+}
+
+
+@pytest.fixture
+def plan() -> Plan:
+    decoded: Plan = codec.decode(Plan, QUICK)
+    return decoded
+
+
+@pytest.fixture
+def world() -> World:
+    """Version 1 is stable and has served for a while."""
+    world = World()
+    world.has_stable()
+    world.clock.sleep(30)
+    return world

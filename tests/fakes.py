@@ -1,0 +1,295 @@
+"""The ports in memory: real objects that behave, on one clock. Traffic flows while the clock sleeps.
+
+`World` is a model behind a router: each server answers, fails and takes its time as its `Behaviour` says, and counts
+like a TF Serving process. Stable and canary always differ.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from google_crc32c import Checksum
+
+from tfcanary.domain import LATENCY_BOUNDS, Counters, ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.errors import Conflict, Refused, Unavailable
+from tfcanary.ports import Blob, Deployment, Platform, Server, Stored
+from tfcanary.record import Record
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a version behaves."""
+
+    answer: float = 0.0
+    """What it predicts: differs from version to version."""
+    errors: float = 0.001
+    """Share of requests that fail."""
+    seconds: float = 0.010
+    """Median latency."""
+    loads: bool = True
+    """Whether it ever becomes AVAILABLE."""
+    silent: bool = False
+    """Its requests are lost on the way."""
+
+
+@dataclass
+class Process:
+    """A model server that counts."""
+
+    behaviour: Behaviour
+    ok: float = 0.0
+    failed: float = 0.0
+    latency: list[float] = field(default_factory=lambda: [0.0] * (len(LATENCY_BOUNDS) + 1))
+
+    def counters(self) -> Counters:
+        errors = {"INTERNAL": self.failed} if self.failed else {}
+        return Counters(ok=self.ok, errors=errors, latency=tuple(self.latency))
+
+    def serve(self, requests: int, chance: random.Random) -> None:
+        for _ in range(requests):
+            if chance.random() < self.behaviour.errors:
+                self.failed += 1
+                continue
+            self.ok += 1
+            microseconds = self.behaviour.seconds * 1e6 * chance.lognormvariate(0, 0.4)
+            for i, bound in enumerate((*LATENCY_BOUNDS, float("inf"))):
+                self.latency[i] += microseconds < bound
+
+
+class FakeClock:
+    """Time that passes only in `sleep`; whoever registered is called for each sleep."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 1, 31, 12, tzinfo=UTC)
+        self.on_sleep: list[Callable[[float], None]] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        for call in tuple(self.on_sleep):
+            call(seconds)
+
+
+class FakeStorage:
+    """Objects in a dictionary, with generations and preconditions."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, int]] = {}
+        self.generation = 0
+
+    def _blob(self, name: str) -> Blob:
+        content, generation = self.objects[name]
+        return Blob(name, len(content), generation, f"crc32c:{int.from_bytes(Checksum(content).digest()):08x}")
+
+    def list(self, prefix: str = "") -> tuple[Blob, ...]:
+        return tuple(self._blob(name) for name in sorted(self.objects) if name.startswith(prefix))
+
+    def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
+        if name not in self.objects:
+            raise Refused(f"{name}: is missing")
+        blob = self._blob(name)
+        if generation not in (None, blob.generation):
+            raise Conflict(f"{name}: is generation {blob.generation}")
+        into.write(self.objects[name][0])
+        return blob
+
+    def write(self, name: str, content: bytes | Path, if_generation: int | None = None) -> Blob:
+        there = self.objects[name][1] if name in self.objects else 0
+        if if_generation not in (None, there):
+            raise Conflict(f"{name}: is generation {there}")
+        self.generation += 1
+        self.objects[name] = (content if isinstance(content, bytes) else content.read_bytes(), self.generation)
+        return self._blob(name)
+
+    def delete(self, name: str, if_generation: int | None = None) -> None:
+        if name in self.objects and if_generation not in (None, self.objects[name][1]):
+            raise Conflict(f"{name}: is generation {self.objects[name][1]}")
+        self.objects.pop(name, None)
+
+
+class FakeRecords:
+    """One record, compare and swap."""
+
+    def __init__(self) -> None:
+        self.stored: Stored | None = None
+        self.writes = 0
+
+    def read(self) -> Stored | None:
+        return self.stored
+
+    def swap(self, record: Record, generation: int) -> int:
+        there = self.stored.generation if self.stored else 0
+        if there != generation:
+            raise Conflict(f"{record.model}: the record is generation {there}")
+        self.writes += 1
+        self.stored = Stored(record, there + 1)
+        return there + 1
+
+
+class World:
+    """Servers, a router and users: what the ports speak about."""
+
+    def __init__(self, rate: float = 100.0, seed: int = 1) -> None:
+        self.clock = FakeClock()
+        self.clock.on_sleep.append(self.flow)
+        self.storage = FakeStorage()
+        self.records = FakeRecords()
+        self.behaviours: dict[int, Behaviour] = {}
+        self.processes: dict[int, Process] = {}
+        self.tracks: dict[Track, int] = {}
+        self.weight = 0
+        self.rate = rate
+        self.chance = random.Random(seed)
+        self.scraped = True
+        self.guards: list[str] = []
+        self.guard_reports = True
+        self.unserved = 0
+        """Users' requests that found no server: must stay 0."""
+        self.weights: list[int] = []
+        """Every weight that was set."""
+        self.log: list[Request] = []
+
+    def flow(self, seconds: float) -> None:
+        """Users' requests of that many seconds, split by weight."""
+        total = round(self.rate * seconds) if self.tracks else 0
+        to_canary = sum(self.chance.random() * 100 < self.weight for _ in range(total))
+        for track, requests in ((Track.CANARY, to_canary), (Track.STABLE, total - to_canary)):
+            process = self.processes.get(self.tracks.get(track, -1))
+            if process is None:
+                self.unserved += requests
+            elif not process.behaviour.silent:
+                process.serve(requests, self.chance)
+
+    def platform(self, model: str = "digits") -> Platform:
+        """The ports over this world."""
+        return Platform(
+            uri="fake://",
+            model=model,
+            storage=self.storage,
+            bucket_uri="fake://bucket",
+            deployer=_Deployer(self),
+            router=_Router(self),
+            metrics=_Metrics(self),
+            predictor=_Predictor(self),
+            log=_Log(self),
+            records=self.records,
+            guards=_Guards(self),
+            clock=self.clock,
+        )
+
+    def has_stable(self, number: int = 1, behaviour: Behaviour = Behaviour(answer=1.0)) -> ModelVersion:
+        """Begin with a stable version that serves."""
+        from tfcanary import __version__
+
+        version = ModelVersion(number, f"fake://bucket/digits/{number}", f"sha256:{number:064x}")
+        self.behaviours[number] = behaviour
+        self.processes[number] = Process(behaviour)
+        self.tracks[Track.STABLE] = number
+        self.records.stored = Stored(Record(model="digits", writer=__version__, stable=version), 1)
+        return version
+
+
+@dataclass
+class _Deployer:
+    world: World
+
+    def deploy(self, version: ModelVersion) -> None:
+        behaviour = self.world.behaviours.get(version.number, Behaviour(answer=float(version.number)))
+        self.world.processes.setdefault(version.number, Process(behaviour))
+
+    def assign(self, track: Track, number: int | None) -> None:
+        if number is None:
+            self.world.tracks.pop(track, None)
+        else:
+            self.world.tracks[track] = number
+
+    def remove(self, number: int) -> None:
+        if number in self.world.tracks.values():
+            raise Refused(f"version {number}: a track points at it")
+        self.world.processes.pop(number, None)
+
+    def observe(self) -> Deployment:
+        def server(number: int, process: Process) -> tuple[Server, ...]:
+            fine = process.behaviour.loads
+            return (Server(f"v{number}", "", "", available=fine, failed=not fine, message="" if fine else "the load ended in an error"),)
+
+        return Deployment({n: server(n, p) for n, p in self.world.processes.items()}, dict(self.world.tracks))
+
+
+@dataclass
+class _Router:
+    world: World
+
+    def split(self) -> TrafficSplit:
+        return TrafficSplit(self.world.weight)
+
+    def set_split(self, split: TrafficSplit) -> None:
+        self.world.weight = split.canary
+        self.world.weights.append(split.canary)
+
+    def address(self) -> str:
+        return "fake://users"
+
+
+@dataclass
+class _Metrics:
+    world: World
+
+    def sample(self, track: Track, at: datetime) -> Sample:
+        if not self.world.scraped:
+            raise Unavailable("the metric source does not answer")
+        number = self.world.tracks.get(track)
+        if number is None or number not in self.world.processes:
+            return Sample(track, up=False)
+        return Sample(track, up=True, servers={f"v{number}": self.world.processes[number].counters()})
+
+    def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
+        return iter(())
+
+
+@dataclass
+class _Predictor:
+    world: World
+
+    def predict(self, track: Track, request: Request) -> Prediction:
+        process = self.world.processes.get(self.world.tracks.get(track, -1))
+        if process is None:
+            raise Unavailable(f"no server on track {track}")
+        self.world.clock.sleep(process.behaviour.seconds)
+        if self.world.chance.random() < process.behaviour.errors:
+            return Prediction(500, {"error": "it broke"}, process.behaviour.seconds)
+        return Prediction(200, {"predictions": [[process.behaviour.answer, 1 - process.behaviour.answer]]}, process.behaviour.seconds)
+
+
+@dataclass
+class _Log:
+    world: World
+
+    def requests(self, limit: int) -> Iterator[Request]:
+        return iter(self.world.log[:limit])
+
+
+@dataclass
+class _Guards:
+    world: World
+
+    def start(self, run_id: str) -> None:
+        """The guard reports at every sleep of the clock, unless the test says that it is dead."""
+        if run_id in self.world.guards:
+            return
+        self.world.guards.append(run_id)
+        self.world.clock.on_sleep.append(lambda _: self._beat(run_id))
+
+    def _beat(self, run_id: str) -> None:
+        stored = self.world.records.stored
+        if not self.world.guard_reports or stored is None or stored.record.release is None or stored.record.release.run_id != run_id:
+            return
+        seen = replace(stored.record.release, guard_seen=self.world.clock.now())
+        self.world.records.stored = Stored(replace(stored.record, release=seen), stored.generation + 1)
