@@ -99,11 +99,11 @@ def test_retention_keeps_the_stable_the_kept_and_the_newer_versions(world: World
     for i in range(4):
         (model / "saved_model.pb").write_bytes(f"graph {i}".encode())
         push.push(platform, model, manifest_of(model))
-    versions = [push.pushed(platform, n) for n in (1, 2, 3)]
-    ledger.update(platform, lambda r: type(r)(model="digits", writer=r.writer, stable=versions[2], previous=(versions[1],)))
+    versions = [push.pushed(platform, n) for n in (3, 4)]
+    ledger.update(platform, lambda r: type(r)(model="digits", writer=r.writer, stable=versions[1], previous=(versions[0],)))
     world.processes.clear()
     push.retain(platform, keep=2)
-    assert {name.split("/")[1] for name in names(world)} - {"versions"} == {"2", "3", "4"}
+    assert {name.split("/")[1] for name in names(world)} - {"versions"} == {"3", "4", "5"}
 
 
 def test_bytes_that_retention_removed_get_a_new_number(world: World, model: Path) -> None:
@@ -129,6 +129,6 @@ def test_a_leftover_that_is_none_of_the_files_is_refused(world: World, model: Pa
     world.storage = DyingStorage(2)
     with pytest.raises(Dies):
         push.push(world.platform(), model, manifest)
-    world.storage.write("digits/1/malware.so", b"!")
+    world.storage.write("digits/2/malware.so", b"!")
     with pytest.raises(Refused, match=r"malware\.so"):
         push.push(world.platform(), model, manifest)

@@ -1,0 +1,1 @@
+"""Imported by the fork parent: a stand-in that finds it was forked."""
