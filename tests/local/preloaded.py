@@ -1,1 +1,7 @@
-"""Imported by the fork parent: a stand-in that finds it was forked."""
+"""Imported by the fork parent: saves the stand-ins their imports, and a stand-in that finds it here was forked."""
+
+from __future__ import annotations
+
+import grpc  # noqa: F401
+
+from tfcanary.wire import messages  # noqa: F401

@@ -12,7 +12,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +30,18 @@ NUMBER = int(re.search(r"versions: (\d+)", CONFIG)[1])
 VERSION = Path(BASE) / str(NUMBER)
 
 
+ACTIVE: list[int] = []
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    ACTIVE.append(1)
+    try:
+        yield
+    finally:
+        ACTIVE.pop()
+
+
 class Answer(BaseHTTPRequestHandler):
     """`?sleep=S` answers after S seconds; `/die` ends the process at once."""
 
@@ -35,6 +49,10 @@ class Answer(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
+        with under_way():
+            self.answer()
+
+    def answer(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
         asked = urlsplit(self.path)
         if asked.path == "/die":
@@ -89,6 +107,8 @@ def main() -> None:
     aside.rename(FLAGS["ports_file"])
     rest.serve_forever(poll_interval=0.02)
     server.stop(5).wait()
+    while ACTIVE:
+        time.sleep(0.01)
     os._exit(0)  # idle connections of the proxy would keep their threads
 
 

@@ -96,9 +96,7 @@ def main(root: Path) -> None:
     simple(root / "frozen", lambda m, x: x @ tf.constant(np.ones((64, 10), "float32")), module=tf.Module())
     vocabulary = root / "words.txt"
     vocabulary.write_text("yes\nno\n")
-    export(
-        root / "words", [image(None, dtype=tf.string, name="word")], lambda m, x: {"number": m.table.lookup(x)}, Lookup(str(vocabulary))
-    )
+    export(root / "words", [image(None, dtype=tf.string, name="word")], lambda m, x: {"number": m.table.lookup(x)}, Lookup(str(vocabulary)))
     jpeg = [image(None, dtype=tf.string, name="picture")]
     decode = lambda x: tf.map_fn(lambda p: tf.reduce_mean(tf.cast(tf.io.decode_jpeg(p), tf.float32)), x, fn_output_signature=tf.float32)  # noqa: E731
     export(root / "jpeg", jpeg, lambda m, x: {"brightness": decode(x)})

@@ -60,7 +60,7 @@ def test_of_processes_that_create_a_name_at_once_one_wins(root: Path) -> None:
 def test_a_writer_that_is_killed_leaves_nothing_to_be_seen(root: Path, directory: DirectoryStorage) -> None:
     before = directory.write("7/model", b"whole")
     endless = "from pathlib import Path; from tfcanary.storage.directory import DirectoryStorage; import sys\n"
-    endless += "DirectoryStorage(Path(sys.argv[1])).write('7/model', bytes(1 << 30))"
+    endless += "DirectoryStorage(Path(sys.argv[1])).write('7/model', bytes(1 << 28))"
     with subprocess.Popen([sys.executable, "-c", endless, root]) as writer:
         while not any((root / OWN_FOLDER / "unfinished").iterdir()):
             time.sleep(0.002)

@@ -163,6 +163,8 @@ def test_a_name_that_no_table_has_is_an_attribute_error():
 
 
 def test_importing_the_messages_imports_no_tensorflow():
-    code = "import sys; from tfcanary.wire import messages; messages.SavedModel; print([m for m in sys.modules if m.startswith('tensorflow')])"
+    code = (
+        "import sys; from tfcanary.wire import messages; messages.SavedModel; print([m for m in sys.modules if m.startswith('tensorflow')])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

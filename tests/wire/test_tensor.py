@@ -14,7 +14,6 @@ from tfcanary.wire import messages, tensor
 KINDS = ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"]
 
 
-
 def read_by_tensorflow(proto):
     from tensorflow.core.framework import tensor_pb2
     from tensorflow.python.framework import tensor_util
@@ -40,7 +39,10 @@ def test_what_is_written_is_what_tensorflow_reads(tf, kind, typed):
     assert bool(proto.tensor_content) is not typed
 
 
-@given(arrays.arrays(st.sampled_from([np.dtype(kind) for kind in KINDS]), arrays.array_shapes(min_dims=0, max_dims=4, min_side=0)), st.booleans())
+@given(
+    arrays.arrays(st.sampled_from([np.dtype(kind) for kind in KINDS]), arrays.array_shapes(min_dims=0, max_dims=4, min_side=0)),
+    st.booleans(),
+)
 def test_every_array_comes_back(values, typed):
     again = tensor.to_array(tensor.to_proto(values, typed=typed))
     assert again.shape == values.shape
@@ -50,7 +52,11 @@ def test_every_array_comes_back(values, typed):
 @pytest.mark.parametrize("kind", ["bfloat16", "float8_e5m2", "float8_e4m3fn"])
 def test_kinds_that_numpy_lacks_read_as_float32(tf, kind):
     dtype = getattr(tf, kind, None) or getattr(tf.dtypes.experimental, kind)
-    values = np.arange(256, dtype=np.uint8).view(dtype.as_numpy_dtype) if "8_" in kind else np.array([1.5, -2, 3e38, np.inf], dtype.as_numpy_dtype)
+    values = (
+        np.arange(256, dtype=np.uint8).view(dtype.as_numpy_dtype)
+        if "8_" in kind
+        else np.array([1.5, -2, 3e38, np.inf], dtype.as_numpy_dtype)
+    )
     ours = tensor.to_array(written_by_tensorflow(values, dtype))
     assert ours.dtype == np.float32
     np.testing.assert_array_equal(ours, values.astype(np.float32))

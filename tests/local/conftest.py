@@ -1,0 +1,140 @@
+"""The platform on this machine, for real: supervisor, Envoy and servers; the servers are small ones that start at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfcanary import __version__
+from tfcanary.domain import ModelVersion, Track
+from tfcanary.platforms import local, open_platform
+from tfcanary.platforms.local.ask import ask, is_up
+from tfcanary.platforms.local.folder import Folder
+from tfcanary.platforms.local.program import Program
+from tfcanary.plan import Plan
+from tfcanary.ports import Platform
+from tfcanary.record import Record, Release
+
+STAND_IN = Program(server="tests.local.standin", preload=("tests.local.preloaded",), guard="tests.local.standin_guard")
+
+
+def free_port() -> int:
+    """A port that is free, and so are the next ones, most likely: far from where the kernel takes its own."""
+    for port in range(21000, 32000, 20):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port + os.getpid() % 20))
+            except OSError:
+                continue
+            return port + os.getpid() % 20
+    raise AssertionError("no free port")
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for what must happen; how long it takes does not matter."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; who has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@dataclass
+class Place:
+    """A platform in a folder of its own, with versions that say 1, 2, ..."""
+
+    folder: Folder
+    port: int
+    program: Program = STAND_IN
+    pids: set[int] = field(default_factory=set)
+    """Every process that was ever seen below its supervisors."""
+
+    def up(self, port: int | None = None) -> None:
+        local.start(self.folder, port or self.port, self.program)
+
+    def bound(self, model: str = "m") -> Platform:
+        return open_platform(self.folder.uri, model, Plan())
+
+    def shown(self, model: str = "m") -> dict[str, Any]:
+        everything: dict[str, Any] = ask(self.folder, "status")
+        self.pids |= {everything["pid"], everything["forks"]["pid"]} | pids_of(everything["models"].values())
+        return everything["models"].get(model, {})
+
+    def server(self, number: int, model: str = "m") -> dict[str, Any]:
+        return next((one for one in self.shown(model)["servers"] if one["version"] == number), {})
+
+    def version(self, number: int, *behaviour: str, model: str = "m") -> ModelVersion:
+        path = self.folder.models / model / str(number)
+        path.mkdir(parents=True, exist_ok=True)
+        for name in behaviour:
+            (path / name).touch()
+        return ModelVersion(number=number, uri=str(path), digest="sha256:" + "0" * 64)
+
+    def serve(self, stable: int = 1, canary: int | None = None) -> Platform:
+        """Versions deployed, available and assigned."""
+        bound = self.bound()
+        for track, number in ((Track.STABLE, stable), (Track.CANARY, canary)):
+            if number:
+                bound.deployer.deploy(self.version(number))
+                until(lambda number=number: available(bound, number))
+                bound.deployer.assign(track, number)
+        self.shown()
+        return bound
+
+    def remember(self, stable: int, release: Release | None = None) -> None:
+        """Write the model's record."""
+        records = self.bound().records
+        stored = records.read()
+        record = Record(model="m", writer=__version__, stable=self.version(stable), release=release)
+        records.swap(record, stored.generation if stored else 0)
+
+    def all_gone(self) -> bool:
+        return not any(lives(pid) for pid in self.pids)
+
+
+def pids_of(models: Any) -> set[int]:
+    kept = [one for model in models for one in (model["proxy"], *model["servers"], *model["guards"])]
+    return {one["pid"] for one in kept if one["pid"]}
+
+
+def available(bound: Platform, number: int) -> bool:
+    servers = bound.deployer.observe().servers.get(number, ())
+    return bool(servers) and all(server.available for server in servers)
+
+
+def a_release(run_id: str, **changed: Any) -> Release:
+    given: dict[str, Any] = {"plan": Plan(), "plan_digest": "sha256:0", "began": datetime.now(UTC)} | changed
+    return Release(run_id=run_id, **given)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Place]:
+    """A folder in which nothing is up yet; whatever comes up is down at the end."""
+    place = Place(Folder(tmp_path / "state"), free_port())
+    yield place
+    if is_up(place.folder):
+        place.shown()
+    local.down(place.folder.root)
+    until(place.all_gone)
+
+
+@pytest.fixture
+def place(empty: Place) -> Place:
+    """Up, with nothing deployed."""
+    empty.up()
+    return empty

@@ -1,0 +1,65 @@
+"""The contracts of `.importlinter` hold, and each of them notices a violation that is planted."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINT = Path(sys.executable).parent / "lint-imports"
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(LINT), "--no-cache"], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources alone, to plant into."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name in ("tfcanary", "components", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".importlinter", folder)
+    return folder
+
+
+def test_the_layers_hold(copy: Path) -> None:
+    done = lint(copy)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("tfcanary/judge/stages.py", "from tfcanary import watch", "Imports go down"),
+        ("tfcanary/acts/shift.py", "from tfcanary import routing", "Imports go down"),
+        ("components/push_model/component.py", "from components.watch_stage import component", "Components do not know each other"),
+        ("tfcanary/acts/shift.py", "import kfp", "Only submission knows the KFP SDK"),
+        ("tfcanary/savedmodel/reader.py", "import tensorflow", "Only the runtime knows TensorFlow"),
+        ("tfcanary/judge/stages.py", "import subprocess", "What decides does not talk to the world"),
+    ],
+)
+def test_a_planted_violation_is_caught(copy: Path, file: str, line: str, contract: str) -> None:
+    path = copy / file
+    before = path.read_text()
+    try:
+        path.write_text(f"{before}\n{line}\n")
+        done = lint(copy)
+    finally:
+        path.write_text(before)
+    assert done.returncode == 1
+    broken = [row for row in done.stdout.splitlines() if row.endswith("BROKEN")]
+    assert any(contract in row for row in broken), done.stdout
+
+
+def test_a_slim_step_imports_neither_tensorflow_nor_kubernetes_nor_the_sdk() -> None:
+    """What the body of a step imports before its work; `validate` alone starts TensorFlow, and in a child."""
+    code = "import sys; from tfcanary import steps, watch; from tfcanary.acts import push, promote, rollback, deploy; "
+    code += "heavy = {'tensorflow', 'kubernetes', 'kfp', 'google.cloud.storage', 'pandas'} & set(sys.modules); "
+    code += "sys.exit(str(heavy) if heavy else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
