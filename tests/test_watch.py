@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tfcanary.acts import checkpoint, ledger, rollback, shift
 from tfcanary.domain import Decision, ModelVersion, Track
 from tfcanary.errors import Held
 from tfcanary.plan import Plan
+from tfcanary.ports import Platform
 from tfcanary.record import Release, State
 
 __all__ = ["deployed", "model", "pushed"]
@@ -81,6 +83,10 @@ def dies_after(world: World, sleeps: int) -> Iterator[None]:
     world.clock.on_sleep.remove(count)
 
 
+def _beat(platform: Platform, _: float) -> None:
+    ledger.heartbeat(platform, RUN)
+
+
 @pytest.mark.parametrize("sleeps", [1, 3, 6])
 def test_a_watch_that_was_killed_and_goes_on_elsewhere_decides_as_if_never_killed(plan: Plan, tmp_path: Path, sleeps: int) -> None:
     decisions = []
@@ -89,9 +95,9 @@ def test_a_watch_that_was_killed_and_goes_on_elsewhere_decides_as_if_never_kille
         world.has_stable()
         platform = world.platform()
         ledger.begin(platform, plan, RUN)
-        ledger.change(platform, RUN, lambda r: replace(r, state=State.WATCHED, guard_seen=world.clock.now()))
+        ledger.change(platform, RUN, partial(replace, state=State.WATCHED, guard_seen=world.clock.now()))
         world.guards.append(RUN)
-        world.clock.on_sleep.append(lambda _, p=platform: ledger.heartbeat(p, RUN))  # type: ignore[misc]
+        world.clock.on_sleep.append(partial(_beat, platform))
         world.behaviours[2] = Behaviour(answer=2.0, errors=0.02)
         platform.deployer.deploy(ModelVersion(2, "fake://2", "sha256:2"))
         platform.deployer.assign(Track.CANARY, 2)

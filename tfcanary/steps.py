@@ -18,7 +18,7 @@ from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.domain import Absence, Finding, Look, ModelVersion, Request, Verdict
 from tfcanary.errors import Refused
 from tfcanary.plan import Plan
-from tfcanary.ports import Platform, RequestSource
+from tfcanary.ports import Platform, RequestSource, Storage
 from tfcanary.record import Record, Release
 from tfcanary.report import Timeline
 
@@ -66,22 +66,32 @@ def reopen_step(platform: str, model_name: str, run_id: str = "") -> Step:
 
 def fetch(uri: str) -> Path:
     """The directory or file behind a URI, on this machine: a `gs://` one is copied into a temporary directory of this process."""
-    from tfcanary.acts.transfer import pull
+    if "://" not in uri or uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
     from tfcanary.storage import open_storage
 
-    if "://" not in uri:
-        return Path(uri)
-    if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
+    return _copied(open_storage(uri), "")
+
+
+def files_of(platform: Platform, version: ModelVersion) -> Path:
+    """A pushed version's files, on this machine: a directory is used where it lies."""
+    if "://" not in version.uri:
+        return Path(version.uri)
+    return _copied(platform.storage, f"{platform.model}/{version.number}/")
+
+
+def _copied(storage: Storage, prefix: str) -> Path:
+    from tfcanary.storage.transfer import pull
+
     into = Path(tempfile.mkdtemp(prefix="tfcanary-"))
-    pull(open_storage(uri), "", into)
+    pull(storage, prefix, into)
     return into
 
 
 def stable_model(step: Step) -> Path | None:
     """The stable version's files, to compare the candidate with; None before the first release."""
-    stable: ModelVersion | None = step.record.stable
-    return fetch(stable.uri) if stable else None
+    stable = step.record.stable
+    return files_of(step.platform, stable) if stable else None
 
 
 def requests(step: Step, source: str) -> RequestSource:
@@ -98,7 +108,7 @@ def sample_requests(step: Step) -> Iterator[Request]:
     if step.plan.predictions:
         yield from requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     elif step.release.candidate:
-        yield from generated(fetch(step.release.candidate.uri), step.plan.validation)
+        yield from generated(files_of(step.platform, step.release.candidate), step.plan.validation)
 
 
 def gate(look: Look) -> str:

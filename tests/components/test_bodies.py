@@ -1,0 +1,211 @@
+"""Every component's body, called as the function that it is, on ports in memory and a real SavedModel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.compare_predictions.component import compare_predictions
+from components.deploy_canary.component import deploy_canary
+from components.guard_release.component import guard_release
+from components.judge_canary.component import judge_canary
+from components.promote_canary.component import promote_canary
+from components.push_model.component import push_model
+from components.rollback_canary.component import rollback_canary
+from components.validate_savedmodel.component import validate_savedmodel
+from components.watch_stage.component import watch_stage
+from tests.conftest import QUICK
+from tests.fakes import Behaviour, World
+from tests.savedmodel.family import family
+from tfcanary import __version__, platforms
+from tfcanary.acts import ledger, shift
+from tfcanary.errors import Held, Refused
+from tfcanary.record import State
+
+RELEASE: dict[str, Any] = {"model_name": "digits", "platform": "fake://", "plan": QUICK, "run_id": "run-1"}
+OWNER = {key: RELEASE[key] for key in ("model_name", "platform", "run_id")}
+
+
+@dataclass
+class Output:
+    """An output artifact, as KFP hands it to a body."""
+
+    path: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> Any:
+        return json.loads(Path(self.path).read_text())
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Callable[..., dict[str, Output]]:
+    """Output artifacts by name, in folders that do not exist yet."""
+    count = iter(range(1000))
+
+    def made(*names: str) -> dict[str, Output]:
+        step = tmp_path / f"step-{next(count)}"
+        return {name: Output(str(step / name)) for name in names}
+
+    return made
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    """Whatever platform is named, it is this world."""
+    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+
+
+LOOK = ("evidence", "report", "summary")
+MODEL = "good"
+
+
+@pytest.fixture
+def pushed(world: World, outputs: Callable[..., dict[str, Output]]) -> int:
+    """The candidate lies in the bucket."""
+    ledger.begin(world.platform(), _plan(), "run-1")
+    from tfcanary import savedmodel
+
+    model = family() / MODEL
+    number: int = push_model.python_func(model_uri=str(model), digest=savedmodel.manifest(model).digest, **RELEASE)
+    return number
+
+
+def _plan() -> Any:
+    from tfcanary import codec
+    from tfcanary.plan import Plan
+
+    return codec.decode(Plan, QUICK)
+
+
+@pytest.fixture
+def deployed(world: World, pushed: int, outputs: Callable[..., dict[str, Output]]) -> int:
+    """The candidate runs at weight 0."""
+    world.behaviours[pushed] = Behaviour(answer=0.5)
+    assert deploy_canary.python_func(version=pushed, **RELEASE, **outputs(*LOOK)) == "pass"
+    return pushed
+
+
+def test_validation_refuses_by_a_verdict_and_opens_the_release(
+    world: World, outputs: Callable[..., dict[str, Output]], tmp_path: Path
+) -> None:
+    out = outputs(*LOOK)
+    world.records.stored = None
+    world.has_stable()
+    stable = ledger.read(world.platform()).stable
+    assert stable is not None
+    ledger.update(
+        world.platform(), lambda r: type(r)(model="digits", writer=__version__, stable=type(stable)(1, str(family() / MODEL), "sha256:1"))
+    )
+    word = validate_savedmodel.python_func(model_uri=str(family() / "square"), digest=str(tmp_path / "digest"), **RELEASE, **out)
+    assert word == "fail"
+    assert (tmp_path / "digest").read_text().startswith("sha256:")
+    assert out["evidence"].json()["about"] == "validate"
+    assert out["evidence"].metadata["finding"] == "fail"
+    assert "<html" in Path(out["report"].path).read_text()
+    release = ledger.read(world.platform()).release
+    assert release is not None
+    assert release.looks["validate"].finding.value == "fail"
+
+
+def test_bytes_that_were_not_validated_are_not_pushed(world: World) -> None:
+    ledger.begin(world.platform(), _plan(), "run-1")
+    with pytest.raises(Refused, match="validated was sha256:0"):
+        push_model.python_func(model_uri=str(family() / MODEL), digest="sha256:0", **RELEASE)
+    assert world.storage.list("digits/2/") == ()
+
+
+def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
+    compared = outputs(*LOOK)
+    assert compare_predictions.python_func(**RELEASE, **compared) == "pass"
+    assert compared["evidence"].json()["absent"] == [{"about": "predictions", "reason": "absent by plan"}]
+    words = []
+    for stage in (0, 1):
+        watched, judged = outputs(*LOOK), outputs("verdict", "report", "summary", "metrics")
+        watch_stage.python_func(stage=stage, **RELEASE, **watched)
+        words.append(judge_canary.python_func(stage=stage, watched=watched["evidence"], **RELEASE, **judged))
+    assert words == ["advance", "promote"]
+    assert judged["metrics"].metadata["metrics/errors"] > 0
+    assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"
+    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "promoted"
+    stable = ledger.read(world.platform()).stable
+    assert stable is not None
+    assert (stable.number, world.weight, world.unserved) == (deployed, 0, 0)
+
+
+def test_a_bad_canary_goes_back_and_the_page_says_why_first(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
+    world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
+    watched, judged, ended = outputs(*LOOK), outputs("verdict", "report", "summary", "metrics"), outputs("report", "summary")
+    assert watch_stage.python_func(stage=0, **RELEASE, **watched) == "rollback"
+    assert world.weight == 0
+    assert judge_canary.python_func(stage=0, watched=watched["evidence"], **RELEASE, **judged) == "rollback"
+    assert rollback_canary.python_func(**RELEASE, **ended) == "rolled back"
+    assert "rolled back" in Path(ended["summary"].path).read_text()[:400].lower()
+    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "rolled back"
+
+
+def test_the_verdict_carries_where_it_comes_from(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
+    watched = outputs(*LOOK)
+    watch_stage.python_func(stage=0, **RELEASE, **watched)
+    said = watched["evidence"].metadata
+    candidate = ledger.ours(ledger.read(world.platform()), "run-1").candidate
+    assert candidate is not None
+    assert (said["version"], said["model_digest"], said["run_id"]) == (str(deployed), candidate.digest, "run-1")
+    assert said["plan_digest"].startswith("sha256:")
+    assert said["tfcanary_version"] == __version__
+
+
+def test_the_exit_step_rolls_back_what_nobody_ended(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
+    ledger.hold(world.platform(), "run-1", "watch", watching=True)
+    shift.shift(world.platform(), "run-1", 0)
+    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "rolled back"
+    assert world.weight == 0
+
+
+def test_the_exit_step_of_a_run_that_was_refused_leaves_the_other_release_alone(
+    world: World, deployed: int, outputs: Callable[..., dict[str, Output]]
+) -> None:
+    with pytest.raises(Held):
+        ledger.begin(world.platform(), _plan(), "run-2")
+    assert guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **outputs("report", "summary")) == "none"
+    assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.WATCHED
+
+
+def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
+    word = guard_release.python_func(**{**OWNER, "run_id": ""}, reason="a person was worried", **outputs("report", "summary"))
+    assert word == "rolled back"
+    assert ledger.ours(ledger.read(world.platform()), "run-1").reason == "a person was worried"
+
+
+def test_a_canary_that_does_not_come_up_closes_the_next_gate_with_its_reason(
+    world: World, pushed: int, outputs: Callable[..., dict[str, Output]]
+) -> None:
+    world.behaviours[pushed] = Behaviour(loads=False)
+    assert deploy_canary.python_func(version=pushed, **RELEASE, **outputs(*LOOK)) == "fail"
+    assert compare_predictions.python_func(**RELEASE, **outputs(*LOOK)) == "fail"
+    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "refused"
+    assert "the load ended in an error" in ledger.ours(ledger.read(world.platform()), "run-1").reason
+
+
+@pytest.mark.parametrize(
+    ("plan", "sentence"),
+    [
+        ({"weights": [50, 5]}, "plan: weights [50, 5]: must not fall"),
+        ({"wieghts": [5]}, "did you mean 'weights'"),
+        ({"weights": [1, 2, 3, 4, 5, 6]}, "at most 5 fit"),
+    ],
+)
+def test_a_wrong_plan_changes_nothing(
+    world: World, outputs: Callable[..., dict[str, Output]], tmp_path: Path, plan: dict[str, Any], sentence: str
+) -> None:
+    before = world.records.stored
+    with pytest.raises(Refused) as refused:
+        validate_savedmodel.python_func(
+            model_uri=str(family() / MODEL), digest=str(tmp_path / "digest"), **{**RELEASE, "plan": plan}, **outputs(*LOOK)
+        )
+    assert sentence in str(refused.value)
+    assert world.records.stored == before
