@@ -1,0 +1,170 @@
+"""The command line: one sentence and the right exit code for everything that can be wrong before anything happens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import QUICK
+from tests.fakes import World
+from tests.savedmodel.family import family
+from tfcanary import codec, platforms
+from tfcanary.acts import ledger, rollback
+from tfcanary.cli import main
+from tfcanary.cli.release import exit_code
+from tfcanary.domain import Decision, Evidence, Finding, Verdict
+from tfcanary.plan import Plan
+from tfcanary.record import Release, State
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    """Whatever platform is named, it is this world."""
+    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.yaml"
+    path.write_text(json.dumps(QUICK))
+    return path
+
+
+def run(*arguments: object) -> int:
+    """The exit code."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def release(model: object, plan: object) -> int:
+    return run("release", model, "--name", "digits", "--plan", plan, "--platform", "fake://")
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ("weigths: [5]", "weigths: unknown key; did you mean 'weights'?"),
+        ("weights: [50, 5]", "must not fall from one stage to the next"),
+        ("weights: [5, 500]", "each must be a whole percent from 0 to 100"),
+        ("weights: [1, 2, 3, 4, 5, 6]", "at most 5 fit into the graph"),
+        ("weights: [", "not YAML"),
+        ("just text", "is not an object with weights"),
+    ],
+)
+def test_a_wrong_plan_is_bad_input_with_its_file_and_place(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], document: str, sentence: str
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(document)
+    before = world.records.stored
+    assert release(family() / "good", path) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert str(path) in said
+    assert len(said.strip().splitlines()) == 1
+    assert world.records.stored == before
+
+
+def test_a_plan_that_does_not_exist_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert release(family() / "good", tmp_path / "none.yaml") == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "no model"])
+def test_a_path_that_is_no_savedmodel_is_bad_input(
+    world: World, plan_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    model = tmp_path / "model"
+    if what != "missing":
+        model.mkdir()
+    if what == "no model":
+        (model / "weights.h5").write_bytes(b"not a SavedModel")
+    assert release(model, plan_file) == 2
+    assert str(model) in capsys.readouterr().err
+    assert ledger.read(world.platform()).release is None
+
+
+def test_no_stable_version_and_no_bootstrap_is_bad_input(world: World, plan_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world.records.stored = None
+    assert release(family() / "good", plan_file) == 2
+    assert "set `bootstrap: true` in the plan" in capsys.readouterr().err
+
+
+def test_another_release_on_the_road_is_refused_by_name(
+    world: World, plan: Plan, plan_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
+    assert release(family() / "good", plan_file) == 3
+    assert "release 'run-1' is on the road" in capsys.readouterr().err
+
+
+def test_an_unknown_verb_or_option_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("relaese") == 2
+    assert run("status", "--jsno") == 2
+    assert "--json" in capsys.readouterr().err
+
+
+def test_status_says_how_the_release_stands(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
+    assert run("status", "digits", "--platform", "fake://", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["decision"], said["release"]["run_id"], said["stable"]["number"]) == ("open", "run-1", 1)
+
+
+def test_status_of_a_name_that_was_never_released_is_bad_input(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status", "digits", "--platform", "fake://") == 2
+    assert "nothing was ever released under this name" in capsys.readouterr().err
+
+
+def test_abort_rolls_back_and_may_be_repeated(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
+    for _ in range(2):
+        assert run("abort", "digits", "--platform", "fake://", "--reason", "the page went off") == 0
+        assert "the page went off" in capsys.readouterr().err
+    assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.ROLLED_BACK
+
+
+def test_history_lists_ended_releases(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        ledger.begin(world.platform(), plan, f"run-{number}")
+        rollback.roll_back(world.platform(), f"run-{number}", f"reason {number}")
+    assert run("history", "digits", "--platform", "fake://", "--json") == 0
+    assert [line["reason"] for line in json.loads(capsys.readouterr().out)["history"]] == ["reason 1"]
+
+
+def test_report_writes_a_page(world: World, plan: Plan, tmp_path: Path) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
+    rollback.roll_back(world.platform(), "run-1", "the <page> went off")
+    assert run("report", "digits", "--platform", "fake://", "--html", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "the &lt;page&gt; went off" in page
+
+
+def ended(state: State, finding: Finding | None) -> Release:
+    evidence = (Evidence("metrics/errors", finding, "said"),) if finding else ()
+    release = codec.decode(Release, {"run_id": "r", "plan": {}, "plan_digest": "", "began": "2026-01-31T12:00:00+00:00"})
+    return replace(release, state=state, watched=(Verdict(Decision.ROLLBACK, "said", evidence),))
+
+
+@pytest.mark.parametrize(
+    ("release", "code"),
+    [
+        (ended(State.PROMOTED, None), 0),
+        (ended(State.ROLLED_BACK, Finding.FAIL), 1),
+        (ended(State.ROLLED_BACK, Finding.INCONCLUSIVE), 3),  # undecided: nobody found it bad
+        (ended(State.REFUSED, Finding.FAIL), 1),
+    ],
+)
+def test_the_exit_code_tells_bad_from_undecided(release: Release, code: int) -> None:
+    assert exit_code(release) == code
+
+
+def test_the_plan_of_the_examples_is_a_plan() -> None:
+    for path in Path("examples").glob("*.yaml"):
+        assert codec.decode(Plan, codec.read_document(path)).weights
