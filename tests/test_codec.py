@@ -42,6 +42,13 @@ def test_a_wrong_plan_is_refused_with_path_value_and_what_would_be_right(documen
     assert sentence in str(refused.value)
 
 
+def test_the_brief_form_holds_only_what_differs_and_no_null() -> None:
+    plan = codec.decode(Plan, {"weights": [5], "judge": {"latency": None, "alpha": 0.01}, "predictions": {"source": "x"}})
+    short = codec.brief(plan)
+    assert short == {"weights": [5], "judge": {"latency": "none", "alpha": 0.01}, "predictions": {"source": "x"}}
+    assert codec.decode(Plan, short) == plan
+
+
 def test_the_local_runners_floats_are_whole_numbers() -> None:
     assert codec.decode(Plan, {"weights": [5.0, 25.0]}).weights == (5, 25)
 

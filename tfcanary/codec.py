@@ -26,6 +26,8 @@ from typing import Any
 from tfcanary.errors import Refused
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+NONE = "none"
+"""How a document says that something optional is not asked for; `null` says the same."""
 # Argo expands {{...}} and Kubernetes $(...) in the arguments of a container: a value with either would arrive changed.
 EXPANDED = ("{{", "$(")
 
@@ -50,6 +52,16 @@ def encode(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [encode(v) for v in value]
     return value
+
+
+def brief(value: Any) -> dict[str, Any]:
+    """A dataclass without the fields that are at their defaults, `None` as `none`: KFP takes no null in a parameter. `decode` reads it back."""
+    differs = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != _default(f)}
+    return {name: NONE if v is None else brief(v) if is_dataclass(v) else encode(v) for name, v in differs.items()}
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
 def dumps(value: Any) -> str:
@@ -134,7 +146,7 @@ def _unknown(at: str, key: str, known: Sequence[str]) -> str:
 
 def _union(kind: Any, value: Any, at: str) -> Any:
     kinds = typing.get_args(kind)
-    if value is None and type(None) in kinds:
+    if value in (None, NONE) and type(None) in kinds:
         return None
     candidates = [k for k in kinds if k is not type(None)]
     for candidate in candidates[:-1]:

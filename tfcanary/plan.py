@@ -136,7 +136,7 @@ class JudgePlan:
     """Stable requests from which p0 and the latency cells are taken, once."""
     errors: ErrorsPlan = field(default_factory=ErrorsPlan)
     latency: LatencyPlan | None = field(default_factory=LatencyPlan)
-    """`null`: the model server exports no latency histogram; the report then says "absent by plan"."""
+    """`none`: the model server exports no latency histogram; the report then says "absent by plan"."""
     quality: QualityPlan | None = None
     classes: ClassesPlan | None = None
     guards: GuardsPlan = field(default_factory=GuardsPlan)

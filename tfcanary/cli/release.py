@@ -40,6 +40,8 @@ def release(model: str, name: str, plan_file: Path, platform_uri: str, host: str
     except KeyboardInterrupt:
         _interrupted(handle, name, platform_uri)
         sys.exit(UNDECIDED)
+    if handle.run.finished() is False:
+        click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     _written(seen, html)
     sys.exit(_said(seen, json_))
 

@@ -92,6 +92,6 @@ def release(model: str, name: str, plan: Plan, platform: str, host: str = "", im
     uri = model if "://" in model else str(Path(model).resolve())
     if "://" not in uri:
         savedmodel.manifest(Path(uri))
-    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.encode(plan)}
+    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(plan)}
     run = start(Submission("canary_release", arguments, RUNS, host, image))
     return Handle(bound, plan, run, bool(host), record.release.run_id if record.release else "")
