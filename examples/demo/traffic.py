@@ -80,6 +80,7 @@ class Users:
                 self.tally.answered += not problem
                 if problem:
                     self.tally.failed[problem] += 1
+        connection.close()
 
     def _one(self, connection: http.client.HTTPConnection, rows: list[dict[str, object]]) -> tuple[str, int]:
         """Ask for these digits; returns what went wrong, if anything, and how many were right."""

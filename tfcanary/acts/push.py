@@ -20,6 +20,7 @@ from tfcanary.acts import ledger
 from tfcanary.domain import ModelVersion
 from tfcanary.errors import Conflict, Refused
 from tfcanary.ports import Blob, Platform, Storage
+from tfcanary.record import Record
 from tfcanary.savedmodel import FileDigest, Manifest
 
 LAST = "saved_model.pb"
@@ -44,11 +45,18 @@ def push(platform: Platform, source: Path, manifest: Manifest, progress: Progres
 
     Raises Refused where the bucket holds other bytes under the number, naming the file.
     """
+    refuse_stable(ledger.read(platform), manifest.digest)
     number, claim = _claimed(platform, manifest)
     if not claim.sealed:
         _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
         _seal(platform, number, claim)
     return verify(platform, _version(platform, number, manifest.digest))
+
+
+def refuse_stable(record: Record, digest: str) -> None:
+    """Raises Refused where these bytes are what serves already: a version cannot be its own canary."""
+    if record.stable and record.stable.digest == digest:
+        raise Refused(f"{record.model}: version {record.stable.number} is stable already, and it has the very same bytes")
 
 
 def pushed(platform: Platform, number: int) -> ModelVersion:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfcanary import codec, platforms, savedmodel
-from tfcanary.acts import checkpoint, ledger, rollback
+from tfcanary.acts import checkpoint, ledger, push, rollback
 from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.errors import Unavailable
 from tfcanary.plan import Plan
@@ -91,7 +91,7 @@ def release(model: str, name: str, plan: Plan, platform: str, host: str = "", im
     ledger.may_begin(record, plan, bound.clock.now())
     uri = model if "://" in model else str(Path(model).resolve())
     if "://" not in uri:
-        savedmodel.manifest(Path(uri))
+        push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
     arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(plan)}
     run = start(Submission("canary_release", arguments, RUNS, host, image))
     return Handle(bound, plan, run, bool(host), record.release.run_id if record.release else "")

@@ -1,0 +1,110 @@
+"""A platform with a stable version and users, for releases through the compiled pipeline and KFP's own local runner."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.demo.traffic import Tally, Users
+from tests.local.conftest import free_port
+from tfcanary import codec, platforms
+from tfcanary.acts import ledger
+from tfcanary.plan import Plan
+from tfcanary.platforms import local
+from tfcanary.record import Record, Release
+from tfcanary.submit.handle import Handle
+from tfcanary.submit.handle import release as submit
+
+NAME = "digits"
+RATE = 60.0
+PLAN = {
+    "weights": [50],
+    "stage": {"poll": "500ms", "minimum": "3s", "maximum": "90s"},
+    "judge": {
+        "minimum_time": "6s",
+        "minimum_requests": 100,
+        "settle": "1s",
+        "warmup": "1s",
+        "freeze_requests": 200,
+        "errors": {"margin_absolute": 0.05},
+        "latency": "none",
+    },
+    "deploy": {"warm_timeout": "5s", "lease": "10s", "heartbeat": "10s"},
+}
+
+
+@dataclass
+class Site:
+    """Where releases happen, and what users see there."""
+
+    folder: Path
+    uri: str
+    models: Path
+    users: Users
+
+    def record(self) -> Record:
+        return ledger.read(platforms.open_platform(self.uri, NAME, Plan()))
+
+    def release_of(self) -> Release:
+        found = self.record().release
+        assert found is not None
+        return found
+
+    def submit(self, model: str | Path, **changes: Any) -> Handle:
+        plan: Plan = codec.decode(Plan, {**PLAN, **changes})
+        return submit(str(self.models / model), NAME, plan, self.uri)
+
+    def release(self, model: str | Path, **changes: Any) -> Release:
+        return self.submit(model, **changes).wait()
+
+    def weight(self) -> int:
+        return platforms.open_platform(self.uri, NAME, Plan()).router.split().canary
+
+    def seen(self) -> Tally:
+        """What users saw since the last call."""
+        return self.users.since()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's models, trained once a test run."""
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([sys.executable, "-m", "examples.demo.models", str(folder)], check=True, timeout=240)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Version 1 serves, users ask. One for all tests of a module: none but the last may change what is stable."""
+    before = Path.cwd()
+    home = tmp_path_factory.mktemp("site")
+    os.chdir(home)
+    folder = home / "state"
+    uri = f"local://{folder}"
+    local.up(folder, free_port())
+    try:
+        plan: Plan = codec.decode(Plan, PLAN)
+        first = submit(str(models / "v1"), NAME, replace(plan, bootstrap=True), uri).wait()
+        assert first.state.value == "promoted", first.reason
+        users = Users(platforms.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE)
+        users.start()
+        yield Site(folder, uri, models, users)
+        users.stop()
+    finally:
+        local.down(folder)
+        os.chdir(before)
+
+
+@pytest.fixture
+def ours() -> Callable[[Tally], dict[str, int]]:
+    """The failures that are not the broken model's own."""
+    from examples.demo.__main__ import ours
+
+    return ours

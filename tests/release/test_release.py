@@ -1,0 +1,176 @@
+"""Releases that end with the old stable version, for real: compiled pipeline, KFP's local runner, Envoy, servers, users who check answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from examples.demo.traffic import Tally
+from tests.local.conftest import until
+from tests.release.conftest import NAME, PLAN, Site
+from tfcanary import codec
+from tfcanary.domain import Decision, Finding
+from tfcanary.errors import Held, Refused
+from tfcanary.platforms import local
+from tfcanary.record import State
+
+Ours = Callable[[Tally], dict[str, int]]
+
+
+def test_a_model_with_another_signature_is_refused_before_anything_is_copied(site: Site, ours: Ours) -> None:
+    ended = site.release("other-signature")
+    assert (ended.state, ended.candidate, ended.first_traffic) == (State.REFUSED, None, None)
+    assert "picture" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
+def test_a_model_that_breaks_under_load_is_rolled_back_by_the_watcher(site: Site, ours: Ours) -> None:
+    ended = site.release("breaks-under-load")
+    assert (ended.state, ended.failed, site.weight()) == (State.ROLLED_BACK, True, 0)
+    assert [v.decision for v in ended.watched] == [Decision.ROLLBACK]
+    tally = site.seen()
+    assert ours(tally) == {}
+    assert sum(tally.failed.values()) > 0
+    assert site.record().stable is not None
+
+
+@pytest.mark.slow
+def test_a_model_that_breaks_at_the_last_stage_only_is_rolled_back_there(site: Site, ours: Ours) -> None:
+    """At 1 % hardly a bulk request reaches it."""
+    ended = site.release("breaks-under-load", weights=[1, 60])
+    assert (ended.state, ended.stage, site.weight()) == (State.ROLLED_BACK, 1, 0)
+    assert [v.decision for v in ended.watched] == [Decision.ADVANCE, Decision.ROLLBACK]
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
+def test_a_model_that_is_confidently_wrong_never_gets_traffic(site: Site, ours: Ours) -> None:
+    golden = {"source": str(site.models / "golden.jsonl"), "accuracy_margin": 0.05, "limit": 200}
+    ended = site.release("confidently-wrong", predictions=golden)
+    assert (ended.state, ended.first_traffic) == (State.REFUSED, None)
+    assert ended.looks["compare"].finding is Finding.FAIL
+    assert "accuracy" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
+def test_a_release_that_cannot_be_decided_is_rolled_back_as_undecided(site: Site, ours: Ours) -> None:
+    ended = site.release("better", stage={"poll": "500ms", "minimum": "2s", "maximum": "4s"})
+    assert (ended.state, ended.failed, site.weight()) == (State.ROLLED_BACK, False, 0)
+    assert ended.reason.startswith("undecided")
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
+def test_a_step_that_raises_is_followed_by_the_guard(site: Site, ours: Ours) -> None:
+    """The golden file is gone when the step reads it: the step cannot do its work."""
+    handle = site.submit("better", predictions={"source": str(site.models / "none.jsonl")})
+    ended = handle.wait()
+    assert handle.run.finished() is False
+    assert (ended.state, ended.ended is None, site.weight()) == (State.REFUSED, False, 0)
+    assert ours(site.seen()) == {}
+
+
+def until_traffic(site: Site) -> None:
+    until(lambda: (r := site.record().release) is not None and r.weight > 0 and r.state is State.WATCHED, 120)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_while_the_canary_has_traffic_is_ended_by_the_guard(site: Site, ours: Ours) -> None:
+    handle = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"})
+    until_traffic(site)
+    handle.run.stop()
+    assert site.weight() == 50
+    until(lambda: site.release_of().state.ended, 60)
+    ended = site.release_of()
+    assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
+    assert "left alone" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
+def test_a_second_release_is_refused_by_name_and_leaves_the_first_alone(site: Site) -> None:
+    first = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"})
+    until_traffic(site)
+    with pytest.raises(Held, match="is on the road"):
+        site.submit("v1")
+    assert site.weight() == 50
+    ended = first.abort("the test is over")
+    assert ended is not None
+    assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [1.0, 8.0, 25.0])
+def test_ctrl_c_at_any_moment_leaves_the_stable_version_with_everything(site: Site, tmp_path: Path, ours: Ours, seconds: float) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(codec.dumps({**PLAN, "stage": {"poll": "500ms", "minimum": "60s", "maximum": "90s"}}))
+    command = [sys.executable, "-m", "tfcanary", "release", str(site.models / "better"), "--name", NAME, "--plan", str(plan)]
+    process = subprocess.Popen([*command, "--platform", site.uri], stderr=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=90)
+    assert process.returncode == 3, said
+    assert "Traceback" not in said
+    assert site.weight() == 0
+    release = site.release_of()
+    assert release.state.ended
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_is_killed_leaves_nothing_and_comes_back_at_weight_zero(site: Site) -> None:
+    handle = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"})
+    until_traffic(site)
+    pid = local.status(site.folder)["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not local.status(site.folder)["up"])
+    handle.run.stop()
+    local.up(site.folder)
+    assert site.weight() == 0
+    until(lambda: site.release_of().state.ended, 90)
+    assert site.release_of().state is State.ROLLED_BACK
+    site.users.since()
+    time.sleep(2)
+    seen = site.seen()
+    assert seen.answered > 50
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_in_mid_stage_ends_in_a_rollback(site: Site) -> None:
+    guards = {"crash_after": "5s", "silence_after": "240s"}
+    handle = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"}, judge={**PLAN["judge"], "guards": guards})  # type: ignore[dict-item]
+    until_traffic(site)
+    candidate = site.release_of().candidate
+    assert candidate is not None
+    for _ in range(12):
+        for pid in servers_of(site, candidate.number):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(1)
+        if site.release_of().state is not State.WATCHED:
+            break
+    ended = handle.wait()
+    assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
+
+
+def servers_of(site: Site, number: int) -> list[int]:
+    shown = local.status(site.folder)["models"][NAME]["servers"]  # type: ignore[index]
+    return [one["pid"] for one in shown if one["version"] == number and one.get("pid")]
+
+
+def test_a_missing_stable_version_is_refused_before_anything_starts(models: Path, tmp_path: Path) -> None:
+    local.up(tmp_path / "empty")
+    try:
+        with pytest.raises(Refused, match="bootstrap: true"):
+            Site(tmp_path / "empty", f"local://{tmp_path / 'empty'}", models, None).submit("v1")  # type: ignore[arg-type]
+    finally:
+        local.down(tmp_path / "empty")
