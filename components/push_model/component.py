@@ -21,13 +21,12 @@ def push_model(model_uri: str, digest: str, model_name: str, platform: str, plan
         The version's number.
     """
     from tfcanary import savedmodel, steps
-    from tfcanary.acts import ledger, push
+    from tfcanary.acts import push
     from tfcanary.errors import Refused
 
     step = steps.open_step(platform, model_name, plan, run_id)
-    ledger.hold(step.platform, run_id, "push")
     model = steps.fetch(model_uri)
     manifest = savedmodel.manifest(model)
     if manifest.digest != digest:
         raise Refused(f"{model_uri}: its digest is {manifest.digest}, validated was {digest}; release the new bytes in a run of their own")
-    return push.push(step.platform, model, manifest).number
+    return push.push_candidate(step.platform, run_id, model, manifest).number

@@ -175,6 +175,29 @@ def test_the_exit_step_of_a_run_that_was_refused_leaves_the_other_release_alone(
     assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.WATCHED
 
 
+def test_finished_steps_that_run_again_return_what_was_recorded_and_move_nothing(
+    world: World, deployed: int, outputs: Callable[..., dict[str, Output]]
+) -> None:
+    """The backend does run whole sub-graphs again after an infrastructure error."""
+    from tfcanary import savedmodel
+
+    for stage in (0, 1):
+        watched = outputs(*LOOK)
+        watch_stage.python_func(stage=stage, **RELEASE, **watched)
+        judge_canary.python_func(stage=stage, watched=watched["evidence"], **RELEASE, **outputs("verdict", "report", "summary", "metrics"))
+    promote_canary.python_func(**RELEASE, **outputs("report", "summary"))
+    before, moved = world.records.stored, list(world.weights)
+    model = family() / MODEL
+    assert push_model.python_func(model_uri=str(model), digest=savedmodel.manifest(model).digest, **RELEASE) == deployed
+    assert deploy_canary.python_func(version=deployed, **RELEASE, **outputs(*LOOK)) == "pass"
+    again = outputs(*LOOK)
+    assert watch_stage.python_func(stage=1, **RELEASE, **again) == "promote"
+    judged = outputs("verdict", "report", "summary", "metrics")
+    assert judge_canary.python_func(stage=1, watched=again["evidence"], **RELEASE, **judged) == "promote"
+    assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"
+    assert (world.records.stored, world.weights) == (before, moved)
+
+
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
     word = guard_release.python_func(**{**OWNER, "run_id": ""}, reason="a person was worried", **outputs("report", "summary"))
     assert word == "rolled back"

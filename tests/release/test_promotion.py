@@ -1,4 +1,4 @@
-"""A release that ends with a new stable version, for real: compiled pipeline, KFP's local runner, Envoy, servers, users who check answers."""
+"""A release that ends with a new stable version, for real: compiled pipeline, KFP's local runner, Envoy, servers, checked answers."""
 
 from __future__ import annotations
 

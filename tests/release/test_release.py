@@ -1,4 +1,4 @@
-"""Releases that end with the old stable version, for real: compiled pipeline, KFP's local runner, Envoy, servers, users who check answers."""
+"""Releases that end with the old stable version, for real: compiled pipeline, KFP's local runner, Envoy, servers, checked answers."""
 
 from __future__ import annotations
 

@@ -31,9 +31,10 @@ def deploy_canary(platform: Platform, run_id: str, version: ModelVersion, reques
     What does not come up is a finding of `fail`, not an error. With `bootstrap: true` the version becomes stable at once. Raises Held where
     the release was taken away, Refused where the bucket's bytes have changed, GaveUp where no guard reports.
     """
+    before = ledger.ours(ledger.read(platform), run_id)
+    if before.looks.get("deploy") and before.state is not State.OPEN:
+        return before.looks["deploy"]
     release = _candidate(platform, run_id, version)
-    if release.looks.get("deploy") and release.state is not State.OPEN:
-        return release.looks["deploy"]
     _clear(platform, version)
     push.verify(platform, version)
     platform.deployer.deploy(version)

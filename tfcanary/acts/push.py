@@ -40,10 +40,21 @@ class Claim:
     """The listing whose bytes were read back and found right; empty until then."""
 
 
+def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest) -> ModelVersion:
+    """Push this release's candidate and write it into the record; a candidate that was pushed already is returned as it was."""
+    release = ledger.ours(ledger.read(platform), run_id)
+    if release.candidate and release.candidate.digest == manifest.digest:
+        return release.candidate
+    ledger.hold(platform, run_id, "push")
+    candidate = push(platform, source, manifest)
+    ledger.change(platform, run_id, lambda r: replace(r, candidate=candidate))
+    return candidate
+
+
 def push(platform: Platform, source: Path, manifest: Manifest, progress: Progress = lambda _: None) -> ModelVersion:
     """Push the model in `source`; pushing the same bytes twice is one push.
 
-    Raises Refused where the bucket holds other bytes under the number, naming the file.
+    Raises Refused where these bytes are stable already, or where the bucket holds other bytes under the number, naming the file.
     """
     refuse_stable(ledger.read(platform), manifest.digest)
     number, claim = _claimed(platform, manifest)
