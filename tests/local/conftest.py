@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import pytest
 
 from tfcanary import __version__
 from tfcanary.domain import ModelVersion, Track
+from tfcanary.plan import Plan
 from tfcanary.platforms import local, open_platform
 from tfcanary.platforms.local.ask import ask, is_up
 from tfcanary.platforms.local.folder import Folder
 from tfcanary.platforms.local.program import Program
-from tfcanary.plan import Plan
 from tfcanary.ports import Platform
 from tfcanary.record import Record, Release
 
@@ -61,25 +62,30 @@ class Place:
     folder: Folder
     port: int
     program: Program = STAND_IN
+    model: str = "m"
+    supervisor: int = 0
+    forks: int = 0
+    """Processes, as last seen."""
     pids: set[int] = field(default_factory=set)
     """Every process that was ever seen below its supervisors."""
 
     def up(self, port: int | None = None) -> None:
         local.start(self.folder, port or self.port, self.program)
 
-    def bound(self, model: str = "m") -> Platform:
-        return open_platform(self.folder.uri, model, Plan())
+    def bound(self, model: str = "") -> Platform:
+        return open_platform(self.folder.uri, model or self.model, Plan())
 
-    def shown(self, model: str = "m") -> dict[str, Any]:
+    def shown(self) -> dict[str, Any]:
         everything: dict[str, Any] = ask(self.folder, "status")
-        self.pids |= {everything["pid"], everything["forks"]["pid"]} | pids_of(everything["models"].values())
-        return everything["models"].get(model, {})
+        self.supervisor, self.forks = everything["pid"], everything["forks"]["pid"]
+        self.pids |= {self.supervisor, self.forks} | pids_of(everything["models"].values())
+        return everything["models"].get(self.model, {})
 
-    def server(self, number: int, model: str = "m") -> dict[str, Any]:
-        return next((one for one in self.shown(model)["servers"] if one["version"] == number), {})
+    def server(self, number: int) -> dict[str, Any]:
+        return next((one for one in self.shown()["servers"] if one["version"] == number), {})
 
-    def version(self, number: int, *behaviour: str, model: str = "m") -> ModelVersion:
-        path = self.folder.models / model / str(number)
+    def version(self, number: int, *behaviour: str, model: str = "") -> ModelVersion:
+        path = self.folder.models / (model or self.model) / str(number)
         path.mkdir(parents=True, exist_ok=True)
         for name in behaviour:
             (path / name).touch()
@@ -100,7 +106,7 @@ class Place:
         """Write the model's record."""
         records = self.bound().records
         stored = records.read()
-        record = Record(model="m", writer=__version__, stable=self.version(stable), release=release)
+        record = Record(model=self.model, writer=__version__, stable=self.version(stable), release=release)
         records.swap(record, stored.generation if stored else 0)
 
     def all_gone(self) -> bool:
@@ -122,11 +128,8 @@ def a_release(run_id: str, **changed: Any) -> Release:
     return Release(run_id=run_id, **given)
 
 
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Place]:
-    """A folder in which nothing is up yet; whatever comes up is down at the end."""
-    place = Place(Folder(tmp_path / "state"), free_port())
-    yield place
+def ended(place: Place) -> None:
+    """Down, with every process gone that was ever seen."""
     if is_up(place.folder):
         place.shown()
     local.down(place.folder.root)
@@ -134,7 +137,37 @@ def empty(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Place]:
+    """A folder in which nothing is up yet; whatever comes up is down at the end."""
+    place = Place(Folder(tmp_path / "state"), free_port())
+    yield place
+    ended(place)
+
+
+@pytest.fixture
 def place(empty: Place) -> Place:
     """Up, with nothing deployed."""
     empty.up()
     return empty
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Up for all tests of a file."""
+    place = Place(Folder(tmp_path_factory.mktemp("shared") / "state"), free_port())
+    place.up()
+    yield place
+    ended(place)
+
+
+@pytest.fixture
+def model(shared: Place, request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A model of its own on the shared platform."""
+    digits = hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
+    place = replace(shared, model=f"m-{digits}")
+    yield place
+    bound = place.bound()
+    for track in Track:
+        bound.deployer.assign(track, None)
+    for number in bound.deployer.observe().servers:
+        bound.deployer.remove(number)

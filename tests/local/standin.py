@@ -24,6 +24,7 @@ import grpc
 from tfcanary.wire import messages
 
 FLAGS = dict(argument.removeprefix("--").split("=", 1) for argument in sys.argv[1:])
+HOST = FLAGS.get("host", "0.0.0.0")
 CONFIG = Path(FLAGS["model_config_file"]).read_text()
 BASE = json.loads(re.search(r"base_path: (.*)", CONFIG)[1])
 NUMBER = int(re.search(r"versions: (\d+)", CONFIG)[1])
@@ -89,7 +90,7 @@ def serve_grpc() -> tuple[grpc.Server, int]:
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", methods)])
     methods = {"Predict": grpc.unary_unary_rpc_method_handler(predict)}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", methods)])
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"{HOST}:0")
     server.start()
     return server, port
 
@@ -99,7 +100,7 @@ def main() -> None:
         sys.exit("the stand-in cannot load this version")
     if (VERSION / "hang-when-forked").exists() and "tests.local.preloaded" in sys.modules:
         time.sleep(3600)
-    rest = Rest(("127.0.0.1", 0), Answer)
+    rest = Rest((HOST, 0), Answer)
     server, port = serve_grpc()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=rest.shutdown).start())
     aside = Path(FLAGS["ports_file"] + ".new")

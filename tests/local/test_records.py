@@ -105,6 +105,12 @@ def test_a_file_that_is_no_record_is_refused(path: Path, text: str) -> None:
         FileRecords(path).read()
 
 
+def test_a_record_that_cannot_be_reached_is_unavailable(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(Unavailable, match=r"m\.json: cannot be read \(Is a directory\)"):
+        FileRecords(path).read()
+
+
 def test_the_record_of_another_model_is_not_written(path: Path) -> None:
     with pytest.raises(Refused, match="'other'"):
         FileRecords(path).swap(record(model="other"), 0)

@@ -46,11 +46,11 @@ def quality(low: float, estimate: float, high: float, finding: Finding) -> Evide
 
 def guard(about: str, reason: str, finding: Finding = Finding.PASS) -> Evidence:
     """A guard has no interval."""
-    return Evidence(f"guards/{about}", finding, reason)
+    return Evidence(f"guard/{about}", finding, reason)
 
 
 GUARDS = (
-    guard("outage", "errors are nowhere near 10 points above stable's"),
+    guard("crash", "the canary answers, or stable does not either"),
     guard("silence", "the canary counted requests in every window"),
 )
 HEALTHY = (
@@ -60,7 +60,7 @@ HEALTHY = (
     quality(-0.0012, 0.0010, 0.0031, Finding.PASS),
     *GUARDS,
 )
-ABSENT = (Absence("metrics/classes", "the plan watches no class shares"),)
+ABSENT = (Absence("metrics/classes", "absent by plan"),)
 VALIDATED = Look(
     "validate",
     (
@@ -174,7 +174,7 @@ def promoted() -> tuple[Record, Timeline]:
     why = "every criterion passed after 10,480 canary requests"
     release = judged(shifted(release, 2, 12), verdict(Decision.PROMOTE, why, 2, 50, 32, HEALTHY))
     done = replace(record(closed(release, State.PROMOTED, why, 33)), stable=CANDIDATE, previous=(STABLE, OLDER))
-    return done, timeline(((0, 5, 0, 5), (1, 25, 6, 11), (2, 50, 12, 32)), HEALTHY)
+    return done, timeline(((0, 5, 0, 5), (1, 25, 6, 11), (2, 50, 12, 32)), HEALTHY, rate=14.9)
 
 
 def rolled_back() -> tuple[Record, Timeline]:
@@ -185,17 +185,17 @@ def rolled_back() -> tuple[Record, Timeline]:
     evidence = (bad, slow, *GUARDS)
     release = begun(Plan(drift=DriftPlan()), "run-0009")
     calm = (replace(bad, finding=Finding.INCONCLUSIVE, reason="4 errors are too few to tell"), slow, *GUARDS)
-    release = judged(
-        shifted(release, 0, 0), verdict(Decision.ADVANCE, "nothing speaks against 5 % after 240 canary requests: on to 25 %", 0, 5, 5, calm)
+    first, second = (
+        f"nothing speaks against {here} % after {n} canary requests: on to {to} %" for here, n, to in ((5, 205, 25), (25, 975, 50))
     )
+    release = judged(shifted(release, 0, 0), verdict(Decision.ADVANCE, first, 0, 5, 5, calm))
     drift = Look("drift-0", (Evidence("drift/classes", Finding.INCONCLUSIVE, "228 rows are too few to tell", figures={"rows": 228}),))
     release = replace(release, looks={**release.looks, "drift-0": drift})
-    release = judged(
-        shifted(release, 1, 6),
-        verdict(Decision.ADVANCE, "nothing speaks against 25 % after 1,430 canary requests: on to 50 %", 1, 25, 11, calm),
-    )
+    release = judged(shifted(release, 1, 6), verdict(Decision.ADVANCE, second, 1, 25, 11, calm))
     release = judged(shifted(release, 2, 12), verdict(Decision.ROLLBACK, why, 2, 50, 13.5, evidence))
-    return record(closed(release, State.ROLLED_BACK, why, 13.6)), timeline(((0, 5, 0, 5), (1, 25, 6, 11), (2, 50, 12, 13.5)), evidence)
+    return record(closed(release, State.ROLLED_BACK, why, 13.6)), timeline(
+        ((0, 5, 0, 5), (1, 25, 6, 11), (2, 50, 12, 13.5)), evidence, rate=11.7
+    )
 
 
 def refused_by_validation() -> tuple[Record, Timeline | None]:
@@ -244,7 +244,7 @@ def bootstrap() -> tuple[Record, Timeline | None]:
     why = "the first release of digits: there was no stable version to compare with, and the plan says bootstrap"
     first = replace(CANDIDATE, number=1, uri="gs://models/digits/1")
     release = replace(begun(Plan(bootstrap=True), "run-0001"), candidate=first, first_traffic=after(0))
-    nothing = Look("compare", absent=(Absence("predictions", "there is no stable version"),))
+    nothing = Look("compare", absent=(Absence("predictions", "first release: there is no stable version to compare with"),))
     release = replace(release, looks={**release.looks, "compare": nothing}, weight=100).happened(after(0), "weight 100 %")
     return Record("digits", "1.0.0", first, (), closed(release, State.PROMOTED, why, 1)), None
 

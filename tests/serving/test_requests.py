@@ -78,11 +78,13 @@ def server_log(path, *rows):
     pq.write_table(pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)}), path)
 
 
-def test_a_servers_log_is_a_folder_of_parquet_files_in_name_order(tmp_path):
+def test_a_servers_log_is_a_folder_of_parquet_files_in_name_order_and_what_cannot_be_asked_again_is_passed_over(tmp_path):
     server_log(tmp_path / "0002.parquet", (3.0, "c", "iris", 42, "serving_default", '{"instances": [3]}', '{"predictions": [3]}', 200))
     server_log(
         tmp_path / "0001.parquet",
-        (1.0, "a", "iris", 42, "other", '{"instances": [1]}', '{"predictions": [1]}', 200),
+        (1.0, "a", "iris", 42, "other", '{"instances": [1], "ignored": 1}', '{"predictions": [1]}', 200),
+        (1.5, "", "iris", 42, "", '{"examples": [{"x": 1}]}', '{"results": [1]}', 200),
+        (1.6, "", "iris", 42, "", '{"instances": [1]} and more', '{"predictions": [1]}', 200),
         (2.0, "b", "iris", 42, "", '{"instances": "broken"}', '{"error": "no"}', 400),
     )
     (tmp_path / "_SUCCESS").touch()
@@ -91,6 +93,21 @@ def test_a_servers_log_is_a_folder_of_parquet_files_in_name_order(tmp_path):
         Request({"instances": [1], "signature_name": "other"}, "a"),
         Request({"instances": [3], "signature_name": "serving_default"}, "c"),
     ]
+
+
+def test_a_row_of_a_log_without_id_is_named_after_its_place(tmp_path):
+    server_log(tmp_path / "log.parquet", (1.0, "", "iris", 42, "", '{"instances": [1]}', '{"predictions": [1]}', 200))
+    assert [request.id for request in read(tmp_path)] == ["log.parquet:1"]
+
+
+def test_the_log_of_our_own_server_is_read(tmp_path):
+    from tfcanary.modelserver.request_log import Entry, RequestLog
+
+    log = RequestLog(tmp_path, 1.0, 2, 60.0, lambda model, outcome: None)
+    for i in range(3):
+        log.put(Entry(id=f"r{i}", model="iris", request=b'{"instances": [%d]}' % i, response=b'{"predictions": [1]}', version=42))
+    log.close()
+    assert [(request.id, request.body) for request in read(tmp_path)] == [(f"r{i}", {"instances": [i]}) for i in range(3)]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -198,14 +215,14 @@ def test_a_damaged_parquet_file_is_refused(tmp_path):
     whole = (tmp_path / "x.parquet").read_bytes()
     for content in (whole[:-20], b"PAR1", whole[:10] + b"\xff" * 30 + whole[40:]):
         (tmp_path / "x.parquet").write_bytes(content)
-        with pytest.raises(Refused, match="x.parquet"):
+        with pytest.raises(Refused, match=r"x.parquet"):
             read(tmp_path / "x.parquet", limit=2000)
 
 
 def test_a_column_that_unpacks_beyond_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(recorded, "LARGEST_CHUNK", 1000)
     pq.write_table(pa.table({"request": [json.dumps({"instances": [i]}) for i in range(1000)]}), tmp_path / "x.parquet")
-    with pytest.raises(Refused, match="row group 0: .* bytes in one column"):
+    with pytest.raises(Refused, match=r"row group 0: .* bytes in one column"):
         read(tmp_path / "x.parquet")
 
 
@@ -230,7 +247,7 @@ def test_a_tensor_that_unfolds_beyond_the_limit_is_refused(tmp_path):
     proto = log.predict_log.request.inputs["x"]
     proto.dtype, proto.tensor_shape.dim.add().size = 1, 1 << 40
     tfrecord.write(tmp_path / "log", [log.SerializeToString()])
-    with pytest.raises(Refused, match="record 1: input 'x': .*at most"):
+    with pytest.raises(Refused, match=r"record 1: input 'x': .*at most"):
         read(tmp_path / "log")
 
 

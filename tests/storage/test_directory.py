@@ -263,3 +263,12 @@ def test_a_full_disk_is_unavailable_and_leaves_what_was_there(directory: Directo
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, previous)
     assert directory.list() == (before,)
+
+
+def test_a_write_that_was_refused_leaves_nothing_behind(root: Path, directory: DirectoryStorage) -> None:
+    directory.write("a", b"1")
+    with pytest.raises(Conflict):
+        directory.write("a", b"2", if_generation=0)
+    with pytest.raises(Refused):
+        directory.write("b", root / "missing")
+    assert list((root / OWN_FOLDER / "unfinished").iterdir()) == []

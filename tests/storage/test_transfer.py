@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.storage.gcs_server import BUCKET, Fault, GcsServer
 from tfcanary.errors import Conflict, Refused, Unavailable
-from tfcanary.ports import Storage
+from tfcanary.ports import Blob, Storage
 from tfcanary.storage.gcs import GcsStorage
 from tfcanary.storage.transfer import pull, push
 
@@ -108,6 +110,31 @@ def test_a_pull_reads_the_generations_of_its_listing(server: GcsServer, gcs: Gcs
     assert asked == {(name.replace("/", "%2F"), str(stored.generation)) for name, stored in server.objects.items()}
 
 
+class Overtaken(GcsStorage):
+    """Somebody writes `saved_model.pb` right after each listing."""
+
+    def __init__(self, server: GcsServer) -> None:
+        super().__init__(BUCKET, "models/m/")
+        self.server = server
+
+    def list(self, prefix: str = "") -> tuple[Blob, ...]:
+        found = super().list(prefix)
+        self.server.put("models/m/7/saved_model.pb", b"somebody else's")
+        return found
+
+
+def test_a_pull_that_was_overtaken_is_a_conflict(server: GcsServer, gcs: GcsStorage, model: Path, tmp_path: Path) -> None:
+    push(gcs, model, "7", NAMES)
+    with pytest.raises(Conflict):
+        pull(Overtaken(server), "7", tmp_path / "pulled")
+
+
+def test_a_push_that_was_overtaken_overwrites_nothing(server: GcsServer, model: Path) -> None:
+    with pytest.raises(Conflict):
+        push(Overtaken(server), model, "7", NAMES)
+    assert server.objects["models/m/7/saved_model.pb"].content == b"somebody else's"
+
+
 def test_a_pull_that_fails_says_so(server: GcsServer, gcs: GcsStorage, model: Path, tmp_path: Path) -> None:
     push(gcs, model, "7", NAMES)
     server.faults.append(Fault("GET", "index?alt=media", "damaged"))
@@ -164,3 +191,29 @@ def test_pulling_everything_needs_no_prefix(server: GcsServer, tmp_path: Path) -
     server.put("b/c", b"2")
     pull(GcsStorage(BUCKET), "", tmp_path / "pulled")
     assert contents(tmp_path / "pulled") == {"a": b"1", "b/c": b"2"}
+
+
+@pytest.mark.slow
+def test_a_large_folder_needs_little_memory(emulated: str, tmp_path: Path) -> None:
+    """600 MB, four files at once: a few pieces of each are held, never a file."""
+    names = [f"shard-{number}" for number in range(4)]
+    for name in names:
+        with (tmp_path / name).open("wb") as file:
+            for _ in range(150):
+                file.write(os.urandom(1 << 20))
+    ask = f"""if True:
+        import resource
+        from pathlib import Path
+        from tfcanary.storage import open_storage
+        from tfcanary.storage.transfer import pull, push
+        def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        storage = open_storage("gs://{emulated}/m")
+        storage.list()
+        before = peak()
+        push(storage, Path({str(tmp_path)!r}), "7", {names})
+        pull(storage, "7", Path({str(tmp_path / "pulled")!r}))
+        print(peak() - before)
+    """
+    told = subprocess.run([sys.executable, "-W", "ignore", "-c", ask], check=True, capture_output=True, text=True)
+    assert int(told.stdout) < 300
+    assert all((tmp_path / "pulled" / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)

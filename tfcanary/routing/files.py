@@ -11,11 +11,8 @@ from pathlib import Path
 
 
 def write_aside(path: Path, text: str, durable: bool = False) -> None:
-    """Replace the file at `path`; `durable`: it also survives the machine losing its power.
-
-    The text is written in the folder above, for a watcher of the folder itself would be woken twice.
-    """
-    handle, aside = tempfile.mkstemp(dir=path.parent.parent, prefix=f".{path.name}.")
+    """Replace the file at `path`; `durable`: the new text also survives a loss of power."""
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tfcanary.savedmodel.findings import shown
+from tfcanary.wire import messages
 
 Shape = tuple[int | None, ...]
 """Dimensions; None where any size fits."""
 
+NUMPY_NAMES = {"float": "float32", "double": "float64", "half": "float16"}
 VARIABLE_OPERATIONS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 
 
@@ -73,7 +75,8 @@ class Function:
     """A function of the graph's library."""
 
     name: str
-    arguments: tuple[str, ...]
+    arguments: Mapping[str, int]
+    """Their positions by name."""
     outputs: tuple[str, ...]
     nodes: Mapping[str, Node]
     returns: Mapping[str, str]
@@ -110,7 +113,7 @@ class SavedModelFacts:
     """Operations that run once the variables are restored."""
     assets: tuple[Asset, ...] = ()
     layers: tuple[str, ...] = ()
-    """Keras' metadata, one JSON text an object, where the file has any."""
+    """Keras layers that carry Python code."""
     warmup: bool = False
     """Whether there are requests that the server sends itself before it becomes available."""
 
@@ -137,6 +140,14 @@ class SavedModelFacts:
     def public(self) -> Mapping[str, SignatureFact]:
         """The signatures that clients may ask for."""
         return {name: one for name, one in self.signatures.items() if not name.startswith("__saved_model_")}
+
+
+def dtype_name(number: int) -> str:
+    """The name of a type by its number in TensorFlow's messages."""
+    if number not in messages.DataType.values():
+        return f"type {number}"
+    name: str = messages.DataType.Name(number).removeprefix("DT_").lower()
+    return NUMPY_NAMES.get(name, name)
 
 
 def shape_text(shape: Shape | None) -> str:

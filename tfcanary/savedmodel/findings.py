@@ -42,7 +42,7 @@ def evidence(about: str, problems: Iterable[Problem], good: str, figures: Mappin
     return Evidence(about=f"savedmodel/{about}", finding=finding, reason=reason, figures=figures or {})
 
 
-def shown(text: str) -> str:
+def shown(text: str, longest: int = SHOWN) -> str:
     """A text from a model, quoted, cut, and harmless wherever a reason goes: printable, and nothing that Argo or Kubernetes would expand."""
     plain = repr(text.replace("{{", "{ {").replace("$(", "$ ("))
-    return plain if len(plain) <= SHOWN else plain[: SHOWN - 4] + "...'"
+    return plain if len(plain) <= longest else plain[: longest - 4] + "...'"

@@ -12,9 +12,9 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from tfcanary.domain import Finding
 from tfcanary.errors import Refused
 from tfcanary.savedmodel.findings import Problem, fails, shown, warns
 
@@ -69,17 +69,15 @@ class Tree:
     """Regular files with sound names, by name."""
     problems: tuple[Problem, ...]
 
-    @property
-    def sound(self) -> bool:
-        """Nothing in it may fail the gate."""
-        return all(problem.finding is not Finding.FAIL for problem in self.problems)
-
 
 def manifest(model: Path) -> Manifest:
-    """Hash every file, in pieces. Raises Refused where the path is missing, empty, no SavedModel, or holds what cannot be pinned."""
+    """Hash every regular file, in pieces; what else lies there is for `check` to refuse and is never copied.
+
+    Raises Refused where the path is missing, empty, no SavedModel, or has too many files to name them all.
+    """
     tree = look(model)
-    if wrong := [problem for problem in tree.problems if problem.finding is Finding.FAIL]:
-        raise Refused(f"{model}: {wrong[0].sentence}")
+    if len(tree.sizes) >= FILES:
+        raise Refused(f"{model}: has {FILES:,} files or more, which no SavedModel needs")
     try:
         files = tuple(FileDigest(name, size, _sha256(model / name, size)) for name, size in sorted(tree.sizes.items()))
     except OSError as error:
@@ -90,11 +88,13 @@ def manifest(model: Path) -> Manifest:
 def look(model: Path) -> Tree:
     """List the directory without following a link. Raises Refused where there is no SavedModel at all."""
     try:
-        entries = list(_entries(model)) if model.is_dir() else None
+        entries = list(islice(_entries(model), FILES + 1)) if model.is_dir() else None
     except OSError as error:
         raise Refused(f"{model}: cannot be read ({error})") from error
     if entries is None:
-        raise Refused(f"{model}: {'is a file, not a directory' if model.exists() else 'no such directory'}; a SavedModel is a directory with {MODEL}")
+        raise Refused(
+            f"{model}: {'is a file, not a directory' if model.exists() else 'no such directory'}; a SavedModel is a directory with {MODEL}"
+        )
     if not any(name.startswith("saved_model.") for name, _ in entries):
         raise Refused(f"{model}: {_hint([name for name, _ in entries])}")
     sizes = {name: info.st_size for name, info in entries if stat.S_ISREG(info.st_mode) and _bad_name(name) is None}
@@ -103,20 +103,15 @@ def look(model: Path) -> Tree:
 
 
 def _entries(model: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything but directories, at most one more than FILES, breadth first so that the model's own files come first."""
-    found = 0
-    rows = [("", 0)]
-    for prefix, depth in rows:
+    """Everything below, directories too, breadth first so that the model's own files come first."""
+    rows = [""]
+    for prefix in rows:
         with os.scandir(model / prefix) as directory:
             for entry in directory:
                 name = f"{prefix}{entry.name}"
-                if entry.is_dir(follow_symlinks=False) and depth < DEPTH:
-                    rows.append((f"{name}/", depth + 1))
-                else:
-                    yield name, entry.stat(follow_symlinks=False)
-                found += 1
-                if found > FILES:
-                    return
+                if entry.is_dir(follow_symlinks=False) and name.count("/") < DEPTH:
+                    rows.append(f"{name}/")
+                yield name, entry.stat(follow_symlinks=False)
 
 
 def _hint(names: list[str]) -> str:
@@ -135,7 +130,7 @@ def _bad_name(name: str) -> str | None:
         return f"has more than {NAME_BYTES} bytes"
     if not name.isprintable() or "\\" in name:
         return "has characters that do not survive a copy to a bucket"
-    if any(part.startswith(".") for part in name.split("/")):
+    if name.rpartition("/")[2].startswith("."):
         return "starts with a dot: hidden files are not copied by every tool"
     return None
 
@@ -143,14 +138,18 @@ def _bad_name(name: str) -> str | None:
 def _problem(name: str, info: os.stat_result) -> Problem | None:
     if stat.S_ISLNK(info.st_mode):
         return fails(f"{shown(name)} is a link: what it points to can change after the gate")
-    if stat.S_ISDIR(info.st_mode):
-        return fails(f"{shown(name)} lies deeper than {DEPTH} directories")
-    if not stat.S_ISREG(info.st_mode):
+    if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
         return fails(f"{shown(name)} is neither a file nor a directory")
     if wrong := _bad_name(name):
         return fails(f"the name {shown(name)} {wrong}")
+    if name.count("/") >= DEPTH:
+        return fails(f"{shown(name)} lies deeper than {DEPTH} directories")
+    if stat.S_ISDIR(info.st_mode):
+        return None
     if name == MODEL:
-        return fails(f"{MODEL} has {info.st_size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}") if info.st_size > GRAPH_BYTES else None
+        return (
+            fails(f"{MODEL} has {info.st_size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}") if info.st_size > GRAPH_BYTES else None
+        )
     if name.startswith("saved_model."):
         return fails(f"{shown(name)} beside or in place of {MODEL}: a server might read another model than the gate does")
     if reason := OTHERWISE.get(name):
@@ -161,7 +160,7 @@ def _problem(name: str, info: os.stat_result) -> Problem | None:
 def _excess(entries: list[tuple[str, os.stat_result]]) -> Iterator[Problem]:
     if len(entries) > FILES:
         yield fails(f"more than {FILES:,} files")
-    if (total := sum(info.st_size for _, info in entries)) > TOTAL_BYTES:
+    if (total := sum(info.st_size for _, info in entries if stat.S_ISREG(info.st_mode))) > TOTAL_BYTES:
         yield fails(f"{total:,} bytes in all; at most {TOTAL_BYTES:,}")
 
 

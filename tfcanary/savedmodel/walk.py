@@ -7,15 +7,18 @@ what is small and wanted is read and parsed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 SMALL = 2**20
 """Largest piece that is read and parsed at once, in bytes."""
-STEPS = 5_000_000
-"""Fields that may be looked at in one file: about ten seconds of work."""
+STEPS = 2_000_000
+"""Fields that may be looked at in one file: some seconds of work."""
+WINDOW = 2**16
+"""Bytes that are read at once."""
+HEADER = 20
+"""Bytes of the longest tag and length."""
 ROOM = 120 * 2**20
 """Estimated bytes that may be kept of one file."""
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -25,8 +28,7 @@ class Unreadable(ValueError):
     """The bytes are not what they should be; the text is the whole reason. It never leaves the package."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field: where its header, its content and its end lie in the file; `value` of a varint."""
 
     number: int
@@ -48,6 +50,7 @@ class Walk:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.whole = Field(0, BYTES, 0, 0, size)
         self._file = file
+        self._base, self._window = 0, b""
         self._steps = STEPS
         self._room = ROOM
 
@@ -87,29 +90,42 @@ class Walk:
             raise Unreadable("the graph is larger than any that the gate can judge")
 
     def _bytes(self, start: int, end: int) -> bytes:
-        self._file.seek(start)
-        return self._file.read(end - start)
+        """These bytes, through the window where they are few: a node's header and content mostly lie in one."""
+        if end - start > WINDOW // 2:
+            self._file.seek(start)
+            return self._file.read(end - start)
+        at = self._show(start, end)
+        return self._window[at : at + end - start]
+
+    def _show(self, start: int, end: int) -> int:
+        """Where `start` lies in the window, which now reaches to `end`, or to the end of the file."""
+        if not self._base <= start <= end <= self._base + len(self._window):
+            self._file.seek(start)
+            self._base, self._window = start, self._file.read(WINDOW)
+        return start - self._base
 
     def _field(self, at: int, end: int) -> Field:
-        head = self._bytes(at, min(at + 20, end))
-        tag, used = _varint(head, 0, at)
-        number, kind = tag >> 3, tag & 7
-        start = at + used
+        shown = self._show(at, min(at + HEADER, self.whole.end))
+        window = self._window
+        tag, used = number(window, shown, at)
+        key, kind = tag >> 3, tag & 7
         value = 0
-        if kind == VARINT:
-            value, used = _varint(head, used, at)
-            stop = at + used
-        elif kind == BYTES:
-            length, used = _varint(head, used, at)
-            start = at + used
+        if kind == BYTES:
+            length, used = number(window, used, at)
+            start = at + used - shown
             stop = start + length
+        elif kind == VARINT:
+            start = at + used - shown
+            value, used = number(window, used, at)
+            stop = at + used - shown
         elif kind in (FIXED32, FIXED64):
+            start = at + used - shown
             stop = start + (8 if kind == FIXED64 else 4)
         else:
             raise Unreadable(f"damaged at byte {at}: wire type {kind} does not occur in TensorFlow's messages")
-        if number == 0 or stop > end:
+        if key == 0 or stop > end:
             raise Unreadable(f"damaged or cut off: the field at byte {at} ends at byte {stop}, its message at {end}")
-        return Field(number, kind, at, start, stop, value)
+        return Field(key, kind, at, start, stop, value)
 
 
 def parse(kind: Any, content: bytes) -> Any:
@@ -120,12 +136,13 @@ def parse(kind: Any, content: bytes) -> Any:
         raise Unreadable(f"damaged: not a {kind.DESCRIPTOR.name} ({error})") from error
 
 
-def _varint(head: bytes, at: int, offset: int) -> tuple[int, int]:
+def number(content: bytes, at: int, offset: int | None = None) -> tuple[int, int]:
+    """The variable-length number at `at`, and where it ends; `offset` is where that lies in the file, for the sentence."""
     value = shift = 0
-    for index in range(at, min(at + 10, len(head))):
-        byte = head[index]
+    for index in range(at, min(at + 10, len(content))):
+        byte = content[index]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & (2**64 - 1), index + 1
         shift += 7
-    raise Unreadable(f"damaged or cut off at byte {offset}")
+    raise Unreadable(f"damaged or cut off at byte {at if offset is None else offset}")

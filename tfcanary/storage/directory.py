@@ -141,10 +141,11 @@ class DirectoryStorage:
         try:
             # Opened by hand, not by `tempfile`: its files are closed to the user that a model server runs as.
             with (
-                open(temporary, "xb", buffering=0) as into,
+                temporary.open("xb") as into,
                 open_plain(content) if isinstance(content, Path) else io.BytesIO(content) as source,
             ):
-                checksum = copy(source, into)  # type: ignore[arg-type]
+                checksum = copy(source, into)
+                into.flush()
                 os.fsync(into.fileno())
             yield temporary, checksum
         finally:
@@ -179,7 +180,9 @@ def _next_generation(lock: BinaryIO, replaced: int) -> int:
 def _stamp(file: Path, generation: int) -> None:
     os.utime(file, ns=(generation * 1000, generation * 1000))
     if _generation(file.stat()) != generation:
-        raise Refused(f"{file}: the file system keeps no times to the microsecond: two writes could look like one; use another for this storage")
+        raise Refused(
+            f"{file}: the file system keeps no times to the microsecond: two writes could look like one; use another for this storage"
+        )
 
 
 def _flush_folder(folder: Path) -> None:

@@ -23,6 +23,9 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = 1024
 """Bytes of a name: Cloud Storage takes no longer ones."""
 
+LONGEST_PART = 255
+"""Bytes between two `/`: file systems take no longer ones."""
+
 
 def checked(name: str) -> str:
     """The name itself; raises Refused where it is not relative, leaves its root, or could not be stored everywhere."""
@@ -31,8 +34,9 @@ def checked(name: str) -> str:
         raise Refused(f"name {name!r}: must be relative with '/' between its parts, none of them empty, '.' or '..'")
     if OWN_FOLDER in parts:
         raise Refused(f"name {name!r}: {OWN_FOLDER} is reserved")
-    if CONTROL.search(name) or not _is_text(name) or len(name.encode()) > LONGEST:
-        raise Refused(f"name {name[:80]!r}: must be at most {LONGEST} bytes of UTF-8 without control characters")
+    if CONTROL.search(name) or _is_long(name, LONGEST) or any(_is_long(part, LONGEST_PART) for part in parts):
+        right = f"at most {LONGEST} bytes of UTF-8, {LONGEST_PART} between two '/', without control characters"
+        raise Refused(f"name {name[:80]!r}: must be {right}")
     return name
 
 
@@ -53,7 +57,9 @@ def plain_path(root: Path, name: str) -> Path:
     path = root
     for part in checked(name).split("/"):
         path = path / part
-        if path.is_symlink():
+        with explained("looking for links"):
+            linked = path.is_symlink()
+        if linked:
             raise Refused(f"{path}: is a link; only plain files and folders are read or written")
     return path
 
@@ -63,11 +69,11 @@ def open_plain(path: Path) -> BinaryIO:
     if path.is_symlink():
         raise Refused(f"{path}: is a link; only plain files are read")
     # A pipe without a writer would block the open itself.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb", buffering=0)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
         raise Refused(f"{path}: is not a plain file")
-    return file
+    return os.fdopen(handle, "rb", buffering=0)
 
 
 @contextmanager
@@ -76,14 +82,17 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-        raise Refused(f"{what}: {error.strerror}") from error
+        raise Refused(f"{what}: {_reason(error)}") from error
     except OSError as error:
-        raise Unavailable(f"{what}: {error.strerror or error}") from error
+        raise Unavailable(f"{what}: {_reason(error)}") from error
 
 
-def _is_text(name: str) -> bool:
+def _reason(error: OSError) -> str:
+    return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+
+
+def _is_long(name: str, longest: int) -> bool:
     try:
-        name.encode()
+        return len(name.encode()) > longest
     except UnicodeEncodeError:
-        return False
-    return True
+        return True  # half a character: no length of it would do

@@ -15,8 +15,8 @@ from tfcanary.ports import Blob, Storage
 from tfcanary.storage.checksums import copy
 from tfcanary.storage.names import as_folder, explained, open_plain, plain_path
 
-PARALLEL = 8
-"""Files under way at once: enough to hide the round trips of a bucket; times the pieces of a file it bounds the memory."""
+PARALLEL = 4
+"""Files under way at once: enough to fill a link; a bucket holds about 40 MB of memory for each of them."""
 
 Progress = Callable[[int], None]
 """Told the size of each file in bytes as soon as it has arrived, in the caller's thread."""

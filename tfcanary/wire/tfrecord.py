@@ -12,18 +12,22 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 from google_crc32c import value as crc32c
+from numpy.typing import NDArray
 
 from tfcanary.errors import Refused
 
 LARGEST_RECORD = 64 << 20
 """Bytes in one record: a larger length is damage or malice, and is refused before anything is allocated."""
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 """Bytes that are read at once."""
 
+_LENGTH = struct.Struct("<Q")
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _FRAME = _HEADER.size + _FOOTER.size
@@ -36,12 +40,16 @@ class Block:
     content: bytes
     first: int
     """The number of the first record in its file, from 1."""
-    spans: tuple[tuple[int, int], ...]
-    """Where each record begins and ends in `content`."""
+    begins: NDArray[np.int64]
+    """Where each record begins in `content`."""
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.begins)
 
     def records(self) -> Iterator[bytes]:
         """The records themselves, copied."""
-        return (self.content[begin:end] for begin, end in self.spans)
+        return (self.content[begin:end] for begin, end in zip(self.begins.tolist(), self.ends.tolist(), strict=True))
 
 
 def read(path: Path) -> Iterator[bytes]:
@@ -57,9 +65,9 @@ def read_blocks(path: Path, size: int = BLOCK) -> Iterator[Block]:
         with _opened(path) as file:
             while more := file.read(max(size, _missing(rest))):
                 block = _block(path, rest + more, first)
-                first += len(block.spans)
-                rest = block.content[block.spans[-1][1] + _FOOTER.size :] if block.spans else block.content
-                if block.spans:
+                first += len(block)
+                rest = block.content[block.ends[-1] + _FOOTER.size :] if len(block) else block.content
+                if len(block):
                     yield block
     except (OSError, EOFError, zlib.error) as error:
         raise Refused(f"{path}: record {first}: cannot be read ({error})") from error
@@ -77,7 +85,7 @@ def write(path: Path, records: Iterable[bytes], compressed: bool = False) -> Non
 def frame(record: bytes) -> bytes:
     """One record with its length and checksums, ready to be appended to a file."""
     length = struct.pack("<Q", len(record))
-    return length + _FOOTER.pack(_masked(length)) + record + _FOOTER.pack(_masked(record))
+    return length + _FOOTER.pack(_checksum(length)) + record + _FOOTER.pack(_checksum(record))
 
 
 def is_tfrecord(start: bytes) -> bool:
@@ -86,7 +94,7 @@ def is_tfrecord(start: bytes) -> bool:
 
 
 def _framed(start: bytes) -> bool:
-    return len(start) >= _HEADER.size and _masked(start[:8]) == _HEADER.unpack_from(start)[1]
+    return len(start) >= _HEADER.size and _checksum(start[:8]) == _HEADER.unpack_from(start)[1]
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -103,26 +111,64 @@ def _missing(rest: bytes) -> int:
 
 
 def _block(path: Path, content: bytes, first: int) -> Block:
-    """All whole records in `content`, checked."""
-    spans: list[tuple[int, int]] = []
-    at = 0
-    while at + _HEADER.size <= len(content):
-        length, checksum = _HEADER.unpack_from(content, at)
-        if _masked(content[at : at + 8]) != checksum:
-            raise Refused(f"{path}: record {first + len(spans)}: the checksum of its length is wrong: damaged, or not a TFRecord file")
-        if length > LARGEST_RECORD:
-            raise Refused(f"{path}: record {first + len(spans)}: {length} bytes; at most {LARGEST_RECORD} are read")
-        begin = at + _HEADER.size
-        at = begin + length + _FOOTER.size
-        if at > len(content):
-            break
-        if _masked(content[begin : begin + length]) != _FOOTER.unpack_from(content, begin + length)[0]:
-            raise Refused(f"{path}: record {first + len(spans)}: the checksum of its content is wrong: damaged")
-        spans.append((begin, begin + length))
-    return Block(content, first, tuple(spans))
+    """All whole records in `content`, checked, and the length of the one that is cut off."""
+    starts = _starts(content)
+    lengths = _numbers(content, starts, "<u8")
+    damaged = np.flatnonzero(_length_checksums(content, starts) != _numbers(content, starts + 8, "<u4"))
+    if damaged.size:
+        raise Refused(f"{path}: record {first + damaged[0]}: the checksum of its length is wrong: damaged, or not a TFRecord file")
+    if (lengths > LARGEST_RECORD).any():
+        large = int(np.argmax(lengths > LARGEST_RECORD))
+        raise Refused(f"{path}: record {first + large}: {lengths[large]} bytes; at most {LARGEST_RECORD} are read")
+    begins = starts + _HEADER.size
+    ends = begins + lengths.astype(np.int64)
+    whole = len(ends) - int(len(ends) > 0 and ends[-1] + _FOOTER.size > len(content))
+    block = Block(content, first, begins[:whole], ends[:whole])
+    checksums = np.fromiter(map(crc32c, block.records()), np.uint32, whole)
+    damaged = np.flatnonzero(_masked(checksums) != _numbers(content, block.ends, "<u4"))
+    if damaged.size:
+        raise Refused(f"{path}: record {first + damaged[0]}: the checksum of its content is wrong: damaged")
+    return block
 
 
-def _masked(content: bytes) -> int:
+def _starts(content: bytes) -> NDArray[np.int64]:
+    """Where the records start, the last one perhaps cut off; each step believes the length before."""
+    starts, at, last = [], 0, len(content) - _HEADER.size
+    length_at = _LENGTH.unpack_from
+    while at <= last:
+        starts.append(at)
+        at += length_at(content, at)[0] + _FRAME
+    return np.array(starts, np.int64)
+
+
+def _numbers(content: bytes, at: NDArray[np.int64], kind: str) -> NDArray[Any]:
+    """The little-endian numbers at these positions."""
+    width = np.dtype(kind).itemsize
+    return np.ndarray(max(0, len(content) - width + 1), kind, content, strides=(1,))[at]
+
+
+def _length_checksums(content: bytes, starts: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The masked checksums of all lengths at once: CRC is linear, so it is the sum (XOR) of what each byte contributes."""
+    tables = _contributions()
+    octets = np.frombuffer(content, np.uint8)
+    checksums = np.full(len(starts), crc32c(bytes(8)), np.uint32)
+    for i in range(8):
+        checksums ^= tables[i][octets[starts + i]]
+    return _masked(checksums)
+
+
+@cache
+def _contributions() -> NDArray[np.uint32]:
+    """By position and value of a byte of the length: how the checksum differs from that of eight zeros."""
+    lengths = (bytes(i) + bytes([value]) + bytes(7 - i) for i in range(8) for value in range(256))
+    table = np.fromiter(map(crc32c, lengths), np.uint32, 8 * 256) ^ np.uint32(crc32c(bytes(8)))
+    return table.reshape(8, 256)
+
+
+def _masked(checksums: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """CRC32C, rotated and shifted by a constant, as TensorFlow masks it (tsl/lib/hash/crc32c.h)."""
-    crc: int = crc32c(content)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return (checksums >> np.uint32(15) | checksums << np.uint32(17)) + np.uint32(0xA282EAD8)
+
+
+def _checksum(content: bytes) -> int:
+    return int(_masked(np.array([crc32c(content)], np.uint32))[0])

@@ -1,0 +1,112 @@
+"""How fast TFRecord files turn into columns: the decoder that steps through all records at once, and protobuf one by one.
+
+    python bench/wire.py [--records 50000] [--rounds 5]
+
+20 features (12 floats, 4 whole numbers, 4 texts), checksums checked, values compared. Prints the best of the rounds, in
+records a second of wall time and of processor time: on a busy machine the second is the one to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tfcanary.wire import messages, tfrecord
+from tfcanary.wire.examples import read_examples
+from tfcanary.wire.prediction_logs import read_prediction_logs
+from tfcanary.wire.tensor import to_array
+
+CITIES = (b"Amsterdam", b"Berlin", b"Chicago", b"Delhi")
+
+
+def examples(count: int) -> Iterator[bytes]:
+    draw = random.Random(1)
+    for _ in range(count):
+        example = messages.Example()
+        features = example.features.feature
+        for i in range(12):
+            features[f"numeric_{i:02}"].float_list.value.append(draw.gauss(0, 1))
+        for i in range(4):
+            features[f"count_{i:02}"].int64_list.value.append(draw.randrange(100_000))
+            features[f"category_{i:02}"].bytes_list.value.append(draw.choice(CITIES))
+        yield example.SerializeToString()
+
+
+def logs(count: int) -> Iterator[bytes]:
+    """One row a request: 20 inputs of one number each and three scores."""
+    draw = random.Random(2)
+    row = messages.TensorShapeProto(dim=[messages.TensorShapeProto.Dim(size=1)])
+    for _ in range(count):
+        log = messages.PredictionLog()
+        for i in range(20):
+            value = messages.TensorProto(dtype=1, tensor_shape=row, float_val=[draw.gauss(0, 1)])
+            log.predict_log.request.inputs[f"numeric_{i:02}"].CopyFrom(value)
+        scores = messages.TensorProto(dtype=1, tensor_shape=row, float_val=[draw.random() for _ in range(3)])
+        scores.tensor_shape.dim.add(size=3)
+        log.predict_log.response.outputs["scores"].CopyFrom(scores)
+        yield log.SerializeToString()
+
+
+def examples_by_protobuf(path: Path) -> float:
+    columns: dict[str, list[float | bytes]] = {}
+    for record in tfrecord.read(path):
+        for name, feature in messages.Example.FromString(record).features.feature.items():
+            columns.setdefault(name, []).extend(getattr(feature, feature.WhichOneof("kind")).value)
+    return sum(columns["numeric_07"])
+
+
+def examples_in_step(path: Path) -> float:
+    return sum(float(block.by_name["numeric_07"].values.astype(float).sum()) for block in read_examples(path))
+
+
+def logs_by_protobuf(path: Path) -> float:
+    columns: dict[str, list[float]] = {}
+    for record in tfrecord.read(path):
+        predict = messages.PredictionLog.FromString(record).predict_log
+        for name, tensor in (*predict.request.inputs.items(), *predict.response.outputs.items()):
+            columns.setdefault(name, []).extend(to_array(tensor).ravel().tolist())
+    return sum(columns["numeric_07"])
+
+
+def logs_in_step(path: Path) -> float:
+    return sum(float(block.inputs["numeric_07"].column.values.astype(float).sum()) for block in read_prediction_logs(path))
+
+
+def measured(name: str, read: Callable[[Path], float], path: Path, records: int, rounds: int) -> float:
+    wall, processor = [], []
+    for _ in range(rounds):
+        began = time.perf_counter(), time.process_time()
+        found = read(path)
+        wall.append(time.perf_counter() - began[0])
+        processor.append(time.process_time() - began[1])
+    print(f"{name:42} {records / min(wall):>12,.0f} {records / min(processor):>12,.0f}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    few = max(1, asked.records // 10)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors\n{'records a second':42} {'wall':>12} {'processor':>12}")
+    with TemporaryDirectory() as folder:
+        for what, write, in_step, by_protobuf in (
+            ("tf.Example, 20 features", examples, examples_in_step, examples_by_protobuf),
+            ("PredictionLog, 20 inputs, 1 output", logs, logs_in_step, logs_by_protobuf),
+        ):
+            path, short = Path(folder, "all"), Path(folder, "few")
+            tfrecord.write(path, write(asked.records))
+            tfrecord.write(short, write(few))
+            measured(f"{what}, in step", in_step, path, asked.records, asked.rounds)
+            one = measured(f"{what}, protobuf", by_protobuf, short, few, 2)
+            assert abs(one - in_step(short)) < 1e-3 * few, "the values differ"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,411 @@
+"""Whole watches: literal traffic in, decisions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from tests.judge.literal import CANARY, SKEWED, STABLE, Traffic, down, polls, sample
+from tests.judge.simulation import CALM, GOOD, Canary, watch
+from tfcanary.domain import Counters, Decision, Finding, Sample, Track, Verdict
+from tfcanary.errors import Refused
+from tfcanary.judge import Judge, Poll
+from tfcanary.plan import ClassesPlan, ErrorsPlan, JudgePlan, QualityPlan
+
+PLAN = JudgePlan()
+FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
+HOLD, PROMOTE, ROLLBACK = Decision.HOLD, Decision.PROMOTE, Decision.ROLLBACK
+
+
+def judged(stream: Iterable[Poll], plan: JudgePlan = PLAN) -> tuple[Verdict, float]:
+    """The first verdict that is not hold, or the last one, and when."""
+    judge, t = Judge.begin(plan, "r1"), 0.0
+    for poll in stream:
+        t = poll.t
+        if judge.poll(poll).decision is not HOLD:
+            break
+    return judge.verdict(), t
+
+
+def finding(verdict: Verdict, about: str) -> Finding:
+    return next(evidence.finding for evidence in verdict.evidence if evidence.about == about)
+
+
+def hour(what: Canary = GOOD, step: float = 60.0, seed: int = 5, **settings) -> Iterator[Poll]:
+    """An hour of simulated traffic, 200 requests a second at 5 %."""
+    return watch(np.random.default_rng(seed), CALM, what, step=step, **settings)
+
+
+# What follows from literal traffic
+
+
+def test_a_canary_exactly_like_stable_is_promoted_after_its_minimum_time():
+    verdict, t = judged(polls(seconds=3600))
+    assert verdict.decision is PROMOTE
+    assert t >= 600
+    assert all(evidence.finding is Finding.PASS for evidence in verdict.evidence)
+
+
+def test_no_canary_is_promoted_before_its_minimum_time_or_minimum_requests():
+    rich = Traffic(rate=2000.0), Traffic(rate=2000.0)
+    quick, _ = judged(polls(*rich, weight=50, seconds=570))
+    assert (quick.decision, quick.reason) == (HOLD, "all criteria passed; 570 of at least 600 s watched")
+    greedy = replace(PLAN, minimum_requests=10_000_000)
+    assert "of at least 10,000,000 canary requests" in judged(polls(*rich, weight=50, seconds=900), greedy)[0].reason
+
+
+@pytest.mark.parametrize(
+    ("canary", "about"),
+    [
+        (replace(CANARY, error_rate=0.01), "metrics/errors"),
+        (replace(CANARY, slower=1.5), "metrics/latency"),
+        (replace(CANARY, tail=3.0), "metrics/latency-tail-1"),
+        (replace(CANARY, error_rate=1.0), "metrics/outage"),
+        (replace(CANARY, rate=1.0), "metrics/traffic"),
+    ],
+)
+def test_a_bad_canary_is_rolled_back_and_the_reason_names_what_is_bad(canary, about):
+    verdict, _ = judged(polls(canary))
+    assert verdict.decision is ROLLBACK
+    assert finding(verdict, about) is Finding.FAIL
+    failing = [evidence.reason for evidence in verdict.evidence if evidence.finding is Finding.FAIL]
+    assert verdict.reason == "; ".join(failing)
+    assert any(digit in verdict.reason for digit in "0123456789")
+
+
+def test_quality_and_classes_are_judged_where_the_plan_asks():
+    good = {"quality": 0.7, "classes": SKEWED}
+    stable = replace(STABLE, **good)
+    assert judged(polls(replace(CANARY, **good), stable, seconds=3600), FULL)[0].decision is PROMOTE
+    worse = judged(polls(replace(CANARY, quality=0.6, classes=SKEWED), stable), FULL)[0]
+    assert (worse.decision, finding(worse, "metrics/quality")) == (ROLLBACK, Finding.FAIL)
+    collapsed = (0.9, *(s / 10 for s in SKEWED[1:]))
+    assert finding(judged(polls(replace(CANARY, quality=0.7, classes=collapsed), stable), FULL)[0], "metrics/class-0") is Finding.FAIL
+
+
+def test_criteria_that_convict_only_together_roll_back_together():
+    """A weighted average of e-values is an e-value: no criterion reaches its own threshold, and their sum the common one."""
+    both = replace(CANARY, error_rate=0.021, slower=1.1)
+    verdict, _ = judged(polls(both, replace(STABLE, error_rate=0.01), step=5.0))
+    assert verdict.decision is ROLLBACK
+    assert all(evidence.finding is not Finding.FAIL for evidence in verdict.evidence)
+    assert verdict.reason.startswith("together: ")
+
+
+def test_evidence_carries_counts_of_both_tracks_alpha_and_intervals_in_the_metrics_unit():
+    verdict, _ = judged(polls(seconds=900))
+    errors, latency = (next(e for e in verdict.evidence if e.about == f"metrics/{name}") for name in ("errors", "latency"))
+    assert errors.unit == latency.unit == "ratio to stable"
+    assert (errors.tolerance, errors.margin) == (pytest.approx(1.1), pytest.approx(3.0, rel=0.01))
+    assert (latency.tolerance, latency.margin) == (pytest.approx(1.03), pytest.approx(1.10))
+    assert errors.interval.low < errors.interval.estimate == pytest.approx(1.0, rel=0.1)
+    assert errors.figures["stable requests"] == pytest.approx(19 * errors.figures["canary requests"])
+    assert errors.figures["canary errors"] == pytest.approx(errors.figures["canary requests"] / 1000)
+    assert errors.figures["alpha spent"] == pytest.approx(0.04 * 0.35 / 0.75)
+    assert errors.figures["e-value for promotion"] >= errors.figures["needed for promotion"] == pytest.approx(20)
+
+
+def test_what_is_left_out_is_said():
+    absent = {absence.about: absence.reason for absence in judged(polls(), replace(PLAN, latency=None))[0].absent}
+    assert {absent[f"metrics/{name}"] for name in ("latency", "latency-tail", "quality", "classes")} == {"absent by plan"}
+    assert absent["metrics/objectives"] == "not built yet"
+    assert "no history" in absent["metrics/calibration"]
+
+
+def test_waiting_tells_how_many_requests_of_how_many():
+    verdict, _ = judged(polls(seconds=180))
+    assert verdict.decision is HOLD
+    assert "of about" in verdict.reason
+    assert "canary requests needed so far" in verdict.reason
+
+
+# Odd polls
+
+
+def test_a_poll_delivered_twice_counts_once():
+    once, twice = Judge.begin(PLAN, "r1"), Judge.begin(PLAN, "r1")
+    for poll in polls(seconds=300):
+        once.poll(poll)
+        twice.poll(poll)
+        twice.poll(poll)
+    assert once.dumps() == twice.dumps()
+    assert once.verdict() == twice.verdict()
+
+
+def test_a_rollback_is_final():
+    judge = Judge.begin(PLAN, "r1")
+    for poll in polls(replace(CANARY, error_rate=1.0), seconds=60):
+        rolled_back = judge.poll(poll)
+    before = judge.dumps()
+    assert rolled_back.decision is ROLLBACK
+    assert judge.poll(list(polls(seconds=3600))[-1]) == rolled_back == judge.verdict()
+    assert judge.dumps() == before
+
+
+def test_a_promise_of_promotion_is_taken_back_when_the_canary_gets_worse():
+    judge = Judge.begin(PLAN, "r1")
+    good = list(polls(seconds=1200))
+    assert [judge.poll(poll) for poll in good][-1].decision is PROMOTE
+    last, failed = good[-1], 0.0
+    for i in range(1, 10):
+        failed += 150.0
+        canary = replace(last.canary.servers["canary-0"], errors={"INTERNAL": failed}, ok=last.canary.servers["canary-0"].ok + 150 * i)
+        stable = STABLE.in_seconds(7200 + last.t + 30 * i)
+        verdict = judge.poll(Poll(last.t + 30 * i, sample(Track.STABLE, stable), sample(Track.CANARY, canary), 5))
+    assert verdict.decision is ROLLBACK
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -1.0, 1e300])
+def test_nothing_that_a_sample_holds_raises(broken):
+    odd = Counters(broken, {"INTERNAL": broken}, (broken,) * 34, (broken, broken, broken), (broken, broken))
+    halves = replace(odd, ok=5.0, errors={})
+    judge = Judge.begin(FULL, "r1", [(30.0 * i, Sample(Track.STABLE, True, {"a": odd, "b": halves})) for i in range(50)])
+    for i, counters in enumerate((odd, halves, replace(halves, ok=9.0), odd) * 3):
+        verdict = judge.poll(Poll(30.0 * i if i % 5 else broken, sample(Track.STABLE, counters), sample(Track.CANARY, counters), weight=5))
+        assert verdict.decision is HOLD
+    assert Judge.resume(judge.dumps(), "r1", FULL).verdict() == verdict
+
+
+def test_shares_change_and_evidence_adds_up():
+    """A shift's own window is no evidence about the traffic, however odd the split in it."""
+    judge = Judge.begin(PLAN, "r1")
+    stable_total, canary_total = 2e6, 0.0
+    for i in range(41):
+        weight = 5 if i <= 10 else 25 if i <= 20 else 50
+        verdict = judge.poll(
+            Poll(
+                30.0 * i,
+                sample(Track.STABLE, Traffic(rate=1.0).in_seconds(stable_total)),
+                sample(Track.CANARY, Traffic(rate=1.0).in_seconds(canary_total)),
+                weight,
+            )
+        )
+        following = 5 if i < 10 else 25 if i < 20 else 50
+        stable_total += 60 * (100 - following)
+        canary_total += 60 * following
+    assert verdict.decision is PROMOTE
+    traffic = next(e for e in verdict.evidence if e.about == "metrics/traffic")
+    assert traffic.interval.estimate == pytest.approx(1.0, rel=0.01)
+
+
+# Plans
+
+
+def test_a_tolerance_beyond_its_margin_is_refused():
+    with pytest.raises(Refused, match=r"errors: tolerance 0\.6, margin 0\.5"):
+        Judge.begin(JudgePlan(errors=ErrorsPlan(tolerance=0.6)), "r1")
+    with pytest.raises(Refused, match="quality"):
+        Judge.begin(JudgePlan(quality=QualityPlan(tolerance=0.01, margin=0.01)), "r1")
+
+
+# Edge cases of an hour each
+
+
+def lost(stream: Iterable[Poll], when, stable: bool = True, canary: bool = True) -> Iterator[Poll]:
+    """Scrapes of either track that fail at some times."""
+    for poll in stream:
+        gone = when(poll.t)
+        yield replace(
+            poll,
+            stable=down(Track.STABLE) if gone and stable else poll.stable,
+            canary=down(Track.CANARY) if gone and canary else poll.canary,
+        )
+
+
+def without(stream: Iterable[Poll], *tracks: str, **parts) -> Iterator[Poll]:
+    """Parts of the counters that a track does not export."""
+    for poll in stream:
+        yield replace(
+            poll,
+            **{
+                track: replace(getattr(poll, track), servers={n: replace(c, **parts) for n, c in getattr(poll, track).servers.items()})
+                for track in tracks
+            },
+        )
+
+
+def restarting(stream: Iterable[Poll], every: float) -> Iterator[Poll]:
+    """A canary that begins to count afresh every so often."""
+    began = Counters(0.0, {"INTERNAL": 0.0}, (0.0,) * 34)
+    for poll in stream:
+        (now,) = poll.canary.servers.values() if poll.canary.servers else (began,)
+        if poll.t % every == 0:
+            began = now
+        fresh = Counters(
+            now.ok - began.ok,
+            {"INTERNAL": now.failed - began.failed},
+            tuple(a - b for a, b in zip(now.latency, began.latency, strict=True)),
+        )
+        yield replace(poll, canary=sample(Track.CANARY, fresh)) if poll.canary.up else poll
+
+
+def test_a_metric_source_that_is_down_all_hour_decides_nothing():
+    verdict, _ = judged(lost(hour(), lambda t: t > 0))
+    assert (verdict.decision, verdict.reason) == (HOLD, "neither track answers: their metrics cannot be read")
+
+
+def test_without_stable_there_is_nothing_to_compare_with():
+    verdict, _ = judged(lost(hour(), lambda t: True, canary=False))
+    assert verdict.decision is HOLD
+    assert "stable does not answer" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stream: lost(stream, lambda t: 600 <= t <= 1200),
+        lambda stream: lost(stream, lambda t: t < 300),
+        lambda stream: lost(stream, lambda t: t < 120, stable=False),
+        lambda stream: (replace(poll, weight=None) for poll in stream),
+        lambda stream: (poll for once in stream for poll in (once, once)),
+        lambda stream: without(stream, "stable", "canary", quality=None, classes=()),
+    ],
+    ids=[
+        "source down for ten minutes",
+        "first five scrapes missing",
+        "canary two minutes late",
+        "weight unknown",
+        "every poll twice",
+        "no quality",
+    ],
+)
+def test_what_is_no_fault_of_the_canary_does_not_roll_it_back(change):
+    assert judged(change(hour()))[0].decision is PROMOTE
+
+
+def test_a_weight_of_0_for_ten_minutes_is_no_silence():
+    assert judged(hour(weights=((0.0, 0), (600.0, 5))))[0].decision is PROMOTE
+
+
+@pytest.mark.parametrize("failing", [("stable",), ("stable", "canary")])
+def test_where_stable_fails_the_canary_is_not_blamed(failing):
+    def half_fail(stream):
+        for poll in stream:
+            for track in failing:
+                servers = {n: replace(c, ok=c.ok / 2, errors={"INTERNAL": c.ok / 2}) for n, c in getattr(poll, track).servers.items()}
+                poll = replace(poll, **{track: replace(getattr(poll, track), servers=servers)})
+            yield poll
+
+    assert judged(half_fail(hour()))[0].decision is not ROLLBACK
+
+
+@pytest.mark.parametrize(
+    ("tracks", "parts", "plan", "about"),
+    [
+        (("stable", "canary"), {"latency": ()}, PLAN, "metrics/latency"),
+        (("canary",), {"latency": ()}, PLAN, "metrics/latency"),
+        (("stable", "canary"), {"quality": None}, FULL, "metrics/quality"),
+        (("canary",), {"quality": None}, FULL, "metrics/quality"),
+        (("stable", "canary"), {"classes": ()}, FULL, "metrics/classes"),
+        (("canary",), {"classes": ()}, FULL, "metrics/class-0"),
+    ],
+)
+def test_an_objective_of_the_plan_without_data_holds_and_says_so(tracks, parts, plan, about):
+    verdict, _ = judged(without(hour(), *tracks, **parts), plan)
+    assert verdict.decision is HOLD
+    evidence = next(e for e in verdict.evidence if e.about == about)
+    assert (evidence.finding, evidence.interval) == (Finding.INCONCLUSIVE, None)
+    assert "exported none" in evidence.reason or "nothing counted" in evidence.reason
+
+
+def test_a_canary_that_restarts_now_and_again_and_again_is_rolled_back():
+    verdict, t = judged(restarting(hour(step=30.0), 90.0))
+    assert verdict.decision is ROLLBACK
+    assert "crash loop: canary server canary-0 has restarted 3 times" in verdict.reason
+    assert t <= 600
+
+
+def test_one_restart_only_renews_the_warm_up():
+    assert judged(restarting(hour(), 1800.0))[0].decision is PROMOTE
+
+
+def test_a_canary_with_a_request_a_minute_is_not_promoted():
+    assert judged(hour(rate=1 / 3))[0].decision is HOLD
+
+
+@pytest.mark.parametrize(("what", "within"), [(Canary(latency=1.1), 600), (Canary(quality=0.95), 120)], ids=["slower", "worse"])
+def test_an_empty_first_scrape_of_a_fresh_control_opens_no_hole(what, within):
+    """The control begins with the canary: nothing is frozen before it has answered a thousand requests."""
+
+    def fresh(stream):
+        first = None
+        for poll in stream:
+            (now,) = poll.stable.servers.values() if poll.stable.servers else (first,)
+            first = first or now
+            begun = Counters(
+                now.ok - first.ok,
+                {"INTERNAL": now.failed - first.failed},
+                tuple(a - b for a, b in zip(now.latency, first.latency, strict=True)),
+                tuple(a - b for a, b in zip(now.quality, first.quality, strict=True)),
+                tuple(a - b for a, b in zip(now.classes, first.classes, strict=True)),
+            )
+            yield replace(poll, stable=sample(Track.STABLE, begun)) if poll.stable.up else poll
+
+    verdict, t = judged(fresh(hour(what, step=30.0, rate=2000.0)), FULL)
+    assert verdict.decision is ROLLBACK
+    assert t <= within
+
+
+def test_a_control_that_never_answers_enough_holds_and_says_why():
+    verdict, _ = judged(polls(replace(CANARY, rate=0.1), replace(STABLE, rate=0.1), age=0.0, seconds=3600))
+    assert verdict.decision is HOLD
+    assert "stable has answered 360 of the 1,000 requests" in verdict.reason
+    assert finding(verdict, "metrics/errors") is Finding.INCONCLUSIVE
+
+
+def test_quality_is_judged_without_squares():
+    def unsquared(stream):
+        for poll in stream:
+            for track in ("stable", "canary"):
+                servers = {
+                    n: replace(c, quality=(c.quality[0], float("nan"), c.quality[2])) for n, c in getattr(poll, track).servers.items()
+                }
+                poll = replace(poll, **{track: replace(getattr(poll, track), servers=servers)})
+            yield poll
+
+    verdict, _ = judged(unsquared(hour(Canary(quality=0.95))), FULL)
+    assert finding(verdict, "metrics/quality") is Finding.FAIL
+
+
+def test_a_canary_whose_exporter_is_frozen_is_rolled_back():
+    first = next(iter(hour()))
+    verdict, _ = judged(replace(poll, canary=replace(first.canary)) for poll in hour())
+    assert verdict.decision is ROLLBACK
+
+
+def test_a_canary_that_answers_no_scrape_has_crashed():
+    verdict, t = judged(hour(Canary(crashed=True)))
+    assert (verdict.decision, t) == (ROLLBACK, 180)
+    assert finding(verdict, "guard/crash") is Finding.FAIL
+
+
+def test_a_canary_without_traffic_is_never_promoted():
+    verdict, t = judged(hour(Canary(silent=True)))
+    assert verdict.decision is ROLLBACK
+    assert t <= 240
+
+
+def test_two_percent_errors_against_none_are_rolled_back():
+    assert judged(hour(Canary(more_errors=0.02), base_error=0.0))[0].decision is ROLLBACK
+
+
+def test_a_canary_without_errors_and_with_counters_near_a_trillion_is_promoted():
+    def old(stream):
+        for poll in stream:
+            servers = {n: replace(c, ok=c.ok + 1e12, latency=tuple(x + 1e12 for x in c.latency)) for n, c in poll.stable.servers.items()}
+            yield replace(poll, stable=replace(poll.stable, servers=servers))
+
+    assert judged(hour(rate=2000.0, base_error=0.0))[0].decision is PROMOTE
+    assert judged(old(hour()))[0].decision is not ROLLBACK
+
+
+def test_time_before_the_first_traffic_does_not_exist():
+    assert (
+        Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
+        == Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
+    )
+    assert Judge.begin(PLAN, "r1").verdict().reason == "nothing was looked at yet"

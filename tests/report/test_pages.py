@@ -1,0 +1,205 @@
+"""What a page says, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.report import samples
+from tests.report.reading import browser, markdown, xml
+from tfcanary import report
+from tfcanary.domain import Absence, Decision, Evidence, Finding, Look, Verdict
+from tfcanary.record import Record, Release, State
+from tfcanary.report import Timeline
+
+
+def headings(twin: str) -> list[str]:
+    """Of the first two levels."""
+    tokens = markdown(twin)
+    return [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open" and t.tag in ("h1", "h2")]
+
+
+def release_of(record: Record) -> Release:
+    """The one there is."""
+    assert record.release
+    return record.release
+
+
+def test_a_release_says_first_how_it_ended_and_why() -> None:
+    record, timeline = samples.rolled_back()
+    root = xml(report.release_html(record, timeline))
+    header = root.find("body/main/header")
+    assert header is not None
+    assert "".join(header.itertext()).split("\n")[1:] == [
+        "Release of digits, version 3Rolled back at stage 2 (50 %)",
+        "Errors 4.1 times stable's (39 of 1,720 against 24 of 4,330).",
+    ]
+
+
+def test_the_sections_of_a_release_in_their_order() -> None:
+    record, timeline = samples.rolled_back()
+    assert headings(report.release_markdown(record, timeline)) == [
+        "Rolled back at stage 2 (50 %)",
+        "Over time",
+        "Stages",
+        "Criteria at stage 2",
+        "Gates",
+        "Plan",
+        "Not asked",
+        "What was released",
+        "Earlier releases",
+    ]
+
+
+def test_html_and_markdown_have_the_same_sections() -> None:
+    for make in samples.RELEASES.values():
+        record, timeline = make()
+        root = xml(report.release_html(record, timeline))
+        named = ["".join(h.itertext()) for h in root.iter() if h.tag in ("h1", "h2")]
+        assert named == headings(report.release_markdown(record, timeline))
+
+
+def test_both_say_the_same_reasons_figures_and_digests() -> None:
+    record, timeline = samples.promoted()
+    page = browser(report.release_html(record, timeline)).words
+    twin = report.release_markdown(record, timeline)
+    for said in ("21 of 10,480 against 22 of 10,510", "0.92, from 0.62 to 1.36", "tolerance 1.10; margin 1.50", samples.CANDIDATE.digest):
+        assert said in page
+        assert said in twin
+
+
+def test_a_release_without_a_timeline_draws_the_weights_of_its_events() -> None:
+    record, _ = samples.rolled_back()
+    page = report.release_html(record)
+    assert "0 % from 11:55:00; 5 % from 12:00:00; 25 % from 12:06:00; 50 % from 12:12:00; 0 % from 12:13:36" in page
+    assert "Requests a second" not in page
+
+
+def test_the_fall_to_zero_after_the_last_poll_is_drawn() -> None:
+    record, timeline = samples.rolled_back()
+    assert "50 % from 12:12:00; 0 % from 12:13:36" in report.release_html(record, timeline)
+
+
+def test_a_release_refused_before_any_traffic_has_no_picture_of_it() -> None:
+    record, timeline = samples.refused_by_validation()
+    page = report.release_html(record, timeline)
+    assert "Refused before any traffic" in page
+    assert "Over time" not in headings(report.release_markdown(record, timeline))
+    assert "Stages" not in headings(report.release_markdown(record, timeline))
+
+
+def test_a_record_without_a_release_has_a_page() -> None:
+    for record in (Record("digits", "1.0.0"), replace(samples.promoted()[0], release=None)):
+        assert "No release yet" in report.release_html(record)
+        assert report.release_markdown(record).startswith("# No release yet")
+
+
+def test_a_release_that_has_just_begun_has_a_page() -> None:
+    release = replace(samples.begun(samples.Plan(), "run-1"), looks={}, events=(), candidate=None)
+    twin = report.release_markdown(Record("digits", "1.0.0", release=release), Timeline())
+    assert twin.startswith("# Open (no traffic yet)\n\n**The candidate is being checked and deployed; it has no traffic yet.**")
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_an_answer_a_reason_and_a_line(state: State) -> None:
+    record, timeline = samples.rolled_back()
+    release = replace(release_of(record), state=state, reason="")
+    twin = report.release_markdown(replace(record, release=release), timeline)
+    assert state.value in headings(twin)[0].lower()
+    assert state.value in report.release_line(release)
+
+
+def test_a_look_without_evidence_does_not_look_passed() -> None:
+    assert report.look_markdown(Look("x"), "t").startswith("# Inconclusive\n\n**Nothing was asked that may decide.**")
+
+
+def test_a_look_that_was_not_asked_for_says_absent_by_plan_and_not_passed() -> None:
+    """The gate lets it through, but no page calls it passed."""
+    twin = report.look_markdown(Look("compare", absent=(Absence("predictions", "absent by plan"),)), "t")
+    assert twin.startswith("# Absent by plan\n\n**Nothing was asked here: absent by plan.**")
+    assert "Passed" not in twin
+
+
+def test_a_look_that_could_not_be_asked_for_another_reason_says_that_reason() -> None:
+    twin = report.look_markdown(Look("compare", absent=(Absence("predictions", "there is no stable version"),)), "t")
+    assert twin.startswith("# Not asked\n\n**Nothing was asked here: there is no stable version.**")
+
+
+def test_the_sentence_of_a_look_is_the_reason_of_its_worst_answer_that_may_decide() -> None:
+    shown = Evidence("a", Finding.FAIL, "not gating", gating=False)
+    look = Look("x", (Evidence("b", Finding.WARN, "large"), shown, Evidence("c", Finding.INCONCLUSIVE, "no data")))
+    assert report.look_markdown(look, "t").startswith("# Inconclusive\n\n**No data.**")
+
+
+def test_what_does_not_gate_is_marked() -> None:
+    twin = report.look_markdown(samples.VALIDATED, "t")
+    assert "**warn** (shown only) | `savedmodel/size`" in twin
+
+
+def test_what_passed_is_folded_and_what_did_not_is_seen() -> None:
+    look = release_of(samples.refused_by_validation()[0]).looks["validate"]
+    root = xml(report.look_html(look, "t"))
+    folded = "".join(word for fold in root.iter("details") for word in fold.itertext())
+    assert "savedmodel/loads" in folded
+    assert "savedmodel/signature" not in folded
+
+
+def test_two_signatures_stand_side_by_side() -> None:
+    words = browser(report.look_html(samples.VALIDATED, "t", samples.PAIRS)).words
+    for change in ("changed", "removed", "added", "same"):
+        assert change in words
+    assert "float32 [?, 12]" in words
+
+
+@pytest.mark.parametrize(
+    ("decision", "word"),
+    [(Decision.ADVANCE, "Advance"), (Decision.PROMOTE, "Promote"), (Decision.HOLD, "Hold"), (Decision.ROLLBACK, "Roll back")],
+)
+def test_a_verdict_says_first_what_was_decided(decision: Decision, word: str) -> None:
+    verdict = Verdict(decision, "because")
+    assert headings(report.verdict_markdown(verdict, "stage 0")) == [word]
+    assert f">{word}</h1>" in report.verdict_html(verdict, "stage 0")
+
+
+def test_one_line_for_terminals() -> None:
+    lines = {name: report.release_line(release_of(make()[0])) for name, make in samples.RELEASES.items()}
+    assert lines["rolled_back"] == (
+        "digits v3 rolled back at stage 2 (50 %): errors 4.1 times stable's (39 of 1,720 against 24 of 4,330); 1,720 requests reached it"
+    )
+    assert lines["promoted"].startswith("digits v3 promoted: every criterion passed")
+    assert lines["refused_by_validation"].startswith("the candidate refused before any traffic: output `scores`")
+    assert lines["refused_by_predictions"].endswith("; no request reached it")
+
+
+def test_weakened_plans_are_said_openly() -> None:
+    record, timeline = samples.undecided()
+    twin = report.release_markdown(record, timeline)
+    assert "Weaker than the defaults in 4 places" in twin
+    assert "| `stage.minimum` | 5 min | 1 min | **weaker** (shortened) |" in twin
+    assert "| `judge.errors.margin` | 0.5 | 1 | **weaker** (widened) |" in twin
+
+
+def test_the_version_that_is_stable_now_is_named_after_a_promotion() -> None:
+    record, timeline = samples.promoted()
+    twin = report.release_markdown(record, timeline)
+    assert f"| Stable version now | `3 {samples.CANDIDATE.digest}`" in twin
+    assert f"| Stable version before | `2 {samples.STABLE.digest}`" in twin
+
+
+def test_every_picture_says_in_words_what_it_shows() -> None:
+    """Title and description of each; signs beside a word are hidden from readers of the page aloud."""
+    for make in samples.RELEASES.values():
+        for svg in xml(report.release_html(*make())).iter("svg"):
+            if svg.get("role") == "img":
+                title, description = svg.find("title"), svg.find("desc")
+                assert title is not None
+                assert title.text
+                assert description is not None
+                assert description.text
+
+
+def test_pages_are_pure() -> None:
+    """The same values give the same page."""
+    record, timeline = samples.promoted()
+    assert report.release_html(record, timeline) == report.release_html(*samples.promoted())

@@ -1,0 +1,32 @@
+"""The golden pages: `python -m tests.report.write_golden` writes them anew; look at what changed before you keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.report import samples
+from tfcanary import report
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Name and content of each."""
+    for name, make in samples.RELEASES.items():
+        record, timeline = make()
+        yield f"{name}.html", report.release_html(record, timeline)
+        yield f"{name}.md", report.release_markdown(record, timeline)
+    look = samples.refused_by_validation()[0].release.looks["validate"]
+    yield "validate.html", report.look_html(look, "Validation of digits, version 3", samples.PAIRS)
+    yield "validate.md", report.look_markdown(look, "Validation of digits, version 3", samples.PAIRS)
+    record, timeline = samples.rolled_back()
+    verdict = record.release.watched[-1]
+    yield "stage.html", report.verdict_html(verdict, "Stage 2 of digits, version 3", timeline)
+    yield "stage.md", report.verdict_markdown(verdict, "Stage 2 of digits, version 3", timeline)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages():
+        (FOLDER / name).write_text(text, encoding="utf-8")

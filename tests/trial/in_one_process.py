@@ -1,0 +1,19 @@
+"""Tries many models in one process, unconfined: importing TensorFlow takes longer than everything else."""
+
+import json
+import sys
+from pathlib import Path
+
+from tfcanary import codec
+from tfcanary.domain import Look
+from tfcanary.trial.ask import try_out
+from tfcanary.trial.confine import limit
+from tfcanary.trial.job import Job
+
+limit(memory_mib=8192, cpu_seconds=300)
+
+for line in sys.stdin:
+    name, job = json.loads(line)
+    said: list[str] = []
+    look = Look("trial", tuple(try_out(codec.decode(Job, job), said.append)))
+    Path(sys.argv[1], f"{name}.json").write_text(codec.dumps(look))

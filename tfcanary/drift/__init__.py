@@ -1,0 +1,24 @@
+"""Drift: exact counts of two sets of rows, and whether, how far and where they differ. Pure: no clock, network or randomness."""
+
+from tfcanary.drift.comparison import compare, no_rows
+from tfcanary.drift.counting import Counting, profile
+from tfcanary.drift.found import ColumnFound, Comparison, Settings, Share, Test
+from tfcanary.drift.layout import Column, Kind, Layout
+from tfcanary.drift.profiles import Profile, merge
+
+__all__ = [
+    "Column",
+    "ColumnFound",
+    "Comparison",
+    "Counting",
+    "Kind",
+    "Layout",
+    "Profile",
+    "Settings",
+    "Share",
+    "Test",
+    "compare",
+    "merge",
+    "no_rows",
+    "profile",
+]

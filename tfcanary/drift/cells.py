@@ -1,0 +1,173 @@
+"""Cells for numbers: fixed beforehand, finest where the data lie, 65,536 of them around each centre.
+
+A value is counted by the 16 leading bits of its distance from the nearest centre as a float32: sign, exponent and seven
+bits of mantissa. So a cell is 1/128 as wide as it is far from the centre, whatever the scale of the data, and counting
+is a shift. Cells are only ever added up: the same rows give the same counts in any order and split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+"""Finite or not; float64, float32 or whole numbers of any width."""
+Keys = NDArray[np.uint32]
+"""Cells: number of the centre, and 16 bits that rise with the distance from far below to far above it."""
+Counts = NDArray[np.int64]
+Centres = Sequence[int | float]
+
+CELLS = 65_536
+BLOCK = 65_536
+"""Values that are counted at a time: they stay in the cache."""
+FEW = 4_096
+"""Fewer values are sorted, more are counted in a table."""
+INFINITE = 0x7F80
+"""Bits of infinity; what lies above is NaN."""
+EVERY_WHOLE = 0x4380
+"""Bits of 256: nearer to its centre, a cell holds a single whole number."""
+ZERO = 0x8000
+"""The cell of the centre itself, and of nothing else: 16 bits in rising order."""
+
+LARGEST_WHOLE = 2**63 - 1
+"""Larger whole numbers are counted from here on; no centre lies above."""
+HEAVY = 1 / 256
+"""The share of the first rows from which on a cell of several values is too coarse."""
+HEAVY_ROWS = 16
+"""... and how many rows they must be: fewer are chance."""
+MOST_CENTRES = 64
+ROUNDS = 6
+
+
+def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
+    """Count values into cells.
+
+    Returns:
+        The cells that occur, rising; how often; the number of NaN; and whether all finite values are whole numbers.
+    """
+    whole = values.dtype.kind in "iu"
+    fractions = False
+    tables = np.zeros(CELLS * len(centres), np.int64) if len(values) > FEW else None
+    found: list[NDArray[np.int64]] = []
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        bits = _bits(block, centres)
+        fractions = fractions or not (whole or _all_whole(block))
+        if tables is None:
+            found.append(bits)
+        else:
+            tables += np.bincount(bits, minlength=len(tables))
+    if tables is None:
+        raw, counts = np.unique(np.concatenate(found), return_counts=True) if found else (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    else:
+        raw = np.flatnonzero(tables)
+        counts = tables[raw]
+    return (*_in_order(raw, counts), not fractions)
+
+
+def choose_centres(sample: Values) -> tuple[int | float, ...]:
+    """The median of the first rows, and the median of each cell that is still too heavy for the shape in it to be seen.
+
+    An atom becomes a centre of its own, and so does a narrow mode far from the others. The centres are values that occur.
+    """
+    finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
+    if not len(finite):
+        return (0,)
+    centres = [_median(finite)]
+    heavy = max(HEAVY_ROWS, HEAVY * len(finite))
+    whole = finite.dtype.kind in "iu" or _all_whole(finite)
+    for _ in range(ROUNDS):
+        bits = _bits(finite, centres)
+        raw, counts = np.unique(bits, return_counts=True)
+        coarse = raw[(counts >= heavy) & ~is_single(_keys(raw), whole)]
+        new = {_median(finite[bits == cell]) for cell in coarse[: MOST_CENTRES - len(centres)]} - set(centres)
+        if not new:
+            break
+        centres = sorted({*centres, *new})
+    return tuple(centres)
+
+
+def is_single(keys: Keys, whole: bool) -> NDArray[np.bool_]:
+    """Which cells hold one value only, so that nothing is lost in them."""
+    ordered = keys & 0xFFFF
+    magnitude = np.where(ordered >= ZERO, ordered - ZERO, ZERO - 1 - ordered)
+    single: NDArray[np.bool_] = (ordered == ZERO) | (magnitude == INFINITE)
+    return single | (magnitude < EVERY_WHOLE) if whole else single
+
+
+def upper_edge(key: int, centres: Centres) -> float:
+    """The largest value of a cell, or what its values come close to."""
+    centre, ordered = centres[key >> 16], key & 0xFFFF
+    bits = ordered - ZERO + 1 if ordered > ZERO else (ZERO - 1 - ordered) | 0x8000
+    if ordered == ZERO:
+        return float(centre)
+    with np.errstate(invalid="ignore"):
+        distance = np.array([min(bits, INFINITE) if ordered > ZERO else bits], np.uint32) << 16
+    return float(centre) + float(distance.view(np.float32)[0])
+
+
+def _bits(values: Values, centres: Centres) -> NDArray[np.int64]:
+    """Number of the nearest centre and the leading bits of the distance from it, as they come."""
+    if len(centres) == 1:
+        return _leading(values, centres[0])
+    region = np.zeros(len(values), np.int64)
+    for low, high in zip(centres, centres[1:], strict=False):
+        region += values > _middle(low, high)
+    kind = np.int64 if all(isinstance(c, int) for c in centres) else np.float64
+    nearest = np.asarray(centres, kind)[region]
+    return _leading(values, nearest) + (region << 16)
+
+
+def _leading(values: Values, centre: Any) -> NDArray[np.int64]:
+    distance = _distance(values, centre)
+    bits = distance.view(np.uint16)[1::2].astype(np.int64)
+    overflown = (bits & 0x7FFF) == INFINITE
+    if overflown.any():
+        # Finite, but farther away than a float32 can say: the outermost cell, not the one of infinity.
+        bits[overflown & np.isfinite(values)] -= 1
+    return bits
+
+
+def _distance(values: Values, centre: Any) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.dtype.kind == "f":
+            return np.asarray(values - centre, np.float32)
+        # Above 2^53 a float64 would lose digits. The difference of 64-bit numbers is right wherever it fits, even if they wrap.
+        far = values.astype(np.float64) - np.asarray(centre, np.float64)
+        near = values.astype(np.int64) - np.asarray(centre, np.int64)
+        return np.where(np.abs(far) < 2.0**62, near, far).astype(np.float32)
+
+
+def _in_order(raw: NDArray[np.int64], counts: Counts) -> tuple[Keys, Counts, int]:
+    missing = (raw & 0x7FFF) > INFINITE
+    keys, counts_kept = _keys(raw[~missing]), counts[~missing]
+    order = np.argsort(keys)
+    return keys[order], counts_kept[order], int(counts[missing].sum())
+
+
+def _keys(raw: NDArray[np.int64]) -> Keys:
+    """The 16 bits of a float32 rise with its magnitude; turned round for negative ones, they rise with its value."""
+    bits = raw & 0xFFFF
+    ordered = np.where(bits >= 0x8000, 0xFFFF - bits, bits + ZERO)
+    return (ordered | (raw >> 16 << 16)).astype(np.uint32)
+
+
+def _all_whole(values: Values) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(np.array_equal(finite, np.rint(finite)))
+
+
+def _median(values: Values) -> int | float:
+    """The lower median: a value that occurs, so that an atom lies in a cell of its own."""
+    middle = (len(values) - 1) // 2
+    value: int | float = np.partition(values, middle)[middle].item()
+    return min(value, LARGEST_WHOLE) if isinstance(value, int) else value
+
+
+def _middle(low: float, high: float) -> float:
+    if isinstance(low, int) and isinstance(high, int):
+        return (low + high) // 2
+    return low / 2 + high / 2

@@ -1,0 +1,141 @@
+"""Profiles as bytes: a mark with a version, then a compressed header in JSON and the counts behind it.
+
+The same profile always gives the same bytes before compression. What is read may come from anywhere: sizes are bounded, every count
+is checked, and nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcanary.drift.cells import CELLS
+from tfcanary.drift.counts import Tally
+from tfcanary.drift.layout import Column, Kind
+from tfcanary.drift.profiles import Profile, by_name
+from tfcanary.errors import Refused
+
+MARK = b"tfcanary drift 1\n"
+"""The number is the version of the format."""
+LARGEST = 1 << 30
+"""Bytes of a profile, unpacked."""
+
+
+def to_bytes(profile: Profile) -> bytes:
+    """A profile to be written to a file; about 30 kB a numeric column of a million rows."""
+    header = {"rows": profile.rows, "columns": [_described(tally) for tally in profile.tallies]}
+    parts = [part for tally in profile.tallies for part in _arrays(tally)]
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    return MARK + zlib.compress(b"".join((len(text).to_bytes(4, "little"), text, *parts)))
+
+
+def from_bytes(content: bytes) -> Profile:
+    """The inverse of `to_bytes`; raises Refused where the bytes are none of its making."""
+    if not content.startswith(MARK):
+        raise Refused(f"no drift profile of this version: it begins with {content[: len(MARK)]!r}, not with {MARK!r}")
+    try:
+        unpacked = zlib.decompressobj().decompress(content[len(MARK) :], LARGEST)
+        size = int.from_bytes(unpacked[:4], "little")
+        header = json.loads(unpacked[4 : 4 + size])
+        rest = _Rest(unpacked, 4 + size)
+        profile = Profile(_whole(header["rows"]), tuple(_tally(one, rest) for one in header["columns"]))
+    except (zlib.error, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise Refused(f"damaged drift profile ({type(error).__name__}: {str(error)[:100]})") from error
+    _check(profile, rest)
+    return profile
+
+
+@dataclass(slots=True)
+class _Rest:
+    """The bytes behind the header, read from the front."""
+
+    content: bytes
+    at: int
+
+    def take(self, number: int, kind: Any) -> Any:
+        """So many numbers of a kind; raises ValueError where there are fewer."""
+        values = np.frombuffer(self.content, kind, number, self.at)
+        self.at += values.nbytes
+        return values
+
+
+def _described(tally: Tally) -> dict[str, Any]:
+    column = tally.column
+    return {
+        "name": column.name,
+        "kind": column.kind.value,
+        "centres": column.centres,
+        "positions": column.positions,
+        "types": tally.types,
+        "nulls": tally.nulls,
+        "nans": tally.nans,
+        "whole": tally.whole,
+        "keys": len(tally.counts),
+        "texts": not isinstance(tally.keys, np.ndarray),
+    }
+
+
+def _arrays(tally: Tally) -> list[bytes]:
+    counts = tally.counts.astype("<u8").tobytes()
+    if isinstance(tally.keys, np.ndarray):
+        return [counts, tally.keys.astype("<u4").tobytes()]
+    values = tally.keys.to_pylist()
+    return [counts, np.array([len(value) for value in values], "<u4").tobytes(), b"".join(values)]
+
+
+def _tally(one: dict[str, Any], rest: _Rest) -> Tally:
+    number = _whole(one["keys"])
+    centres = tuple(c for c in one["centres"] if isinstance(c, int | float) and np.isfinite(c))
+    column = Column(_text(one["name"]), Kind(one["kind"]), centres, _whole(one["positions"]))
+    counts = rest.take(number, "<u8").astype(np.int64)
+    keys = _texts(rest, number) if one["texts"] else rest.take(number, "<u4").astype(np.uint32)
+    types = tuple(_text(name) for name in one["types"])
+    return Tally(column, types, _whole(one["nulls"]), _whole(one["nans"]), bool(one["whole"]), keys, counts)
+
+
+def _texts(rest: _Rest, number: int) -> Any:
+    import pyarrow as pa
+
+    lengths = rest.take(number, "<u4").astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), number, [None, pa.py_buffer(offsets), pa.py_buffer(rest.take(int(offsets[-1]), "u1").tobytes())]
+    )
+
+
+def _check(profile: Profile, rest: _Rest) -> None:
+    names = [tally.column.name for tally in profile.tallies]
+    if names != sorted(set(names), key=by_name) or rest.at != len(rest.content):
+        raise Refused("damaged drift profile (columns are not in order, or bytes are left over)")
+    for tally in profile.tallies:
+        if tally.rows != profile.rows or (tally.counts < 1).any() or not _rising(tally):
+            raise Refused(f"damaged drift profile (the counts of column {tally.column.name[:80]!r} cannot be)")
+
+
+def _rising(tally: Tally) -> bool:
+    """Whether the keys fit the kind of the column, rise, and lie in its cells."""
+    if not isinstance(tally.keys, np.ndarray):
+        values = tally.keys.to_pylist()
+        return tally.column.kind is Kind.CATEGORY and all(a < b for a, b in zip(values, values[1:], strict=False))
+    most = CELLS * (len(tally.column.centres) if tally.column.kind.in_cells else 1)
+    return bool((tally.keys[1:] > tally.keys[:-1]).all() and (tally.keys < most).all()) and _centres_rise(tally.column)
+
+
+def _centres_rise(column: Column) -> bool:
+    return all(a < b for a, b in zip(column.centres, column.centres[1:], strict=False)) and bool(column.centres) == column.kind.in_cells
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{str(value)[:40]!r} is no count")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]!r} is no text")
+    return value

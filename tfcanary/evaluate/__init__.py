@@ -1,0 +1,1 @@
+"""Looks at what the tracks answer and count, and says what it found; changes nothing."""

@@ -1,0 +1,73 @@
+"""The rule: rollback where the evidence or a guard says so, promote where every criterion passes, else hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfcanary.domain import Decision, Evidence, Finding, Verdict
+from tfcanary.judge import reasons
+from tfcanary.judge.calibration import Calibration
+from tfcanary.judge.course import Course
+from tfcanary.judge.criteria import Criteria
+from tfcanary.judge.evidence import absent, unweighed, weighed
+from tfcanary.judge.frozen import Frozen
+from tfcanary.judge.guards import guards
+from tfcanary.judge.standing import Standing
+from tfcanary.plan import JudgePlan
+from tfcanary.stats.logarithms import log_sum_exp
+
+
+def decide(plan: JudgePlan, course: Course, frozen: Frozen | None, calibration: Calibration, criteria: Criteria) -> Verdict:
+    """The verdict after a poll."""
+    standings = criteria.standings()
+    unknown = unweighed(plan, frozen, course.answered)
+    watched = guards(course, plan)
+    evidence = (*weighed(standings, plan), *unknown, *watched)
+    decision, reason = (
+        _guarded(watched)
+        or _convicted(standings, plan, course)
+        or _held(course, unknown, standings, plan)
+        or _too_early(course, criteria.requests, plan)
+        or (Decision.PROMOTE, reasons.promoted(standings, course, criteria.requests))
+    )
+    return Verdict(
+        decision=decision,
+        reason=reason,
+        evidence=evidence,
+        absent=absent(plan, frozen, standings, calibration),
+        weight=course.weight or 0,
+    )
+
+
+Answer = tuple[Decision, str] | None
+
+
+def _guarded(watched: Sequence[Evidence]) -> Answer:
+    tripped = [guard.reason for guard in watched if guard.finding is Finding.FAIL]
+    return (Decision.ROLLBACK, "; ".join(tripped)) if tripped else None
+
+
+def _convicted(standings: Sequence[Standing], plan: JudgePlan, course: Course) -> Answer:
+    """A weighted average of e-values is an e-value, however they depend on each other: alpha is spent once."""
+    if not course.fresh or log_sum_exp(np.array([standing.log_evidence for standing in standings])) < -math.log(plan.alpha):
+        return None
+    failing = [reasons.failed(standing) for standing in standings if standing.fails(plan)]
+    return Decision.ROLLBACK, "; ".join(failing) or reasons.together(standings)
+
+
+def _held(course: Course, unknown: Sequence[Evidence], standings: Sequence[Standing], plan: JudgePlan) -> Answer:
+    """What is in the way of promotion, the most telling first."""
+    if not course.fresh:
+        return Decision.HOLD, reasons.unseen(course)
+    if unknown:
+        return Decision.HOLD, unknown[0].reason
+    waiting = [standing for standing in standings if not standing.passes(plan)]
+    return (Decision.HOLD, reasons.waiting_for(waiting, plan)) if waiting else None
+
+
+def _too_early(course: Course, requests: float, plan: JudgePlan) -> Answer:
+    reason = reasons.too_early(course, requests, plan)
+    return (Decision.HOLD, reason) if reason else None

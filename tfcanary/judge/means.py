@@ -1,0 +1,152 @@
+"""The row of a per-request value, higher is better: the difference of the two tracks' means, window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tfcanary.domain import Interval
+from tfcanary.judge.columns import Columns
+from tfcanary.judge.course import Window
+from tfcanary.judge.dispersion import Noise, Prior, Series, variance
+from tfcanary.judge.frozen import weights
+from tfcanary.judge.intervals import SPREADS
+from tfcanary.judge.standing import RATIO, Need, Quiet, Standing
+from tfcanary.judge.windows import Quality, add_quality
+from tfcanary.plan import JudgePlan, QualityPlan
+from tfcanary.stats.binomial import NO_CHANGE
+from tfcanary.stats.logarithms import Array, log_add
+from tfcanary.stats.normal import log_half_normal_mixture
+from tfcanary.stats.roots import rises_above_zero
+
+NAME = "quality"
+WANDER = 0.004
+"""By how much a track's mean is assumed to wander, relative to stable's mean, until data speak."""
+FAR = 5.0
+"""Rollback bets half on differences as small as the gap between tolerance and margin, half on five times that."""
+SMALLEST_VARIANCE = 1e-6
+
+
+class Means:
+    """Accumulates the windows of the per-request value."""
+
+    def __init__(self, plan: JudgePlan, quality: QualityPlan, mean: float, history: Mapping[str, Noise]) -> None:
+        self._plan = plan
+        self._weight = weights(plan)[NAME]
+        self._scale = abs(mean)
+        self._tolerance, self._margin = quality.tolerance * self._scale, quality.margin * self._scale
+        self._prior = Prior.of((NAME,), np.ones(1), np.full(1, WANDER * self._scale), history)
+        self._columns = Columns(3)
+        self._tracks: tuple[Quality, Quality] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+        """The canary's values and stable's."""
+        self._size, self._weighted = 0.0, 0.0
+        self._quiet = Quiet()
+
+    def add(self, window: Window) -> None:
+        """Add a window; it counts nothing where a track has no value in it."""
+        heard = False
+        column = np.zeros(3)
+        canary, stable = window.canary.quality, window.stable.quality
+        if window.frozen and window.settled:
+            if canary and stable and canary[2] > 0 and stable[2] > 0:
+                heard = True
+                difference = canary[0] / canary[2] - stable[0] / stable[2]
+                size = stable[2] * canary[2] / (stable[2] + canary[2])
+                column = np.array([difference, size, 1.0])
+                self._size += size
+                self._weighted += size * difference
+                self._tracks = add_quality(self._tracks[0], canary), add_quality(self._tracks[1], stable)
+            self._quiet.listen(window, heard)
+        self._columns.append(column)
+
+    def series(self) -> Series:
+        """The scores' residuals, for the dispersion; information is the effective number of values."""
+        difference, size, counted = self._columns.held[:, None, :]
+        total, windows = np.sum(size, axis=1), np.sum(counted, axis=1)
+        return Series(
+            residuals=size * (difference - self._estimate()),
+            information=size,
+            chance=self._variance() * total,
+            size=total / np.maximum(windows, 1),
+            windows=windows,
+        )
+
+    def standing(self, step: float) -> Standing:
+        """How the value stands after windows of `step` seconds each, on the mean."""
+        rollback, promote = self._spread(step)
+        (sum_c, _, n_c), (sum_b, _, n_b) = self._tracks
+        silent = self._quiet.is_silence(self._plan.guards)
+        return Standing(
+            name=NAME,
+            weight=self._weight,
+            title=NAME,
+            what="answered",
+            need=Need.PROOF,
+            unit=RATIO,
+            tolerance=1 - self._tolerance / self._scale,
+            margin=1 - self._margin / self._scale,
+            log_up=self._log_up(-self._tolerance, rollback),
+            log_down=self._log_down(self._margin, promote),
+            progress=math.log(NO_CHANGE) + 0.5 * self._information(promote) * self._margin**2,
+            counts=(sum_c, n_c, sum_b, n_b),
+            interval=self._interval(rollback, promote) if n_c > 0 and not silent else None,
+            silent=silent,
+        )
+
+    def _interval(self, rollback: float, promote: float) -> Interval:
+        """Relative to stable's mean; the lower the worse, so that promote draws the lower bound and rollback the upper one."""
+        estimate = self._estimate()
+        convicts = -math.log(self._plan.alpha) - math.log(self._weight)
+        passes = -math.log(self._plan.alpha_promote)
+        up, down = (SPREADS / math.sqrt(self._information(spread)) for spread in (rollback, promote))
+        high = _first(lambda bound: self._log_up(bound, rollback) - convicts, estimate, estimate + up)
+        low = -_first(lambda margin: self._log_down(margin, promote) - passes, -estimate, down - estimate)
+        return Interval(*(1 + difference / self._scale for difference in (low, estimate, high)))
+
+    def _estimate(self) -> float:
+        return self._weighted / self._size if self._size > 0 else 0.0
+
+    def _variance(self) -> float:
+        """Of one value. Where squares are not exported: of a yes or no, or as large as the mean's own square."""
+        summed, squares, number = add_quality(*self._tracks)
+        mean = summed / max(number, 1e-300)
+        spread = squares / number - mean * mean if squares is not None and number > 0 else 0.0
+        if spread > 0:
+            return spread
+        return max(mean * (1 - mean) if 0 <= mean <= 1 else mean * mean, SMALLEST_VARIANCE)
+
+    def _spread(self, step: float) -> tuple[float, float]:
+        """Variance of the summed score for each unit of size, for rollback and promote; 1 before the first window."""
+        if not self._size > 0:
+            return 1.0, 1.0
+        rollback, promote = (variance(self.series(), self._prior, step)[:, 0] / self._size).tolist()
+        return rollback, promote
+
+    def _information(self, spread: float) -> float:
+        return self._size / spread
+
+    def _log_up(self, bound: float, spread: float) -> float:
+        """Logarithm of the e-value against "the difference is at least `bound`"."""
+        information, gap = self._information(spread), self._margin - self._tolerance
+        s = information * (bound - self._estimate())
+        near, far = (log_half_normal_mixture(s, information, scale) for scale in (gap, FAR * gap))
+        return float(log_add(near, far)) - math.log(2.0)
+
+    def _log_down(self, margin: float, spread: float) -> float:
+        """Logarithm of the e-value against "worse by the margin or more"."""
+        information = self._information(spread)
+        s = information * (self._estimate() + margin)
+        same = math.log(NO_CHANGE) + margin * s - 0.5 * margin**2 * information
+        other = math.log(1 - NO_CHANGE) + log_half_normal_mixture(s, information, self._margin - self._tolerance)
+        return float(log_add(same, other))
+
+
+def _first(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where a rising function reaches 0."""
+
+    def curve(points: Array) -> Array:
+        return np.array([[rising(x) for x in row] for row in points.tolist()])
+
+    return float(rises_above_zero(curve, np.array([low]), np.array([high]))[0])

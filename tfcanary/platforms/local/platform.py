@@ -1,0 +1,176 @@
+"""The ports bound to one model on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from tfcanary.domain import Prediction, Request, Track, TrafficSplit
+from tfcanary.errors import Refused, Unavailable
+from tfcanary.plan import Plan
+from tfcanary.platforms.clock import SystemClock
+from tfcanary.platforms.local.ask import ask, is_up
+from tfcanary.platforms.local.deployer import LocalDeployer
+from tfcanary.platforms.local.folder import Folder, checked_name
+from tfcanary.platforms.local.records import FileRecords
+from tfcanary.ports import Platform, Server
+from tfcanary.routing.envoy import EnvoyRouter
+
+if TYPE_CHECKING:
+    from tfcanary.serving.client import Client
+
+PREDICT_TIMEOUT = 30.0
+"""Seconds for one prediction: as long as the proxy gives it."""
+NOBODY = "http://127.0.0.1:0"
+"""No process can listen there."""
+
+
+def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
+    """Bind the ports; nothing is asked or started yet. Raises Refused for a plan that this machine cannot follow."""
+    from tfcanary.metrics.scrape import ScrapeSource
+    from tfcanary.storage import open_storage
+
+    checked_name(model)
+    if plan.metrics.source not in ("", "scrape"):
+        raise Refused(f"metrics.source {plan.metrics.source!r}: on the embedded platform it must be `scrape`, the servers' own pages")
+    bucket = _bucket(folder, plan)
+    records = FileRecords(folder.record(model))
+    deployer = LocalDeployer(folder, model, records)
+    servers = Servers(folder, model)
+    return Platform(
+        uri=folder.uri,
+        model=model,
+        storage=open_storage(bucket),
+        bucket_uri=bucket,
+        deployer=deployer,
+        router=LocalRouter(folder, model),
+        # A page that does not answer is asked twice.
+        metrics=ScrapeSource(servers.pages, model, timeout=plan.metrics.timeout.total_seconds() / 2),
+        predictor=TrackPredictor(servers, model),
+        log=StableLog(folder, model, servers),
+        records=records,
+        guards=LocalGuards(folder, model),
+        clock=SystemClock(),
+    )
+
+
+def _bucket(folder: Folder, plan: Plan) -> str:
+    """A directory as a path, for the servers read it so."""
+    asked = plan.bucket.canary.rstrip("/")
+    path = unquote(asked.removeprefix("file://")) if asked.startswith("file://") else asked
+    if path and not path.startswith("/"):
+        raise Refused(f"bucket.canary {asked!r}: servers on this machine read directories only; use an absolute path such as /srv/models")
+    return path or str(folder.models)
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Which server each track's requests go to, as the supervisor says."""
+
+    folder: Folder
+    model: str
+
+    def of(self, track: Track) -> tuple[int, Server] | None:
+        """The version and its server; None where the track points at nothing."""
+        shown = ask(self.folder, "status")["models"].get(self.model, {"tracks": {}, "servers": ()})
+        number = shown["tracks"].get(track.value)
+        server = next((one for one in shown["servers"] if one["version"] == number), None)
+        return (number, Server(server["name"], server["rest"], server["grpc"], available=bool(server["rest"]))) if server else None
+
+    def pages(self, track: Track) -> Mapping[str, str]:
+        """Base addresses by server; one where nobody answers while it is being started again."""
+        found = self.of(track)
+        return {found[1].name: found[1].rest or NOBODY} if found else {}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRouter:
+    """The model's Envoy. While the platform is down nobody gets to the canary, and `up` begins at weight 0."""
+
+    folder: Folder
+    model: str
+
+    def split(self) -> TrafficSplit:
+        """Read back from Envoy."""
+        return self._envoy().split() if is_up(self.folder) else TrafficSplit(canary=0)
+
+    def set_split(self, split: TrafficSplit) -> None:
+        """Returns once in force. Raises Unavailable where the canary's server does not answer: its share of the requests would fail."""
+        if split.canary:
+            self._check_canary()
+        elif not is_up(self.folder):
+            return
+        self._envoy().set_split(split)
+
+    def address(self) -> str:
+        """Where users' requests go."""
+        return str(ask(self.folder, "open", model=self.model)["address"])
+
+    def _envoy(self) -> EnvoyRouter:
+        return EnvoyRouter(self.folder.table(self.model), self._admin, self.address)
+
+    def _admin(self) -> str | None:
+        admin: str | None = ask(self.folder, "open", model=self.model)["admin"]
+        return admin
+
+    def _check_canary(self) -> None:
+        found = Servers(self.folder, self.model).of(Track.CANARY)
+        if found is None or not found[1].available:
+            what = f"its server for version {found[0]} does not answer" if found else "it points at no version"
+            raise Unavailable(f"the canary track of {self.model} gets no weight: {what}")
+
+
+class TrackPredictor:
+    """Asks a track's server itself, past the split; may be used by several threads."""
+
+    def __init__(self, servers: Servers, model: str) -> None:
+        self._servers = servers
+        self._model = model
+        self._clients: dict[str, Client] = {}
+
+    def predict(self, track: Track, request: Request) -> Prediction:
+        """The track's answer; raises Unavailable where it has no server that answers."""
+        found = self._servers.of(track)
+        if found is None or not found[1].available:
+            raise Unavailable(f"the {track.value} track of {self._model} has no server that answers")
+        return self._client(found[1]).predict(request)
+
+    def _client(self, server: Server) -> Client:
+        """One for each process: its connections stay open."""
+        from tfcanary.serving.client import Client
+
+        if server.name not in self._clients:
+            self._clients[server.name] = Client(server.rest, server.grpc, self._model, PREDICT_TIMEOUT)
+        return self._clients[server.name]
+
+
+@dataclass(frozen=True, slots=True)
+class StableLog:
+    """The request log of the server that the stable track points at."""
+
+    folder: Folder
+    model: str
+    servers: Servers
+
+    def requests(self, limit: int) -> Iterator[Request]:
+        """At most `limit` recorded requests, oldest first; none where nothing was recorded."""
+        from tfcanary.serving.requests import open_requests
+
+        found = self.servers.of(Track.STABLE)
+        recorded = self.folder.requests(self.model, found[0]) if found else None
+        if recorded and any(not file.name.startswith(".") for file in recorded.iterdir()):
+            yield from open_requests(str(recorded)).requests(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalGuards:
+    """Guards below the supervisor: no part of the pipeline's run."""
+
+    folder: Folder
+    model: str
+
+    def start(self, run_id: str) -> None:
+        """Start the guard of a release where it does not run; it is started again when it dies, and ends with the release."""
+        ask(self.folder, "guard", model=self.model, run_id=run_id)

@@ -1,0 +1,21 @@
+"""What the checks of the gate are asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfcanary.plan import ValidationPlan
+from tfcanary.savedmodel.facts import SavedModelFacts
+from tfcanary.savedmodel.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A candidate that could be read, and what it is held against."""
+
+    model: Path
+    tree: Tree
+    facts: SavedModelFacts
+    plan: ValidationPlan
+    stable: SavedModelFacts | None = None

@@ -1,0 +1,54 @@
+"""Where the graph wants to run: nodes pinned to devices, and constants that unfold to more memory than they take in the file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from tfcanary.domain import Evidence
+from tfcanary.savedmodel.case import Case
+from tfcanary.savedmodel.facts import Node, SavedModelFacts
+from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.savedmodel.variables import SIZES
+
+ANYWHERE = re.compile(r"(/job:localhost)?(/replica:0)?(/task:0)?(/(device:)?cpu:(\*|0))?", re.IGNORECASE)
+"""What every server has."""
+UNFOLDED = 2**28
+"""Bytes that constants may take beyond what is stored for them."""
+
+
+def check_devices(case: Case) -> Evidence:
+    """No node is pinned to a device that a server may lack: TF Serving places nothing elsewhere on its own."""
+    pinned = [(function, node) for function, node in case.facts.all_nodes() if not ANYWHERE.fullmatch(node.device)]
+    problems = [_pinned(pinned[0][1], len(pinned))] if pinned else []
+    return evidence("devices", problems, "no operation is pinned to a device")
+
+
+def _pinned(node: Node, count: int) -> Problem:
+    others = f" and {count - 1} others" if count > 1 else ""
+    return warns(f"node {shown(node.name)}{others} must run on {shown(node.device)}: a server without it cannot load the model")
+
+
+def check_constants(case: Case) -> Evidence:
+    """The constants unfold to about what is stored for them."""
+    return evidence("constants", _oversized(case.facts), "constants are as large as they are stored")
+
+
+def _oversized(facts: SavedModelFacts) -> Iterator[Problem]:
+    total = 0
+    for _, node in facts.all_nodes():
+        if node.constant is None:
+            continue
+        if node.constant.shape is None or None in node.constant.shape:
+            yield fails(f"constant {shown(node.name)} has no definite shape")
+            continue
+        declared = math.prod(size or 0 for size in node.constant.shape) * SIZES.get(node.constant.dtype, 8)
+        total += max(0, declared - node.constant.stored)
+        if total > UNFOLDED:
+            yield fails(f"constant {shown(node.name)}: {node.constant.stored:,} bytes in the file unfold to {_bytes(declared)} in memory")
+            return
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} bytes" if count < 10**15 else f"10^{len(str(count)) - 1} bytes"

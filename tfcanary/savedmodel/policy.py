@@ -1,0 +1,78 @@
+"""Operations that reach out of the model: files, network, other processes, Python.
+
+TensorFlow's graphs are programs. A model that is served needs none of these; whatever an operation here reads or
+writes, it does with the server's rights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+FILES_READ, FILES_WRITTEN = "reads files", "writes files"
+NETWORK, PYTHON, OUTSIDE = "uses the network", "calls Python", "reaches outside the model"
+
+DENIED: dict[str, str] = {
+    name: does
+    for does, names in {
+        FILES_READ: """ReadFile MatchingFiles WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2
+            FixedLengthRecordReader FixedLengthRecordReaderV2 IdentityReader IdentityReaderV2 LMDBReader ReaderRead ReaderReadV2 ReaderReadUpTo
+            ReaderReadUpToV2 TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2
+            CSVDataset CSVDatasetV2 ExperimentalCSVDataset SqlDataset ExperimentalSqlDataset LMDBDataset ExperimentalLMDBDataset
+            MatchingFilesDataset ExperimentalMatchingFilesDataset LoadDataset ImmutableConst LoadAndRemapMatrix GenerateVocabRemapping
+            DTensorRestoreV2 ListSnapshotChunksDataset SnapshotDatasetReader SnapshotNestedDatasetReader ImportEvent""",
+        FILES_WRITTEN: """WriteFile SaveDataset SaveDatasetV2 DatasetToTFRecord ExperimentalDatasetToTFRecord SnapshotDataset SnapshotDatasetV2
+            SnapshotChunkDataset DistributedSave CreateSummaryFileWriter CreateSummaryDbWriter FlushSummaryWriter DumpTensor
+            WriteAudioSummary WriteGraphSummary WriteHistogramSummary WriteImageSummary WriteRawProtoSummary WriteScalarSummary WriteSummary""",
+        NETWORK: """DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4 RegisterDataset RegisterDatasetV2
+            RpcServer RpcClient RpcCall RpcServerRegister RpcServerStart Send Recv _Send _Recv _HostSend _HostRecv RemoteCall""",
+        PYTHON: "PyFunc PyFuncStateless EagerPyFunc GeneratorDataset",
+        OUTSIDE: "FileSystemSetConfiguration Abort",
+    }.items()
+    for name in names.split()
+}
+DENIED_FAMILIES = (
+    (re.compile(r"_?Collective\w+"), NETWORK),
+    (re.compile(r"(Experimental)?(Snapshot|RegisterDataset|DataServiceDataset)\w*"), FILES_WRITTEN),
+)
+
+SAVER_ONLY = frozenset(
+    ["SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "ShardedFilespec", "Save", "SaveSlices", "Restore", "RestoreSlice"],
+)
+"""Every export has these: they write and read the checkpoint, and nothing else may reach them."""
+STARTER_ONLY = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+"""Lookup tables read their asset once, when the model is loaded."""
+
+PRINTED = frozenset({"stderr", "stdout", "log(info)", "log(warning)", "log(error)"})
+
+
+def _debugs_outside(texts: Mapping[str, str]) -> bool:
+    return bool(texts.get("debug_urls") or texts.get("dump_root") or texts.get("tfdbg_run_id") or texts.get("file_path"))
+
+
+def _foreign_descriptor(texts: Mapping[str, str]) -> bool:
+    return not texts.get("descriptor_source", "local://").startswith("local://")
+
+
+CONDITIONAL: dict[str, tuple[Callable[[Mapping[str, str]], bool], str]] = {
+    "PrintV2": (lambda texts: texts.get("output_stream", "stderr") not in PRINTED, FILES_WRITTEN),
+    "EncodeProto": (_foreign_descriptor, FILES_READ),
+    "DecodeProto": (_foreign_descriptor, FILES_READ),
+    "DecodeProtoV2": (_foreign_descriptor, FILES_READ),
+    **dict.fromkeys(("DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount"), (_debugs_outside, OUTSIDE)),
+    **dict.fromkeys(("DebugNumericSummary", "DebugNumericSummaryV2"), (_debugs_outside, OUTSIDE)),
+}
+"""Operations that are dangerous only with certain attributes."""
+
+NOT_PORTABLE = re.compile(r"XlaCallModule|XlaLaunch|_?TPU\w*|TPU\w*")
+"""A stock server has no compiler for these, or no such hardware."""
+
+
+def danger(op: str, texts: Mapping[str, str]) -> str | None:
+    """What an operation does that no served model needs; None where it is harmless."""
+    if op in DENIED:
+        return DENIED[op]
+    if op in CONDITIONAL:
+        dangerous, does = CONDITIONAL[op]
+        return does if dangerous(texts) else None
+    return next((does for pattern, does in DENIED_FAMILIES if pattern.fullmatch(op)), None)

@@ -1,0 +1,186 @@
+"""Reads a SavedModel into facts without TensorFlow, piece by piece, whatever its size.
+
+Nothing of it is executed, and memory stays bounded: weights and large constants are stepped over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfcanary.errors import Refused
+from tfcanary.savedmodel.facts import Asset, Function, Node, SavedModelFacts, SignatureFact, TensorFact, dtype_name
+from tfcanary.savedmodel.findings import shown
+from tfcanary.savedmodel.keras import code_in
+from tfcanary.savedmodel.nodes import TEXT, add_node, map_entry, read_function, read_node, shape_of
+from tfcanary.savedmodel.tree import GRAPH_BYTES, MODEL, WARMUP, look
+from tfcanary.savedmodel.walk import VARINT, Field, Unreadable, Walk, parse
+from tfcanary.wire import messages
+
+SERVE = frozenset({"serve"})
+SIGNATURES = 1000
+"""More than any model has."""
+STARTERS = ("saved_model_main_op", "legacy_init_op")
+# Field numbers in TensorFlow's .proto files; the messages have them, too, but are not used for what may be large.
+META_INFO, GRAPH, SAVER, COLLECTION, SIGNATURE, ASSET, OBJECTS = range(1, 8)
+
+
+@dataclass(slots=True)
+class _Meta:
+    """One meta graph while it is read."""
+
+    info: Any = field(default_factory=lambda: messages.MetaGraphDef.MetaInfoDef())
+    versions: Any = field(default_factory=lambda: messages.VersionDef())
+    saver: Any = field(default_factory=lambda: messages.SaverDef())
+    signatures: dict[str, SignatureFact] = field(default_factory=dict)
+    collections: dict[str, Any] = field(default_factory=dict)
+    assets: list[Asset] = field(default_factory=list)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
+
+
+def read(model: Path) -> SavedModelFacts:
+    """The facts of a SavedModel. Raises Refused where there is none or its bytes are damaged."""
+    look(model)
+    try:
+        return parse_model(model)
+    except Unreadable as error:
+        raise Refused(f"{model}: {error}") from error
+
+
+def parse_model(model: Path) -> SavedModelFacts:
+    """The facts of the meta graph for serving; raises Unreadable with the reason where there is not exactly one, or the bytes are damaged."""
+    path = model / MODEL
+    try:
+        size = path.stat().st_size
+        if size > GRAPH_BYTES:
+            raise Unreadable(f"{MODEL} has {size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}")
+        with path.open("rb") as file:
+            return _facts(Walk(file, size), warmup=(model / WARMUP).exists())
+    except OSError as error:
+        raise Unreadable(f"{MODEL} cannot be read ({error.strerror})") from error
+
+
+def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
+    schema = max((f.value for f in walk.fields(walk.whole) if f.kind == VARINT and f.number == 1), default=0)
+    graphs = list(walk.nested(walk.whole, 2))
+    tags = tuple(frozenset(_info(walk, graph).tags) for graph in graphs)
+    serving = [graph for graph, of_it in zip(graphs, tags, strict=True) if of_it == SERVE]
+    if len(serving) != 1:
+        found = ", ".join(sorted({"{" + ",".join(shown(tag) for tag in sorted(of_it)) + "}" for of_it in tags})) or "none"
+        raise Unreadable(f"{MODEL} has {len(serving)} graphs tagged {{serve}} (it has: {found}); a server needs exactly one")
+    meta = _meta(walk, serving[0])
+    return SavedModelFacts(
+        tags=tags,
+        schema=schema,
+        tensorflow_version=meta.info.tensorflow_version,
+        producer=meta.versions.producer,
+        min_consumer=meta.versions.min_consumer,
+        signatures=meta.signatures,
+        nodes=meta.nodes,
+        functions=meta.functions,
+        saver=(meta.saver.filename_tensor_name, meta.saver.save_tensor_name, meta.saver.restore_op_name),
+        starters=tuple(dict.fromkeys(_starters(meta))),
+        assets=tuple(meta.assets) or tuple(_old_assets(meta)),
+        layers=tuple(meta.layers),
+        warmup=warmup,
+    )
+
+
+def _meta(walk: Walk, graph: Field) -> _Meta:
+    """One pass over a meta graph. A field that occurs twice is merged, as a parser would."""
+    meta = _Meta(info=_info(walk, graph))
+    for one in walk.nested(graph, GRAPH, SAVER, COLLECTION, SIGNATURE, ASSET, OBJECTS):
+        _READERS[one.number](walk, one, meta)
+    return meta
+
+
+def _info(walk: Walk, graph: Field) -> Any:
+    """Tags and versions; the list of operations in it is stepped over."""
+    content = b"".join(walk.raw(one) for info in walk.nested(graph, META_INFO) for one in walk.nested(info, 4, 5, 6) if one.size <= TEXT)
+    return parse(messages.MetaGraphDef.MetaInfoDef, content)
+
+
+def _read_graph(walk: Walk, graph: Field, meta: _Meta) -> None:
+    for one in walk.nested(graph, 1, 2, 4):
+        if one.number == 1:
+            add_node(meta.nodes, read_node(walk, one))
+        elif one.number == 4:
+            meta.versions.MergeFrom(walk.parse(messages.VersionDef, one))
+        else:
+            for function in (read_function(walk, field) for field in walk.nested(one, 1)):
+                if function.name in meta.functions:
+                    raise Unreadable(f"two functions are called {shown(function.name)}")
+                meta.functions[function.name] = function
+
+
+def _read_saver(walk: Walk, one: Field, meta: _Meta) -> None:
+    meta.saver.MergeFrom(walk.parse(messages.SaverDef, one))
+
+
+def _read_collection(walk: Walk, one: Field, meta: _Meta) -> None:
+    key, value = map_entry(walk, one)
+    if key in (*STARTERS, "saved_model_assets") and value is not None:
+        meta.collections[key] = walk.parse(messages.CollectionDef, value)
+
+
+def _read_signature(walk: Walk, one: Field, meta: _Meta) -> None:
+    key, value = map_entry(walk, one)
+    found = walk.parse(messages.SignatureDef, value) if value is not None else messages.SignatureDef()
+    walk.keep(one.size * 8)
+    if len(meta.signatures) == SIGNATURES:
+        raise Unreadable(f"more than {SIGNATURES:,} signatures")
+    meta.signatures[key] = SignatureFact(
+        {name: _tensor(info) for name, info in found.inputs.items()},
+        {name: _tensor(info) for name, info in found.outputs.items()},
+        found.method_name,
+        frozenset(found.defaults),
+    )
+
+
+def _read_asset(walk: Walk, one: Field, meta: _Meta) -> None:
+    walk.keep(one.size + 200)
+    meta.assets.append(_asset(walk.parse(messages.AssetFileDef, one)))
+
+
+def _read_objects(walk: Walk, one: Field, meta: _Meta) -> None:
+    """Keras kept what rebuilds its layers, Python code included, in the objects' metadata until TensorFlow 2.5."""
+    for saved in walk.nested(one, 1):
+        for user_object in walk.nested(saved, 4):
+            meta.layers.extend(layer for metadata in walk.nested(user_object, 3) for layer in code_in(walk, metadata))
+
+
+_READERS = {
+    GRAPH: _read_graph,
+    SAVER: _read_saver,
+    COLLECTION: _read_collection,
+    SIGNATURE: _read_signature,
+    ASSET: _read_asset,
+    OBJECTS: _read_objects,
+}
+
+
+def _starters(meta: _Meta) -> Iterator[str]:
+    for key in STARTERS:
+        if key in meta.collections:
+            yield from meta.collections[key].node_list.value
+    if init := meta.signatures.get("__saved_model_init_op"):
+        yield from (tensor.tensor for tensor in init.outputs.values())
+
+
+def _old_assets(meta: _Meta) -> Iterator[Asset]:
+    """TensorFlow 1 listed its assets in a collection."""
+    if found := meta.collections.get("saved_model_assets"):
+        for item in found.any_list.value:
+            yield _asset(parse(messages.AssetFileDef, item.value))
+
+
+def _asset(found: Any) -> Asset:
+    return Asset(found.tensor_info.name, found.filename)
+
+
+def _tensor(info: Any) -> TensorFact:
+    return TensorFact(dtype_name(info.dtype), shape_of(info.tensor_shape), info.name)

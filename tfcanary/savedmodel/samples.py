@@ -1,0 +1,176 @@
+"""Requests made up from what a signature declares: for the trial, and to warm a server with.
+
+The same model gets the same requests every time.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcanary.domain import Request
+from tfcanary.errors import Refused
+from tfcanary.plan import ValidationPlan
+from tfcanary.savedmodel.facts import SignatureFact, TensorFact
+from tfcanary.savedmodel.findings import shown
+from tfcanary.savedmodel.reader import read
+
+SEED = 20_260_131
+"""Samples are random, and the same in every trial."""
+SIZES = (1, 8, 32, 224)
+"""Tried one after the other where a dimension other than the batch's may have any size."""
+PIXEL = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA"
+    "/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k="
+)
+"""A JPEG image of one grey pixel."""
+TEXTS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
+    ("texts", (b"", b"a", b"some text", "Gr\u00fc\u00dfe".encode())),
+    ("numbers as text", (b"0", b"1", b"2.5")),
+    ("an image", (PIXEL,)),
+    ("empty tf.Examples", (b"",)),
+    ("JSON", (b"{}",)),
+)
+"""What a text input may want; the first kind that is answered is used."""
+
+Feeds = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request, as tensors."""
+
+    what: str
+    """For sentences, for example `8 rows of zeros`."""
+    feeds: Feeds
+    rows: int | None
+    """None: the signature has no batch."""
+    content: str = ""
+    """What each row is made of; samples of the same content differ in rows alone."""
+    ordinary: bool = True
+    """Any model must answer it with numbers; the extremes of a type are not ordinary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to make requests of one signature."""
+
+    inputs: Mapping[str, TensorFact]
+    size: int
+    """Of every dimension that may have any, but for the batch's."""
+    texts: tuple[bytes, ...]
+    kind: str = ""
+    """What the texts are, for sentences."""
+
+    @property
+    def batched(self) -> tuple[str, ...]:
+        """The inputs whose first dimension is the batch."""
+        return tuple(name for name, one in self.inputs.items() if one.shape is None or (one.shape and one.shape[0] is None))
+
+    def sample(self, what: str, rows: int, ordinary: bool = True) -> Sample:
+        """`rows` rows; what is made of a seed is the same row by row whatever their number."""
+        feeds = {name: self._fill(what, self._shape(one, rows), one.dtype) for name, one in self.inputs.items()}
+        described = f"{rows} row{'s' * (rows != 1)} of {what}" if self.batched else what
+        return Sample(described, feeds, rows if self.batched else None, what, ordinary)
+
+    def _shape(self, one: TensorFact, rows: int) -> tuple[int, ...]:
+        if one.shape is None:
+            return (rows,)
+        return tuple((rows if at == 0 else self.size) if size is None else size for at, size in enumerate(one.shape))
+
+    def _fill(self, what: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        if dtype == "string":
+            texts = self.texts if what == "random values" else self.texts[:1]
+            return np.resize(np.array(texts, object), shape)
+        return _FILLS[what](shape, numpy_dtype(dtype))
+
+
+def _random(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    random = np.random.default_rng(SEED)
+    if dtype.kind == "b":
+        return random.integers(0, 2, shape).astype(bool)
+    if dtype.kind in "iu":
+        return random.integers(0, 2, shape).astype(dtype)
+    return random.uniform(-1, 1, shape).astype(dtype)
+
+
+def _largest(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.full(shape, np.iinfo(dtype).max if dtype.kind in "iu" else 1, dtype)
+
+
+def _smallest(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.full(shape, np.iinfo(dtype).min if dtype.kind in "iu" else 0, dtype)
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.zeros(shape, dtype)
+
+
+_FILLS = {"zeros": _zeros, "random values": _random, "largest whole numbers": _largest, "smallest whole numbers": _smallest}
+
+
+def recipes(signature: SignatureFact) -> Iterator[Recipe]:
+    """Ways to make requests, the likeliest first. Raises Refused where an input is of a kind that cannot be made up."""
+    for name, one in signature.inputs.items():
+        if one.dtype != "string":
+            numpy_dtype(one.dtype, name)
+    inner = any(size is None for one in signature.inputs.values() for size in (one.shape or ())[1:])
+    has_texts = any(one.dtype == "string" for one in signature.inputs.values())
+    for kind, texts in TEXTS if has_texts else (("", ()),):
+        for size in SIZES if inner else SIZES[:1]:
+            yield Recipe(signature.inputs, size, texts, kind)
+
+
+def declared_in_full(signature: SignatureFact) -> bool:
+    """Whether every value of the declared types and shapes is a request: fractions, with no open dimension but the batch's."""
+    return all(
+        one.dtype in ("float32", "float64") and one.shape is not None and None not in one.shape[1:] for one in signature.inputs.values()
+    )
+
+
+def generated(model: Path, plan: ValidationPlan) -> Iterator[Request]:
+    """Ordinary requests of every batch size, in TF Serving's JSON form. Raises Refused where the model has no such signature, or none can be made up."""
+    signature = read(model).public.get(plan.signature)
+    if signature is None:
+        raise Refused(f"{model}: has no signature {shown(plan.signature)}")
+    for sample in samples(next(recipes(signature)), plan.batches):
+        if sample.ordinary:
+            yield Request(_body(sample.feeds, plan.signature), id=sample.what)
+
+
+def _body(feeds: Feeds, signature: str) -> Mapping[str, object]:
+    """Column by column: this form fits every signature, with or without a batch."""
+    return {"signature_name": signature, "inputs": {name: _json(value) for name, value in feeds.items()}}
+
+
+def _json(value: NDArray[Any]) -> object:
+    if value.dtype != object:
+        plain: object = value.tolist()
+        return plain
+    if value.ndim:
+        return [_json(row if isinstance(row, np.ndarray) else np.array(row, object)) for row in value]
+    return {"b64": base64.b64encode(value.item()).decode()}
+
+
+def samples(recipe: Recipe, batches: Sequence[int]) -> Iterator[Sample]:
+    """The samples of a trial: ordinary ones at each batch size, then the extremes of whole numbers."""
+    for rows in batches if recipe.batched else (1,):
+        for what in ("zeros", "random values"):
+            yield recipe.sample(what, rows)
+    if any(np.dtype(one.dtype).kind in "iu" for one in recipe.inputs.values() if one.dtype != "string"):
+        for what in ("largest whole numbers", "smallest whole numbers"):
+            yield recipe.sample(what, 1, ordinary=False)
+
+
+def numpy_dtype(name: str, of: str = "") -> np.dtype[Any]:
+    """The type of an input; raises Refused where NumPy has none."""
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise Refused(f"input {shown(of)} is of type {name}, which cannot be made up") from error

@@ -1,0 +1,143 @@
+"""Whether the weights are all there, undamaged, and numbers.
+
+TF Serving checks none of this before it says AVAILABLE where the index is missing, and never looks for NaN. A SavedModel's
+fingerprint does not cover the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from google_crc32c import extend
+
+from tfcanary.domain import Evidence
+from tfcanary.savedmodel.case import Case
+from tfcanary.savedmodel.checkpoint import Compressed, Entry, Index, read_index, same_checksum
+from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.savedmodel.tree import INDEX, SHARD
+from tfcanary.savedmodel.walk import Unreadable
+
+PIECE = 2**22
+"""Bytes of a tensor that are looked at together; a multiple of every element's size."""
+SIZES = {
+    name: size
+    for size, names in {
+        1: "int8 uint8 bool qint8 quint8 float8_e5m2 float8_e4m3fn",
+        2: "float16 bfloat16 int16 uint16 qint16 quint16",
+        4: "float32 int32 uint32 qint32",
+        8: "float64 int64 uint64 complex64",
+        16: "complex128",
+    }.items()
+    for name in names.split()
+}
+"""Bytes of an element, where all elements have the same."""
+
+
+def check_variables(case: Case) -> Evidence:
+    """Index and shards are complete, every tensor has the bytes that it declares and the right checksum, and holds no NaN."""
+    count = len(case.facts.variables)
+    figures = {"variables": float(count)}
+    problems = list(_files(case, count))
+    if problems or INDEX not in case.tree.sizes:
+        return evidence("variables", problems, "the model has no variables", figures)
+    try:
+        index = read_index(case.model / INDEX)
+    except Compressed as error:
+        return evidence("variables", [warns(f"{INDEX} {error}: only the trial can tell whether its weights are complete")], "", figures)
+    except Unreadable as error:
+        return evidence("variables", [fails(f"{INDEX}: {error}")], "", figures)
+    tensors = [entry for entry in index.entries if entry.dtype in SIZES]
+    elements = sum(entry.size // SIZES[entry.dtype] for entry in tensors)
+    figures |= {"tensors": float(len(tensors)), "parameters": float(elements), "bytes": float(sum(entry.size for entry in tensors))}
+    return evidence(
+        "variables", _weights(case, index), f"{len(tensors)} tensors with {elements:,} parameters are complete and finite", figures
+    )
+
+
+def _files(case: Case, count: int) -> Iterator[Problem]:
+    shards = [match for name in case.tree.sizes if (match := SHARD.fullmatch(name))]
+    totals = {match[2] for match in shards}
+    if count and INDEX not in case.tree.sizes:
+        yield fails(
+            f"{INDEX} is missing although the graph has {count} variables: a server loads it without a word and then fails every request"
+        )
+    if len(totals) > 1 or any(len(shards) != int(total) for total in totals):
+        yield fails(f"variables/ has {len(shards)} shards, by their names of {' or '.join(sorted(totals))}: the copy is not complete")
+    if INDEX in case.tree.sizes and not shards:
+        yield fails(f"{INDEX} is there, but no shard with the weights")
+
+
+def _weights(case: Case, index: Index) -> Iterator[Problem]:
+    shards = {int(match[1]): name for name in case.tree.sizes if (match := SHARD.fullmatch(name))}
+    if index.shards != len(shards):
+        yield fails(f"{INDEX} speaks of {index.shards} shards, there are {len(shards)}: index and shards are of different models")
+        return
+    for entry in index.entries:
+        name = shards.get(entry.shard)
+        if name is None or not 0 <= entry.offset <= entry.offset + entry.size <= case.tree.sizes[name]:
+            yield fails(
+                f"variable {shown(entry.name)} ends at byte {entry.offset + entry.size:,}, beyond the end of its shard: the copy is not complete"
+            )
+        elif entry.dtype in SIZES and not entry.sliced:
+            yield from _tensor(case.model / name, entry)
+
+
+def _tensor(shard: Path, entry: Entry) -> Iterator[Problem]:
+    expected = math.prod(entry.shape) * SIZES[entry.dtype] if min(entry.shape, default=0) >= 0 else -1
+    if expected != entry.size:
+        yield fails(f"variable {shown(entry.name)}: {entry.dtype} {list(entry.shape)[:8]} does not fit into its {entry.size:,} bytes")
+        return
+    try:
+        seen = _look_through(shard, entry)
+    except OSError as error:
+        yield fails(f"variable {shown(entry.name)} cannot be read ({error.strerror})")
+        return
+    if not same_checksum(entry.checksum, seen.checksum):
+        yield fails(f"variable {shown(entry.name)} is damaged: its checksum is wrong")
+    if seen.nan:
+        yield fails(f"variable {shown(entry.name)} has {seen.nan:,} NaN")
+    if seen.infinite:
+        yield warns(f"variable {shown(entry.name)} has {seen.infinite:,} infinite values")
+    if not seen.nonzero and len(entry.shape) > 1 and expected:
+        yield warns(f"variable {shown(entry.name)} is all zeros")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a tensor's bytes are, summed up piece by piece."""
+
+    checksum: int = 0
+    nan: int = 0
+    infinite: int = 0
+    nonzero: bool = False
+
+
+def _look_through(shard: Path, entry: Entry) -> _Seen:
+    seen = _Seen()
+    with shard.open("rb") as file:
+        file.seek(entry.offset)
+        left = entry.size
+        while left > 0 and len(piece := file.read(min(PIECE, left))) == min(PIECE, left):
+            left -= PIECE
+            seen.checksum = extend(seen.checksum, piece)
+            seen.nonzero = seen.nonzero or piece.count(0) < len(piece)
+            _count(entry.dtype, piece, seen)
+    return seen
+
+
+def _count(dtype: str, piece: bytes, seen: _Seen) -> None:
+    """Add the piece's NaN and infinities."""
+    if dtype == "bfloat16":
+        values = (np.frombuffer(piece, "<u2").astype("<u4") << np.uint32(16)).view("<f4")
+    elif dtype in ("float16", "float32", "float64", "complex64", "complex128"):
+        values = np.frombuffer(piece, dtype)
+    else:
+        return
+    if not np.isfinite(values).all():
+        nan = int(np.isnan(values).sum())
+        seen.nan += nan
+        seen.infinite += int(values.size - np.isfinite(values).sum()) - nan

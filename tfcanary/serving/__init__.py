@@ -1,0 +1,1 @@
+"""What speaks to model servers, and the recorded requests that are sent to them."""

@@ -1,0 +1,51 @@
+"""The trial's process: `python -m tfcanary.trial FD`, a job as JSON on stdin, lines of JSON to the descriptor FD.
+
+Confinement comes first, before any import that starts a thread.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+
+from tfcanary import codec
+from tfcanary.domain import Evidence, Finding, Look
+from tfcanary.trial.confine import Confinement, confine, limit
+from tfcanary.trial.job import Job, Progress
+
+
+def main() -> None:
+    """Try the model that stdin names and say what was found."""
+    os.set_inheritable(result := int(sys.argv[1]), False)
+    job: Job = codec.loads(Job, sys.stdin.buffer.read(), at="job")
+    empty = Path.cwd()
+    libraries = {Path(path) for path in (sys.prefix, sys.base_prefix, *sys.path, *os.environ.get("LD_LIBRARY_PATH", "").split(":")) if path}
+    confinement = confine([Path(job.model), *libraries], empty)
+
+    def say(progress: Progress) -> None:
+        os.write(result, codec.dumps(progress).encode() + b"\n")
+
+    say(Progress(doing="starting TensorFlow"))
+    from tfcanary.trial import ask
+
+    ask.start_tensorflow()
+    try:
+        limit(job.plan.memory_mib, math.ceil(job.plan.timeout.total_seconds()) * (os.cpu_count() or 1))
+    except ValueError as error:
+        say(Progress(refused=f"validation.{error}"))
+        return
+    say(Progress(ready=True))
+    evidence = tuple(ask.try_out(job, lambda doing: say(Progress(doing=doing))))
+    say(Progress(look=Look("trial", (*evidence, _evidence(confinement)))))
+
+
+def _evidence(confinement: Confinement) -> Evidence:
+    """For people: it says nothing about the model."""
+    finding = Finding.WARN if confinement.open else Finding.PASS
+    return Evidence("trial/confinement", finding, "; ".join((*confinement.held, *confinement.open)), gating=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""What the trial's process is told, and how it says how far it got."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfcanary.domain import Look, Request
+from tfcanary.plan import ValidationPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The model to try, and with what."""
+
+    model: str
+    scratch: str
+    plan: ValidationPlan
+    requests: tuple[Request, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of the result: what the process does now, or all that it found."""
+
+    doing: str = ""
+    ready: bool = False
+    """From here on, whatever happens is the model's doing, not TensorFlow's start."""
+    refused: str = ""
+    """Why the plan cannot be followed."""
+    look: Look | None = None

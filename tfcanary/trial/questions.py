@@ -1,0 +1,120 @@
+"""What a model that answers must answer: finite numbers in the declared shapes, the same for a row alone and among others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcanary.domain import Evidence, Finding
+from tfcanary.savedmodel.facts import SignatureFact, shape_text
+from tfcanary.savedmodel.findings import shown
+from tfcanary.savedmodel.samples import Feeds, Sample
+
+Outputs = Mapping[str, NDArray[Any]]
+Ask = Callable[[Feeds], Outputs]
+
+SAME = 1e-3
+"""Relative to the largest value of an output: kernels may round a row differently alone and in a batch."""
+ROWS_ALONE = 8
+"""Rows of a batch that are asked again one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A sample and what the model made of it."""
+
+    sample: Sample
+    outputs: Outputs
+
+
+def finite(answers: Sequence[Answer]) -> Evidence:
+    """NaN and infinity are answers for TF Serving: status OK, and no error rate ever shows them."""
+    wrong = [(one.sample, text) for one in answers for name, value in one.outputs.items() if (text := _not_finite(name, value))]
+    ordinary = [text for sample, text in wrong if sample.ordinary]
+    finding = Finding.FAIL if ordinary else Finding.WARN if wrong else Finding.PASS
+    reason = f"{wrong[0][1]} for {wrong[0][0].what}" if wrong else "every answer is a finite number"
+    if ordinary:
+        reason = next(f"{text} for {sample.what}" for sample, text in wrong if sample.ordinary)
+    return Evidence("trial/finite", finding, reason, figures={"answers": float(len(answers)), "not finite": float(len(wrong))})
+
+
+def _not_finite(name: str, value: NDArray[Any]) -> str | None:
+    if value.dtype.kind not in "fc" or not value.size:
+        return None
+    count = int(value.size - np.isfinite(value).sum())
+    return f"output {shown(name)}: {count} of {value.size} values are NaN or infinite" if count else None
+
+
+def shapes(answers: Sequence[Answer], signature: SignatureFact) -> Evidence:
+    """The answers are what the signature says they are."""
+    wrong = next((text for one in answers for text in _misshapen(one, signature)), None)
+    return Evidence("trial/shapes", Finding.FAIL if wrong else Finding.PASS, wrong or "every answer has the declared type and shape")
+
+
+def _misshapen(answer: Answer, signature: SignatureFact) -> Iterator[str]:
+    for name, declared in signature.outputs.items():
+        value = answer.outputs.get(name)
+        if value is None:
+            yield f"output {shown(name)} is declared but was not answered"
+            continue
+        fits = declared.shape is None or (
+            len(declared.shape) == value.ndim and all(d in (None, s) for d, s in zip(declared.shape, value.shape, strict=True))
+        )
+        if not fits:
+            yield f"output {shown(name)}: declared {declared}, answered {shape_text(value.shape)} to {answer.sample.what}"
+        elif answer.sample.rows and declared.shape and declared.shape[0] is None and value.shape[0] != answer.sample.rows:
+            yield f"output {shown(name)}: {value.shape[0]} rows answered to {answer.sample.what}"
+
+
+def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str]) -> Evidence | None:
+    """A row's answer may not depend on its neighbours: they are other users' requests. None where no batch was answered."""
+    largest = max(
+        (one for one in answers if one.sample.ordinary and (one.sample.rows or 0) > 1), key=lambda one: _spread(one), default=None
+    )
+    if largest is None or largest.sample.rows is None:
+        return None
+    worst, where = 0.0, ""
+    for row in range(min(largest.sample.rows, ROWS_ALONE)):
+        feeds = {name: value[row : row + 1] if name in batched else value for name, value in largest.sample.feeds.items()}
+        for name, value in ask(feeds).items():
+            among = largest.outputs[name][row : row + 1]
+            # Whole numbers and texts flip at a tie, and what is padded has another shape alone: only fractions are compared.
+            if value.dtype.kind == "f" and value.shape == among.shape and (gap := distance(value, among)) > worst:
+                worst, where = gap, f"output {shown(name)}: row {row + 1} of {largest.sample.what} is answered differently when it is alone"
+    finding = Finding.PASS if worst <= SAME else Finding.FAIL
+    reason = f"{where} (by {worst:.3g} of its largest value)" if worst > SAME else "a row alone is answered as in a batch"
+    return Evidence("trial/batching", finding, reason, figures={"distance": worst})
+
+
+def _spread(answer: Answer) -> tuple[bool, int]:
+    """Random rows before equal ones, many before few."""
+    return any(len(np.unique(value)) > 1 for value in answer.sample.feeds.values()), answer.sample.rows or 0
+
+
+def repeated(ask: Ask, answers: Sequence[Answer]) -> Evidence:
+    """The same request twice. Some models sample on purpose, so a difference is shown and passes."""
+    gaps = [distance(value, one.outputs[name]) for one in answers[-2:] for name, value in ask(one.sample.feeds).items()]
+    worst = max(gaps, default=0.0)
+    same = worst <= SAME
+    reason = (
+        "the same request is answered the same again"
+        if same
+        else f"the same request is answered differently again (by {worst:.3g}): comparisons will see noise"
+    )
+    return Evidence("trial/repeat", Finding.PASS if same else Finding.WARN, reason, figures={"distance": worst})
+
+
+def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Largest difference relative to the largest value, 0 for equal (NaN equals NaN), 1 for what is no number and differs."""
+    if one.shape != other.shape:
+        return 1.0
+    if one.dtype.kind not in "fc":
+        return float(not np.array_equal(one, other))
+    if not one.size or np.array_equal(one, other, equal_nan=True):
+        return 0.0
+    gap, scale = np.abs(one - other).max(), max(np.abs(one).max(), np.abs(other).max(), 1e-6)
+    return float(min(gap / scale, 1.0)) if np.isfinite(gap) else 1.0

@@ -1,0 +1,61 @@
+"""Recorded requests, in TF Serving's JSON form, as tensors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcanary.domain import Request
+from tfcanary.errors import Refused
+from tfcanary.savedmodel import SignatureFact
+from tfcanary.savedmodel.samples import Sample, numpy_dtype
+
+
+def given(request: Request, signature: SignatureFact, number: int) -> Sample:
+    """A recorded request in TF Serving's JSON form (`instances` row by row, or `inputs` column by column). Raises Refused where it does not fit."""
+    what = f"request {request.id or number}"
+    body = request.body
+    if "instances" in body:
+        columns, rows = _columns(what, body["instances"], signature)
+    elif "inputs" in body:
+        value = body["inputs"]
+        columns = dict(value) if isinstance(value, Mapping) and "b64" not in value else dict.fromkeys(signature.inputs, value)
+        rows = None
+    else:
+        raise Refused(f"{what}: has neither `instances` nor `inputs`")
+    known = {name: value for name, value in columns.items() if name in signature.inputs}
+    if missing := sorted(signature.inputs.keys() - known.keys() - signature.defaults):
+        raise Refused(f"{what}: lacks the input {missing[0]!r}")
+    return Sample(what, {name: _array(what, name, value, signature.inputs[name].dtype) for name, value in known.items()}, rows)
+
+
+def _columns(what: str, instances: object, signature: SignatureFact) -> tuple[dict[str, object], int]:
+    if not isinstance(instances, Sequence) or isinstance(instances, str | bytes) or not instances:
+        raise Refused(f"{what}: `instances` must be a list with at least one row")
+    if all(isinstance(row, Mapping) and "b64" not in row for row in instances):
+        return {name: [row.get(name) for row in instances] for name in instances[0]}, len(instances)
+    return dict.fromkeys(signature.inputs, instances), len(instances)
+
+
+def _array(what: str, name: str, value: object, dtype: str) -> NDArray[Any]:
+    try:
+        if dtype == "string":
+            return np.array(_texts(value), object)
+        return np.array(value, numpy_dtype(dtype, name))
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
+        raise Refused(f"{what}: input {name!r} does not fit its type {dtype} ({error})") from error
+
+
+def _texts(value: object) -> object:
+    if isinstance(value, Mapping) and set(value) == {"b64"}:
+        return base64.b64decode(str(value["b64"]), validate=True)
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, Sequence):
+        return [_texts(one) for one in value]
+    raise ValueError(f"{value!r} is no text")
