@@ -38,17 +38,14 @@ def examples(count: int) -> Iterator[bytes]:
 
 
 def logs(count: int) -> Iterator[bytes]:
-    """One row a request: 20 inputs of one number each and three scores."""
+    """One row a request: an input of 20 numbers and three scores."""
     draw = random.Random(2)
-    row = messages.TensorShapeProto(dim=[messages.TensorShapeProto.Dim(size=1)])
     for _ in range(count):
         log = messages.PredictionLog()
-        for i in range(20):
-            value = messages.TensorProto(dtype=1, tensor_shape=row, float_val=[draw.gauss(0, 1)])
-            log.predict_log.request.inputs[f"numeric_{i:02}"].CopyFrom(value)
-        scores = messages.TensorProto(dtype=1, tensor_shape=row, float_val=[draw.random() for _ in range(3)])
-        scores.tensor_shape.dim.add(size=3)
-        log.predict_log.response.outputs["scores"].CopyFrom(scores)
+        for name, tensors, width in (("x", log.predict_log.request.inputs, 20), ("scores", log.predict_log.response.outputs, 3)):
+            row = messages.TensorShapeProto(dim=[{"size": 1}, {"size": width}])
+            values = [draw.gauss(0, 1) for _ in range(width)]
+            tensors[name].CopyFrom(messages.TensorProto(dtype=1, tensor_shape=row, float_val=values))
         yield log.SerializeToString()
 
 
@@ -70,11 +67,11 @@ def logs_by_protobuf(path: Path) -> float:
         predict = messages.PredictionLog.FromString(record).predict_log
         for name, tensor in (*predict.request.inputs.items(), *predict.response.outputs.items()):
             columns.setdefault(name, []).extend(to_array(tensor).ravel().tolist())
-    return sum(columns["numeric_07"])
+    return sum(columns["x"])
 
 
 def logs_in_step(path: Path) -> float:
-    return sum(float(block.inputs["numeric_07"].column.values.astype(float).sum()) for block in read_prediction_logs(path))
+    return sum(float(block.inputs["x"].column.values.astype(float).sum()) for block in read_prediction_logs(path))
 
 
 def measured(name: str, read: Callable[[Path], float], path: Path, records: int, rounds: int) -> float:
@@ -98,7 +95,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for what, write, in_step, by_protobuf in (
             ("tf.Example, 20 features", examples, examples_in_step, examples_by_protobuf),
-            ("PredictionLog, 20 inputs, 1 output", logs, logs_in_step, logs_by_protobuf),
+            ("PredictionLog, one input of 20 numbers", logs, logs_in_step, logs_by_protobuf),
         ):
             path, short = Path(folder, "all"), Path(folder, "few")
             tfrecord.write(path, write(asked.records))

@@ -60,13 +60,15 @@ def xml(page: str) -> ElementTree.Element:
 
 
 def markdown(text: str) -> list[Token]:
-    """As CommonMark with tables; inline tokens are flattened into the list."""
-    return [one for token in MarkdownIt("commonmark").enable("table").parse(text) for one in (token, *(token.children or ()))]
+    """As CommonMark with tables and strokes; inline tokens are flattened into the list."""
+    return [
+        one for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text) for one in (token, *(token.children or ()))
+    ]
 
 
 def said_in(text: str) -> list[str]:
     """The text of each paragraph, heading and cell, as a reader sees it."""
-    tokens = (t for t in MarkdownIt("commonmark").enable("table").parse(text) if t.type == "inline")
+    tokens = (t for t in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text) if t.type == "inline")
     return ["".join(child.content for child in token.children or ()) for token in tokens]
 
 

@@ -72,6 +72,12 @@ def test_whatever_is_not_in_force_is_said(attempts):
     assert said == {NETWORK, FILES}
 
 
+def test_a_process_with_threads_is_not_said_to_be_confined():
+    script = "import threading, time; threading.Thread(target=time.sleep, args=[1]).start(); from tfcanary.trial.confine import confine; print(confine([], None))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert "2 threads run already" in done.stdout, done.stderr
+
+
 def test_nothing_can_be_sent(attempts):
     if NETWORK not in attempts["held"]:
         pytest.skip(f"this machine offers no network namespace: {attempts['open']}")

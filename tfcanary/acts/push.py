@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfcanary import codec
 from tfcanary.acts import ledger
@@ -22,6 +23,9 @@ from tfcanary.errors import Conflict, Refused
 from tfcanary.ports import Blob, Platform, Storage
 from tfcanary.record import Record
 from tfcanary.savedmodel import FileDigest, Manifest
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 LAST = "saved_model.pb"
 PARALLEL = 4
@@ -204,18 +208,14 @@ def _proved(storage: Storage, prefix: str, file: FileDigest) -> None:
         raise Refused(f"{prefix}{file.name}: the bucket holds other bytes than those that were validated; remove them and push again")
 
 
-class Hashing(io.RawIOBase):
+class Hashing(io.BytesIO):
     """A sink that keeps nothing but the hash."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sha256 = hashlib.sha256()
 
-    def writable(self) -> bool:
-        """It is written to."""
-        return True
-
-    def write(self, piece: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+    def write(self, piece: Buffer, /) -> int:
         """Hash one piece."""
         self.sha256.update(piece)
-        return len(piece)
+        return memoryview(piece).nbytes

@@ -52,16 +52,16 @@ def _stages(release: Release) -> Progress:
     bars = Progress(TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn())
     for number, weight in enumerate(release.plan.weights):
         done = any(v.stage == number for v in release.watched)
-        bars.add_task(f"stage {number}: {weight:>3} %", total=1.0, completed=1.0 if done else _spent(release, number))
+        bars.add_task(f"stage {number}: {weight:>3} %", total=100, completed=100 if done else _spent(release, number))
     return bars
 
 
-def _spent(release: Release, number: int) -> float:
-    """The part of a stage's minimum time that is over, as far as the watcher's last renewal shows."""
+def _spent(release: Release, number: int) -> int:
+    """Percent of a stage's minimum time that are over, as far as the watcher's last renewal shows."""
     if release.stage != number or release.stage_began is None or release.holder is None:
-        return 0.0
+        return 0
     renewed = release.holder.until - release.plan.deploy.lease
-    return min(max((renewed - release.stage_began) / release.plan.stage.minimum, 0.0), 0.99)
+    return round(min(max((renewed - release.stage_began) / release.plan.stage.minimum, 0.0), 0.99) * 100)
 
 
 def _criteria(seen: Snapshot) -> Table:

@@ -2,6 +2,9 @@
 
 The step that validates calls `validate`; `try_model` is the running alone. A model that crashes, hangs or eats memory
 costs a process here, and a finding; in the cluster it would cost the canary's servers.
+
+Whatever starts threads (numpy does) is imported inside functions: the trial's process comes through here before it
+confines itself, and a thread that exists by then would stay free.
 """
 
 from __future__ import annotations
@@ -11,11 +14,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfcanary import savedmodel
 from tfcanary.domain import Absence, Evidence, Finding, Look, Request
 from tfcanary.errors import Refused
 from tfcanary.plan import ValidationPlan
-from tfcanary.savedmodel.findings import shown
 from tfcanary.trial.job import Job
 from tfcanary.trial.launch import End, run
 
@@ -32,6 +33,8 @@ def validate(model: Path, plan: ValidationPlan, stable: Path | None) -> Look:
 
     Raises Refused where there is no SavedModel, or the stable one cannot be read.
     """
+    from tfcanary import savedmodel
+
     looked = savedmodel.check(model, plan, stable)
     if looked.finding is Finding.FAIL:
         return Look(
@@ -49,6 +52,8 @@ def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = (
     A crash, an endless loop or too much memory is a finding. Raises Refused where there is no SavedModel or the plan's
     memory is too little for TensorFlow itself.
     """
+    from tfcanary import savedmodel
+
     savedmodel.read(model)
     with tempfile.TemporaryDirectory(prefix="tfcanary-trial-", ignore_cleanup_errors=True) as scratch:
         job = Job(str(model.resolve()), scratch, plan, tuple(requests))
@@ -77,6 +82,8 @@ def _unfinished(end: End, plan: ValidationPlan) -> Evidence:
 
 
 def _cause(end: End, plan: ValidationPlan) -> str:
+    from tfcanary.savedmodel.findings import shown
+
     if end.status is None:
         return f"no end within {plan.timeout.total_seconds():g} s"
     if _memory_gone(end):

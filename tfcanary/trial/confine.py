@@ -61,6 +61,8 @@ def confine(readable: Iterable[Path], writable: Path) -> Confinement:
     """Cut off network and files, and die with the parent."""
     if sys.platform != "linux":
         return Confinement(open=(f"network and files are open: {sys.platform} offers no confinement",))
+    if (threads := len(os.listdir("/proc/self/task"))) > 1:
+        return Confinement(open=(f"network and files are open: {threads} threads run already and would stay free",))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     steps: tuple[tuple[str, Callable[[], None]], ...] = (

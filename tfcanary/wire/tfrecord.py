@@ -47,9 +47,10 @@ class Block:
     def __len__(self) -> int:
         return len(self.begins)
 
-    def records(self) -> Iterator[bytes]:
+    def records(self) -> list[bytes]:
         """The records themselves, copied."""
-        return (self.content[begin:end] for begin, end in zip(self.begins.tolist(), self.ends.tolist(), strict=True))
+        content = self.content
+        return [content[begin:end] for begin, end in zip(self.begins.tolist(), self.ends.tolist(), strict=True)]
 
 
 def read(path: Path) -> Iterator[bytes]:
@@ -124,7 +125,7 @@ def _block(path: Path, content: bytes, first: int) -> Block:
     ends = begins + lengths.astype(np.int64)
     whole = len(ends) - int(len(ends) > 0 and ends[-1] + _FOOTER.size > len(content))
     block = Block(content, first, begins[:whole], ends[:whole])
-    checksums = np.fromiter(map(crc32c, block.records()), np.uint32, whole)
+    checksums = np.array([crc32c(record) for record in block.records()], np.uint32)
     damaged = np.flatnonzero(_masked(checksums) != _numbers(content, block.ends, "<u4"))
     if damaged.size:
         raise Refused(f"{path}: record {first + damaged[0]}: the checksum of its content is wrong: damaged")
