@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from google_crc32c import Checksum
 
@@ -155,6 +155,8 @@ class World:
         self.weights: list[int] = []
         """Every weight that was set."""
         self.log: list[Request] = []
+        self.answered: dict[Track, list[Any]] = {}
+        """Arrow record batches that the servers recorded."""
 
     def flow(self, seconds: float) -> None:
         """Users' requests of that many seconds, split by weight."""
@@ -274,6 +276,9 @@ class _Log:
 
     def requests(self, limit: int) -> Iterator[Request]:
         return iter(self.world.log[:limit])
+
+    def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
+        return iter(self.world.answered.get(track, ()))
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from tfcanary.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
 from tfcanary.record import Record
@@ -124,6 +124,13 @@ class RequestSource(Protocol):
         """At most `limit` of them; Refused where a record cannot be read, with file and line."""
 
 
+class RequestLog(RequestSource, Protocol):
+    """What the servers themselves recorded. A stock TF Serving records nothing."""
+
+    def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
+        """Arrow record batches with columns `input.<name>` and `output.<name>`, one row for each row of a request; nothing where no log is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A record as it was read, with the generation that a write must name."""
@@ -173,8 +180,7 @@ class Platform:
     router: Router
     metrics: MetricSource
     predictor: Predictor
-    log: RequestSource
-    """The servers' own request log, where they keep one."""
+    log: RequestLog
     records: Records
     guards: Guards
     clock: Clock

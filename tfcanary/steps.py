@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tfcanary import __version__, codec, platforms, report, watch
 from tfcanary.acts import checkpoint, ledger
 from tfcanary.acts.checkpoint import Checkpoint
-from tfcanary.domain import Absence, Finding, Look, ModelVersion, Request, Verdict
+from tfcanary.domain import Absence, Decision, Finding, Look, ModelVersion, Request, Track, Verdict
 from tfcanary.errors import Refused
 from tfcanary.plan import Plan
 from tfcanary.ports import Platform, RequestSource, Storage
@@ -149,10 +149,27 @@ def compared(step: Step) -> Look:
     return predictions.compare(step.platform.predictor, asked, step.plan.predictions, step.platform.clock)
 
 
-def judged(step: Step, stage: int, watched: Artifact) -> Verdict:
-    """The stage's verdict out of what was watched; drift has its place here, and is absent by plan until it is asked for."""
-    drift = Look("drift", absent=(Absence("drift", "absent by plan"),))
-    return watch.judge_stage(step.platform, step.run_id, stage, read_artifact(Verdict, watched), drift)
+def drifted(step: Step, stage: int, watched: Artifact) -> Look:
+    """Compare the stage's recorded requests as the plan asks; what was found before in this run is returned as it was."""
+    from tfcanary.evaluate import drift
+
+    release, about = step.release, f"drift-{stage}"
+    if found := release.looks.get(about):
+        return found
+    verdict: Verdict = read_artifact(Verdict, watched)
+    if step.plan.drift is None or verdict.decision is Decision.ROLLBACK:
+        why = "absent by plan" if step.plan.drift is None else "not asked: the stage was rolled back while it was watched"
+        return Look(about, absent=(Absence("drift", why),))
+    if not release.state.ended:
+        ledger.hold(step.platform, step.run_id, f"drift of stage {stage}")
+    since, until = release.stage_began or release.began, verdict.at or step.platform.clock.now()
+    stable, canary = (step.platform.log.answered(track, since, until) for track in Track)
+    return replace(drift.evaluate(stable, canary, step.plan.drift, look=stage + 1), about=about)
+
+
+def judged(step: Step, stage: int, watched: Artifact, drift: Artifact) -> Verdict:
+    """The stage's verdict out of what was watched and what drifted."""
+    return watch.judge_stage(step.platform, step.run_id, stage, read_artifact(Verdict, watched), read_artifact(Look, drift))
 
 
 def scalars(verdict: Verdict) -> dict[str, float]:

@@ -9,6 +9,7 @@ from components._image import IMAGE
 def judge_canary(
     stage: int,
     watched: dsl.Input[dsl.Artifact],
+    drift: dsl.Input[dsl.Artifact],
     model_name: str,
     platform: str,
     plan: dict,
@@ -23,6 +24,7 @@ def judge_canary(
     Args:
         stage: Which of the plan's weights, from 0.
         watched: The verdict of watch_stage.
+        drift: What evaluate_drift found in the same window.
         model_name: The name under which TensorFlow Serving serves it.
         platform: kube://<namespace> or local:///<state folder>.
         plan: The release plan.
@@ -38,6 +40,6 @@ def judge_canary(
     from tfcanary import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
-    said = steps.judged(step, stage, watched)
+    said = steps.judged(step, stage, watched, drift)
     metrics.metadata.update(steps.scalars(said))
     return steps.publish_verdict(step, said, f"{model_name}: verdict of stage {stage}", verdict, report, summary)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from examples.demo.traffic import Tally, Users
 from tfcanary import codec, platforms, report
@@ -94,7 +95,8 @@ def _act(uri: str, act: Act, models: Path, plan: Plan, users: Users, folder: Pat
     (folder / f"{act.model}.html").write_text(report.release_html(seen.record, seen.timeline), encoding="utf-8")
     ok = _as_it_should(act, seen.release) and not ours(tally)
     mark = "[green]✓[/]" if ok else "[red]✗[/]"
-    line = f"{mark} {act.title}: {report.release_line(seen.release)}\n  users: {tally.summary()}; {time.monotonic() - began:.0f} s since the start"
+    spent = f"{time.monotonic() - began:.0f} s since the start"
+    line = f"{mark} {act.title}: {escape(report.release_line(seen.release))}\n  users: {tally.summary()}; {spent}"
     console.print(line)
     for problem, number in ours(tally).items():
         console.print(f"  [red]{number} requests failed because of us: {problem}[/]")

@@ -11,6 +11,7 @@ from kfp import dsl
 
 from components.compare_predictions.component import compare_predictions
 from components.deploy_canary.component import deploy_canary
+from components.evaluate_drift.component import evaluate_drift
 from components.guard_release.component import guard_release
 from components.judge_canary.component import judge_canary
 from components.promote_canary.component import promote_canary
@@ -29,7 +30,9 @@ def act(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
 def stage(number: int, release: dict[str, Any]) -> None:
     """Watch one weight, judge it, and inside the gate `advance` the stages after it."""
     watched = act(watch_stage(stage=number, **release), f"{number}: shift and watch")
-    judged = act(judge_canary(stage=number, watched=watched.outputs["evidence"], **release), f"{number}: judge")
+    found = watched.outputs["evidence"]
+    drift = act(evaluate_drift(stage=number, watched=found, **release), f"{number}: drift")
+    judged = act(judge_canary(stage=number, watched=found, drift=drift.outputs["evidence"], **release), f"{number}: judge")
     decision = judged.outputs["Output"]
     if number + 1 < MAX_STAGES:
         with dsl.If(decision == "advance", name=f"advance to stage {number + 1}"):

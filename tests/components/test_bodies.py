@@ -12,6 +12,7 @@ import pytest
 
 from components.compare_predictions.component import compare_predictions
 from components.deploy_canary.component import deploy_canary
+from components.evaluate_drift.component import evaluate_drift
 from components.guard_release.component import guard_release
 from components.judge_canary.component import judge_canary
 from components.promote_canary.component import promote_canary
@@ -61,7 +62,16 @@ def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
 
 
 LOOK = ("evidence", "report", "summary")
+VERDICT = ("verdict", "report", "summary", "metrics")
 MODEL = "good"
+
+
+def judge(stage: int, watched: Output, outputs: Callable[..., dict[str, Output]], judged: dict[str, Output] | None = None) -> str:
+    """Drift and verdict of a stage that was watched."""
+    drift = outputs(*LOOK)
+    evaluate_drift.python_func(stage=stage, watched=watched, **RELEASE, **drift)
+    said: str = judge_canary.python_func(stage=stage, watched=watched, drift=drift["evidence"], **RELEASE, **(judged or outputs(*VERDICT)))
+    return said
 
 
 @pytest.fixture
@@ -125,9 +135,9 @@ def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, 
     assert compared["evidence"].json()["absent"] == [{"about": "predictions", "reason": "absent by plan"}]
     words = []
     for stage in (0, 1):
-        watched, judged = outputs(*LOOK), outputs("verdict", "report", "summary", "metrics")
+        watched, judged = outputs(*LOOK), outputs(*VERDICT)
         watch_stage.python_func(stage=stage, **RELEASE, **watched)
-        words.append(judge_canary.python_func(stage=stage, watched=watched["evidence"], **RELEASE, **judged))
+        words.append(judge(stage, watched["evidence"], outputs, judged))
     assert words == ["advance", "promote"]
     assert judged["metrics"].metadata["metrics/errors"] > 0
     assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"
@@ -139,10 +149,10 @@ def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, 
 
 def test_a_bad_canary_goes_back_and_the_page_says_why_first(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
     world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
-    watched, judged, ended = outputs(*LOOK), outputs("verdict", "report", "summary", "metrics"), outputs("report", "summary")
+    watched, ended = outputs(*LOOK), outputs("report", "summary")
     assert watch_stage.python_func(stage=0, **RELEASE, **watched) == "rollback"
     assert world.weight == 0
-    assert judge_canary.python_func(stage=0, watched=watched["evidence"], **RELEASE, **judged) == "rollback"
+    assert judge(0, watched["evidence"], outputs) == "rollback"
     assert rollback_canary.python_func(**RELEASE, **ended) == "rolled back"
     assert "rolled back" in Path(ended["summary"].path).read_text()[:400].lower()
     assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "rolled back"
@@ -184,7 +194,7 @@ def test_finished_steps_that_run_again_return_what_was_recorded_and_move_nothing
     for stage in (0, 1):
         watched = outputs(*LOOK)
         watch_stage.python_func(stage=stage, **RELEASE, **watched)
-        judge_canary.python_func(stage=stage, watched=watched["evidence"], **RELEASE, **outputs("verdict", "report", "summary", "metrics"))
+        judge(stage, watched["evidence"], outputs)
     promote_canary.python_func(**RELEASE, **outputs("report", "summary"))
     before, moved = world.records.stored, list(world.weights)
     model = family() / MODEL
@@ -192,8 +202,7 @@ def test_finished_steps_that_run_again_return_what_was_recorded_and_move_nothing
     assert deploy_canary.python_func(version=deployed, **RELEASE, **outputs(*LOOK)) == "pass"
     again = outputs(*LOOK)
     assert watch_stage.python_func(stage=1, **RELEASE, **again) == "promote"
-    judged = outputs("verdict", "report", "summary", "metrics")
-    assert judge_canary.python_func(stage=1, watched=again["evidence"], **RELEASE, **judged) == "promote"
+    assert judge(1, again["evidence"], outputs) == "promote"
     assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"
     assert (world.records.stored, world.weights) == (before, moved)
 

@@ -170,6 +170,25 @@ def test_nothing_that_a_sample_holds_raises(broken):
     assert Judge.resume(judge.dumps(), "r1", FULL).verdict() == verdict
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e9, 1e29])
+def test_no_size_of_a_counter_leaves_the_range_of_numbers(scale):
+    judge = Judge.begin(FULL, "r1")
+    for i in range(1, 12):
+        stable, canary = (
+            Counters(
+                i * scale,
+                {"INTERNAL": i * scale / k},
+                tuple(i * scale * b / 33 for b in range(34)),
+                (i * scale, i * scale, i * scale),
+                (i * scale, 0.0),
+            )
+            for k in (7, 3)
+        )
+        verdict = judge.poll(Poll(60.0 * i, sample(Track.STABLE, stable), sample(Track.CANARY, canary), weight=50))
+    assert all(np.isfinite([e.interval.low, e.interval.estimate, e.interval.high]).all() for e in verdict.evidence if e.interval)
+    assert Judge.resume(judge.dumps(), "r1", FULL).verdict() == verdict
+
+
 def test_shares_change_and_evidence_adds_up():
     """A shift's own window is no evidence about the traffic, however odd the split in it."""
     judge = Judge.begin(PLAN, "r1")

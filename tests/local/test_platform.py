@@ -186,7 +186,7 @@ def test_a_dead_server_is_not_available_and_its_requests_reach_nobody_else(model
     until(lambda: not model.server(1)["rest"])
     (server,) = bound.deployer.observe().servers[1]
     assert not server.available
-    assert "signal 9 (SIGKILL)" in server.message
+    assert "signal 9 (Killed)" in server.message
     status, body = load.ask_once(bound.router.address())
     assert (status, body["text"]) == (503, "no healthy upstream")
 

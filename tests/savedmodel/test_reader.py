@@ -9,7 +9,7 @@ from tfcanary import codec
 from tfcanary.domain import Finding, Look
 from tfcanary.errors import Refused
 from tfcanary.plan import ValidationPlan
-from tfcanary.savedmodel import TensorFact, check, read
+from tfcanary.savedmodel import TensorFact, check, read, walk
 from tfcanary.wire import messages
 
 
@@ -140,6 +140,12 @@ def test_hostile_bytes_fail_without_eating_memory(tmp_path, content):
     tracemalloc.stop()
     refuses(evidence)
     assert peak < 100 * 2**20
+
+
+@pytest.mark.parametrize(("limit", "words"), [("ROOM", "larger than any that the gate can judge"), ("STEPS", "more than 20 fields")])
+def test_a_graph_larger_than_the_limits_fails(models, monkeypatch, limit, words):
+    monkeypatch.setattr(walk, limit, 20)
+    refuses(ask(models / "good", "parse"), words)
 
 
 def test_a_large_constant_is_stepped_over(copy):

@@ -13,8 +13,9 @@ def test_a_copy_of_a_model_has_the_same_digest(models, copy):
     assert manifest(models / "good") == manifest(copy("good"))
 
 
-def test_every_byte_is_in_the_digest(copy):
-    model = copy("good")
+@pytest.mark.parametrize("name", ["good", "words"])
+def test_every_byte_is_in_the_digest(copy, name):
+    model = copy(name)
     before = manifest(model)
     for file in before.files:
         content = (model / file.name).read_bytes()
@@ -115,4 +116,5 @@ def test_what_cannot_be_copied_is_not_in_the_manifest(copy):
     model = copy()
     before = manifest(model)
     (model / "link").symlink_to("/etc/passwd")
+    (model / "folder").symlink_to("/etc/ssl")
     assert manifest(model) == before

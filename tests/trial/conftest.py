@@ -33,10 +33,10 @@ def models() -> Path:
 def tried(models, tmp_path_factory):
     """What the trial found of each model (`recorded <name>`: with recorded requests), all tried in one process."""
     results = tmp_path_factory.mktemp("looks")
-    jobs = {name: Job(str(models / name), "", ValidationPlan()) for name in TRIED}
+    jobs = {name: Job(str(models / name), ValidationPlan()) for name in TRIED}
     for name, requests in RECORDED.items():
         model = models / ("good" if name == "other" else name)
-        jobs[f"recorded {name}"] = Job(str(model), "", ValidationPlan(), tuple(requests))
+        jobs[f"recorded {name}"] = Job(str(model), ValidationPlan(), tuple(requests))
     lines = "".join(json.dumps([name, codec.encode(job)]) + "\n" for name, job in jobs.items())
     script = Path(__file__).with_name("in_one_process.py")
     done = subprocess.run(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,13 +68,28 @@ def attempts(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+def test_when_the_trial_is_killed_the_model_dies_with_it(tmp_path):
+    child = "import os, sys, time; from pathlib import Path; from tfcanary.trial.confine import confine; confine(map(Path, sys.path), Path('.')); "
+    child += "print(os.getpid(), flush=True); time.sleep(600)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
+        pid = int(process.stdout.readline())
+        process.kill()
+    gone = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and "(zombie)" not in Path(f"/proc/{pid}/status").read_text():
+        assert time.monotonic() < gone
+        time.sleep(0.05)
+
+
 def test_whatever_is_not_in_force_is_said(attempts):
     said = {*attempts["held"], *(sentence.removeprefix("not in force here: ").partition(" (")[0] for sentence in attempts["open"])}
     assert said == {NETWORK, FILES}
 
 
 def test_a_process_with_threads_is_not_said_to_be_confined():
-    script = "import threading, time; threading.Thread(target=time.sleep, args=[1]).start(); from tfcanary.trial.confine import confine; print(confine([], None))"
+    thread = "import threading, time; threading.Thread(target=time.sleep, args=[1]).start(); "
+    script = thread + "from tfcanary.trial.confine import confine; print(confine([], None))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
     assert "2 threads run already" in done.stdout, done.stderr
 

@@ -46,6 +46,7 @@ def test_too_little_time_for_tensorflow_itself_says_nothing_about_the_model(mode
     assert evidence.finding is Finding.INCONCLUSIVE
 
 
+@pytest.mark.slow
 def test_too_little_memory_for_tensorflow_itself_is_refused(models):
     with pytest.raises(Refused, match=r"validation\.memory_mib 300: TensorFlow alone takes"):
         try_model(models / "good", plan(memory_mib=300))

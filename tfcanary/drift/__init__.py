@@ -5,6 +5,7 @@ from tfcanary.drift.counting import Counting, profile
 from tfcanary.drift.found import ColumnFound, Comparison, Settings, Share, Test
 from tfcanary.drift.layout import Column, Kind, Layout
 from tfcanary.drift.profiles import Profile, merge
+from tfcanary.drift.stored import from_bytes, to_bytes
 
 __all__ = [
     "Column",
@@ -18,7 +19,9 @@ __all__ = [
     "Share",
     "Test",
     "compare",
+    "from_bytes",
     "merge",
     "no_rows",
     "profile",
+    "to_bytes",
 ]

@@ -8,6 +8,7 @@ is a shift. Cells are only ever added up: the same rows give the same counts in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
 
 
 def choose_centres(sample: Values) -> tuple[int | float, ...]:
-    """The median of the first rows, and the median of each cell that is still too heavy for the shape in it to be seen.
+    """The median of the first rows, and of each run of cells that are still too heavy for the shape in them to be seen.
 
     An atom becomes a centre of its own, and so does a narrow mode far from the others. The centres are values that occur.
     """
@@ -80,10 +81,12 @@ def choose_centres(sample: Values) -> tuple[int | float, ...]:
     heavy = max(HEAVY_ROWS, HEAVY * len(finite))
     whole = finite.dtype.kind in "iu" or _all_whole(finite)
     for _ in range(ROUNDS):
-        bits = _bits(finite, centres)
-        raw, counts = np.unique(bits, return_counts=True)
-        coarse = raw[(counts >= heavy) & ~is_single(_keys(raw), whole)]
-        new = {_median(finite[bits == cell]) for cell in coarse[: MOST_CENTRES - len(centres)]} - set(centres)
+        keys = _keys(_bits(finite, centres))
+        cells, counts = np.unique(keys, return_counts=True)
+        coarse = cells[(counts >= heavy) & ~is_single(cells, whole)]
+        runs = np.split(coarse, np.flatnonzero(np.diff(coarse) > 1) + 1) if len(coarse) else []
+        found = (_median(finite[(keys >= run[0]) & (keys <= run[-1])]) for run in runs[: MOST_CENTRES - len(centres)])
+        new = set(found) - set(centres)
         if not new:
             break
         centres = sorted({*centres, *new})
@@ -114,7 +117,7 @@ def _bits(values: Values, centres: Centres) -> NDArray[np.int64]:
     if len(centres) == 1:
         return _leading(values, centres[0])
     region = np.zeros(len(values), np.int64)
-    for low, high in zip(centres, centres[1:], strict=False):
+    for low, high in pairwise(centres):
         region += values > _middle(low, high)
     kind = np.int64 if all(isinstance(c, int) for c in centres) else np.float64
     nearest = np.asarray(centres, kind)[region]
@@ -152,7 +155,8 @@ def _keys(raw: NDArray[np.int64]) -> Keys:
     """The 16 bits of a float32 rise with its magnitude; turned round for negative ones, they rise with its value."""
     bits = raw & 0xFFFF
     ordered = np.where(bits >= 0x8000, 0xFFFF - bits, bits + ZERO)
-    return (ordered | (raw >> 16 << 16)).astype(np.uint32)
+    keys: Keys = (ordered | (raw >> 16 << 16)).astype(np.uint32)
+    return keys
 
 
 def _all_whole(values: Values) -> bool:

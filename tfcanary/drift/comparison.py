@@ -70,7 +70,7 @@ def _column(name: str, measured: Measured, asked: _Asked) -> ColumnFound:
     kind = current.column.kind if current else reference.column.kind if reference else Kind.EMPTY
     n, m = asked.reference.rows, asked.current.rows
     if not n or not m:
-        return ColumnFound(name, kind, Finding.INCONCLUSIVE, no_rows(asked.reference, asked.current, asked.settings), 0.0, n, m)
+        return ColumnFound(name, kind, Finding.INCONCLUSIVE, no_rows(n, m, asked.settings), 0.0, n, m)
     if reference is None or current is None or _retyped(reference, current):
         return ColumnFound(name, kind, Finding.FAIL, _other_schema(name, asked), 1.0, n, m)
     # The test to speak of: the largest effect among the significant ones, or else among all.
@@ -79,11 +79,11 @@ def _column(name: str, measured: Measured, asked: _Asked) -> ColumnFound:
     return ColumnFound(name, kind, finding, reason, most.effect, n, m, measured.tests, measured.shares)
 
 
-def no_rows(reference: Profile, current: Profile, settings: Settings) -> str:
+def no_rows(reference: int, current: int, settings: Settings) -> str:
     """Who has none, and how many would do for a single test."""
-    who = " and ".join(name for name, side in ((settings.current, current), (settings.reference, reference)) if not side.rows)
+    who = " and ".join(name for name, rows in ((settings.current, current), (settings.reference, reference)) if not rows)
     enough = 2 * (ordered.seen_from(2, 2, settings.alpha / 2) / settings.fail) ** 2
-    return f"no rows of {who}: about {_rounded(enough)} of each would be enough"
+    return f"no {settings.rows} of {who}: about {_rounded(enough)} of each would be enough"
 
 
 def _judged(measured: Measured, most: Test, kind: Kind, asked: _Asked) -> tuple[Finding, str]:
@@ -96,11 +96,14 @@ def _judged(measured: Measured, most: Test, kind: Kind, asked: _Asked) -> tuple[
         return Finding.INCONCLUSIVE, "holds values that are not compared; only nulls are counted"
     seen = _seen_from(measured, asked)
     if seen > settings.fail:
-        return Finding.INCONCLUSIVE, f"{rows} are too few to tell whether {words.percent(settings.fail)} of rows moved: {_enough(seen, asked)}"
+        return (
+            Finding.INCONCLUSIVE,
+            f"{rows} are too few to tell whether {words.percent(settings.fail)} of rows moved: {_enough(seen, asked)}",
+        )
     if measured.hidden >= settings.warn and most.effect + measured.hidden >= settings.fail:
         return Finding.INCONCLUSIVE, f"{words.percent(measured.hidden)} of the rows lie in one cell: count both again without a layout"
-    small = "significant, but small" if most.significant else "largest difference"
-    return Finding.PASS, f"{small}: {most.moved}, {rows}"
+    how = "not by chance, but too few to matter" if most.significant else "as by chance"
+    return Finding.PASS, f"{words.percent(most.effect)} of rows moved, {how} ({most.moved}), {rows}"
 
 
 def _seen_from(measured: Measured, asked: _Asked) -> float:

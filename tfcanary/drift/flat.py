@@ -117,7 +117,9 @@ def _shortened(values: Any) -> Any:
 
     if not len(values) or compute.max(compute.binary_length(values)).as_py() <= LONGEST:
         return values
-    return pa.array([v if len(v) <= LONGEST else b"%s... (%08x)" % (v[:LONGEST], zlib.crc32(v)) for v in values.to_pylist()], pa.large_binary())
+    return pa.array(
+        [v if len(v) <= LONGEST else b"%s... (%08x)" % (v[:LONGEST], zlib.crc32(v)) for v in values.to_pylist()], pa.large_binary()
+    )
 
 
 def _list(name: str, array: Any, positions: Positions, depth: int) -> Iterator[Flat]:
@@ -214,7 +216,9 @@ def _is_text(kind: Any) -> bool:
 def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
-    return any(test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view))
+    return any(
+        test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    )
 
 
 def _type(kind: Any) -> str:

@@ -22,6 +22,8 @@ class Settings:
     """What sentences call what should be ..."""
     current: str = "the current data"
     """... and what is."""
+    rows: str = "rows"
+    """What a row is to the reader."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,6 @@ def _categories(reference: Tally, current: Tally, settings: Settings, share: flo
 
 
 def _unseen(new: float, expected: float, chance: float, share: float, settings: Settings) -> Test:
-    moved = f"{words.percent(new)} of {settings.current}'s rows have values that {settings.reference} does not have"
+    moved = f"{words.percent(new)} of {settings.current}'s {settings.rows} have values that {settings.reference} does not have"
     expecting = f", {words.percent(expected)} were to be expected" if expected else ""
     return Test("unseen values", max(0.0, new - expected) * share, chance, moved + expecting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tfcanary.drift.counts import Tally, absent, add
@@ -27,9 +27,9 @@ class Profile:
         """The counts of a column, if there is one of this name."""
         return next((tally for tally in self.tallies if tally.column.name == name), None)
 
-    def only(self, prefix: str) -> Profile:
-        """The columns whose names begin like this."""
-        return Profile(self.rows, tuple(tally for tally in self.tallies if tally.column.name.startswith(prefix)))
+    def only(self, names: Collection[str]) -> Profile:
+        """The columns of these names."""
+        return Profile(self.rows, tuple(tally for tally in self.tallies if tally.column.name in names))
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def from_bytes(content: bytes) -> Profile:
     if not content.startswith(MARK):
         raise Refused(f"no drift profile of this version: it begins with {content[: len(MARK)]!r}, not with {MARK!r}")
     try:
-        unpacked = zlib.decompressobj().decompress(content[len(MARK) :], LARGEST)
+        unpacked = _unpacked(content[len(MARK) :])
         size = int.from_bytes(unpacked[:4], "little")
         header = json.loads(unpacked[4 : 4 + size])
         rest = _Rest(unpacked, 4 + size)
@@ -47,6 +48,14 @@ def from_bytes(content: bytes) -> Profile:
         raise Refused(f"damaged drift profile ({type(error).__name__}: {str(error)[:100]})") from error
     _check(profile, rest)
     return profile
+
+
+def _unpacked(content: bytes) -> bytes:
+    stream = zlib.decompressobj()
+    unpacked = stream.decompress(content, LARGEST)
+    if not stream.eof or stream.unused_data:
+        raise ValueError(f"not complete, or more than {LARGEST} bytes")
+    return unpacked
 
 
 @dataclass(slots=True)
@@ -120,13 +129,13 @@ def _rising(tally: Tally) -> bool:
     """Whether the keys fit the kind of the column, rise, and lie in its cells."""
     if not isinstance(tally.keys, np.ndarray):
         values = tally.keys.to_pylist()
-        return tally.column.kind is Kind.CATEGORY and all(a < b for a, b in zip(values, values[1:], strict=False))
+        return tally.column.kind is Kind.CATEGORY and all(a < b for a, b in pairwise(values))
     most = CELLS * (len(tally.column.centres) if tally.column.kind.in_cells else 1)
     return bool((tally.keys[1:] > tally.keys[:-1]).all() and (tally.keys < most).all()) and _centres_rise(tally.column)
 
 
 def _centres_rise(column: Column) -> bool:
-    return all(a < b for a, b in zip(column.centres, column.centres[1:], strict=False)) and bool(column.centres) == column.kind.in_cells
+    return all(a < b for a, b in pairwise(column.centres)) and bool(column.centres) == column.kind.in_cells
 
 
 def _whole(value: Any) -> int:

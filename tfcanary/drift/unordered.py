@@ -37,7 +37,7 @@ def moved_share(first: Counts, second: Counts) -> float:
     pairs, times = np.unique(first[few] * (FEW_ROWS + 1) + second[few], return_counts=True)
     counts = [(t, *divmod(pair, FEW_ROWS + 1)) for pair, t in zip(pairs.tolist(), times.tolist(), strict=True)]
     rare = sum(t * _halved(_halves(a, n), _halves(b, m)) for t, a, b in counts)
-    return max(0.0, (rare + _halved_normal(first[~few] / n, second[~few] / m, n, m)) / 2)
+    return max(0.0, float(rare + _halved_normal(first[~few] / n, second[~few] / m, n, m)) / 2)
 
 
 def mix_chance(first: Counts, second: Counts) -> tuple[float, int]:

@@ -27,8 +27,8 @@ def percent(share: float) -> str:
 
 
 def against(reference: float, current: float, settings: Settings) -> str:
-    """For example `31 % of the canary's rows against 12 % of stable's`."""
-    return f"{percent(current)} of {settings.current}'s rows against {percent(reference)} of {settings.reference}'s"
+    """For example `31 % of the canary's answers against 12 % of stable's`."""
+    return f"{percent(current)} of {settings.current}'s {settings.rows} against {percent(reference)} of {settings.reference}'s"
 
 
 def both(reference: int, current: int) -> str:

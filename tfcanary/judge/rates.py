@@ -17,7 +17,17 @@ from tfcanary.judge.intervals import expected_likelihood, lower_bound, pooled_li
 from tfcanary.judge.rows import Kind, Row, could_count, count, rows
 from tfcanary.judge.standing import OF_SHARE, RATIO, Picture, Quiet, Scores, Standing
 from tfcanary.plan import JudgePlan
-from tfcanary.stats.binomial import GAPS, NO_CHANGE, down_weight, log_likelihood, pooled_ratio, promote_mixture, rollback_mixture
+from tfcanary.stats.binomial import (
+    GAPS,
+    NO_CHANGE,
+    down_weight,
+    grid,
+    log_likelihood,
+    points,
+    pooled_ratio,
+    promote_mixture,
+    rollback_mixture,
+)
 from tfcanary.stats.logarithms import Array, log_add
 
 LIKELY_ERRORS = slice(5, 12)
@@ -37,10 +47,9 @@ class RateRows:
         self._plan, self._frozen = plan, frozen
         self._wander = np.array([row.wander for row in self.rows])
         self._prior = Prior.of(tuple(row.name for row in self.rows), np.array([row.burst for row in self.rows]), self._wander, history)
-        tolerance, margin = (np.array([getattr(row, part) for row in self.rows])[:, None] for part in ("tolerance", "margin"))
-        self._etas = np.hstack([tolerance, margin, tolerance + GAPS, margin - GAPS])
+        self._etas = points([row.tolerance for row in self.rows], [row.margin for row in self.rows], GAPS)
         self._bets = np.log(np.stack([_bet(row) for row in self.rows]))
-        self._likelihoods = np.zeros((size, 2 + 2 * len(GAPS)))
+        self._likelihoods = np.zeros(self._etas.shape)
         self._columns, self._counted = Columns(4, size), Columns(size)
         self._pooled = Pooled(size, 4)
         self._totals = np.zeros((size, 4))
@@ -79,11 +88,9 @@ class RateRows:
         # A tolerance absorbs a server's slow wander of latency and quality, but not of its error rate: there the longer memory rules.
         errors = np.array([row.kind in (Kind.ERRORS, Kind.OUTAGE) for row in self.rows])
         phi[ROLLBACK] = np.where(errors, np.maximum(phi[ROLLBACK], phi[PROMOTE]), phi[ROLLBACK])
-        at_tolerance, at_margin, beyond, inside = np.split(self._likelihoods, [1, 2, 2 + len(GAPS)], axis=1)
-        up = rollback_mixture(at_tolerance[:, 0], beyond, phi[ROLLBACK], self._bets)
-        return Scores(
-            up=up, down=promote_mixture(at_margin[:, 0], inside, phi[PROMOTE]), phi=phi, information=np.sum(series.information, axis=1)
-        )
+        at_tolerance, at_margin, beyond, inside = grid(self._likelihoods)
+        up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], self._bets)
+        return Scores(up=up, down=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=np.sum(series.information, axis=1))
 
     def _picture(self, scores: Scores) -> Picture:
         sums, plan = self._pooled.sums, self._plan

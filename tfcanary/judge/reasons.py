@@ -18,17 +18,19 @@ def passed(standing: Standing) -> str:
     """Why a criterion does not stand in the way."""
     if standing.need is not Need.PROOF or standing.interval is None:
         return f"{standing.title}: {_facts(standing)}; nothing speaks against the canary"
-    bound = f"at least {standing.interval.low:.3g}" if _turned(standing) else f"at most {standing.interval.high:.3g}"
-    return f"{standing.title}: {_facts(standing)}; {bound} times stable's, the margin is {standing.margin:.3g}"
+    if standing.name == "errors" and standing.interval.high >= standing.margin:
+        return f"{standing.title}: {_facts(standing)}; so few that the canary's own rate excludes the margin"
+    bound = f"at least {_ratio(standing.interval.low)}" if _turned(standing) else f"at most {_ratio(standing.interval.high)}"
+    return f"{standing.title}: {_facts(standing)}; {bound} times stable's, the margin is {_ratio(standing.margin)}"
 
 
 def failed(standing: Standing) -> str:
     """Why a criterion convicts."""
     if standing.interval is None:
         return f"{standing.title}: {_facts(standing)}"
-    bound = f"at most {standing.interval.high:.3g}" if _turned(standing) else f"at least {standing.interval.low:.3g}"
+    bound = f"at most {_ratio(standing.interval.high)}" if _turned(standing) else f"at least {_ratio(standing.interval.low)}"
     of = " times stable's" if standing.unit == RATIO else " of the configured share"
-    return f"{standing.title}: {_facts(standing)}; {bound}{of}, {standing.tolerance:.3g} is tolerated"
+    return f"{standing.title}: {_facts(standing)}; {bound}{of}, {_ratio(standing.tolerance)} is tolerated"
 
 
 def waiting(standing: Standing, plan: JudgePlan) -> str:
@@ -43,12 +45,9 @@ def waiting(standing: Standing, plan: JudgePlan) -> str:
         return f"{standing.title}: {counted:,.0f} canary requests so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
     if needed > counted:
         return f"{standing.title}: {counted:,.0f} of about {_about(needed)} canary requests needed so far; {_facts(standing)}"
-    bound = (
-        f"at least {standing.interval.low:.3g}, promotion needs more than"
-        if _turned(standing)
-        else f"at most {standing.interval.high:.3g}, promotion needs less than"
-    )
-    return f"{standing.title}: {_facts(standing)}; {bound} {standing.margin:.3g} times stable's"
+    low, high, margin = _ratio(standing.interval.low), _ratio(standing.interval.high), _ratio(standing.margin)
+    bound = f"at least {low}, promotion needs more than" if _turned(standing) else f"at most {high}, promotion needs less than"
+    return f"{standing.title}: {_facts(standing)}; {bound} {margin} times stable's"
 
 
 def waiting_for(standings: Sequence[Standing], plan: JudgePlan) -> str:
@@ -116,7 +115,7 @@ def _facts(standing: Standing) -> str:
         )
         return f"{events_b:,.0f} requests on the canary, {arrives}"
     if standing.name == "latency":
-        return f"{standing.interval.estimate:.3g} times stable's over {n_c:,.0f} canary answers" if standing.interval else "no answers"
+        return f"{_ratio(standing.interval.estimate)} times stable's over {n_c:,.0f} canary answers" if standing.interval else "no answers"
     if standing.name == "quality":
         return f"mean {events_c / max(n_c, 1.0):.4g} of {n_c:,.0f} canary values, {events_b / max(n_b, 1.0):.4g} of stable's"
     return f"{_share(events_c, n_c)} of {n_c:,.0f} canary requests {standing.what}, {_share(events_b, n_b)} of stable's"
@@ -129,6 +128,10 @@ def _from(standing: Standing, plan: JudgePlan) -> str:
 
 def _share(events: float, exposure: float) -> str:
     return f"{100 * events / exposure:.3g} %" if exposure > 0 else "none"
+
+
+def _ratio(number: float) -> str:
+    return f"{number:.3g}" if number < 999 else f"{number:,.0f}"
 
 
 def _about(number: float) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcanary.domain import LATENCY_BOUNDS, Interval
-from tfcanary.judge.columns import Columns, Pooled, bin_of
+from tfcanary.judge.columns import Columns
 from tfcanary.judge.course import Window
 from tfcanary.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, dispersion
 from tfcanary.judge.frozen import Frozen, weights
@@ -23,7 +23,7 @@ from tfcanary.judge.rows import LATENCY_WANDER
 from tfcanary.judge.standing import RATIO, Need, Picture, Quiet, Scores, Standing
 from tfcanary.judge.windows import Buckets
 from tfcanary.plan import JudgePlan, LatencyPlan
-from tfcanary.stats.binomial import GAPS, NO_CHANGE, promote_mixture, rollback_mixture
+from tfcanary.stats.binomial import GAPS, NO_CHANGE, grid, points, promote_mixture, rollback_mixture
 from tfcanary.stats.logarithms import Array
 from tfcanary.stats.survival import Survival
 
@@ -89,7 +89,7 @@ class Shift:
         self._weight = weights(plan)[NAME]
         self._tolerance, self._margin = math.log1p(latency.tolerance), math.log1p(latency.margin)
         self._cells = Cells.of(frozen)
-        shifts = np.hstack([[self._tolerance, self._margin], self._tolerance + GAPS_OF_SHIFT, self._margin - GAPS_OF_SHIFT])
+        shifts = points([self._tolerance], [self._margin], GAPS_OF_SHIFT)[0]
         self._log_ratios = self._cells.log_ratios(shifts)
         slower, faster = self._cells.masses(np.array([SCORE_STEP, -SCORE_STEP])).T
         self._sensitivity = np.log(slower / faster) / (2 * SCORE_STEP)
@@ -97,7 +97,8 @@ class Shift:
         self._prior = Prior.of((NAME,), np.ones(1), np.full(1, LATENCY_WANDER), history)
         self._likelihoods = np.zeros(len(shifts))
         self._columns = Columns(4)
-        self._pooled = Pooled(1, 2 + 2 * len(self._cells.starts))
+        self._drawn, self._expected = np.zeros(len(LATTICE)), 0.0
+        """The likelihood on the lattice, and the one at the margin that a canary exactly like stable would have."""
         self._answers = np.zeros(2)
         self._quiet = Quiet()
 
@@ -120,7 +121,8 @@ class Shift:
         information = share * (1 - share) * float(np.sum(self._sensitivity**2 * both))
         light = 1.0 / (1.0 + LATENCY_WANDER**2 * information)
         self._likelihoods += light * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
-        self._pooled.add(bin_of(np.array([n_c]), np.array([n_b])), light * np.hstack([n_c, n_b, canary, both])[None, :])
+        self._drawn += light * _log_likelihood(self._lattice, canary, both, n_c, n_b)
+        self._expected += light * float(_log_likelihood(self._log_ratios[:, 1], both * share, both, n_c, n_b))
         self._answers += (n_c, n_b)
         residual = light * float(np.sum(self._sensitivity * (canary - both * share)))
         return np.array([residual, light * information, light * n_c * n_b / (n_c + n_b), 1.0])
@@ -164,32 +166,21 @@ class Shift:
     def _scores(self, step: float) -> Scores:
         series = self.series()
         phi = dispersion(series, self._prior, step)
-        at_tolerance, at_margin, beyond, inside = np.split(self._likelihoods[None, :], [1, 2, 2 + len(GAPS_OF_SHIFT)], axis=1)
-        up = rollback_mixture(at_tolerance[:, 0], beyond, phi[ROLLBACK], EVEN)
-        return Scores(up=up, down=promote_mixture(at_margin[:, 0], inside, phi[PROMOTE]), phi=phi, information=series.chance)
+        at_tolerance, at_margin, beyond, inside = grid(self._likelihoods[None, :])
+        up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], EVEN)
+        return Scores(up=up, down=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=series.chance)
 
     def _picture(self, scores: Scores) -> Picture:
-        drawn, expected = self._drawn()
-        likelihood = _interpolated(drawn)
-        estimate = np.array([_peak(drawn)])
+        likelihood = _interpolated(self._drawn)
+        estimate = np.array([_peak(self._drawn)])
         low, high = reach(estimate, scores, LATTICE[-1])
         convicts = np.array([-math.log(self._plan.alpha) - math.log(self._weight)])
         return Picture(
             low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], convicts, low, estimate),
             estimate=estimate,
             high=upper_bound(likelihood, GAPS_OF_SHIFT, scores.phi[PROMOTE], -math.log(self._plan.alpha_promote), estimate, high),
-            progress=math.log(NO_CHANGE) - expected / scores.phi[PROMOTE],
+            progress=math.log(NO_CHANGE) - self._expected / scores.phi[PROMOTE],
         )
-
-    def _drawn(self) -> tuple[Array, float]:
-        """The likelihood on the lattice, and the one that a canary exactly like stable would have at the margin."""
-        drawn, expected = np.zeros(len(LATTICE)), 0.0
-        at_margin = self._log_ratios[:, 1]
-        for n_c, n_b, *cells in self._pooled.sums[:, 0, :].tolist():
-            canary, both = np.split(np.array(cells), 2)
-            drawn += _log_likelihood(self._lattice, canary, both, n_c, n_b)
-            expected += float(_log_likelihood(at_margin, both * n_c / (n_c + n_b), both, n_c, n_b))
-        return drawn, expected
 
 
 def _log_likelihood(log_ratios: Array, canary: Array, both: Array, n_c: float, n_b: float) -> Array:

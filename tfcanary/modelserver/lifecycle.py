@@ -108,9 +108,9 @@ class Versions:
     def _wanted(self) -> Mapping[int, Path] | None:
         """Version to directory; None where the base path cannot be read."""
         base = self.config.base_path
-        if self.config.specific is not None:
-            return {number: base / str(number) for number in self.config.specific if (base / str(number)).exists()}
         try:
+            if self.config.specific is not None:
+                return {number: base / str(number) for number in self.config.specific if (base / str(number)).exists()}
             found = {int(path.name): path for path in sorted(base.iterdir()) if VERSION.fullmatch(path.name)}
         except OSError:
             return None

@@ -113,8 +113,9 @@ class RequestLog:
         name = f"requests-{first:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{next(self._numbers):06}.parquet"
         outcome = "OK"
         try:
-            _save(entries, self._folder / f".{name}")
-            (self._folder / f".{name}").replace(self._folder / name)
+            aside = self._folder / f".{name}.partial"  # neither shown by ls nor found by *.parquet
+            _save(entries, aside)
+            aside.replace(self._folder / name)
         except OSError as error:
             outcome = "INTERNAL"
             print(f"request log: {name}: {error}", file=sys.stderr)

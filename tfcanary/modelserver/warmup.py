@@ -28,9 +28,9 @@ Run = Callable[[str, Mapping[str, "np.ndarray"], tuple[str, ...]], object]
 
 def warm_up(path: Path, run: Run) -> None:
     """Run the requests that lie beside the version in `path`, if any; raises Failed where one cannot be read or fails."""
-    if not (path / FILE).exists():
-        return
     try:
+        if not (path / FILE).exists():
+            return
         for number, record in enumerate(tfrecord.read(path / FILE), 1):
             if number > MOST:
                 raise Failed("INVALID_ARGUMENT", f"Number of warmup records exceeds the maximum ({MOST}): {path / FILE}")
@@ -39,7 +39,7 @@ def warm_up(path: Path, run: Run) -> None:
         raise Failed("DATA_LOSS", f"{path / FILE}: Failed to parse warmup record") from error
     except Failed:
         raise
-    except Refused as error:
+    except (Refused, OSError) as error:
         raise Failed("DATA_LOSS", str(error)) from error
 
 

@@ -132,8 +132,11 @@ def named(version: ModelVersion | None) -> str:
 
 
 def last_verdict(release: Release) -> Verdict | None:
-    """What the end rests on: the verdict that rolled it back, or the last one."""
-    return release.tripped or next(reversed((*release.watched, *release.verdicts)), None)
+    """What the end rests on: the verdict that rolled it back, or that of the latest stage; one that rests on nothing only where there is no other."""
+    if release.tripped and release.tripped.evidence:
+        return release.tripped
+    said = (*release.verdicts, *release.watched)
+    return max(said, key=lambda v: (bool(v.evidence), v.stage), default=None)
 
 
 def canary_requests(release: Release, timeline: Timeline | None = None) -> float | None:

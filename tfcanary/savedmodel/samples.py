@@ -6,6 +6,7 @@ The same model gets the same requests every time.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +26,20 @@ SEED = 20_260_131
 """Samples are random, and the same in every trial."""
 SIZES = (1, 8, 32, 224)
 """Tried one after the other where a dimension other than the batch's may have any size."""
+ELEMENTS = 2**24
+"""Numbers in a row at most, where its size is free."""
 PIXEL = base64.b64decode(
     "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA"
     "/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k="
 )
 """A JPEG image of one grey pixel."""
-TEXTS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
-    ("texts", (b"", b"a", b"some text", "Gr\u00fc\u00dfe".encode())),
-    ("numbers as text", (b"0", b"1", b"2.5")),
-    ("an image", (PIXEL,)),
-    ("empty tf.Examples", (b"",)),
-    ("JSON", (b"{}",)),
+TEXTS: tuple[tuple[bytes, ...], ...] = (
+    (b"", b"a", b"some text", "Gr\u00fc\u00dfe".encode()),
+    (b"0", b"1", b"2.5"),
+    (PIXEL,),
+    (b"{}",),
 )
-"""What a text input may want; the first kind that is answered is used."""
+"""What a text input may want: words, numbers, images or JSON; the first kind that is answered is used."""
 
 Feeds = Mapping[str, NDArray[Any]]
 
@@ -65,13 +67,16 @@ class Recipe:
     size: int
     """Of every dimension that may have any, but for the batch's."""
     texts: tuple[bytes, ...]
-    kind: str = ""
-    """What the texts are, for sentences."""
 
     @property
     def batched(self) -> tuple[str, ...]:
         """The inputs whose first dimension is the batch."""
         return tuple(name for name, one in self.inputs.items() if one.shape is None or (one.shape and one.shape[0] is None))
+
+    @property
+    def elements(self) -> int:
+        """Numbers in one row of all inputs."""
+        return sum(math.prod(self._shape(one, 1)) for one in self.inputs.values())
 
     def sample(self, what: str, rows: int, ordinary: bool = True) -> Sample:
         """`rows` rows; what is made of a seed is the same row by row whatever their number."""
@@ -122,9 +127,11 @@ def recipes(signature: SignatureFact) -> Iterator[Recipe]:
             numpy_dtype(one.dtype, name)
     inner = any(size is None for one in signature.inputs.values() for size in (one.shape or ())[1:])
     has_texts = any(one.dtype == "string" for one in signature.inputs.values())
-    for kind, texts in TEXTS if has_texts else (("", ()),):
+    for texts in TEXTS if has_texts else ((),):
         for size in SIZES if inner else SIZES[:1]:
-            yield Recipe(signature.inputs, size, texts, kind)
+            recipe = Recipe(signature.inputs, size, texts)
+            if size == SIZES[0] or recipe.elements <= ELEMENTS:
+                yield recipe
 
 
 def declared_in_full(signature: SignatureFact) -> bool:

@@ -8,6 +8,7 @@ that both tracks share cancel.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,18 @@ def down_weight(x: Any, n_c: Any, n_b: Any, omega: Any) -> Array:
     share = n_c / np.maximum(n_c + n_b, SMALLEST_EXPOSURE)
     result: Array = 1.0 / (1.0 + omega**2 * x * share * (1.0 - share))
     return result
+
+
+def points(tolerance: Sequence[float], margin: Sequence[float], gaps: Array) -> Array:
+    """Where likelihoods are kept, shape (rows, 2 + 2 gaps): tolerance, margin, tolerance + gaps, margin - gaps."""
+    low, high = np.array(tolerance)[:, None], np.array(margin)[:, None]
+    return np.hstack([low, high, low + gaps, high - gaps])
+
+
+def grid(likelihoods: Array) -> tuple[Array, Array, Array, Array]:
+    """Likelihoods at `points`, taken apart: at tolerance and margin, shape (rows,), beyond and inside, shape (rows, gaps)."""
+    middle = likelihoods.shape[1] // 2 + 1
+    return likelihoods[:, 0], likelihoods[:, 1], likelihoods[:, 2:middle], likelihoods[:, middle:]
 
 
 def rollback_mixture(at_null: Array, beyond: Array, phi: Any, log_weights: Array) -> Array:

@@ -18,7 +18,7 @@ def kolmogorov_tail(x: float) -> float:
     if x < DUAL_BELOW:
         terms = (math.exp(-((2 * k - 1) ** 2) * math.pi**2 / (8 * x * x)) for k in (1, 2, 3))
         return max(0.0, 1.0 - math.sqrt(2 * math.pi) / x * sum(terms))
-    return 2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * x * x) for k in range(1, 6))
+    return 2 * sum((1 if k % 2 else -1) * math.exp(-2 * k * k * x * x) for k in range(1, 6))
 
 
 def kolmogorov_critical(p: float) -> float:

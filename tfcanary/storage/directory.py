@@ -79,9 +79,12 @@ class DirectoryStorage:
     def delete(self, name: str, if_generation: int | None = None) -> None:
         """As promised by the port; folders that become empty go too: a model server would take one for a version."""
         target = plain_path(self._root, name)
-        if not target.exists():
-            return
-        with explained(f"deleting {name} in {self._root}"), self._locked():
+        with explained(f"deleting {name} in {self._root}"):
+            if target.exists():
+                self._delete(name, target, if_generation)
+
+    def _delete(self, name: str, target: Path, if_generation: int | None) -> None:
+        with self._locked():
             if not self._expect(name, if_generation, may_be_missing=True):
                 return
             target.unlink()

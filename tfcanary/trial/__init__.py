@@ -12,6 +12,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tfcanary.domain import Absence, Evidence, Finding, Look, Request
@@ -53,11 +54,12 @@ def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = (
     memory is too little for TensorFlow itself.
     """
     from tfcanary import savedmodel
+    from tfcanary.savedmodel.findings import shown
 
     savedmodel.read(model)
     with tempfile.TemporaryDirectory(prefix="tfcanary-trial-", ignore_cleanup_errors=True) as scratch:
-        job = Job(str(model.resolve()), scratch, plan, tuple(requests))
-        end = run(job, Path(scratch))
+        named = tuple(replace(one, id=shown(one.id or str(number))) for number, one in enumerate(requests, 1))
+        end = run(Job(str(model.resolve()), plan, named), Path(scratch))
     if end.refused:
         raise Refused(end.refused)
     if end.look is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from pathlib import Path
 
 from tfcanary import codec
@@ -32,7 +33,7 @@ def main() -> None:
 
     ask.start_tensorflow()
     try:
-        limit(job.plan.memory_mib, math.ceil(job.plan.timeout.total_seconds()) * (os.cpu_count() or 1))
+        limit(job.plan.memory_mib, math.ceil(time.process_time() + job.plan.timeout.total_seconds() * (os.cpu_count() or 1)))
     except ValueError as error:
         say(Progress(refused=f"validation.{error}"))
         return

@@ -134,13 +134,13 @@ Tried = Sequence[Answer | Unanswered]
 
 def _recorded(asking: Asking, job: Job) -> Tried:
     tried: list[Answer | Unanswered] = []
-    for number, request in enumerate(job.requests, 1):
+    for request in job.requests:
         if request.body.get("signature_name", "serving_default") != asking.name:
             continue
         try:
-            tried.append(asking.answer(given(request, asking.signature, number)))
+            tried.append(asking.answer(given(request, asking.signature)))
         except Refused as error:
-            tried.append(Unanswered(Sample(f"request {request.id or number}", {}, None), "does not fit:", str(error)))
+            tried.append(Unanswered(Sample(f"request {request.id}", {}, None), "does not fit:", str(error)))
     return tried
 
 

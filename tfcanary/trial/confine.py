@@ -14,6 +14,7 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +86,10 @@ def _leave_network(libc: ctypes.CDLL) -> None:
     """A network namespace of its own has no interface but a loopback that is down."""
     uid, gid = os.getuid(), os.getgid()
     _checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET))
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        Path(f"/proc/self/{name}").write_text(text)
+    # Only so that the process goes on seeing itself under its name.
+    with suppress(OSError):
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            Path(f"/proc/self/{name}").write_text(text)
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: Iterable[Path], writable: Path) -> None:

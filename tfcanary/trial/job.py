@@ -13,7 +13,6 @@ class Job:
     """The model to try, and with what."""
 
     model: str
-    scratch: str
     plan: ValidationPlan
     requests: tuple[Request, ...] = ()
 

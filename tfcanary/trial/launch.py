@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tfcanary import codec
 from tfcanary.domain import Look
+from tfcanary.errors import Refused
 from tfcanary.trial.job import Job, Progress
 
 RESULT_BYTES = 2**20
@@ -89,7 +90,7 @@ def _start(stdin: int, stderr: int, result: int, empty: Path) -> subprocess.Pope
 def _listen(descriptor: int, timeout: float) -> tuple[list[Progress], float]:
     """What the process says until it closes its end, says too much, or time is up; and when that is."""
     said: list[Progress] = []
-    deadline, rest, total = time.monotonic() + START, b"", 0
+    deadline, ready, rest, total = time.monotonic() + START, False, b"", 0
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while selector.select(max(0.0, deadline - time.monotonic())):
@@ -98,11 +99,19 @@ def _listen(descriptor: int, timeout: float) -> tuple[list[Progress], float]:
             if not piece or total > RESULT_BYTES:
                 break
             *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                said.append(codec.loads(Progress, line))
-                if said[-1].ready:
-                    deadline = time.monotonic() + timeout
+            said += [one for line in lines if (one := _progress(line)) is not None]
+            if any(one.ready for one in said) and not ready:
+                ready, deadline = True, time.monotonic() + timeout
     return said, deadline
+
+
+def _progress(line: bytes) -> Progress | None:
+    """None for what the trial does not say: the model may have found the descriptor."""
+    try:
+        said: Progress = codec.loads(Progress, line)
+    except Refused:
+        return None
+    return said
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> int | None:

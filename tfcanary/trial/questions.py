@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.domain import Evidence, Finding
+from tfcanary.savedmodel.compatible import accepts
 from tfcanary.savedmodel.facts import SignatureFact, shape_text
 from tfcanary.savedmodel.findings import shown
 from tfcanary.savedmodel.samples import Feeds, Sample
@@ -43,7 +44,7 @@ def finite(answers: Sequence[Answer]) -> Evidence:
 
 
 def _not_finite(name: str, value: NDArray[Any]) -> str | None:
-    if value.dtype.kind not in "fc" or not value.size:
+    if not _is_fraction(value) or not value.size:
         return None
     count = int(value.size - np.isfinite(value).sum())
     return f"output {shown(name)}: {count} of {value.size} values are NaN or infinite" if count else None
@@ -51,23 +52,23 @@ def _not_finite(name: str, value: NDArray[Any]) -> str | None:
 
 def shapes(answers: Sequence[Answer], signature: SignatureFact) -> Evidence:
     """The answers are what the signature says they are."""
-    wrong = next((text for one in answers for text in _misshapen(one, signature)), None)
-    return Evidence("trial/shapes", Finding.FAIL if wrong else Finding.PASS, wrong or "every answer has the declared type and shape")
+    wrong = [found for one in answers for found in _misshapen(one, signature)]
+    first = next((one for one in wrong if one[0] is Finding.FAIL), wrong[0] if wrong else None)
+    finding, reason = first or (Finding.PASS, "every answer has the declared type and shape")
+    return Evidence("trial/shapes", finding, reason)
 
 
-def _misshapen(answer: Answer, signature: SignatureFact) -> Iterator[str]:
+def _misshapen(answer: Answer, signature: SignatureFact) -> Iterator[tuple[Finding, str]]:
     for name, declared in signature.outputs.items():
-        value = answer.outputs.get(name)
-        if value is None:
-            yield f"output {shown(name)} is declared but was not answered"
-            continue
-        fits = declared.shape is None or (
-            len(declared.shape) == value.ndim and all(d in (None, s) for d, s in zip(declared.shape, value.shape, strict=True))
-        )
-        if not fits:
-            yield f"output {shown(name)}: declared {declared}, answered {shape_text(value.shape)} to {answer.sample.what}"
+        value = answer.outputs[name]
+        dtype = "string" if value.dtype.kind == "O" else value.dtype.name
+        if dtype != declared.dtype or not accepts(declared.shape, value.shape):
+            yield (
+                Finding.FAIL,
+                f"output {shown(name)}: declared {declared}, answered {dtype} {shape_text(value.shape)} to {answer.sample.what}",
+            )
         elif answer.sample.rows and declared.shape and declared.shape[0] is None and value.shape[0] != answer.sample.rows:
-            yield f"output {shown(name)}: {value.shape[0]} rows answered to {answer.sample.what}"
+            yield Finding.WARN, f"output {shown(name)}: {value.shape[0]} rows answered to {answer.sample.what}"
 
 
 def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str]) -> Evidence | None:
@@ -83,7 +84,7 @@ def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str]) -> Eviden
         for name, value in ask(feeds).items():
             among = largest.outputs[name][row : row + 1]
             # Whole numbers and texts flip at a tie, and what is padded has another shape alone: only fractions are compared.
-            if value.dtype.kind == "f" and value.shape == among.shape and (gap := distance(value, among)) > worst:
+            if _is_fraction(value) and value.shape == among.shape and (gap := distance(value, among)) > worst:
                 worst, where = gap, f"output {shown(name)}: row {row + 1} of {largest.sample.what} is answered differently when it is alone"
     finding = Finding.PASS if worst <= SAME else Finding.FAIL
     reason = f"{where} (by {worst:.3g} of its largest value)" if worst > SAME else "a row alone is answered as in a batch"
@@ -112,9 +113,17 @@ def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Largest difference relative to the largest value, 0 for equal (NaN equals NaN), 1 for what is no number and differs."""
     if one.shape != other.shape:
         return 1.0
-    if one.dtype.kind not in "fc":
+    if not _is_fraction(one):
         return float(not np.array_equal(one, other))
     if not one.size or np.array_equal(one, other, equal_nan=True):
         return 0.0
-    gap, scale = np.abs(one - other).max(), max(np.abs(one).max(), np.abs(other).max(), 1e-6)
-    return float(min(gap / scale, 1.0)) if np.isfinite(gap) else 1.0
+    # In float64, so that a gap of half-precision numbers does not overflow; they are coarse, and may differ ten times as much.
+    first, second = (value.astype("complex128" if value.dtype.kind == "c" else "float64") for value in (one, other))
+    gap, scale = np.abs(first - second).max(), max(np.abs(first).max(), np.abs(second).max(), 1e-6)
+    coarse = 10.0 if one.dtype.itemsize <= 2 else 1.0
+    return float(min(gap / scale / coarse, 1.0)) if np.isfinite(gap) else 1.0
+
+
+def _is_fraction(value: NDArray[Any]) -> bool:
+    """Also of the kinds that NumPy itself does not have, such as bfloat16."""
+    return value.dtype.kind in "fc" or value.dtype.name.startswith(("bfloat", "float8"))

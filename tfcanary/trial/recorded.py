@@ -16,9 +16,9 @@ from tfcanary.savedmodel import SignatureFact
 from tfcanary.savedmodel.samples import Sample, numpy_dtype
 
 
-def given(request: Request, signature: SignatureFact, number: int) -> Sample:
+def given(request: Request, signature: SignatureFact) -> Sample:
     """A recorded request in TF Serving's JSON form (`instances` row by row, or `inputs` column by column). Raises Refused where it does not fit."""
-    what = f"request {request.id or number}"
+    what = f"request {request.id}"
     body = request.body
     if "instances" in body:
         columns, rows = _columns(what, body["instances"], signature)

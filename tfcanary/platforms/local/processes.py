@@ -90,11 +90,13 @@ def _tell_end(child: subprocess.Popen[bytes], process: Process) -> None:
 
 def words(code: int) -> str:
     """How a process ended, for people."""
-    return f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.Signals(-code).name})"
+    return f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
 
 
 def last_words(output: Path, limit: int = 300) -> str:
-    """The last line of a log, cut."""
+    """The last line of a log, cut; nothing where there is none."""
+    if not output.exists():
+        return ""
     with output.open("rb") as file:
         file.seek(max(0, output.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")
@@ -160,13 +162,24 @@ class Kept(ABC):
             self.message = f"could not be started ({error})"
             return None
         settling = asyncio.get_running_loop().create_task(self.settle(process))
+        settling.add_done_callback(partial(self._settled, process))
         try:
             return await asyncio.shield(process.gone)
         finally:
             settling.cancel()
 
+    def _settled(self, process: Process, settling: asyncio.Task[None]) -> None:
+        """What could not come up (a full disk, say) is started again."""
+        error = None if settling.cancelled() else settling.exception()
+        if error:
+            log.error("%s: does not come up", self.name, exc_info=error)
+            process.signal(signal.SIGKILL)
+
     def _again(self, code: int | None) -> bool:
-        again = code is None or self.ended(code)
+        try:
+            again = code is None or self.ended(code)
+        except OSError as error:
+            again, self.message = True, f"{self.message}; {error}"
         self.state = "ended" if again else "over"
         log.warning("%s: %s", self.name, self.message or (words(code) if code is not None else ""))
         return again

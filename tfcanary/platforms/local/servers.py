@@ -101,12 +101,12 @@ class ModelServer(Kept):
     def ended(self, code: int) -> bool:
         """Nobody sends a request to its ports from here on: another process may get them."""
         loading, hung = self.ports is None, self._forked and self._plain
+        self.ports = None
         self.failed = self.failed or (loading and not hung)
+        self._changed()
         self.message = f"ended with {words(code)}{' while loading' if loading else ''}: {last_words(self._output)}"
         if hung:
             self.message = f"did not answer {self._program.answer_within:g} s after it was forked; it is started as a process of its own"
-        self.ports = None
-        self._changed()
         return True
 
     def _flags(self) -> list[str]:

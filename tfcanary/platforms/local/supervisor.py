@@ -61,12 +61,7 @@ class Supervisor:
             if NAME.fullmatch(path.stem):
                 await self._again(path.stem)
         self._changed()
-        old = os.umask(0o177)
-        try:
-            # By its bare name, from the state folder: a socket's path has at most 107 bytes.
-            return await asyncio.start_unix_server(self._conversation, path=SOCKET, limit=LINE)
-        finally:
-            os.umask(old)
+        return await asyncio.start_unix_server(self._conversation, sock=_bound(), limit=LINE)
 
     async def _again(self, name: str) -> None:
         """A model as its record has it: the stable version gets all requests; a release on the road gets its guard back."""
@@ -159,7 +154,22 @@ class Supervisor:
         return {"pid": os.getpid(), "port": self._port, "ports": self._ports, "forks": self._forks.shown(), "models": models}
 
     def _changed(self) -> None:
-        write_aside(self._folder.state, json.dumps(self._shown(), indent=1))
+        try:
+            write_aside(self._folder.state, json.dumps(self._shown(), indent=1))
+        except OSError as error:  # a note for people and for the next supervisor; what runs does not depend on it
+            log.warning("%s is not up to date: %s", self._folder.state, error)
+
+
+def _bound() -> socket.socket:
+    """The socket, for its owner only; by its bare name from the state folder, for a socket's path has at most 107 bytes."""
+    Path(SOCKET).unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    others = os.umask(0o177)
+    try:
+        bound.bind(SOCKET)
+    finally:
+        os.umask(others)
+    return bound
 
 
 async def _reply(writer: asyncio.StreamWriter, answer: Json) -> None:
@@ -201,4 +211,4 @@ def _remembered(folder: Folder) -> Json:
         before = json.loads(Path(folder.state).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return {"port": before["port"], "ports": before["ports"]}
+    return {name: before[name] for name in ("port", "ports")}
