@@ -180,6 +180,11 @@ def scalars(verdict: Verdict) -> dict[str, float]:
 def publish_look(step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact) -> str:
     """Note the look in the record and write its three artifacts; returns the gate's word."""
     ledger.note(step.platform, step.run_id, look)
+    return write_look(step, look, title, evidence, page, summary)
+
+
+def write_look(step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact) -> str:
+    """Write a look's three artifacts; returns the gate's word."""
     _write(evidence, codec.dumps(look), {**lineage(step), "finding": look.finding.value})
     _write(page, report.look_html(look, title), lineage(step))
     _write(summary, report.look_markdown(look, title), lineage(step))
@@ -191,7 +196,7 @@ def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact
     said = {**lineage(step), "decision": verdict.decision.value, "reason": verdict.reason}
     _write(evidence, codec.dumps(verdict), said)
     _write(page, report.verdict_html(verdict, title, timeline(step)), said)
-    _write(summary, report.verdict_markdown(verdict, title), said)
+    _write(summary, report.verdict_markdown(verdict, title, timeline(step)), said)
     return verdict.decision.value
 
 

@@ -13,11 +13,13 @@ import pytest
 from components.compare_predictions.component import compare_predictions
 from components.deploy_canary.component import deploy_canary
 from components.evaluate_drift.component import evaluate_drift
+from components.evaluate_metrics.component import evaluate_metrics
 from components.guard_release.component import guard_release
 from components.judge_canary.component import judge_canary
 from components.promote_canary.component import promote_canary
 from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
+from components.shift_traffic.component import shift_traffic
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
 from tests.conftest import QUICK
@@ -205,6 +207,27 @@ def test_finished_steps_that_run_again_return_what_was_recorded_and_move_nothing
     assert judge(1, again["evidence"], outputs) == "promote"
     assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"
     assert (world.records.stored, world.weights) == (before, moved)
+
+
+def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
+    world: World, deployed: int, outputs: Callable[..., dict[str, Output]]
+) -> None:
+    assert shift_traffic.python_func(weight=50, **RELEASE) == 50
+    world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
+    weights = list(world.weights)
+    look = {"model_name": "digits", "platform": "fake://", "plan": QUICK}
+    assert evaluate_metrics.python_func(**look, seconds=60, **outputs(*LOOK)) == "fail"
+    assert world.weights == weights
+    assert list(ledger.ours(ledger.read(world.platform()), "run-1").looks) == ["deploy"]
+
+
+def test_a_weight_outside_the_stages_needs_a_live_guard_too(world: World, deployed: int) -> None:
+    world.guard_reports = False
+    world.clock.sleep(120)
+    with pytest.raises(Refused, match="guard"):
+        shift_traffic.python_func(weight=50, **RELEASE)
+    assert world.weight == 0
+    assert shift_traffic.python_func(weight=0, **RELEASE) == 0
 
 
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -428,3 +430,9 @@ def test_time_before_the_first_traffic_does_not_exist():
         == Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
     )
     assert Judge.begin(PLAN, "r1").verdict().reason == "nothing was looked at yet"
+
+
+def test_importing_the_judge_imports_nothing_heavy():
+    heavy = ["scipy", "tensorflow", "kfp", "kubernetes", "pyarrow", "grpc", "google.cloud", "yaml", "pandas"]
+    code = f"import sys, tfcanary.judge; print([name for name in {heavy!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -61,20 +61,26 @@ def test_every_row_equals_its_definition(history):
         up, down, phi_r, phi_p = plain.rate_row(
             counted, row.tolerance, row.margin, row.wander, row.burst, STEP, history, likely=errors, longer=errors
         )
-        if row.name == "errors":
-            level, seen = FROZEN.error_rate, [0.0, 0.0]
-            pairs, below = [], []
-            for one, quadruple in zip(windows, counted, strict=True):
-                seen = [seen[0] + one.stable.failed, seen[1] + one.stable.requests]
-                if quadruple:
-                    pairs.append((quadruple[0], quadruple[1] * (max(level, seen[0] / seen[1]) + 0.0002)))
-                    below.append((quadruple[0], quadruple[1] * 0.002))
+        if errors:
+            pairs, below = absolute(windows, counted, 0.0002 if row.name == "errors" else 0.10)
             up = min(up, plain.one_sample(pairs, [0.1 * 1.6**i for i in range(10)], phi_r))
+        if row.name == "errors":
             low = plain.one_sample(below, [math.log(theta) for theta in (0.5, 0.25, 0.1, 0.03, 0.01)], max(phi_p, 1))
             down = plain.lse([math.log(0.8) + down, math.log(0.2) + low])
-        if row.name != "outage":
-            assert found[row.name].log_up == pytest.approx(up, abs=1e-9), row.name
+        assert found[row.name].log_up == pytest.approx(up, abs=1e-9), row.name
         assert found[row.name].log_down == pytest.approx(down, abs=1e-9), row.name
+
+
+def absolute(windows, counted, delta):
+    """Errors of the canary and how many were to be expected at stable's rate plus delta, and at the absolute margin."""
+    failed = requests = 0.0
+    pairs, below = [], []
+    for one, quadruple in zip(windows, counted, strict=True):
+        failed, requests = failed + one.stable.failed, requests + one.stable.requests
+        if quadruple:
+            pairs.append((quadruple[0], quadruple[1] * (max(FROZEN.error_rate, failed / requests) + delta)))
+            below.append((quadruple[0], quadruple[1] * 0.002))
+    return pairs, below
 
 
 def healthy(length=40, n_c=300.0, n_b=5700.0, error_rate=0.01, ratio=1.0, more=0.0):
@@ -128,6 +134,13 @@ def test_an_outage_convicts_in_its_first_window_before_stable_is_frozen():
     found = standings([first], frozen=None)
     assert list(found) == ["outage", "traffic"]
     assert found["outage"].fails(PLAN)
+
+
+def test_four_times_the_errors_are_no_outage_below_ten_points():
+    first = [window(counts(5700 * 0.99, 57), counts(300 * 0.96, 12), settled=False, frozen=False)] * 60
+    outage = standings(first, frozen=None)["outage"]
+    assert outage.interval.low > outage.tolerance, "the relative tolerance is beaten"
+    assert not outage.fails(PLAN)
 
 
 def test_an_outage_of_both_tracks_convicts_nobody():

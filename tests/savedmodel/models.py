@@ -14,10 +14,10 @@ class Perceptron(tf.Module):
         super().__init__()
         random = np.random.default_rng(seed)
         self.first = tf.Variable(random.normal(size=(64, 32)).astype("float32"), name="first")
-        self.second = tf.Variable(random.normal(size=(32, 10)).astype("float32"), name="second")
+        self.final = tf.Variable(random.normal(size=(32, 10)).astype("float32"), name="final")
 
     def probabilities(self, image):
-        return tf.nn.softmax(tf.nn.relu(image @ self.first) @ self.second)
+        return tf.nn.softmax(tf.nn.relu(image @ self.first) @ self.final)
 
 
 def image(*shape, dtype=tf.float32, name="image"):

@@ -82,15 +82,20 @@ def test_too_many_compressed_or_damaged_warm_up_requests_fail(copy, tmp_path):
     refuses(ask(model, "warmup"), "tf_serving_warmup_requests")
 
 
+NESTED = json.dumps({"class_name": "Functional", "config": {"layers": [{"class_name": "Lambda", "config": {"name": "secret"}}]}}).encode()
+LONG = b'{"class_name": "Lambda", "config": {"name": "secret"}' + b" " * 2**22 + b"}"
 LAMBDA = json.dumps({"class_name": "Lambda", "config": {"name": "secret", "function": ["4wAAAA==", None, None]}}).encode()
 
 
-def test_python_code_in_keras_metadata_is_shown(copy):
+@pytest.mark.parametrize(
+    ("metadata", "name"), [(LAMBDA, "secret"), (NESTED, "secret"), (LONG, "long description")], ids=["own", "nested", "long"]
+)
+def test_python_code_in_keras_metadata_is_shown(copy, metadata, name):
     model = copy()
-    (model / "keras_metadata.pb").write_bytes(message(1, message(5, b'{"class_name": "Dense"}')) + message(1, message(5, LAMBDA)))
+    (model / "keras_metadata.pb").write_bytes(message(1, message(5, b'{"class_name": "Dense"}')) + message(1, message(5, metadata)))
     evidence = ask(model, "keras")
     assert evidence.finding is Finding.WARN
-    assert "'secret'" in evidence.reason
+    assert name in evidence.reason
 
 
 def test_python_code_in_the_graph_of_objects_is_shown(copy):

@@ -44,8 +44,9 @@ def plant(message, op, before="StatefulPartitionedCall", *inputs):
     return graph
 
 
-def test_a_dangerous_operation_that_nothing_reaches_is_shown(copy):
-    evidence = ask(saved(copy(), lambda m: plant(m, "ReadFile", None)), "operations")
+@pytest.mark.parametrize("before", [None, "StatefulPartitionedCall_1"], ids=["nothing", "saving"])
+def test_a_dangerous_operation_that_no_server_reaches_is_shown(copy, before):
+    evidence = ask(saved(copy(), lambda m: plant(m, "ReadFile", before)), "operations")
     assert evidence.finding is Finding.WARN
     assert "nothing that a server runs reaches it" in evidence.reason
 

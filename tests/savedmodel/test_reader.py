@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.savedmodel.asked import ask, refuses
+from tests.savedmodel.tables import varint
 from tfcanary import codec
 from tfcanary.domain import Finding, Look
 from tfcanary.errors import Refused
@@ -105,13 +106,6 @@ def bomb(depth):
     for _ in range(depth):
         content = b"\x12" + varint(len(content)) + content
     return content
-
-
-def varint(number):
-    digits = b""
-    while number > 127:
-        digits, number = digits + bytes([number & 127 | 128]), number >> 7
-    return digits + bytes([number])
 
 
 def message(number, content):

@@ -69,7 +69,7 @@ def attempts(tmp_path_factory):
 
 
 def test_when_the_trial_is_killed_the_model_dies_with_it(tmp_path):
-    child = "import os, sys, time; from pathlib import Path; from tfcanary.trial.confine import confine; confine(map(Path, sys.path), Path('.')); "
+    child = "import os, sys, time; from pathlib import Path; import tfcanary.trial.confine as c; c.confine(map(Path, sys.path), Path()); "
     child += "print(os.getpid(), flush=True); time.sleep(600)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -144,8 +144,21 @@ def test_a_record_that_is_written_in_an_unusual_way_reads_all_the_same(what):
     assert by_protobuf(records)[1] != by_protobuf(records)[0]
 
 
+# Each looks like a short list to somebody who reads six bytes at once.
+LENGTH_OF_TWO_BYTES = b"\x0a\x88\x01\x0a\x85\x01\x0a\x01a\x12\x80\x0a\x7e\x0a\x7c" + bytes(124)
+NO_LIST = b"\x0a\x0f\x0a\x0d\x0a\x01a\x12\x08\x0d\x06\x0a\x04\x00\x00\x00\x00"
+
+
 @pytest.mark.parametrize(
-    "record", [b"\x0a\x05abc", b"\xff" * 12, b"\x0a\x0a\x0a\x08\x0a\x01\xff\x12\x03\x1a\x01\x0a", written({"a": [1]})[:-1]]
+    "record",
+    [
+        LENGTH_OF_TWO_BYTES,
+        NO_LIST,
+        b"\x0a\x05abc",
+        b"\xff" * 12,
+        b"\x0a\x0a\x0a\x08\x0a\x01\xff\x12\x03\x1a\x01\x0a",
+        written({"a": [1]})[:-1],
+    ],
 )
 def test_what_is_no_example_is_refused_with_its_number(record):
     good = written({"a": [1]})

@@ -25,13 +25,28 @@ def shift(platform: Platform, run_id: str, stage: int) -> Release:
         weight = release.plan.weights[stage]
         if release.stage == stage and release.weight == weight:
             return release
-        if weight > release.weight:
-            may_rise(release, now)
-        first = release.first_traffic or (now if weight else None)
-        changed = replace(release, weight=weight, stage=stage, stage_began=now, first_traffic=first)
+        changed = replace(_weighed(release, weight, now), stage=stage, stage_began=now)
         return changed.happened(now, f"stage {stage}: weight {weight} %")
 
-    release = ledger.change(platform, run_id, asked)
+    return _in_force(platform, run_id, ledger.change(platform, run_id, asked))
+
+
+def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
+    """Set a weight outside the plan's stages, for pipelines of other people's making; afterwards the guard watches, for as long as a handover lasts."""
+    ledger.hold(platform, run_id, f"shift to {weight} %")
+    now = platform.clock.now()
+    return _in_force(
+        platform, run_id, ledger.change(platform, run_id, lambda r: _weighed(r, weight, now).happened(now, f"weight {weight} %"))
+    )
+
+
+def _weighed(release: Release, weight: int, now: datetime) -> Release:
+    if weight > release.weight:
+        may_rise(release, now)
+    return replace(release, weight=TrafficSplit(weight).canary, first_traffic=release.first_traffic or (now if weight else None))
+
+
+def _in_force(platform: Platform, run_id: str, release: Release) -> Release:
     platform.router.set_split(TrafficSplit(canary=release.weight))
     return _checked(platform, run_id)
 

@@ -28,7 +28,7 @@ def decide(plan: JudgePlan, course: Course, frozen: Frozen | None, calibration: 
     evidence = (*weighed(standings, plan), *unknown, *watched)
     decision, reason = (
         _guarded(watched)
-        or _convicted(standings, plan, course)
+        or _convicted(standings, plan)
         or _held(course, unknown, standings, plan)
         or _too_early(course, criteria.requests, plan)
         or (Decision.PROMOTE, reasons.promoted(standings, course, criteria.requests))
@@ -50,9 +50,9 @@ def _guarded(watched: Sequence[Evidence]) -> Answer:
     return (Decision.ROLLBACK, "; ".join(tripped)) if tripped else None
 
 
-def _convicted(standings: Sequence[Standing], plan: JudgePlan, course: Course) -> Answer:
+def _convicted(standings: Sequence[Standing], plan: JudgePlan) -> Answer:
     """A weighted average of e-values is an e-value, however they depend on each other: alpha is spent once."""
-    if not course.fresh or log_sum_exp(np.array([standing.log_evidence for standing in standings])) < -math.log(plan.alpha):
+    if log_sum_exp(np.array([standing.log_evidence for standing in standings])) < -math.log(plan.alpha):
         return None
     failing = [reasons.failed(standing) for standing in standings if standing.fails(plan)]
     return Decision.ROLLBACK, "; ".join(failing) or reasons.together(standings)

@@ -150,7 +150,9 @@ def _read_objects(walk: Walk, one: Field, meta: _Meta) -> None:
     """Keras kept what rebuilds its layers, Python code included, in the objects' metadata until TensorFlow 2.5."""
     for saved in walk.nested(one, 1):
         for user_object in walk.nested(saved, 4):
-            meta.layers.extend(layer for metadata in walk.nested(user_object, 3) for layer in code_in(walk, metadata))
+            found = [layer for metadata in walk.nested(user_object, 3) for layer in code_in(walk, metadata)]
+            walk.keep(sum(map(len, found)) + 100 * len(found))
+            meta.layers += found
 
 
 _READERS = {

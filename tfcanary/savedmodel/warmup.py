@@ -22,7 +22,7 @@ from tfcanary.wire import messages, tfrecord
 
 RECORDS = 1000
 """A server refuses more (tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc)."""
-RECORD_BYTES = 2**23
+RECORD_BYTES = 2**22
 """A larger record is not looked into."""
 KINDS = ("predict_log", "classify_log", "regress_log", "multi_inference_log")
 GZIP = b"\x1f\x8b"

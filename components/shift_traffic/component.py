@@ -1,0 +1,29 @@
+"""Set a weight; beside the graph, for other pipelines."""
+
+from kfp import dsl
+
+from components._image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def shift_traffic(weight: int, model_name: str, platform: str, plan: dict, run_id: str) -> int:
+    """Set the canary's weight of this run's release and read it back; raising it needs a live guard, which watches from here on.
+
+    The weight stays for the plan's `deploy.handover`; shift again within that time, or the guard rolls back.
+
+    Args:
+        weight: The canary's share in whole percent, 0 to 100.
+        model_name: The name under which TensorFlow Serving serves it.
+        platform: kube://<namespace> or local:///<state folder>.
+        plan: The release plan.
+        run_id: The run that owns the release.
+
+    Returns:
+        The weight in force.
+    """
+    from tfcanary import steps
+    from tfcanary.acts import shift
+
+    step = steps.open_step(platform, model_name, plan, run_id)
+    shift.set_weight(step.platform, run_id, weight)
+    return step.platform.router.split().canary
