@@ -170,6 +170,10 @@ def worst(evidence: Iterable[Evidence], none: Finding = Finding.INCONCLUSIVE) ->
     return max((e.finding for e in evidence if e.gating), key=order.index, default=none)
 
 
+UNDECIDED = "stage/time"
+"""The evidence of a stage that ended because its time was over: nothing was found bad."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A decision with its reason and all that it rests on."""
@@ -181,6 +185,11 @@ class Verdict:
     stage: int = 0
     weight: int = 0
     at: datetime | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """It rolls back because nobody could tell in time, not because something was found bad."""
+        return any(e.about == UNDECIDED for e in self.evidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,9 @@ class Release:
 
     @property
     def failed(self) -> bool:
-        """Something was asked and found bad: a gate or a criterion. Where not, an end without promotion means "undecided"."""
-        found = [*(self.tripped.evidence if self.tripped else ()), *(e for look in self.looks.values() for e in look.evidence)]
-        return any(e.gating and e.finding is Finding.FAIL for e in found)
+        """Something was asked and found bad: a gate or the judge. Where not, an end without promotion means "undecided"."""
+        refused = any(e.gating and e.finding is Finding.FAIL for look in self.looks.values() for e in look.evidence)
+        return refused or (self.tripped is not None and not self.tripped.undecided)
 
     def happened(self, at: datetime, what: str) -> Release:
         """With one more event, at the present weight."""

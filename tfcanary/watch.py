@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfcanary.acts import checkpoint, ledger, rollback, shift
-from tfcanary.domain import Decision, Look, Sample, Track, Verdict
+from tfcanary.domain import Decision, Look, Track, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
-from tfcanary.judge import Judge, Poll, stages
+from tfcanary.evaluate import metrics
+from tfcanary.judge import Judge, stages
 from tfcanary.ports import Platform
 from tfcanary.record import Judged, Release, State
 from tfcanary.report import Timeline, timeline
@@ -58,28 +59,9 @@ def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
 
 def _poll(platform: Platform, release: Release, memory: Memory, now: datetime) -> tuple[Verdict, Memory]:
     """Look and decide: both tracks sampled, the judge asked."""
-    stable, canary = (_sample(platform, track, now) for track in (Track.STABLE, Track.CANARY))
-    t = (now - (release.first_traffic or now)).total_seconds()
-    said = memory.judge.poll(Poll(t=t, stable=stable, canary=canary, weight=_weight(platform)))
-    verdict = replace(said, stage=max(release.stage, 0), weight=release.weight, at=now)
-    return verdict, replace(memory, seen=timeline.extend(memory.seen, stable, canary, verdict))
-
-
-def _sample(platform: Platform, track: Track, now: datetime) -> Sample:
-    """A metric source that cannot be asked hides both tracks, and so blames neither."""
-    try:
-        return platform.metrics.sample(track, now)
-    except Unavailable as error:
-        log.warning("%s: %s", platform.model, error)
-        return Sample(track=track, up=False)
-
-
-def _weight(platform: Platform) -> int | None:
-    try:
-        return platform.router.split().canary
-    except Unavailable as error:
-        log.warning("%s: %s", platform.model, error)
-        return None
+    seen = metrics.poll(platform, release.first_traffic or now, now)
+    verdict = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
+    return verdict, replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict))
 
 
 def _recalled(platform: Platform, release: Release) -> Memory:

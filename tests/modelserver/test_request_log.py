@@ -99,6 +99,22 @@ def test_a_reader_never_sees_half_a_file(start: Start, models, tmp_path) -> None
     assert not list((tmp_path / "log").glob(".*"))
 
 
+def test_a_file_has_no_name_before_it_is_complete(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, found = request_log._save, []
+
+    def watched(entries: list[Entry], path: Path) -> None:
+        save(entries, path)
+        found.append(len(list(tmp_path.glob("*.parquet"))))
+
+    monkeypatch.setattr(request_log, "_save", watched)
+    log = RequestLog(tmp_path, 1.0, 2, 60, Counted())
+    for number in range(6):
+        log.put(entry(number))
+    log.close()
+    assert found == [0, 1, 2]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_what_is_kept_is_counted(start: Start, models, tmp_path) -> None:
     flags = (f"--request_log_dir={tmp_path}/log", "--request_log_sample=1", "--request_log_rows=3")
     server = start(*flags, models={"half": models / "half"}).await_ports()

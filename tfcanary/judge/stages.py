@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from tfcanary.domain import Decision, Evidence, Finding, Look, Verdict
+from tfcanary.domain import UNDECIDED, Decision, Evidence, Finding, Look, Verdict
 from tfcanary.plan import OnUndecided, Plan
 
 
@@ -45,7 +45,7 @@ def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
         return replace(whole, decision=Decision.ROLLBACK, reason=_first(drift.evidence, Finding.FAIL))
     if not plan.is_last(stage) or plan.stage.on_undecided is OnUndecided.PROMOTE:
         return whole
-    return replace(whole, decision=Decision.ROLLBACK, reason=f"undecided: {_first(drift.evidence, Finding.INCONCLUSIVE)}")
+    return _given_up(whole, f"undecided: {_first(drift.evidence, Finding.INCONCLUSIVE)}")
 
 
 def _first(evidence: tuple[Evidence, ...], finding: Finding) -> str:
@@ -62,7 +62,12 @@ def _undecided(verdict: Verdict, plan: Plan, stage: int, requests: float) -> Ver
     measured = requests > 0 and all(e.interval is not None for e in waits)
     if plan.stage.on_undecided is OnUndecided.PROMOTE and plan.is_last(stage) and measured:
         return replace(verdict, decision=Decision.PROMOTE, reason=f"undecided, and the plan says promote: {_waiting(verdict, waits)}")
-    return replace(verdict, decision=Decision.ROLLBACK, reason=f"undecided after {plan.stage.maximum}: {_waiting(verdict, waits)}")
+    return _given_up(verdict, f"undecided after {plan.stage.maximum.total_seconds():g} s: {_waiting(verdict, waits)}")
+
+
+def _given_up(verdict: Verdict, reason: str) -> Verdict:
+    time = Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason)
+    return replace(verdict, decision=Decision.ROLLBACK, reason=reason, evidence=(time, *verdict.evidence))
 
 
 def _waiting(verdict: Verdict, waits: list[Evidence]) -> str:
