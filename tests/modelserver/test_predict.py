@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -165,10 +166,10 @@ def test_a_request_that_takes_too_long_is_given_up(server: Running) -> None:
 def test_status_is_answered_while_a_model_computes(server: Running) -> None:
     server.predict("slow", {"instances": [20]})  # from now on it is known to be slow
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(server.predict, "slow", {"instances": [1500]})
-        while server.get("/v1/models/slow").status == 200 and not answer.running():
-            pass
-        assert server.get("/v1/models/slow").status == 200
+        answer = threads.submit(server.predict, "slow", {"instances": [1900]})
+        time.sleep(0.3)
+        assert {server.get("/v1/models/slow").status for _ in range(5)} == {200}
+        time.sleep(0.2)  # in which an answer that went out before those would have arrived
         assert not answer.done()
         assert answer.result().status == 200
 

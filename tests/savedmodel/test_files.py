@@ -121,7 +121,7 @@ def test_a_pinned_device_is_shown(copy):
     assert "/device:GPU:0" in evidence.reason
 
 
-@pytest.mark.parametrize("sizes", [(2**40,), (2**14, 2**15), (2**62, 2**62, 2**62)])
+@pytest.mark.parametrize("sizes", [(2**40,), (2**14, 2**15), (2**62,) * 254])
 def test_a_constant_of_a_few_bytes_that_unfolds_to_a_mountain_fails(copy, sizes):
     def grow(saved_model):
         node = saved_model.meta_graphs[0].graph_def.node.add(name="mountain", op="Const")

@@ -88,6 +88,7 @@ NUMBERS = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
         (index({"w": entry((4,), 16, offset=-4, content=NUMBERS)}), Finding.FAIL, "beyond the end"),
         (index({"w": entry((4,), 16, shard=1, content=NUMBERS)}), Finding.FAIL, "beyond the end"),
         (index({name: entry((4,), 16, content=NUMBERS) for name in "vw"}), Finding.FAIL, "'w' lies in the bytes of another one"),
+        (index({"w": entry((1,) * 255, 4, content=NUMBERS[:4])}), Finding.FAIL, "a shape of 255 dimensions"),
         (index({}, shards=2), Finding.FAIL, "speaks of 2 shards, there are 1"),
         (index({}, kind=1), Finding.WARN, "is compressed, as TensorFlow 1 wrote it"),
         (index({}, repeat=1000), Finding.FAIL, "points to the same block more than once"),

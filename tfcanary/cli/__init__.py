@@ -23,6 +23,7 @@ def tfcanary() -> None:
 for verb in (
     local.up,
     local.down,
+    local.doctor,
     local.guard,
     release.release,
     release.abort,

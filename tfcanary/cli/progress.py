@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tfcanary.cli.validate import COLOUR
+from tfcanary.cli.looks import COLOUR
 from tfcanary.domain import Evidence, Finding
 from tfcanary.record import Release
 from tfcanary.submit.handle import Handle, Snapshot

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfcanary.drift import cells
-from tfcanary.drift.counts import NO_KEYS, Part, Tally, gather
+from tfcanary.drift.counts import Part, Tally, gather
 from tfcanary.drift.flat import MOST_POSITIONS, Flat, flatten, numbers, texts
 from tfcanary.drift.layout import Column, Kind, Layout
 from tfcanary.drift.profiles import Profile, by_name
@@ -128,7 +128,7 @@ class _Counter:
 
     def tally(self) -> Tally:
         """What was counted."""
-        keys, counts = gather(self._parts) if self._parts else (NO_KEYS, np.zeros(0, np.int64))
+        keys, counts = gather(self._parts)
         return Tally(self.column, tuple(sorted(self._types)), self.nulls, self._nans, self._whole, keys, counts)
 
     def _part(self, flat: Flat) -> Part:

@@ -51,7 +51,7 @@ class Tally:
     @property
     def hashed(self) -> bool:
         """A category with too many values: several share a checksum."""
-        return self.column.kind is Kind.CATEGORY and isinstance(self.keys, np.ndarray)
+        return self.column.kind is Kind.CATEGORY and isinstance(self.keys, np.ndarray) and len(self.keys) > 0
 
 
 def add(tallies: Sequence[Tally]) -> Tally:
@@ -92,6 +92,9 @@ def aligned(first: Tally, second: Tally) -> tuple[Any, Counts, Counts]:
 
 def gather(parts: Sequence[Part], most: int | None = MOST_VALUES) -> Part:
     """Add up keys that occur in several parts; rising. With more than `most` values, or with checksums among them, to checksums."""
+    parts = [part for part in parts if len(part[0])]
+    if not parts:
+        return NO_KEYS, np.zeros(0, np.int64)
     if all(isinstance(keys, np.ndarray) for keys, _ in parts):
         return _gather_numbers(parts)
     if not any(isinstance(keys, np.ndarray) for keys, _ in parts):
@@ -105,8 +108,6 @@ def gather(parts: Sequence[Part], most: int | None = MOST_VALUES) -> Part:
 def _gather_numbers(parts: Sequence[Part]) -> Part:
     keys = np.concatenate([keys for keys, _ in parts])
     counts = np.concatenate([counts for _, counts in parts])
-    if not len(keys):
-        return keys, counts
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     begins = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))

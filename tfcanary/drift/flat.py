@@ -55,6 +55,7 @@ def flatten(name: str, array: Any, positions: Positions, depth: int = 0) -> Iter
 
     if depth > MOST_DEPTH:
         raise Refused(f"column {name[:80]!r}: nested deeper than {MOST_DEPTH} levels")
+    array = _without_views(array)
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
         yield from flatten(name, array.storage, positions, depth + 1)
@@ -99,6 +100,16 @@ def texts(flat: Flat) -> tuple[Any, Counts]:
     return _shortened(_plain(array.dictionary.take(pa.array(occur)))), counts[occur].astype(np.int64)
 
 
+def _without_views(array: Any) -> Any:
+    """Arrow's newest layout of texts cannot be filtered yet."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_string_view(array.type):
+        return array.cast(pa.large_string())
+    return array.cast(pa.large_binary()) if types.is_binary_view(array.type) else array
+
+
 def _plain(array: Any) -> Any:
     """Texts of any width, and booleans, as bytes; they need not be UTF-8."""
     import pyarrow as pa
@@ -106,7 +117,7 @@ def _plain(array: Any) -> Any:
 
     if types.is_fixed_size_binary(array.type):
         array = array.cast(pa.binary())
-    elif types.is_string_view(array.type) or types.is_boolean(array.type):
+    elif types.is_boolean(array.type):
         array = array.cast(pa.string())
     return array.cast(pa.large_binary())
 
@@ -152,7 +163,7 @@ def _leaves(name: str, array: Any, depth: int) -> tuple[Any, Any]:
         array = _as_list(array)
         starts = np.asarray(array.offsets)[starts]
         array, depth = array.values, depth + 1
-    return array, starts.astype(np.int64)
+    return _without_views(array), starts.astype(np.int64)
 
 
 def _as_list(array: Any) -> Any:

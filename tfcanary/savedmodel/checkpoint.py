@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from google_crc32c import value as crc32c
 
 from tfcanary.savedmodel.facts import dtype_name
+from tfcanary.savedmodel.nodes import RANK
 from tfcanary.savedmodel.walk import Unreadable, number, parse
 from tfcanary.wire import messages
 
@@ -75,6 +76,8 @@ def read_index(path: Path) -> Index:
 
 def _entry(key: bytes, value: bytes) -> Entry:
     found = parse(messages.BundleEntryProto, value)
+    if len(found.shape.dim) > RANK:
+        raise Unreadable(f"a shape of {len(found.shape.dim):,} dimensions; TensorFlow knows {RANK}")
     shape = tuple(dim.size for dim in found.shape.dim)
     name = key[:NAME_BYTES].decode(errors="replace")
     return Entry(name, dtype_name(found.dtype), shape, found.shard_id, found.offset, found.size, found.crc32c, bool(found.slices))

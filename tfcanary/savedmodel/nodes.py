@@ -15,6 +15,8 @@ ATTRIBUTE = 2**16
 """A larger attribute of a node is looked at piece by piece, in bytes."""
 TEXT = 300
 """Bytes of a text attribute or constant that are kept."""
+RANK = 254
+"""TensorShape::MaxDimensions() in tensorflow/core/framework/tensor_shape.h."""
 NODE_COST = 700
 """Estimated bytes of a node in memory, its texts apart."""
 
@@ -118,6 +120,8 @@ def _large_constant(walk: Walk, value: Field) -> Constant:
 
 def shape_of(found: Any) -> Shape | None:
     """The shape in a TensorShapeProto."""
+    if len(found.dim) > RANK:
+        raise Unreadable(f"a shape of {len(found.dim):,} dimensions; TensorFlow knows {RANK}")
     return None if found.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in found.dim)
 
 

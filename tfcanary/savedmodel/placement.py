@@ -51,4 +51,4 @@ def _oversized(facts: SavedModelFacts) -> Iterator[Problem]:
 
 
 def _bytes(count: int) -> str:
-    return f"{count:,} bytes" if count < 10**15 else f"10^{len(str(count)) - 1} bytes"
+    return f"{count:,} bytes" if count < 10**15 else f"10^{math.log10(count):.0f} bytes"

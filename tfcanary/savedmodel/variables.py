@@ -76,13 +76,15 @@ def _weights(case: Case, index: Index) -> Iterator[Problem]:
     if index.shards != len(shards):
         yield fails(f"{INDEX} speaks of {index.shards} shards, there are {len(shards)}: index and shards are of different models")
         return
+    ends = dict.fromkeys(shards, 0)
     for entry in index.entries:
-        name = shards.get(entry.shard)
-        if name is None or not 0 <= entry.offset <= entry.offset + entry.size <= case.tree.sizes[name]:
-            yield fails(
-                f"variable {shown(entry.name)} ends at byte {entry.offset + entry.size:,}, beyond the end of its shard: the copy is not complete"
-            )
+        name, end = shards.get(entry.shard), entry.offset + entry.size
+        if name is None or not 0 <= entry.offset <= end <= case.tree.sizes[name]:
+            yield fails(f"variable {shown(entry.name)} ends at byte {end:,}, beyond the end of its shard: the copy is not complete")
+        elif entry.size and entry.offset < ends[entry.shard]:
+            yield fails(f"variable {shown(entry.name)} lies in the bytes of another one")
         elif entry.dtype in SIZES and not entry.sliced:
+            ends[entry.shard] = end
             yield from _tensor(case.model / name, entry)
 
 
