@@ -129,6 +129,15 @@ def changed(**fields) -> bytes:
 FOUR = {"dim": [{"size": 4}]}
 
 
+def test_a_map_entry_with_an_unknown_field_is_dropped_as_protobuf_drops_it():
+    entry = b"\x0a\x01z\x12\x08\x08\x01\x2a\x04\x00\x00\x80\x3f\x1a\x01?"
+    request = b"\x12" + bytes([len(entry)]) + entry
+    predict = b"\x0a" + bytes([len(request)]) + request
+    records = [log({"x": [1.0]}), b"\x32" + bytes([len(predict)]) + predict]
+    assert by_protobuf(records)[1] == ({}, {})
+    assert same(values(decode_prediction_logs(block_of(records))), by_protobuf(records))
+
+
 @pytest.mark.parametrize(
     "record",
     [

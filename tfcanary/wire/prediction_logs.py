@@ -119,6 +119,8 @@ def _tensors(source: Octets, message: Members, tag: int, names: Names) -> dict[s
     entries = source.members(message.begins, message.ends).all(tag)
     with owned(entries.owners):
         pairs = source.members(entries.begins, entries.ends)
+        # Protobuf throws away a whole map entry that holds anything else.
+        raise_odd(pairs.owners[(pairs.tags != _KEY) & (pairs.tags != _VALUE)])
         keys, values = pairs.one(_KEY), pairs.one(_VALUE)
         numbers = names.numbers(source, keys.begins, keys.ends, keys.owners)
     order = np.argsort(numbers.astype(np.uint16), kind="stable")
