@@ -14,6 +14,8 @@ $(STAMP): setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[local,test]'
+	@# Its requirements would bring a second TensorFlow; the tests compare our messages with its.
+	$(BIN)/pip install --quiet --no-deps 'tensorflow-serving-api>=2.21,<2.22'
 	@touch $@
 
 demo: $(STAMP) ## Release four models on this machine: one promoted, one rolled back, two refused

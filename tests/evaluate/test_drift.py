@@ -18,11 +18,11 @@ PLAN = DriftPlan()
 EVERYTHING = replace(PLAN, gating=("inputs", "classes"))
 
 
-def track(n=9_800, seed=0, shift=0.0, bias=0.0, noise=0.0, failed=0.0, size=500):
+def track(n=9_800, seed=0, shift=0.0, bias=0.0, surer=1.0, failed=0.0, size=500):
     """A classifier of three classes and the requests to it; `bias` is the model's, `shift` the world's."""
     rng = np.random.default_rng([seed, n])
     x = rng.normal(shift, 1, (n, 2))
-    logits = np.column_stack([x[:, 0] + bias, x[:, 1], np.zeros(n)]) + rng.normal(0, noise, (n, 3))
+    logits = np.column_stack([x[:, 0] + bias, x[:, 1], np.zeros(n)]) * surer
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     fails = rng.random(n) < failed
     answers = [None if fail else row for fail, row in zip(fails, shares.tolist(), strict=True)]
@@ -59,8 +59,8 @@ def findings(look):
         ({}, {}, {"inputs": "pass", "classes": "pass", "scores": "pass", "world": "pass"}),
         ({"bias": 0.8}, {}, {"inputs": "pass", "classes": "fail", "scores": "warn", "world": "pass"}),
         # Surer answers, the same classes: what a better model does.
-        ({"noise": 1.5}, {}, {"inputs": "pass", "classes": "pass", "scores": "warn", "world": "pass"}),
-        ({"shift": 0.4}, {}, {"inputs": "fail", "classes": "warn", "scores": "warn", "world": "pass"}),
+        ({"surer": 2.0}, {}, {"inputs": "pass", "classes": "pass", "scores": "warn", "world": "pass"}),
+        ({"shift": 0.4}, {}, {"inputs": "fail", "classes": "fail", "scores": "warn", "world": "pass"}),
         ({"shift": 0.4}, {"shift": 0.4}, {"inputs": "pass", "classes": "pass", "scores": "pass", "world": "warn"}),
         ({"shift": 0.4, "bias": 0.8}, {"shift": 0.4}, {"inputs": "pass", "classes": "fail", "scores": "warn", "world": "warn"}),
     ],
@@ -74,7 +74,7 @@ def test_whose_drift_it_is(canary, stable, expected):
 def test_a_class_mix_that_fails_says_which_class_and_how_many_answers():
     look = look_at(track(2_140, 2, bias=0.8))
     assert of(look, "classes").reason == (
-        "class 0: 57 % of the canary's answers against 37 % of stable's (about 20 % of rows moved), 2,140 and 9,800 rows"
+        "class 0: 63 % of the canary's answers against 38 % of stable's (about 25 % of rows moved), 2,140 and 9,800 rows"
     )
     assert of(look, "classes").figures["canary_rows"] == 2_140
     assert of(look, "scores").reason.endswith("this decides nothing, as a better model answers differently, too")
@@ -84,6 +84,7 @@ def test_a_broken_split_is_said_to_be_one_and_decides_only_where_the_plan_says_s
     canary = track(2_140, 2, shift=0.6)
     shown, decides = look_at(canary), look_at(canary, plan=EVERYTHING)
     assert of(shown, "inputs").reason.endswith("the split is not even")
+    assert of(shown, "classes").reason.endswith("the requests differ, too: see drift/inputs")
     assert not of(shown, "inputs").gating
     assert (of(decides, "inputs").gating, decides.finding) == (True, Finding.FAIL)
 

@@ -7,12 +7,22 @@ import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tfcanary.domain import Sample, Track
+from tfcanary.metrics.prometheus import PrometheusSource
+from tfcanary.plan import MetricsPlan
+
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 INTERVAL = 10.0
+AT = datetime.fromtimestamp(NOON, UTC)
+TRACKS = {Track.STABLE: {"track": "stable"}, Track.CANARY: {"track": "canary"}}
+FAILED = ":tensorflow:serving:request_count"
+ANSWERED = ":tensorflow:serving:request_latency_count"
+BUCKET = ":tensorflow:serving:request_latency_bucket"
 
 
 def free_port() -> int:
@@ -133,3 +143,16 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         self.wfile.write(text.encode())
+
+
+def source(server: PrometheusServer, model: str = "m", selectors: Any = TRACKS, **plan: Any) -> PrometheusSource:
+    return PrometheusSource(server.url, model, MetricsPlan(**{"timeout": timedelta(seconds=3), **plan}), selectors)
+
+
+def answered(number: float) -> dict[str, float]:
+    return {f'{ANSWERED}{{API="predict",entrypoint="REST"}}': number}
+
+
+def canary(server: PrometheusServer, *pages: Page) -> Sample:
+    server.pages = list(pages)
+    return source(server).sample(Track.CANARY, AT)

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from tests.storage.gcs_server import BUCKET, GcsServer
+from tests.storage.verbs import big_file
 from tfcanary.ports import Storage
 from tfcanary.storage.directory import DirectoryStorage
 from tfcanary.storage.gcs import GcsStorage
@@ -97,3 +98,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "server":
         request.getfixturevalue("server")
     return GcsStorage(bucket, "models/m/", deadline=DEADLINE)
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """A file of two whole pieces and a bit."""
+    return big_file(tmp_path)

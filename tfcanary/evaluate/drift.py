@@ -47,10 +47,11 @@ def evaluate(stable: Iterable[Any], canary: Iterable[Any], plan: DriftPlan, look
         if about not in MAY_GATE:
             raise Refused(f"drift.gating: {about!r} cannot decide; {' and '.join(MAY_GATE)} can")
     world = _as_inputs(reference) if reference else None
-    first = _count(stable, _Track(inputs=world or drift.Profile()))
-    asked = _Asked(first, _count(canary, first), plan, look)
+    nobody = _Track(inputs=world or drift.Profile())
+    first = _count(stable, nobody)
+    asked = _Asked(first, _count(canary, first if first.rows else nobody), plan, look)
     inputs = _inputs(asked)
-    found = (inputs, _classes(asked), _scores(asked), _world(asked, world, inputs.finding))
+    found = (inputs, _classes(asked, inputs.finding), _scores(asked), _world(asked, world, inputs.finding))
     return Look("drift", tuple(e for e in found if isinstance(e, Evidence)), tuple(a for a in found if isinstance(a, Absence)))
 
 
@@ -110,7 +111,7 @@ def _inputs(asked: _Asked) -> Evidence:
     return asked.evidence("inputs", finding, reason, compared)
 
 
-def _classes(asked: _Asked) -> Evidence | Absence:
+def _classes(asked: _Asked, inputs: Finding) -> Evidence | Absence:
     stable, canary = asked.stable, asked.canary
     compared = asked.compare("classes", stable.classes, canary.classes, ANSWERS)
     if trouble := _no_rows(asked) or _no_answers(asked):
@@ -118,7 +119,9 @@ def _classes(asked: _Asked) -> Evidence | Absence:
     if stable.read and stable.read.kind is Kind.SCORES and not (stable.shares and canary.shares):
         return Absence("drift/classes", "the answers are numbers, not classes")
     (column,) = compared.columns
-    return asked.evidence("classes", column.finding, column.reason, compared)
+    drifted = column.finding in (Finding.WARN, Finding.FAIL) and inputs in (Finding.WARN, Finding.FAIL)
+    reason = column.reason + ("; the requests differ, too: see drift/inputs" if drifted else "")
+    return asked.evidence("classes", column.finding, reason, compared)
 
 
 def _scores(asked: _Asked) -> Evidence:
@@ -205,7 +208,7 @@ def _part(batch: Any, prefix: str) -> Any:
 def _answered(outputs: Any) -> Any:
     """The rows with any output at all."""
     if not outputs.num_columns:
-        return outputs
+        return outputs.slice(0, 0)
     some = np.any([np.asarray(column.is_valid()) for column in outputs.columns], axis=0)
     return outputs if some.all() else outputs.filter(some)
 

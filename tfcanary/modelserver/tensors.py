@@ -30,6 +30,7 @@ _INTEGERS = {
 """What JSON may hold for each type; the original does not look at the range of the small ones, and lets them wrap."""
 _FLOATS = ("float32", "float64")
 _READABLE = frozenset({*_INTEGERS, *_FLOATS, "bool", "string"})
+_WRITABLE = frozenset(np.dtype(name) for name in _READABLE - {"string"})
 _TYPES = {str: "String", bool: "True", int: "Number", float: "Number", dict: "Object", list: "Array", type(None): "Null"}
 _WORDS = {"float32": "float", "float64": "double", "float16": "half"}
 _LONGEST_VALUE = 1000
@@ -67,7 +68,7 @@ def to_json(array: np.ndarray, as_bytes: bool = False) -> Any:
     """
     if array.dtype == object:
         return _texts(array.tolist(), as_bytes)
-    if array.dtype.name not in _READABLE:
+    if array.dtype not in _WRITABLE:
         raise invalid(f"Failed to write JSON value for tensor type: {_word(array.dtype.name)}")
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
