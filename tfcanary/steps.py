@@ -6,6 +6,8 @@ so this module does not know KFP.
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ from tfcanary.errors import Refused
 from tfcanary.plan import Plan
 from tfcanary.ports import Platform, RequestSource, Storage
 from tfcanary.record import Record, Release
-from tfcanary.report import Timeline
+from tfcanary.report import SignaturePairs, SignatureRow, Timeline
 
 
 class Artifact(Protocol):
@@ -84,6 +86,7 @@ def _copied(storage: Storage, prefix: str) -> Path:
     from tfcanary.storage.transfer import pull
 
     into = Path(tempfile.mkdtemp(prefix="tfcanary-"))
+    atexit.register(shutil.rmtree, into, ignore_errors=True)
     pull(storage, prefix, into)
     return into
 
@@ -177,17 +180,36 @@ def scalars(verdict: Verdict) -> dict[str, float]:
     return {e.about: round(e.interval.estimate, 6) for e in verdict.evidence if e.interval}
 
 
-def publish_look(step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact) -> str:
+def side_by_side(signature: str, stable: Path | None, candidate: Path) -> SignaturePairs | None:
+    """What the two models declare under one signature; None where one of them cannot be read, which the checks say in their own words."""
+    from tfcanary import savedmodel
+
+    try:
+        sides = [savedmodel.read(model).signatures.get(signature) if model else None for model in (stable, candidate)]
+    except Refused:
+        return None
+    rows = []
+    for direction in ("inputs", "outputs"):
+        ours, theirs = ({k: str(v) for k, v in getattr(side, direction).items()} if side else {} for side in sides)
+        rows += [SignatureRow(alias, direction[:-1], ours.get(alias), theirs.get(alias)) for alias in sorted(ours | theirs)]
+    return SignaturePairs(signature, tuple(rows))
+
+
+def publish_look(
+    step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
+) -> str:
     """Note the look in the record and write its three artifacts; returns the gate's word."""
     ledger.note(step.platform, step.run_id, look)
-    return write_look(step, look, title, evidence, page, summary)
+    return write_look(step, look, title, evidence, page, summary, pairs)
 
 
-def write_look(step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact) -> str:
+def write_look(
+    step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
+) -> str:
     """Write a look's three artifacts; returns the gate's word."""
     _write(evidence, codec.dumps(look), {**lineage(step), "finding": look.finding.value})
-    _write(page, report.look_html(look, title), lineage(step))
-    _write(summary, report.look_markdown(look, title), lineage(step))
+    _write(page, report.look_html(look, title, pairs), lineage(step))
+    _write(summary, report.look_markdown(look, title, pairs), lineage(step))
     return gate(look)
 
 

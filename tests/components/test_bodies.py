@@ -118,7 +118,9 @@ def test_validation_refuses_by_a_verdict_and_opens_the_release(
     assert (tmp_path / "digest").read_text().startswith("sha256:")
     assert out["evidence"].json()["about"] == "validate"
     assert out["evidence"].metadata["finding"] == "fail"
-    assert "<html" in Path(out["report"].path).read_text()
+    page = Path(out["report"].path).read_text()
+    assert "float32 [?,64]" in page, "stable's signature is on the page"
+    assert "float32 [?,8,8]" in page, "and so is the candidate's"
     release = ledger.read(world.platform()).release
     assert release is not None
     assert release.looks["validate"].finding.value == "fail"

@@ -44,12 +44,9 @@ def test_a_number_that_drifts_fails_and_the_sentence_says_where_and_how_much():
 
 
 def test_a_class_that_drifts_is_named():
-    column = only(texts({"a": 8_624, "class 3": 1_176}), texts({"a": 1_477, "class 3": 663}))
+    column = only(texts({"a": 4_312, "b": 4_312, "class 3": 1_176}), texts({"a": 738, "b": 739, "class 3": 663}))
     expected = "class 3: 31 % of the canary's rows against 12 % of stable's (about 19 % of rows moved), 2,140 and 9,800 rows"
-    assert (column.finding, column.reason.replace("a: 69 % of the canary's rows against 88 %", "class 3: 31 % of the canary's rows against 12 %")) == (
-        Finding.FAIL,
-        expected,
-    )
+    assert (column.finding, column.reason) == (Finding.FAIL, expected)
 
 
 def test_seven_percent_is_a_warning_and_one_percent_of_a_million_rows_is_not():
@@ -84,7 +81,9 @@ def test_nulls_and_nan_are_drift_by_themselves(missing):
     column = only(reference, pa.array([1.5] * 4_400 + [missing] * 600, pa.float64()))
     word = "NaN" if missing else "null"
     assert column.finding is Finding.FAIL
-    assert column.reason == f"{word} in 12 % of the canary's rows against 1.0 % of stable's (about 11 % of rows moved), 5,000 and 10,000 rows"
+    assert (
+        column.reason == f"{word} in 12 % of the canary's rows against 1.0 % of stable's (about 11 % of rows moved), 5,000 and 10,000 rows"
+    )
 
 
 def test_a_column_null_everywhere_is_alike_until_values_come():

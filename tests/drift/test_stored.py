@@ -62,6 +62,11 @@ def test_whatever_a_hostile_profile_holds_it_is_read_or_refused(changes):
 
 def test_counts_that_cannot_be_are_refused():
     unpacked = zlib.decompress(STORED[len(MARK) :])
-    for old, new in ((b'"rows":600', b'"rows":601'), (b'"nulls":0', b'"nulls":9'), (b'"kind":"number"', b'"kind":"other"'), (b'"centres":[', b'"centres":[9e999,')):
+    for old, new in (
+        (b'"rows":600', b'"rows":601'),
+        (b'"nulls":0', b'"nulls":9'),
+        (b'"kind":"number"', b'"kind":"other"'),
+        (b'"centres":[', b'"centres":[9e999,'),
+    ):
         with pytest.raises(Refused, match="damaged"):
             from_bytes(MARK + zlib.compress(unpacked.replace(old, new, 1)))

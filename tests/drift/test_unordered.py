@@ -32,7 +32,9 @@ def test_the_moved_share_is_the_mean_over_random_halvings(n, m):
     assert moved_share(a, b) == pytest.approx(np.mean([halved() for _ in range(4_000)]), abs=0.003)
 
 
-@pytest.mark.parametrize(("k", "n", "m"), [(2, 500, 500), (10, 500, 2_000), (200, 500, 500), (50_000, 20_000, 20_000), (50_000, 300_000, 100_000)])
+@pytest.mark.parametrize(
+    ("k", "n", "m"), [(2, 500, 500), (10, 500, 2_000), (200, 500, 500), (50_000, 20_000, 20_000), (50_000, 300_000, 100_000)]
+)
 def test_without_drift_no_rows_moved_however_many_values_there_are(k, n, m):
     moved = [moved_share(*pair(n, m, flat(k), flat(k), seed)) for seed in range(4)]
     plain = [float(np.abs(a / n - b / m).sum() / 2) for a, b in (pair(n, m, flat(k), flat(k), seed) for seed in range(4))]

@@ -123,7 +123,9 @@ def test_only_failed_requests_are_no_data():
     assert of(look, "inputs").finding is Finding.PASS
 
 
-@pytest.mark.parametrize(("canary", "stable", "who"), [([], STABLE, "the canary"), (STABLE, [], "stable"), ([], [], "the canary and stable")])
+@pytest.mark.parametrize(
+    ("canary", "stable", "who"), [([], STABLE, "the canary"), (STABLE, [], "stable"), ([], [], "the canary and stable")]
+)
 def test_no_rows_are_inconclusive_and_say_whose_and_how_many_would_do(canary, stable, who):
     look = look_at(canary, stable, reference=TRAINED)
     assert look.finding is Finding.INCONCLUSIVE
@@ -187,7 +189,7 @@ def test_an_output_that_disappears_leaves_no_class():
 def test_numbers_are_no_classes():
     rng = np.random.default_rng(0)
     look = look_at(answers(price=rng.normal(100, 1, 1_000)), answers(price=rng.normal(100, 1, 1_000)))
-    assert [(a.about, a.reason) for a in look.absent][0] == ("drift/classes", "the answers are numbers, not classes")
+    assert next((a.about, a.reason) for a in look.absent) == ("drift/classes", "the answers are numbers, not classes")
     assert look.finding is Finding.PASS
 
 
