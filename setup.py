@@ -16,14 +16,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["tfcanary", "tfcanary.*"]),
     package_data={"tfcanary": ["py.typed", "packages/*.yaml"]},
-    entry_points={"console_scripts": ["tfcanary = tfcanary.cli:main"]},
+    entry_points={"console_scripts": ["tfcanary = tfcanary.__main__:main"]},
     install_requires=[
         "kfp>=2.17.0,<2.18",  # 2.17 is the first whose local runner runs conditions and exit handlers
         "kfp-kubernetes>=2.17.0,<2.18",
         "kubernetes>=30,<31",  # kfp's cap
-        "google-cloud-storage>=2.18",
+        "google-cloud-storage>=3.4",
         "google-crc32c>=1.5",
-        "prometheus-api-client>=0.5.5",
+        "prometheus-api-client>=0.7",
         "prometheus-client>=0.20",
         "grpcio>=1.60",
         "numpy>=1.26",

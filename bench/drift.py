@@ -24,7 +24,7 @@ import numpy as np
 CATEGORIES = (2, 5, 20, 50, 100, 1_000, 10_000, 50_000)
 GROUP = 250_000
 """Rows of a row group."""
-NEEDS = {"read": "pyarrow", "tfcanary": "pyarrow", "scipy": "scipy", "evidently": "evidently", "nannyml": "nannyml"}
+NEEDS = {"read": "pyarrow", "tfcanary": "pyarrow", "scipy": "pandas", "evidently": "evidently", "nannyml": "nannyml"}
 
 
 def main() -> None:

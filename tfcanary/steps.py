@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from tfcanary import __version__, codec, platforms, report, watch
 from tfcanary.acts import checkpoint, ledger
@@ -69,9 +70,13 @@ def reopen_step(platform: str, model_name: str, run_id: str = "") -> Step:
 def fetch(uri: str) -> Path:
     """The directory or file behind a URI, on this machine: a `gs://` one is copied into a temporary directory of this process."""
     if "://" not in uri or uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
+        return Path(unquote(uri.removeprefix("file://")))
     from tfcanary.storage import open_storage
 
+    folder, _, name = uri.rstrip("/").rpartition("/")
+    beside = open_storage(folder)
+    if any(blob.name == name for blob in beside.list(name)):
+        return _one(beside, name)
     return _copied(open_storage(uri), "")
 
 
@@ -85,9 +90,22 @@ def files_of(platform: Platform, version: ModelVersion) -> Path:
 def _copied(storage: Storage, prefix: str) -> Path:
     from tfcanary.storage.transfer import pull
 
+    into = _scratch()
+    pull(storage, prefix, into)
+    return into
+
+
+def _one(storage: Storage, name: str) -> Path:
+    path = _scratch() / name
+    with path.open("wb") as into:
+        storage.read(name, into)
+    return path
+
+
+def _scratch() -> Path:
+    """A directory that ends with this process."""
     into = Path(tempfile.mkdtemp(prefix="tfcanary-"))
     atexit.register(shutil.rmtree, into, ignore_errors=True)
-    pull(storage, prefix, into)
     return into
 
 

@@ -164,7 +164,8 @@ def test_a_request_that_takes_too_long_is_given_up(server: Running) -> None:
 
 
 def test_status_is_answered_while_a_model_computes(server: Running) -> None:
-    server.predict("slow", {"instances": [20]})  # from now on it is known to be slow
+    for _ in range(6):
+        server.predict("slow", {"instances": [20]})  # from now on it is known to be slow
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(server.predict, "slow", {"instances": [1900]})
         time.sleep(0.3)

@@ -19,8 +19,12 @@ from tfcanary import codec
 from tfcanary.domain import Decision, Finding
 from tfcanary.errors import Held, Refused
 from tfcanary.platforms import local
+from tfcanary.platforms.local.ask import is_up
+from tfcanary.platforms.local.folder import Folder
 from tfcanary.record import State
 
+LONG = {"poll": "500ms", "minimum": "60s", "maximum": "90s"}
+"""A stage that lasts until somebody does something."""
 Ours = Callable[[Tally], dict[str, int]]
 
 
@@ -85,7 +89,7 @@ def until_traffic(site: Site) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_while_the_canary_has_traffic_is_ended_by_the_guard(site: Site, ours: Ours) -> None:
-    handle = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"})
+    handle = site.submit("better", stage=LONG)
     until_traffic(site)
     handle.run.stop()
     assert site.weight() == 50
@@ -98,7 +102,7 @@ def test_a_run_that_is_killed_while_the_canary_has_traffic_is_ended_by_the_guard
 
 @pytest.mark.slow
 def test_a_second_release_is_refused_by_name_and_leaves_the_first_alone(site: Site) -> None:
-    first = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"})
+    first = site.submit("better", stage=LONG)
     until_traffic(site)
     with pytest.raises(Held, match="is on the road"):
         site.submit("v1")
@@ -108,47 +112,68 @@ def test_a_second_release_is_refused_by_name_and_leaves_the_first_alone(site: Si
     assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
 
 
+def submitted(site: Site, before: str) -> bool:
+    return True
+
+
+def begun(site: Site, before: str) -> bool:
+    return site.release_of().run_id != before
+
+
+def in_traffic(site: Site, before: str) -> bool:
+    return begun(site, before) and site.release_of().weight > 0
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [1.0, 8.0, 25.0])
-def test_ctrl_c_at_any_moment_leaves_the_stable_version_with_everything(site: Site, tmp_path: Path, ours: Ours, seconds: float) -> None:
+@pytest.mark.parametrize("moment", [submitted, begun, in_traffic], ids=lambda m: m.__name__)
+def test_ctrl_c_at_any_moment_leaves_the_stable_version_with_everything(
+    site: Site, tmp_path: Path, ours: Ours, moment: Callable[[Site, str], bool]
+) -> None:
+    before = site.release_of().run_id
     plan = tmp_path / "plan.yaml"
-    plan.write_text(codec.dumps({**PLAN, "stage": {"poll": "500ms", "minimum": "60s", "maximum": "90s"}}))
+    plan.write_text(codec.dumps({**PLAN, "stage": LONG}))
     command = [sys.executable, "-m", "tfcanary", "release", str(site.models / "better"), "--name", NAME, "--plan", str(plan)]
     process = subprocess.Popen([*command, "--platform", site.uri], stderr=subprocess.PIPE, text=True)
-    time.sleep(seconds)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("pipeline: ")
+    until(lambda: moment(site, before), 120)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=90)
     assert process.returncode == 3, said
+    assert "interrupted: rolling back" in said
     assert "Traceback" not in said
     assert site.weight() == 0
-    release = site.release_of()
-    assert release.state.ended
+    assert site.release_of().state.ended
     assert ours(site.seen()) == {}
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_is_killed_leaves_nothing_and_comes_back_at_weight_zero(site: Site) -> None:
-    handle = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"})
-    until_traffic(site)
-    pid = local.status(site.folder)["pid"]
-    assert isinstance(pid, int)
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not local.status(site.folder)["up"])
-    handle.run.stop()
-    local.up(site.folder)
-    assert site.weight() == 0
-    until(lambda: site.release_of().state.ended, 90)
-    assert site.release_of().state is State.ROLLED_BACK
-    site.users.since()
-    time.sleep(2)
-    seen = site.seen()
-    assert seen.answered > 50
+def test_ctrl_c_before_anything_was_submitted_is_no_traceback(site: Site, tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (3, "")
+
+
+WAITS = """
+import sys, time, types
+class Slow(types.ModuleType):
+    def main(self):
+        print("importing", flush=True)
+        time.sleep(60)
+import tfcanary, tfcanary.__main__
+sys.modules["tfcanary.cli"] = tfcanary.cli = Slow("tfcanary.cli")
+tfcanary.__main__.main()
+"""
+"""Ctrl-C while the command line is still being imported."""
 
 
 @pytest.mark.slow
 def test_a_server_that_dies_in_mid_stage_ends_in_a_rollback(site: Site) -> None:
     guards = {"crash_after": "5s", "silence_after": "240s"}
-    handle = site.submit("better", stage={"poll": "500ms", "minimum": "60s", "maximum": "90s"}, judge={**PLAN["judge"], "guards": guards})  # type: ignore[dict-item]
+    handle = site.submit("better", stage=LONG, judge={**PLAN["judge"], "guards": guards})  # type: ignore[dict-item]
     until_traffic(site)
     candidate = site.release_of().candidate
     assert candidate is not None
@@ -165,6 +190,25 @@ def test_a_server_that_dies_in_mid_stage_ends_in_a_rollback(site: Site) -> None:
 def servers_of(site: Site, number: int) -> list[int]:
     shown = local.status(site.folder)["models"][NAME]["servers"]  # type: ignore[index]
     return [one["pid"] for one in shown if one["version"] == number and one.get("pid")]
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_is_killed_leaves_nothing_and_comes_back_at_weight_zero(site: Site) -> None:
+    handle = site.submit("better", stage=LONG)
+    until_traffic(site)
+    pid = local.status(site.folder)["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_up(Folder(site.folder)))
+    handle.run.stop()
+    local.up(site.folder)
+    assert site.weight() == 0
+    until(lambda: site.release_of().state.ended, 90)
+    assert site.release_of().state is State.ROLLED_BACK
+    site.users.since()
+    time.sleep(2)
+    seen = site.seen()
+    assert seen.answered > 50
 
 
 def test_a_missing_stable_version_is_refused_before_anything_starts(models: Path, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ CELLS = 65_536
 BLOCK = 65_536
 """Values that are counted at a time: they stay in the cache."""
 FEW = 4_096
-"""Fewer values are sorted, more are counted in a table."""
+"""Fewer values are sorted, more are counted in a table ..."""
+FEW_CENTRES = 8
+"""... unless it would be larger than the cache."""
 INFINITE = 0x7F80
 """Bits of infinity; what lies above is NaN."""
 EVERY_WHOLE = 0x4380
@@ -51,22 +53,31 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
     """
     whole = values.dtype.kind in "iu"
     fractions = False
-    tables = np.zeros(CELLS * len(centres), np.int64) if len(values) > FEW else None
-    found: list[NDArray[np.int64]] = []
+    table = np.zeros(CELLS * len(centres), np.int64) if len(values) > FEW and len(centres) <= FEW_CENTRES else None
+    parts = []
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
         bits = _bits(block, centres)
         fractions = fractions or not (whole or _all_whole(block))
-        if tables is None:
-            found.append(bits)
+        if table is None:
+            parts.append(np.unique(bits.astype(np.uint32), return_counts=True))
         else:
-            tables += np.bincount(bits, minlength=len(tables))
-    if tables is None:
-        raw, counts = np.unique(np.concatenate(found), return_counts=True) if found else (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    else:
-        raw = np.flatnonzero(tables)
-        counts = tables[raw]
-    return (*_in_order(raw, counts), not fractions)
+            table += np.bincount(bits, minlength=len(table))
+    if table is not None:
+        occur = np.flatnonzero(table)
+        parts = [(occur.astype(np.uint32), table[occur])]
+    keys, counts, nans = _in_order(*add_up(parts)) if parts else (np.zeros(0, np.uint32), np.zeros(0, np.int64), 0)
+    return keys, counts, nans, not fractions
+
+
+def add_up(parts: Sequence[tuple[Keys, Counts]]) -> tuple[Keys, Counts]:
+    """Keys that occur in several parts, rising, with the sums of their counts; counts may have a second axis."""
+    keys = np.concatenate([keys for keys, _ in parts])
+    counts = np.concatenate([counts for _, counts in parts])
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    begins = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    return keys[begins], np.add.reduceat(counts[order], begins, axis=0)
 
 
 def choose_centres(sample: Values) -> tuple[int | float, ...]:
@@ -116,12 +127,12 @@ def _bits(values: Values, centres: Centres) -> NDArray[np.int64]:
     """Number of the nearest centre and the leading bits of the distance from it, as they come."""
     if len(centres) == 1:
         return _leading(values, centres[0])
-    region = np.zeros(len(values), np.int64)
+    region = np.zeros(len(values), np.uint8)
     for low, high in pairwise(centres):
         region += values > _middle(low, high)
     kind = np.int64 if all(isinstance(c, int) for c in centres) else np.float64
     nearest = np.asarray(centres, kind)[region]
-    return _leading(values, nearest) + (region << 16)
+    return _leading(values, nearest) + (region.astype(np.int64) << 16)
 
 
 def _leading(values: Values, centre: Any) -> NDArray[np.int64]:
@@ -144,14 +155,14 @@ def _distance(values: Values, centre: Any) -> NDArray[np.float32]:
         return np.where(np.abs(far) < 2.0**62, near, far).astype(np.float32)
 
 
-def _in_order(raw: NDArray[np.int64], counts: Counts) -> tuple[Keys, Counts, int]:
+def _in_order(raw: Keys, counts: Counts) -> tuple[Keys, Counts, int]:
     missing = (raw & 0x7FFF) > INFINITE
-    keys, counts_kept = _keys(raw[~missing]), counts[~missing]
+    keys = _keys(raw[~missing])
     order = np.argsort(keys)
-    return keys[order], counts_kept[order], int(counts[missing].sum())
+    return keys[order], counts[~missing][order], int(counts[missing].sum())
 
 
-def _keys(raw: NDArray[np.int64]) -> Keys:
+def _keys(raw: NDArray[Any]) -> Keys:
     """The 16 bits of a float32 rise with its magnitude; turned round for negative ones, they rise with its value."""
     bits = raw & 0xFFFF
     ordered = np.where(bits >= 0x8000, 0xFFFF - bits, bits + ZERO)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcanary.drift.cells import Counts
+from tfcanary.drift.cells import Counts, add_up
 from tfcanary.drift.layout import Column, Kind
 from tfcanary.errors import Refused
 
@@ -96,22 +96,13 @@ def gather(parts: Sequence[Part], most: int | None = MOST_VALUES) -> Part:
     if not parts:
         return NO_KEYS, np.zeros(0, np.int64)
     if all(isinstance(keys, np.ndarray) for keys, _ in parts):
-        return _gather_numbers(parts)
+        return add_up(parts)
     if not any(isinstance(keys, np.ndarray) for keys, _ in parts):
         values, counts = _gather_texts(parts)
         if most is None or len(values) <= most:
             return values, counts
         parts = [(values, counts)]
-    return _gather_numbers([part if isinstance(part[0], np.ndarray) else _checksums(*part) for part in parts])
-
-
-def _gather_numbers(parts: Sequence[Part]) -> Part:
-    keys = np.concatenate([keys for keys, _ in parts])
-    counts = np.concatenate([counts for _, counts in parts])
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    begins = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    return keys[begins], np.add.reduceat(counts[order], begins, axis=0)
+    return add_up([part if isinstance(part[0], np.ndarray) else _checksums(*part) for part in parts])
 
 
 def _gather_texts(parts: Sequence[Part]) -> Part:
@@ -129,7 +120,7 @@ def _gather_texts(parts: Sequence[Part]) -> Part:
 def _checksums(values: Any, counts: Counts) -> Part:
     """16 bits of each value's CRC-32: fixed for all times and machines, so that profiles stay comparable."""
     keys = np.fromiter((zlib.crc32(value) & 0xFFFF for value in values.to_pylist()), np.uint32, len(values))
-    return _gather_numbers([(keys, counts)])
+    return add_up([(keys, counts)])
 
 
 def _check_same(column: Column, tallies: Sequence[Tally]) -> None:
