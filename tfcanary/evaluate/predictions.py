@@ -154,7 +154,7 @@ def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
     if not tally.labels:
         return Absence(about, "the requests carry no labels")
     if trouble := _not_comparable(tally):
-        return Evidence(about, Finding.INCONCLUSIVE, f"{tally.labels} requests carry a label, but {trouble}", margin=plan.accuracy_margin)
+        return Evidence(about, Finding.INCONCLUSIVE, f"{tally.labels} requests carry a label, but {trouble}", margin=-plan.accuracy_margin)
 
     def says(times: float) -> Finding:
         return _not_below(_difference(tally, times, plan.alpha), -plan.accuracy_margin)
@@ -175,7 +175,7 @@ def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
         "compared": tally.read,
     }
     unit = "difference of accuracy, canary - stable"
-    return Evidence(about, says(1), reason, unit=unit, interval=interval, margin=plan.accuracy_margin, figures=figures)
+    return Evidence(about, says(1), reason, unit=unit, interval=interval, margin=-plan.accuracy_margin, figures=figures)
 
 
 def _not_comparable(tally: Tally) -> str:

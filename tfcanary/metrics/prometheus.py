@@ -157,7 +157,7 @@ class PrometheusSource:
         return self._once(ask, deadline - time.monotonic())
 
     def _once(self, ask: Callable[[float], Answer], left: float) -> Answer:
-        import requests  # type: ignore[import-untyped]  # it ships no types
+        import requests
         from prometheus_api_client.exceptions import PrometheusApiClientException
 
         shown = _shown(self._url)

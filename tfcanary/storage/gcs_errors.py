@@ -12,7 +12,7 @@ from tfcanary.errors import Conflict, Refused, Unavailable
 @contextmanager
 def asking(uri: str, host: str, permission: str) -> Iterator[None]:
     """Ask `host` for something that needs `permission`: the sentence of each error names what was asked, and whom."""
-    import requests  # type: ignore[import-untyped]  # it ships no types
+    import requests
     import urllib3
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
