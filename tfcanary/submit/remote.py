@@ -20,7 +20,8 @@ def with_image(text: str, image: str) -> str:
     documents = list(yaml.safe_load_all(text))
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         executor["container"]["image"] = image
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    changed: str = yaml.safe_dump_all(documents, sort_keys=False)
+    return changed
 
 
 @dataclass(frozen=True, slots=True)
