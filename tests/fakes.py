@@ -140,6 +140,7 @@ class World:
         self.clock = FakeClock()
         self.clock.on_sleep.append(self.flow)
         self.storage = FakeStorage()
+        self.stable_storage: FakeStorage | None = None
         self.records = FakeRecords()
         self.behaviours: dict[int, Behaviour] = {}
         self.processes: dict[int, Process] = {}
@@ -176,6 +177,7 @@ class World:
             model=model,
             storage=self.storage,
             bucket_uri="fake://bucket",
+            stable_storage=self.stable_storage,
             deployer=_Deployer(self),
             router=_Router(self),
             metrics=_Metrics(self),

@@ -176,6 +176,8 @@ class Platform:
     """The canary bucket; the judge's state lies beside the versions."""
     bucket_uri: str
     """What the storage's names are relative to, as servers see it."""
+    stable_storage: Storage | None
+    """Where a promoted version is copied to, if the plan names a stable bucket."""
     deployer: Deployer
     router: Router
     metrics: MetricSource

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.acts.conftest import RUN
-from tests.fakes import Behaviour, World
+from tests.fakes import Behaviour, FakeStorage, World
 from tfcanary.acts import deploy, ledger, promote, rollback, shift
 from tfcanary.domain import Decision, Finding, ModelVersion, Request, Track, TrafficSplit, Verdict
 from tfcanary.errors import GaveUp, Held, Refused
@@ -114,6 +114,23 @@ def test_promotion_moves_traffic_without_a_restart_and_without_a_gap(world: Worl
     assert [v.number for v in record.previous] == [1]
     assert world.processes[at_last_stage.number] is judged
     assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+
+
+def test_promotion_copies_the_version_to_the_stable_bucket_and_verifies_it(world: World, at_last_stage: ModelVersion) -> None:
+    world.stable_storage = FakeStorage()
+    promote.promote(world.platform(), RUN)
+    prefix = f"digits/{at_last_stage.number}/"
+    assert {b.name: b.checksum for b in world.stable_storage.list()} == {b.name: b.checksum for b in world.storage.list(prefix)}
+    order = {b.name: b.generation for b in world.stable_storage.list()}
+    assert max(order, key=order.__getitem__) == f"{prefix}saved_model.pb"
+
+
+def test_other_bytes_in_the_stable_bucket_stop_the_promotion_before_it_begins(world: World, at_last_stage: ModelVersion) -> None:
+    world.stable_storage = FakeStorage()
+    world.stable_storage.write(f"digits/{at_last_stage.number}/saved_model.pb", b"somebody else's")
+    with pytest.raises(Refused, match=r"saved_model\.pb: the bucket holds other bytes"):
+        promote.promote(world.platform(), RUN)
+    assert (world.tracks[Track.STABLE], release_of(world).state) == (1, State.WATCHED)
 
 
 def test_promotion_needs_the_judges_word(world: World, deployed: ModelVersion) -> None:

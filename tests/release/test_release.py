@@ -74,6 +74,18 @@ def test_a_release_that_cannot_be_decided_is_rolled_back_as_undecided(site: Site
 
 
 @pytest.mark.slow
+def test_drift_of_a_stage_is_counted_from_the_servers_own_log(site: Site, ours: Ours) -> None:
+    """The stage outlasts the ten seconds after which a server writes its log; inputs of the same minutes are alike."""
+    drift = {"gating": ["inputs"], "fail": 0.3, "warn": 0.2}
+    ended = site.release("better", weights=[20, 50], stage={"poll": "500ms", "minimum": "25s", "maximum": "26s"}, drift=drift)
+    found = {e.about: e for e in ended.looks["drift-0"].evidence}
+    assert found["drift/inputs"].finding in (Finding.PASS, Finding.INCONCLUSIVE)
+    assert "drift/scores" in found
+    assert not found["drift/scores"].gating
+    assert ours(site.seen()) == {}
+
+
+@pytest.mark.slow
 def test_a_step_that_raises_is_followed_by_the_guard(site: Site, ours: Ours) -> None:
     """The golden file is gone when the step reads it: the step cannot do its work."""
     handle = site.submit("better", predictions={"source": str(site.models / "none.jsonl")})

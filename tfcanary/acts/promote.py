@@ -25,6 +25,7 @@ def promote(platform: Platform, run_id: str) -> Release:
         return release
     candidate = _allowed(release)
     push.verify(platform, candidate)
+    push.copy_to_stable(platform, candidate)
     _begun(platform, run_id)
     _switch(platform, run_id, candidate)
     ended = ledger.end(platform, run_id, State.PROMOTED, _reason(release), lambda r: _stable(r, candidate))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -100,6 +101,26 @@ def verify(platform: Platform, version: ModelVersion) -> ModelVersion:
             what = "is missing" if name not in after else "was added" if name not in before else "was overwritten"
             raise Refused(f"{platform.bucket_uri}/{name} {what} since version {version.number} was validated and pushed")
     return version
+
+
+def copy_to_stable(platform: Platform, version: ModelVersion) -> None:
+    """Copy a version into the plan's stable bucket, `saved_model.pb` last, and hash what lies there; nothing to do where the plan names none.
+
+    Raises Refused where the stable bucket holds other bytes under the number, naming the file.
+    """
+    stable, prefix = platform.stable_storage, _prefix(platform, version.number)
+    if stable is None:
+        return
+    claim, _ = _read(platform.storage, _claim_name(platform, version.number))
+    with tempfile.TemporaryDirectory(prefix="tfcanary-") as scratch:
+        for one in claim.files:
+            path = Path(scratch, one.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as into:
+                platform.storage.read(prefix + one.name, into)
+        _upload(stable, Path(scratch), prefix, claim.files, lambda _: None)
+    for one in claim.files:
+        _proved(stable, prefix, one)
 
 
 def retain(platform: Platform, keep: int) -> None:

@@ -46,6 +46,7 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
         model=model,
         storage=open_storage(bucket),
         bucket_uri=bucket,
+        stable_storage=open_storage(plan.bucket.stable) if plan.bucket.stable else None,
         deployer=deployer,
         router=LocalRouter(folder, model),
         # A page that does not answer is asked twice.

@@ -1,0 +1,39 @@
+"""What the components' bodies share: a URI becomes files on this machine, wherever it points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.storage.conftest import emulated, emulator
+from tfcanary import steps
+from tfcanary.errors import Refused
+from tfcanary.storage import open_storage
+
+__all__ = ["emulated", "emulator"]
+
+
+def test_a_path_is_used_where_it_lies(tmp_path: Path) -> None:
+    assert steps.fetch(str(tmp_path)) == tmp_path
+    assert steps.fetch(f"file://{tmp_path}/with%20space") == tmp_path / "with space"
+
+
+def test_a_folder_in_a_bucket_becomes_a_folder_here(emulated: str) -> None:
+    storage = open_storage(f"gs://{emulated}/exports/7")
+    storage.write("saved_model.pb", b"graph")
+    storage.write("variables/variables.index", b"index")
+    folder = steps.fetch(f"gs://{emulated}/exports/7")
+    assert (folder / "saved_model.pb").read_bytes() == b"graph"
+    assert (folder / "variables" / "variables.index").read_bytes() == b"index"
+
+
+def test_a_single_file_in_a_bucket_becomes_a_file_here(emulated: str) -> None:
+    open_storage(f"gs://{emulated}/golden").write("digits.jsonl", b"{}")
+    open_storage(f"gs://{emulated}/golden").write("digits.jsonl.bak", b"another")
+    assert steps.fetch(f"gs://{emulated}/golden/digits.jsonl").read_bytes() == b"{}"
+
+
+def test_an_empty_place_in_a_bucket_is_refused(emulated: str) -> None:
+    with pytest.raises(Refused, match="nothing is stored there"):
+        steps.fetch(f"gs://{emulated}/exports/8")
