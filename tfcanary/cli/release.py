@@ -34,8 +34,8 @@ def release(model: str, name: str, plan_file: Path, platform_uri: str, host: str
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
     handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image)
-    click.echo(f"pipeline: {handle.run.describe()}", err=True)
     try:
+        click.echo(f"pipeline: {handle.run.describe()}", err=True)
         seen = progress.follow(handle)
     except KeyboardInterrupt:
         _interrupted(handle, name, platform_uri)
