@@ -74,10 +74,14 @@ class Handle:
 
     def abort(self, reason: str) -> Release | None:
         """Traffic back to the stable version first, then stop the pipeline. Returns the ended release, None where none had begun."""
-        seen = self.snapshot()
-        ended = rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
+        self._roll_back(reason)
         self.run.stop()
-        return ended
+        # The release may have begun between the two.
+        return self._roll_back(reason)
+
+    def _roll_back(self, reason: str) -> Release | None:
+        seen = self.snapshot()
+        return rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
 
 
 def release(model: str, name: str, plan: Plan, platform: str, host: str = "", image: str = "") -> Handle:
