@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -191,7 +192,8 @@ def test_a_server_that_dies_in_mid_stage_ends_in_a_rollback(site: Site) -> None:
     assert candidate is not None
     for _ in range(12):
         for pid in servers_of(site, candidate.number):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(1)
         if site.release_of().state is not State.WATCHED:
             break
