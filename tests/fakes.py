@@ -17,7 +17,7 @@ from google_crc32c import Checksum
 
 from tfcanary.domain import LATENCY_BOUNDS, Counters, ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
 from tfcanary.errors import Conflict, Refused, Unavailable
-from tfcanary.ports import Blob, Deployment, Platform, Server, Stored
+from tfcanary.ports import Blob, Change, Deployment, Platform, Server, Stored
 from tfcanary.record import Record
 
 
@@ -132,6 +132,14 @@ class FakeRecords:
         self.stored = Stored(record, there + 1)
         return there + 1
 
+    def beat(self, run_id: str, at: datetime) -> Stored:
+        if self.stored is None or self.stored.record.release is None:
+            raise Refused("there is no record to note the guard in")
+        release = self.stored.record.release
+        if release.run_id == run_id:
+            self.stored = Stored(replace(self.stored.record, release=replace(release, guard_seen=at)), self.stored.generation)
+        return self.stored
+
 
 class World:
     """Servers, a router and users: what the ports speak about."""
@@ -149,12 +157,16 @@ class World:
         self.rate = rate
         self.chance = random.Random(seed)
         self.scraped = True
+        self.capacities: list[tuple[int, Track]] = []
+        """Which version was started, or made larger, for the size of which track."""
         self.guards: list[str] = []
         self.guard_reports = True
         self.unserved = 0
         """Users' requests that found no server: must stay 0."""
         self.weights: list[int] = []
         """Every weight that was set."""
+        self.objections: list[str] = []
+        """What the platform says against a release before it begins."""
         self.log: list[Request] = []
         self.answered: dict[Track, list[Any]] = {}
         """Arrow record batches that the servers recorded."""
@@ -185,6 +197,7 @@ class World:
             log=_Log(self),
             records=self.records,
             guards=_Guards(self),
+            preflight=_Preflight(self),
             clock=self.clock,
         )
 
@@ -204,7 +217,8 @@ class World:
 class _Deployer:
     world: World
 
-    def deploy(self, version: ModelVersion) -> None:
+    def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
+        self.world.capacities.append((version.number, capacity))
         behaviour = self.world.behaviours.get(version.number, Behaviour(answer=float(version.number)))
         self.world.processes.setdefault(version.number, Process(behaviour))
 
@@ -219,7 +233,7 @@ class _Deployer:
             raise Refused(f"version {number}: a track points at it")
         self.world.processes.pop(number, None)
 
-    def observe(self) -> Deployment:
+    def observe(self, number: int | None = None) -> Deployment:
         def server(number: int, process: Process) -> tuple[Server, ...]:
             fine = process.behaviour.loads
             return (Server(f"v{number}", "", "", available=fine, failed=not fine, message="" if fine else "the load ended in an error"),)
@@ -294,9 +308,22 @@ class _Guards:
         self.world.guards.append(run_id)
         self.world.clock.on_sleep.append(lambda _: self._beat(run_id))
 
+    def stop(self, run_id: str) -> None:
+        if run_id in self.world.guards:
+            self.world.guards.remove(run_id)
+
     def _beat(self, run_id: str) -> None:
-        stored = self.world.records.stored
-        if not self.world.guard_reports or stored is None or stored.record.release is None or stored.record.release.run_id != run_id:
-            return
-        seen = replace(stored.record.release, guard_seen=self.world.clock.now())
-        self.world.records.stored = Stored(replace(stored.record, release=seen), stored.generation + 1)
+        if self.world.guard_reports and run_id in self.world.guards:
+            self.world.records.beat(run_id, self.world.clock.now())
+
+
+@dataclass
+class _Preflight:
+    world: World
+
+    def check(self, record: Record) -> None:
+        for objection in self.world.objections:
+            raise Refused(objection)
+
+    def changes(self, version: ModelVersion) -> Iterator[Change]:
+        yield Change(f"version {version.number}", None, {"uri": version.uri})

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.acts.conftest import RUN, deployed, model, pushed
+from tests.acts.conftest import RUN, at_last_stage, deployed, model, pushed
 from tests.fakes import Behaviour, World
 from tfcanary import watch
-from tfcanary.acts import checkpoint, ledger, rollback, shift
+from tfcanary.acts import checkpoint, ledger, promote, rollback, shift
 from tfcanary.domain import Decision, ModelVersion, Track
-from tfcanary.errors import Held
+from tfcanary.errors import Held, Unavailable
 from tfcanary.plan import Plan
-from tfcanary.ports import Platform
+from tfcanary.ports import Platform, Stored
 from tfcanary.record import Release, State
 
-__all__ = ["deployed", "model", "pushed"]
+__all__ = ["at_last_stage", "deployed", "model", "pushed"]
 
 
 def release_of(world: World) -> Release:
@@ -211,3 +211,73 @@ def test_a_canary_is_never_without_holder_or_guard_while_it_has_traffic(world: W
     watch.watch_stage(world.platform(), RUN, 0)
     watch.watch_stage(world.platform(), RUN, 1)
     assert alone == []
+
+
+def test_a_canary_none_of_whose_servers_serves_is_rolled_back_within_one_poll(world: World, deployed: ModelVersion) -> None:
+    platform = world.platform()
+    gone = []
+
+    def crash(_: float) -> None:
+        if world.weight and not gone:
+            gone.append(world.clock.now())
+            world.processes[deployed.number].behaviour = Behaviour(loads=False)
+
+    world.clock.on_sleep.append(crash)
+    verdict = watch.watch_stage(platform, RUN, 0)
+    assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
+    assert verdict.reason == "no server of version 2 serves: the load ended in an error"
+    assert verdict.at is not None
+    assert verdict.at - gone[0] <= release_of(world).plan.stage.poll
+
+
+def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, deployed: ModelVersion) -> None:
+    def by_hand(_: float) -> None:
+        if world.weight == 10:
+            world.weight = 80
+
+    world.clock.on_sleep.append(by_hand)
+    verdict = watch.watch_stage(world.platform(), RUN, 0)
+    assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
+    assert verdict.reason == "the split in force is 80 % canary, the release set 10 %: somebody else changed it"
+
+
+def test_a_watch_writes_the_record_when_a_third_of_the_lease_is_over_and_not_at_every_poll(world: World, deployed: ModelVersion) -> None:
+    before, began = world.records.writes, world.clock.now()
+    watch.watch_stage(world.platform(), RUN, 0)
+    release = release_of(world)
+    polls = (world.clock.now() - began) / release.plan.stage.poll
+    renewals = (world.clock.now() - began) / (release.plan.deploy.lease / 3)
+    assert world.records.writes - before <= renewals + 5 < polls + 5
+
+
+def test_after_a_promotion_the_guard_removes_the_previous_version_when_its_time_is_over(world: World, at_last_stage: ModelVersion) -> None:
+    platform = world.platform()
+    promoted = promote.promote(platform, RUN)
+    assert 1 in world.processes
+    watch.stand_guard(platform, RUN)
+    assert world.clock.now() - (promoted.ended or promoted.began) >= promoted.plan.deploy.keep_previous
+    assert (set(world.processes), world.guards, world.tracks) == ({at_last_stage.number}, [], {Track.STABLE: at_last_stage.number})
+
+
+def test_a_guard_that_saw_nothing_does_not_blame_the_watcher_for_that_time(world: World, deployed: ModelVersion) -> None:
+    """Neither of them reached the record for longer than a lease; the watcher is back a moment after the guard."""
+    platform = world.platform()
+    ledger.hold(platform, RUN, "watch stage 0", watching=True)
+    shift.shift(platform, RUN, 0)
+    beat, back = world.records.beat, world.clock.now() + timedelta(seconds=90)
+
+    def silent(run_id: str, at: datetime) -> Stored:
+        if at < back:
+            raise Unavailable("the API server does not answer")
+        return beat(run_id, at)
+
+    def watcher(_: float) -> None:
+        if back < world.clock.now() < back + timedelta(seconds=120):
+            ledger.hold(platform, RUN, "watch stage 0", watching=True)
+
+    world.records.beat = silent  # type: ignore[method-assign]
+    world.guard_reports = False
+    world.clock.on_sleep.append(watcher)
+    ended = watch.stand_guard(platform, RUN)
+    assert ended.ended is not None
+    assert ended.ended > back + timedelta(seconds=120), "it was rolled back when the watcher stopped for good"

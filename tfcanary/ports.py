@@ -61,6 +61,8 @@ class Server:
     """Why it is not, in the server's words."""
     failed: bool = False
     """It will not become available: the load ended in an error, or the process died."""
+    silent: bool = False
+    """It did not answer in time, and nobody says that it is down: nothing may be concluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,10 @@ class Deployment:
 class Deployer(Protocol):
     """Starts and stops the servers of a version, and points a track at one. No method restarts a running server."""
 
-    def deploy(self, version: ModelVersion) -> None:
-        """Start the version's servers where they do not run; returns without waiting. May be repeated. Moves no traffic."""
+    def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
+        """Start the version's servers where they do not run, at least as many as the track needs; returns without waiting. May be repeated.
+
+        Moves no traffic, and ends no server that runs."""
 
     def assign(self, track: Track, number: int | None) -> None:
         """Point a track at a version's servers (None: at nothing); returns once in force; no request fails on the way."""
@@ -83,8 +87,8 @@ class Deployer(Protocol):
     def remove(self, number: int) -> None:
         """Stop a version's servers after their last request; nothing to do where none run. Refused for a version that a track points at."""
 
-    def observe(self) -> Deployment:
-        """What runs at this moment, asked of the servers themselves."""
+    def observe(self, number: int | None = None) -> Deployment:
+        """What runs at this moment, asked of the servers themselves. With `number`: that version's servers only, and cheap enough for every poll."""
 
 
 class Router(Protocol):
@@ -148,12 +152,40 @@ class Records(Protocol):
     def swap(self, record: Record, generation: int) -> int:
         """Write over `generation` (0: where there is none) and return the new one; Conflict where somebody wrote first."""
 
+    def beat(self, run_id: str, at: datetime) -> Stored:
+        """The guard of this release is alive at `at`; returns what stands. Changes `guard_seen` alone, and no generation: it makes nobody lose a race."""
+
 
 class Guards(Protocol):
     """Keeps the guard of a release running: it is no part of the pipeline's run."""
 
     def start(self, run_id: str) -> None:
         """Start the guard of this release where it does not run; it is restarted when it dies, and ends by itself after the release."""
+
+    def stop(self, run_id: str) -> None:
+        """Remove the guard of a release that has ended; nothing to do where none is. The guard may call it itself, as its last act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object that a release would write."""
+
+    name: str
+    """Kind and name, for people."""
+    before: Mapping[str, Any] | None
+    """As it is; None: it does not exist."""
+    after: Mapping[str, Any]
+    """As it would be after the write."""
+
+
+class Preflight(Protocol):
+    """What can be known before the first write."""
+
+    def check(self, record: Record) -> None:
+        """Asks only. Raises Refused for whatever would stop the release later: a step that the router cannot do, an object that is not ours."""
+
+    def changes(self, version: ModelVersion) -> Iterator[Change]:
+        """Every object that the deployment of this version writes, in order; nothing is written."""
 
 
 class Clock(Protocol):
@@ -185,4 +217,5 @@ class Platform:
     log: RequestLog
     records: Records
     guards: Guards
+    preflight: Preflight
     clock: Clock

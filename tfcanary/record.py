@@ -149,3 +149,9 @@ class Record:
     def on_the_road(self) -> Release | None:
         """The release that has not ended, if any."""
         return None if self.release is None or self.release.state.ended else self.release
+
+    def with_stable(self, version: ModelVersion) -> Record:
+        """With another stable version; the former one is the first of `previous`, of which the plan's `bucket.keep` are kept."""
+        keep = self.release.plan.bucket.keep if self.release else 1
+        former = (self.stable, *self.previous) if self.stable else self.previous
+        return replace(self, stable=version, previous=former[: max(keep - 1, 0)])

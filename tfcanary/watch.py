@@ -12,70 +12,119 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfcanary.acts import checkpoint, ledger, rollback, shift
-from tfcanary.domain import Decision, Look, Track, Verdict
+from tfcanary.domain import Decision, Evidence, Finding, Look, Track, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.evaluate import metrics
 from tfcanary.judge import Judge, stages
-from tfcanary.ports import Platform
+from tfcanary.ports import Platform, Stored
 from tfcanary.record import Judged, Release, State
 from tfcanary.report import Timeline, timeline
 
 log = logging.getLogger("tfcanary.watch")
 
-Turn = Callable[[], Release | None]
-"""Renews the right to watch and returns the release; None: the turn is over."""
+LINGER = 30.0
+"""Seconds between two looks of a guard that only waits to remove the previous version's servers."""
+
+Turn = Callable[[Stored | None, Judged | None], Stored | None]
+"""The right to watch: given what was last known of the record and where the judge's state lies, what is known now; None: the turn is over."""
 Until = Callable[[Release, Verdict, Timeline], Verdict | None]
 """Whether this watch ends, and how; None: go on polling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What this process remembers between two polls; `judged` is where the record says that it lies."""
+    """What this process remembers between two polls; `judged` is where the state of the last one lies."""
 
     judge: Judge
     seen: Timeline
     judged: Judged | None
+    split_read: datetime
+    """When the split in force was last read back."""
 
 
 def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
     """Poll until the judge says rollback (then the weight is 0 when this returns), `until` ends it, or the turn is over (None)."""
     memory: Memory | None = None
-    while (release := turn()) is not None:
+    stored = turn(None, None)
+    while stored is not None and (release := stored.record.release) is not None:
         began = platform.clock.now()
-        if memory is None or memory.judged != release.judged:
-            memory = _recalled(platform, release)
-        verdict, memory = _poll(platform, release, memory, began)
-        if verdict.decision is Decision.ROLLBACK:
-            shift.trip(platform, release.run_id, verdict.reason)
-        memory = _saved(platform, release, memory, verdict)
-        log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
-        ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
+        ended, memory = _poll(platform, release, memory or _recalled(platform, release), until)
         if ended is not None:
             return ended
         spent = (platform.clock.now() - began).total_seconds()
         platform.clock.sleep(max(release.plan.stage.poll.total_seconds() - spent, 0.0))
+        stored = turn(stored, memory.judged if memory else None)
     return None
 
 
-def _poll(platform: Platform, release: Release, memory: Memory, now: datetime) -> tuple[Verdict, Memory]:
-    """Look and decide: both tracks sampled, the judge asked."""
+def _poll(platform: Platform, release: Release, memory: Memory, until: Until) -> tuple[Verdict | None, Memory | None]:
+    """Look, decide, act, write down. The memory is None where somebody else judged the same poll: his state is read next."""
+    now = platform.clock.now()
     seen = metrics.poll(platform, release.first_traffic or now, now)
-    verdict = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
-    return verdict, replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict))
+    said = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
+    due = now - memory.split_read >= release.plan.deploy.lease / 2
+    verdict = _alarmed(said, _alarm(platform, release, due))
+    if verdict.decision is Decision.ROLLBACK:
+        shift.trip(platform, release.run_id, verdict.reason)
+    log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
+    memory = replace(
+        memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict), split_read=now if due else memory.split_read
+    )
+    ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
+    try:
+        return ended, _saved(platform, release, memory, verdict)
+    except Conflict:
+        return ended, None
+
+
+def _alarm(platform: Platform, release: Release, split_due: bool) -> Evidence | None:
+    """What needs no statistics: none of the candidate's servers serves, or somebody else changed the split."""
+    if release.weight == 0 or release.candidate is None:
+        return None
+    try:
+        return _down(platform, release.candidate.number) or (_moved(platform, release.weight) if split_due else None)
+    except Unavailable as error:
+        # Could not ask is not bad: the judge goes on by the counters.
+        log.warning("%s: %s", platform.model, error)
+        return None
+
+
+def _down(platform: Platform, number: int) -> Evidence | None:
+    servers = platform.deployer.observe(number).servers.get(number, ())
+    if any(one.available or one.silent for one in servers):
+        return None
+    said = "; ".join(sorted({one.message for one in servers if one.message})) or "none runs"
+    return Evidence("watch/servers", Finding.FAIL, f"no server of version {number} serves: {said}", figures={"servers": len(servers)})
+
+
+def _moved(platform: Platform, weight: int) -> Evidence | None:
+    seen = platform.router.split().canary
+    if seen == weight:
+        return None
+    reason = f"the split in force is {seen} % canary, the release set {weight} %: somebody else changed it"
+    return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": seen, "set, %": weight})
+
+
+def _alarmed(verdict: Verdict, alarm: Evidence | None) -> Verdict:
+    if alarm is None:
+        return verdict
+    return replace(verdict, decision=Decision.ROLLBACK, reason=alarm.reason, evidence=(alarm, *verdict.evidence))
 
 
 def _recalled(platform: Platform, release: Release) -> Memory:
-    """The state that the record names; a new judge before the first poll."""
-    kept = checkpoint.load(platform, release)
+    """The newest state of this release; a new judge before the first poll."""
+    now = platform.clock.now()
+    kept = checkpoint.latest(platform, release)
     if kept is None:
-        history = platform.metrics.history(Track.STABLE, platform.clock.now())
-        return Memory(Judge.begin(release.plan.judge, release.run_id, history), Timeline(), None)
-    return Memory(Judge.resume(kept.judge, release.run_id, release.plan.judge), kept.timeline, release.judged)
+        history = platform.metrics.history(Track.STABLE, now)
+        return Memory(Judge.begin(release.plan.judge, release.run_id, history), Timeline(), None, now)
+    state, judged = kept
+    return Memory(Judge.resume(state.judge, release.run_id, release.plan.judge), state.timeline, judged, now)
 
 
 def _saved(platform: Platform, release: Release, memory: Memory, verdict: Verdict) -> Memory:
     state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict)
-    return replace(memory, judged=checkpoint.save(platform, release, state).judged)
+    return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state))
 
 
 def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
@@ -90,13 +139,24 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     name = f"watch stage {stage}"
     ledger.hold(platform, run_id, name, watching=True)
     shift.shift(platform, run_id, stage)
-
-    def turn() -> Release | None:
-        now = ledger.ours(ledger.read(platform), run_id)
-        return ledger.hold(platform, run_id, name, watching=True) if now.state is State.WATCHED else None
-
-    verdict = watch(platform, turn, _stage_ends(stage))
+    verdict = watch(platform, _steps_turn(platform, run_id, name), _stage_ends(stage))
     return _recorded(platform, run_id, verdict) if verdict else watch_stage(platform, run_id, stage)
+
+
+def _steps_turn(platform: Platform, run_id: str, name: str) -> Turn:
+    """The hold is renewed when a third of the lease is over, not at every poll: each renewal is a write to the record."""
+
+    def turn(known: Stored | None, judged: Judged | None) -> Stored | None:
+        if known and not _due(ledger.ours(known.record, run_id), platform.clock.now()):
+            return known
+        stored = ledger.renew(platform, run_id, name, judged, known)
+        return stored if ledger.ours(stored.record, run_id).state is State.WATCHED else None
+
+    return turn
+
+
+def _due(release: Release, now: datetime) -> bool:
+    return release.holder is None or release.holder.until - now <= release.plan.deploy.lease * 2 / 3
 
 
 def over(release: Release, stage: int) -> Verdict | None:
@@ -117,9 +177,12 @@ def _stage_ends(stage: int) -> Until:
 
 
 def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict:
-    """Write down how the stage ended and hand the release over to the next step, in one write."""
+    """Write down how the stage ended and hand the release over to the next step, in one write; whoever rolled back first has said why."""
     if verdict.decision is Decision.ROLLBACK:
         shift.trip(platform, run_id, verdict.reason)
+        first = over(ledger.ours(ledger.read(platform), run_id), verdict.stage)
+        if first and first.reason != verdict.reason:
+            return first
     now = platform.clock.now()
 
     def done(release: Release) -> Release:
@@ -145,40 +208,62 @@ def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, d
 
 def stand_guard(platform: Platform, run_id: str) -> Release:
     """Watch whenever no step does, until the release has ended; roll back when the holder's time runs out. Lowers weights only."""
+    seeing = platform.clock.now()
     while True:
         try:
-            release = _guarded(platform, run_id)
+            release = _guarded(platform, run_id, seeing)
             if release.state.ended:
+                _last_act(platform, release)
                 return release
             platform.clock.sleep(release.plan.stage.poll.total_seconds())
         except Held:
+            platform.guards.stop(run_id)
             raise
         except (Unavailable, Conflict) as error:
             # A guard that gives up is no guard: it asks again until it is answered.
             log.warning("%s: %s", platform.model, error)
             platform.clock.sleep(1.0)
+            seeing = platform.clock.now()
 
 
-def _guarded(platform: Platform, run_id: str) -> Release:
-    """One round of the guard."""
+def _last_act(platform: Platform, ended: Release) -> None:
+    """After a promotion the previous version's servers go when their time is over; a release that begins meanwhile clears them itself."""
+    until = (ended.ended or ended.began) + ended.plan.deploy.keep_previous
+    while ended.state is State.PROMOTED and _is_last(platform, ended) and platform.clock.now() < until:
+        platform.clock.sleep(LINGER)
+    record = ledger.read(platform)
+    if ended.state is State.PROMOTED and _is_last(platform, ended) and record.previous:
+        platform.deployer.remove(record.previous[0].number)
+    platform.guards.stop(ended.run_id)
+
+
+def _is_last(platform: Platform, release: Release) -> bool:
+    now = ledger.read(platform).release
+    return now is not None and now.run_id == release.run_id
+
+
+def _guarded(platform: Platform, run_id: str, seeing: datetime) -> Release:
+    """One round of the guard, which has been seeing the record since then."""
     release = ledger.heartbeat(platform, run_id)
     if release.state.ended:
         return release
-    if _abandoned(release, platform.clock.now()):
+    if _abandoned(release, platform.clock.now(), seeing):
         return rollback.roll_back(platform, run_id, _abandoned_reason(release)) or release
     if _unwatched(release):
-        watch(platform, lambda: _guards_turn(platform, run_id), lambda release, verdict, seen: None)
+        watch(platform, lambda known, judged: _guards_turn(platform, run_id, seeing), lambda release, verdict, seen: None)
     return release
 
 
-def _guards_turn(platform: Platform, run_id: str) -> Release | None:
+def _guards_turn(platform: Platform, run_id: str, seeing: datetime) -> Stored | None:
     """The guard watches until a step takes the release over, or until its holder's time is out."""
-    release = ledger.heartbeat(platform, run_id)
-    return release if _unwatched(release) and not _abandoned(release, platform.clock.now()) else None
+    stored = platform.records.beat(run_id, platform.clock.now())
+    release = ledger.ours(stored.record, run_id)
+    return stored if _unwatched(release) and not _abandoned(release, platform.clock.now(), seeing) else None
 
 
-def _abandoned(release: Release, now: datetime) -> bool:
-    return release.holder is None or release.holder.until <= now
+def _abandoned(release: Release, now: datetime, seeing: datetime) -> bool:
+    """Nobody holds it any more. Who could not be heard while the guard itself heard nothing gets a third of a lease to speak again."""
+    return release.holder is None or max(release.holder.until, seeing + release.plan.deploy.lease / 3) <= now
 
 
 def _abandoned_reason(release: Release) -> str:

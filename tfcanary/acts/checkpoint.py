@@ -1,22 +1,24 @@
-"""ACT: the judge's state and the timeline, in the bucket at every poll; the record names name and generation.
+"""ACT: the judge's state and the timeline, in the bucket at every poll.
 
-Each poll writes under a name of its own and only then asks the record to name it. Killed in between, the record
-still names the poll before; of two processes that both believe to hold the release, only one gets its name in.
+Each poll writes under the next number, and only where that does not exist: of two processes that both believe to watch,
+one learns at once that it is not alone. The record names the last state that its holder knew of when it renewed; later
+numbers go on from there, so that a poll costs no write to the record, and a kill at any moment loses no poll.
 """
 
 from __future__ import annotations
 
 import io
-import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tfcanary import codec
-from tfcanary.acts import ledger
 from tfcanary.domain import Verdict
 from tfcanary.errors import Conflict, Refused
-from tfcanary.ports import Platform
+from tfcanary.ports import Blob, Platform
 from tfcanary.record import Judged, Release
 from tfcanary.report import Timeline
+
+TRIES = 5
+"""A state that is replaced between the listing and the reading has a successor: five times in a row is no race any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +34,50 @@ class Checkpoint:
 
 
 def load(platform: Platform, release: Release) -> Checkpoint | None:
-    """The state that the record names; None before the first poll. Raises Refused or Conflict where the bucket no longer holds it."""
-    judged = release.judged
-    while judged is not None:
+    """The newest state of the release; None before the first poll. Raises Refused or Conflict where the bucket no longer holds what the record names."""
+    found = latest(platform, release)
+    return found[0] if found else None
+
+
+def latest(platform: Platform, release: Release) -> tuple[Checkpoint, Judged] | None:
+    """The newest state, and where it lies."""
+    for attempt in range(TRIES):
+        newest = _newest(platform, release)
+        if newest is None:
+            return None
         try:
-            return _read(platform, judged)
-        except (Refused, Conflict):
-            # The poll after it may have replaced it between the two reads: then the record names another one by now.
-            now = ledger.ours(ledger.read(platform), release.run_id).judged
-            if now == judged:
+            return _read(platform, newest), newest
+        except Refused:
+            if attempt == TRIES - 1:
                 raise
-            judged = now
-    return None
+    raise AssertionError
+
+
+def save(platform: Platform, release: Release, before: Judged | None, checkpoint: Checkpoint) -> Judged:
+    """Write the state that follows `before`. Raises Conflict where somebody else wrote it: read again what he saw."""
+    name = f"{_folder(platform, release)}{_number(before) + 1:08}.json"
+    blob = platform.storage.write(name, codec.dumps(checkpoint).encode(), if_generation=0)
+    if before:
+        platform.storage.delete(before.name)
+    return Judged(blob.name, blob.generation)
+
+
+def _folder(platform: Platform, release: Release) -> str:
+    return f"{platform.model}/releases/{release.run_id}/"
+
+
+def _number(judged: Judged | None) -> int:
+    return int(judged.name.rpartition("/")[2].removesuffix(".json")) if judged else 0
+
+
+def _newest(platform: Platform, release: Release) -> Judged | None:
+    folder, named = _folder(platform, release), release.judged
+    last: Blob | None = max(platform.storage.list(folder), key=lambda blob: blob.name, default=None)
+    if named and (last is None or last.name < named.name):
+        raise Refused(f"{platform.bucket_uri}/{named.name}: the judge's state is missing; the record names it")
+    if named and last and last.name == named.name and last.generation != named.generation:
+        raise Conflict(f"{platform.bucket_uri}/{named.name}: is generation {last.generation}, the record names {named.generation}")
+    return Judged(last.name, last.generation) if last else None
 
 
 def _read(platform: Platform, judged: Judged) -> Checkpoint:
@@ -51,20 +85,3 @@ def _read(platform: Platform, judged: Judged) -> Checkpoint:
     platform.storage.read(judged.name, into, generation=judged.generation)
     checkpoint: Checkpoint = codec.loads(Checkpoint, into.getvalue(), at=judged.name)
     return checkpoint
-
-
-def save(platform: Platform, release: Release, checkpoint: Checkpoint) -> Release:
-    """Write the state, then name it in the record. Raises Conflict where somebody else went on with this release meanwhile."""
-    name = f"{platform.model}/releases/{release.run_id}/{secrets.token_hex(6)}.json"
-    blob = platform.storage.write(name, codec.dumps(checkpoint).encode(), if_generation=0)
-
-    def named(now: Release) -> Release:
-        if now.judged != release.judged:
-            platform.storage.delete(name)
-            raise Conflict(f"release {release.run_id!r}: somebody else went on judging it")
-        return replace(now, judged=Judged(name=name, generation=blob.generation))
-
-    after = ledger.change(platform, release.run_id, named)
-    if release.judged:
-        platform.storage.delete(release.judged.name)
-    return after

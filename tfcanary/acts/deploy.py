@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
-from tfcanary.acts import ledger, promote, push, shift
+from tfcanary.acts import ledger, push, shift
 from tfcanary.domain import Evidence, Finding, Look, ModelVersion, Request, Track
-from tfcanary.errors import GaveUp, Unavailable
+from tfcanary.errors import GaveUp, Refused, Unavailable
 from tfcanary.ports import Clock, Platform, Server
 from tfcanary.record import Release, State
 
@@ -19,7 +19,7 @@ WARM_BATCH = 20
 BATCHES_FLAT = 3
 FLAT = 1.25
 """Latency is flat when three medians in a row lie within this factor of each other: medians of 20 wander by less on a warm server."""
-WAIT = 0.5
+WAIT = 1.0
 """Seconds between two questions to something that is coming up."""
 Requests = Callable[[], Iterator[Request]]
 """Sample requests, from the start again at each call."""
@@ -37,13 +37,13 @@ def deploy_canary(platform: Platform, run_id: str, version: ModelVersion, reques
     release = _candidate(platform, run_id, version)
     _clear(platform, version)
     push.verify(platform, version)
-    platform.deployer.deploy(version)
-    came_up = _available(platform, release, version)
+    platform.deployer.deploy(version, Track.STABLE if release.plan.bootstrap else Track.CANARY)
+    came_up = available(platform, run_id, version, "deploy")
     if came_up.finding is not Finding.PASS:
         return _noted(platform, run_id, came_up)
     if release.plan.bootstrap:
         look = _noted(platform, run_id, came_up)
-        promote.bootstrap(platform, run_id)
+        _bootstrap(platform, run_id)
         return look
     platform.deployer.assign(Track.CANARY, version.number)
     warmed = warm(platform, release.plan.deploy.warm_timeout, requests)
@@ -69,11 +69,14 @@ def _clear(platform: Platform, version: ModelVersion) -> None:
             platform.deployer.remove(number)
 
 
-def _available(platform: Platform, release: Release, version: ModelVersion) -> Evidence:
-    """Wait until every server says AVAILABLE for the version, one says that it never will, or the deadline is over."""
+def available(platform: Platform, run_id: str, version: ModelVersion, step: str) -> Evidence:
+    """Wait until every server says AVAILABLE for the version, one says that it never will, or the deadline is over; the release stays held."""
+    release = ledger.hold(platform, run_id, step)
     deadline = platform.clock.now() + release.plan.deploy.ready_timeout
     while True:
-        servers = platform.deployer.observe().servers.get(version.number, ())
+        if release.holder and release.holder.until - platform.clock.now() < release.plan.deploy.handover / 2:
+            release = ledger.hold(platform, run_id, step)
+        servers = platform.deployer.observe(version.number).servers.get(version.number, ())
         failed = next((s for s in servers if s.failed), None)
         if failed:
             return _up(Finding.FAIL, f"server {failed.name} will not serve version {version.number}: {failed.message}", servers)
@@ -89,6 +92,17 @@ def _available(platform: Platform, release: Release, version: ModelVersion) -> E
 
 def _up(finding: Finding, reason: str, servers: tuple[Server, ...]) -> Evidence:
     return Evidence("deploy/available", finding, reason, figures={"servers": len(servers)})
+
+
+def _bootstrap(platform: Platform, run_id: str) -> Release:
+    """The first release: nothing is stable yet, the candidate gets the stable track and with it all traffic."""
+    release = ledger.ours(ledger.read(platform), run_id)
+    if release.candidate is None:
+        raise Refused(f"release {run_id!r} has no candidate yet: push it first")
+    candidate = release.candidate
+    platform.deployer.assign(Track.STABLE, candidate.number)
+    shift.to_zero(platform)
+    return ledger.end(platform, run_id, State.PROMOTED, "first release: `bootstrap: true`", lambda r: r.with_stable(candidate))
 
 
 def warm(platform: Platform, lasts: timedelta, requests: Requests) -> Evidence:

@@ -14,8 +14,8 @@ from tfcanary import __version__, codec
 from tfcanary.domain import Look, Verdict
 from tfcanary.errors import Conflict, Held, Refused, Unavailable
 from tfcanary.plan import Plan
-from tfcanary.ports import Platform
-from tfcanary.record import Ended, Record, Release, State
+from tfcanary.ports import Platform, Stored
+from tfcanary.record import Ended, Judged, Record, Release, State
 
 TRIES = 20
 """Writers of one record are few (a step, the guard, a person): twenty lost races in a row are no race any more."""
@@ -29,26 +29,28 @@ def read(platform: Platform) -> Record:
     return stored.record if stored else Record(model=platform.model, writer=__version__)
 
 
-def update(platform: Platform, change: Callable[[Record], Record]) -> Record:
-    """Change the record by compare and swap. `change` may raise to refuse, and may be called again; no write where nothing changes."""
+def update(platform: Platform, change: Callable[[Record], Record], known: Stored | None = None) -> Stored:
+    """Change the record by compare and swap. `change` may raise to refuse, and may be called again; no write where nothing changes.
+
+    `known` is what was read before: where nobody wrote meanwhile, it saves the reading.
+    """
     for attempt in range(TRIES):
-        stored = platform.records.read()
-        before = stored.record if stored else Record(model=platform.model, writer=__version__)
-        after = change(before)
-        if stored and after == before:
-            return before
+        stored = known or platform.records.read() or Stored(Record(model=platform.model, writer=__version__), 0)
+        after = change(stored.record)
+        if stored.generation and after == stored.record:
+            return stored
         try:
-            platform.records.swap(after, stored.generation if stored else 0)
-            return after
+            return Stored(after, platform.records.swap(after, stored.generation))
         except Conflict:
+            known = None
             platform.clock.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
     raise Unavailable(f"the record of {platform.model}: somebody else wrote first {TRIES} times in a row")
 
 
 def change(platform: Platform, run_id: str, step: Callable[[Release], Release]) -> Release:
     """Change the release of this run; raises Held where the record shows another one."""
-    record = update(platform, lambda r: replace(r, release=step(ours(r, run_id))))
-    return ours(record, run_id)
+    stored = update(platform, lambda r: replace(r, release=step(ours(r, run_id))))
+    return ours(stored.record, run_id)
 
 
 def ours(record: Record, run_id: str) -> Release:
@@ -60,8 +62,9 @@ def ours(record: Record, run_id: str) -> Release:
 
 
 def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
-    """Open this run's release, or find it open. Raises Held where another one is on the road, Refused where bootstrap does not fit."""
+    """Open this run's release, or find it open. Raises Held where another one is on the road, Refused where it cannot end well."""
     now = platform.clock.now()
+    check(platform, plan, run_id)
 
     def opened(record: Record) -> Record:
         if record.release and record.release.run_id == run_id:
@@ -70,7 +73,19 @@ def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
         release = Release(run_id=run_id, plan=plan, plan_digest=codec.digest(plan), began=now)
         return replace(_archived(record), writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
 
-    return ours(update(platform, opened), run_id)
+    return ours(update(platform, opened).record, run_id)
+
+
+def check(platform: Platform, plan: Plan, run_id: str = "") -> Record:
+    """Whether a release may begin, asked before the first write; a release of this run that is open already may. Returns the record.
+
+    Raises Held where another release is on the road, Refused where `bootstrap` does not fit or the platform says what would stop it later.
+    """
+    record = read(platform)
+    if record.release is None or record.release.run_id != run_id:
+        may_begin(record, plan, platform.clock.now())
+        platform.preflight.check(record)
+    return record
 
 
 def may_begin(record: Record, plan: Plan, now: datetime) -> None:
@@ -119,10 +134,25 @@ def hold(platform: Platform, run_id: str, name: str, watching: bool = False) -> 
     return change(platform, run_id, held)
 
 
+def renew(platform: Platform, run_id: str, name: str, judged: Judged | None, known: Stored | None) -> Stored:
+    """Renew a watcher's hold and name the judge's state, in one write; a release that is not watched any more is returned as it stands."""
+    now = platform.clock.now()
+
+    def renewed(record: Record) -> Record:
+        release = ours(record, run_id)
+        if release.state is not State.WATCHED:
+            return record
+        return replace(
+            record,
+            release=replace(release.held(f"{run_id}: {name}", now, release.plan.deploy.lease, True), judged=judged or release.judged),
+        )
+
+    return update(platform, renewed, known)
+
+
 def heartbeat(platform: Platform, run_id: str) -> Release:
     """The guard is alive; returns the release as it stands."""
-    now = platform.clock.now()
-    return change(platform, run_id, lambda r: r if r.state.ended else replace(r, guard_seen=now))
+    return ours(platform.records.beat(run_id, platform.clock.now()).record, run_id)
 
 
 def note(platform: Platform, run_id: str, look: Look) -> Release:
@@ -148,7 +178,7 @@ def end(platform: Platform, run_id: str, state: State, reason: str, also: Callab
         closed = replace(release, state=state, reason=reason, ended=now, holder=None).happened(now, f"{state.value}: {reason}")
         return also(replace(record, release=closed))
 
-    return ours(update(platform, ended), run_id)
+    return ours(update(platform, ended).record, run_id)
 
 
 def put_verdict(verdicts: tuple[Verdict, ...], verdict: Verdict) -> tuple[Verdict, ...]:

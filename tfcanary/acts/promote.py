@@ -1,8 +1,8 @@
 """ACT: the candidate becomes the version that everybody gets. No server is restarted.
 
-Order: all traffic to the canary track, the stable track points at the candidate's servers, traffic back to the
-stable track, the canary track points at nothing. At every moment the track that gets the traffic has servers that
-were judged. The previous version's servers stay until the next release begins.
+Order: as many servers as all traffic needs, all traffic to the canary track, the stable track points at the candidate's
+servers, traffic back to the stable track, the canary track points at nothing. At every moment the track that gets the
+traffic has servers that were judged. The previous version's servers stay for the plan's `deploy.keep_previous`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tfcanary.acts import ledger, push, shift
-from tfcanary.domain import Decision, ModelVersion, Track, TrafficSplit
+from tfcanary.acts import deploy, ledger, push, rollback, shift
+from tfcanary.domain import Decision, Finding, ModelVersion, Track, TrafficSplit
 from tfcanary.errors import Held, Refused
 from tfcanary.ports import Platform
-from tfcanary.record import Record, Release, State
+from tfcanary.record import Release, State
 
 
 def promote(platform: Platform, run_id: str) -> Release:
-    """Make the candidate stable; returns the ended release. Raises Refused without a verdict to promote, Held where it was rolled back meanwhile."""
+    """Make the candidate stable; returns the ended release, rolled back where its servers cannot become enough for all traffic.
+
+    Raises Refused without a verdict to promote, Held where it was rolled back meanwhile.
+    """
     record = ledger.read(platform)
     release = ledger.ours(record, run_id)
     if release.state is State.PROMOTED:
@@ -26,22 +29,15 @@ def promote(platform: Platform, run_id: str) -> Release:
     candidate = _allowed(release)
     push.verify(platform, candidate)
     push.copy_to_stable(platform, candidate)
+    platform.deployer.deploy(candidate, Track.STABLE)
+    enough = deploy.available(platform, run_id, candidate, "promote")
+    if enough.finding is not Finding.PASS:
+        return rollback.roll_back(platform, run_id, f"not promoted: {enough.reason}") or release
     _begun(platform, run_id)
     _switch(platform, run_id, candidate)
-    ended = ledger.end(platform, run_id, State.PROMOTED, _reason(release), lambda r: _stable(r, candidate))
+    ended = ledger.end(platform, run_id, State.PROMOTED, _reason(release), lambda r: r.with_stable(candidate))
     push.retain(platform, ended.plan.bucket.keep)
     return ended
-
-
-def bootstrap(platform: Platform, run_id: str) -> Release:
-    """The first release: nothing is stable yet, the candidate gets the stable track and with it all traffic."""
-    release = ledger.ours(ledger.read(platform), run_id)
-    if release.candidate is None:
-        raise Refused(f"release {run_id!r} has no candidate yet: push it first")
-    candidate = release.candidate
-    platform.deployer.assign(Track.STABLE, candidate.number)
-    shift.to_zero(platform)
-    return ledger.end(platform, run_id, State.PROMOTED, "first release: `bootstrap: true`", lambda r: _stable(r, candidate))
 
 
 def _allowed(release: Release) -> ModelVersion:
@@ -88,9 +84,3 @@ def _moved(platform: Platform, run_id: str, move: Callable[[], None]) -> None:
 def _reason(release: Release) -> str:
     last = ledger.of_stage(release.verdicts, len(release.plan.weights) - 1)
     return last.reason if last else ""
-
-
-def _stable(record: Record, candidate: ModelVersion) -> Record:
-    keep = record.release.plan.bucket.keep if record.release else 1
-    former = (record.stable, *record.previous) if record.stable else record.previous
-    return replace(record, stable=candidate, previous=former[: max(keep - 1, 0)])

@@ -25,13 +25,20 @@ def roll_back(platform: Platform, run_id: str, reason: str = "") -> Release | No
     if release is None or release.run_id != run_id:
         return None
     if release.state.ended:
-        return release
+        return _without_guard(platform, release)
     why = reason_of(release, reason)
     shift.trip(platform, run_id, why)
     _restore(platform, record, release)
     _verified(platform)
     refused = release.first_traffic is None and reason == ""
-    return ledger.end(platform, run_id, State.REFUSED if refused else State.ROLLED_BACK, why)
+    return _without_guard(platform, ledger.end(platform, run_id, State.REFUSED if refused else State.ROLLED_BACK, why))
+
+
+def _without_guard(platform: Platform, ended: Release) -> Release:
+    """After a promotion the guard still has something to do, and ends by itself."""
+    if ended.state is not State.PROMOTED:
+        platform.guards.stop(ended.run_id)
+    return ended
 
 
 def reason_of(release: Release, given: str = "") -> str:

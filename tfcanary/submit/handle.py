@@ -91,8 +91,7 @@ def release(model: str, name: str, plan: Plan, platform: str, host: str = "", im
     the road), Unavailable.
     """
     bound = platforms.open_platform(platform, name, plan)
-    record = ledger.read(bound)
-    ledger.may_begin(record, plan, bound.clock.now())
+    record = ledger.check(bound, plan)
     uri = model if "://" in model else str(Path(model).resolve())
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
