@@ -56,13 +56,15 @@ def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Mani
     return candidate
 
 
-def push(platform: Platform, source: Path, manifest: Manifest, progress: Progress = lambda _: None) -> ModelVersion:
-    """Push the model in `source`; pushing the same bytes twice is one push.
+def push(
+    platform: Platform, source: Path, manifest: Manifest, progress: Progress = lambda _: None, number: int | None = None
+) -> ModelVersion:
+    """Push the model in `source`; pushing the same bytes twice is one push. Without `number` the next free one is theirs.
 
     Raises Refused where these bytes are stable already, or where the bucket holds other bytes under the number, naming the file.
     """
     refuse_stable(ledger.read(platform), manifest.digest)
-    number, claim = _claimed(platform, manifest)
+    number, claim = _claimed(platform, manifest) if number is None else _claim(platform, manifest, number)
     if not claim.sealed:
         _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
         _seal(platform, number, claim)
@@ -164,18 +166,31 @@ def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
         claim = _known(platform, number)
         if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
             return number, claim
-    fresh = Claim(digest=manifest.digest, files=manifest.files)
-    stable = ledger.read(platform).stable
-    number = max([*numbers, stable.number if stable else 0]) + 1
+    number = next_number(platform)
     while True:
         try:
-            platform.storage.write(_claim_name(platform, number), codec.dumps(fresh).encode(), if_generation=0)
-            return number, fresh
-        except Conflict:
-            taken, _ = _read(platform.storage, _claim_name(platform, number))
-            if taken.digest == manifest.digest:
-                return number, taken
+            return _claim(platform, manifest, number)
+        except Refused:
             number += 1
+
+
+def _claim(platform: Platform, manifest: Manifest, number: int) -> tuple[int, Claim]:
+    """This very number for this digest; raises Refused where another digest has it."""
+    fresh = Claim(digest=manifest.digest, files=manifest.files)
+    try:
+        platform.storage.write(_claim_name(platform, number), codec.dumps(fresh).encode(), if_generation=0)
+        return number, fresh
+    except Conflict:
+        taken, _ = _read(platform.storage, _claim_name(platform, number))
+        if taken.digest != manifest.digest:
+            raise Refused(f"{platform.bucket_uri}/{platform.model}: version {number} has other bytes: {taken.digest}") from None
+        return number, taken
+
+
+def next_number(platform: Platform) -> int:
+    """The number that the next new digest gets, unless somebody else is quicker."""
+    stable = ledger.read(platform).stable
+    return max([*_numbers(platform), stable.number if stable else 0]) + 1
 
 
 def _known(platform: Platform, number: int) -> Claim | None:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import local, release, show, validate
+from tfcanary.cli import local, plan, release, show, validate
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
@@ -31,6 +31,8 @@ for verb in (
     show.history,
     show.report_,
     validate.validate,
+    plan.plan,
+    plan.adopt,
 ):
     tfcanary.add_command(verb)
 

@@ -1,0 +1,107 @@
+"""`plan` and `adopt`: what will be written, before anything is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+import yaml
+
+from tfcanary import codec, platforms, savedmodel, steps
+from tfcanary.acts import adopt as adoption
+from tfcanary.acts import ledger, push
+from tfcanary.cli import options
+from tfcanary.domain import ModelVersion
+from tfcanary.plan import Plan
+from tfcanary.ports import Change, Platform
+
+NOT_PUSHED = "sha256:" + "?" * 64
+"""The identity of a candidate that is not there yet."""
+
+
+@click.command()
+@click.argument("plan_file", type=click.Path(path_type=Path))
+@click.option("--name", help="The model: then the plan is checked against what the platform has and can do.")
+@options.platform
+@click.option("--diff", is_flag=True, help="Show every object that the release would write; needs --name.")
+@options.as_json
+def plan(plan_file: Path, name: str | None, platform_uri: str, diff: bool, json_: bool) -> None:
+    """Check a plan, and with --name whether the platform can follow it. Nothing is written. Exit 0 sound, 2 not.
+
+    \b
+    Example:  tfcanary plan plan.yaml --name digits --platform kube://models --diff
+    """
+    if diff and not name:
+        raise click.UsageError("--diff shows the objects of a model: name it with --name")
+    asked = options.read_plan(plan_file)
+    changes = _checked(platform_uri, name, asked, diff) if name else ()
+    if json_:
+        objects = [{"object": c.name, "before": c.before, "after": c.after} for c in changes]
+        options.print_json({"finding": "pass", "reasons": [], "plan": codec.encode(asked), "objects": objects})
+        return
+    for line in (*_stages(asked), *(line for change in changes for line in unified(change))):
+        click.echo(line)
+
+
+def _checked(platform_uri: str, name: str, asked: Plan, diff: bool) -> tuple[Change, ...]:
+    bound = platforms.open_platform(platform_uri, name, asked)
+    ledger.check(bound, asked)
+    return tuple(bound.preflight.changes(_next(bound))) if diff else ()
+
+
+def _next(platform: Platform) -> ModelVersion:
+    number = push.next_number(platform)
+    return ModelVersion(number, f"{platform.bucket_uri}/{platform.model}/{number}", NOT_PUSHED)
+
+
+def _stages(asked: Plan) -> Iterator[str]:
+    times = asked.stage
+    for number, weight in enumerate(asked.weights):
+        then = "promotes or rolls back" if asked.is_last(number) else "advances or rolls back"
+        yield f"stage {number}: {weight:>3} %, {times.minimum} to {times.maximum}, a look every {times.poll.total_seconds():g} s; {then}"
+
+
+def unified(change: Change) -> Iterator[str]:
+    """A change as people read it: the object's YAML, with what goes and what comes."""
+    before, after = (_yaml(side) for side in (change.before, change.after))
+    yield f"# {change.name}: {'new' if change.before is None else 'unchanged' if before == after else 'changed'}"
+    yield from (line.rstrip("\n") for line in difflib.unified_diff(before, after, "now", "then", n=3))
+
+
+def _yaml(side: object) -> list[str]:
+    return yaml.safe_dump(side, sort_keys=True).splitlines(keepends=True) if side is not None else []
+
+
+@click.command()
+@click.argument("name")
+@click.option("--deployment", required=True, help="The Deployment that serves the model now.")
+@click.option("--version", "number", required=True, type=int, help="The version number that its servers show.")
+@click.option("--model", required=True, metavar="URI", help="The SavedModel that it serves: a directory or gs:// URI.")
+@options.plan(required=True)
+@options.platform
+@click.option("--yes", is_flag=True, help="Do it; without, only what would change is shown.")
+def adopt(name: str, deployment: str, number: int, model: str, plan_file: Path, platform_uri: str, yes: bool) -> None:
+    """Take over servers that were not started by tfcanary as the stable version of NAME. No pod is restarted.
+
+    \b
+    Example:  tfcanary adopt digits --deployment digits-serving --version 41 --model gs://models/digits/41 \\
+                --plan plan.yaml --platform kube://models
+    """
+    asked = options.read_plan(plan_file)
+    _show(platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=True))
+    if not yes:
+        click.echo("nothing was changed; --yes does it", err=True)
+        return
+    bound = platforms.open_platform(platform_uri, name, asked)
+    source = steps.fetch(model)
+    platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=False)
+    version = adoption.adopt(bound, source, savedmodel.manifest(source), number)
+    click.echo(f"{name}: version {version.number} ({version.digest}) is stable")
+
+
+def _show(changes: Iterable[Change]) -> None:
+    for change in changes:
+        for line in unified(change):
+            click.echo(line)
