@@ -1,20 +1,33 @@
-# Two images from one file: `slim` for steps that need no TensorFlow, `full` for validation and the local model server.
-#   docker build --target slim --tag tfcanary:slim .
-ARG PYTHON=3.11-slim-bookworm
-FROM python:${PYTHON} AS build
+# Two images from one file. `full` has TensorFlow: for whole releases, because validation loads the model, and for the local model
+# server. `slim` has none: for the guard, and for pipelines of one's own that validate elsewhere.
+#   docker build --target full --tag tfcanary:0.1.0 .
+# The same bytes tomorrow: --build-arg PYTHON=<repository>@sha256:<digest>
+ARG PYTHON=python:3.11.14-slim-bookworm
+
+FROM ${PYTHON} AS source
 WORKDIR /src
-COPY setup.py README.md ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY tfcanary tfcanary
-RUN python -m venv /opt/tfcanary && /opt/tfcanary/bin/pip install --no-cache-dir .
 
-FROM build AS build-full
-RUN /opt/tfcanary/bin/pip install --no-cache-dir '.[local]'
+# Without pip inside: what runs later installs nothing.
+FROM source AS build-slim
+RUN python -m venv --without-pip /opt/tfcanary
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir .
 
-FROM python:${PYTHON} AS slim
-COPY --from=build /opt/tfcanary /opt/tfcanary
+FROM source AS build-full
+RUN python -m venv --without-pip /opt/tfcanary
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[local]'
+
+# A number, for `runAsNonRoot` cannot look a name up. Nothing is written outside of /tmp, which is a volume where the root is read-only.
+FROM ${PYTHON} AS base
+RUN python -m pip uninstall --yes --root-user-action=ignore wheel setuptools pip
 ENV PATH=/opt/tfcanary/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 WORKDIR /tmp
+CMD ["tfcanary", "--help"]
 
-FROM slim AS full
+FROM base AS slim
+COPY --from=build-slim /opt/tfcanary /opt/tfcanary
+
+FROM base AS full
 COPY --from=build-full /opt/tfcanary /opt/tfcanary

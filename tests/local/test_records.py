@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tfcanary.domain import ModelVersion
 from tfcanary.errors import Conflict, Refused, Unavailable
 from tfcanary.platforms.local import records
 from tfcanary.platforms.local.records import FileRecords
-from tfcanary.record import Record
+from tfcanary.record import Record, State
 
 WRITERS = 16
 ROUNDS = 5
@@ -93,6 +94,46 @@ def test_the_record_of_another_tfcanary_is_refused_by_name(path: Path) -> None:
         FileRecords(path).swap(record(), 4)
     with pytest.raises(Refused, match=r"9\.9"):
         FileRecords(path).swap(record(writer="9.9"), 4)
+
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def test_a_beat_is_read_and_makes_nobody_lose_a_race(path: Path) -> None:
+    generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
+    beaten = FileRecords(path).beat("run 1", NOON)
+    assert beaten == FileRecords(path).read()
+    assert beaten.record.release is not None
+    assert (beaten.record.release.guard_seen, beaten.generation) == (NOON, generation)
+    FileRecords(path).swap(record(release=a_release("run 1", weight=5)), generation)
+
+
+def test_a_beat_between_read_and_write_is_not_undone(path: Path) -> None:
+    generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
+    FileRecords(path).beat("run 1", NOON)
+    FileRecords(path).swap(record(release=a_release("run 1", weight=5)), generation)
+    stored = FileRecords(path).read()
+    assert stored is not None
+    assert stored.record.release is not None
+    assert (stored.record.release.weight, stored.record.release.guard_seen) == (5, NOON)
+
+
+def test_a_beat_changes_neither_another_release_nor_an_ended_one_nor_goes_back(path: Path) -> None:
+    generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
+    FileRecords(path).beat("run 1", NOON)
+    standing = FileRecords(path).read()
+    assert FileRecords(path).beat("run 0", NOON + timedelta(seconds=9)) == standing
+    assert FileRecords(path).beat("run 1", NOON - timedelta(seconds=9)) == standing
+    ended = a_release("run 1", state=State.PROMOTED, ended=NOON)
+    FileRecords(path).swap(record(release=ended), generation)
+    stored = FileRecords(path).beat("run 1", NOON)
+    assert stored.record.release == ended
+
+
+def test_a_beat_without_a_record_is_refused(path: Path) -> None:
+    with pytest.raises(Refused, match="no release 'run 1' to guard"):
+        FileRecords(path).beat("run 1", NOON)
+    assert FileRecords(path).read() is None
 
 
 @pytest.mark.parametrize(

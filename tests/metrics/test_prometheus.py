@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.metrics.prometheus_server import (
 from tfcanary.domain import Counters, Track
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.metrics.prometheus import PrometheusSource
+from tfcanary.metrics.queries import Pattern, literally
 from tfcanary.plan import MetricsPlan
 
 
@@ -79,6 +81,19 @@ def test_a_value_stays_one_value(server: PrometheusServer, value: str, quoted: s
     scrapes, counters = server.asked
     assert scrapes.params["query"] == f"up{{app={quoted}}}[300s]"
     assert counters.params["query"].startswith(f":tensorflow:serving:request_count{{model_name={quoted}, app={quoted}, ")
+
+
+def test_a_pattern_stays_one_value_too(server: PrometheusServer) -> None:
+    """The name of a Deployment begins the names of its pods; a dot in it matches a dot alone."""
+    pods = {track: {"pod": Pattern(literally(f'm.v{number}"') + "-[a-z0-9]+")} for number, track in enumerate(Track, 1)}
+    source(server, selectors=pods).sample(Track.CANARY, AT)
+    assert server.asked[0].params["query"] == r"""up{pod=~"m\\.v2\\\"-[a-z0-9]+"}[300s]"""
+
+
+@pytest.mark.parametrize("text", ["m-v4", "a.b*c+(d)[e]{f}|^$?\\", 'quote"', "two words", "ä"])
+def test_a_text_as_a_pattern_matches_itself_alone(text: str) -> None:
+    assert re.fullmatch(literally(text), text)
+    assert not re.fullmatch(literally("m.v4"), "m-v4")
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "1a", 'a="b",c', "a b", "ä"])

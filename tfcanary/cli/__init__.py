@@ -8,7 +8,7 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import local, plan, release, show, validate
+from tfcanary.cli import guard, local, plan, release, show, validate
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
@@ -24,7 +24,7 @@ for verb in (
     local.up,
     local.down,
     local.doctor,
-    local.guard,
+    guard.guard,
     release.release,
     release.abort,
     show.status,

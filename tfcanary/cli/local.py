@@ -1,4 +1,4 @@
-"""`up`, `down`: the platform on this machine; and the guard that it and a cluster start."""
+"""`up`, `down`, `doctor`: the platform on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from tfcanary import steps, watch
 from tfcanary.cli import options
 from tfcanary.cli.looks import EXIT, reasons, show
 from tfcanary.errors import Refused
@@ -61,14 +60,3 @@ def doctor(platform_uri: str, json_: bool) -> None:
     else:
         show(found, platform_uri)
     sys.exit(EXIT[found.finding])
-
-
-@click.command(hidden=True)
-@options.platform
-@click.option("--model", required=True)
-@click.option("--run-id", required=True)
-def guard(platform_uri: str, model: str, run_id: str) -> None:
-    """Watch a release whenever no step does; started by the deployment of a canary, ends with the release."""
-    step = steps.reopen_step(platform_uri, model, run_id)
-    ended = watch.stand_guard(step.platform, run_id)
-    click.echo(f"release {run_id} ended: {ended.state.value}", err=True)

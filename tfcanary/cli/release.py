@@ -24,16 +24,27 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.platform
 @click.option("--host", default="", metavar="URL", help="A Kubeflow Pipelines endpoint. Default: run the pipeline on this machine.")
 @click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")
+@click.option("--service-account", default="", metavar="NAME", help="As whom the steps run on that host. Default: the host's own.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
 @options.as_json
-def release(model: str, name: str, plan_file: Path, platform_uri: str, host: str, image: str, html: Path | None, json_: bool) -> None:
+def release(
+    model: str,
+    name: str,
+    plan_file: Path,
+    platform_uri: str,
+    host: str,
+    image: str,
+    service_account: str,
+    html: Path | None,
+    json_: bool,
+) -> None:
     """Release MODEL (a directory or gs:// URI) as a canary. Exit 0 promoted, 1 refused or rolled back, 2 bad input, 3 undecided.
 
     \b
     Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it.
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
-    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image)
+    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
         seen = progress.follow(handle)

@@ -46,7 +46,8 @@ def status(name: str | None, platform_uri: str, json_: bool) -> None:
         options.print_json({"decision": release.state.value if release else "none", "reasons": reasons, **codec.encode(record)})
         return
     stable = f"version {record.stable.number}" if record.stable else "none"
-    click.echo(f"{name}: stable {stable}")
+    kept = f"; kept: {', '.join(str(v.number) for v in record.previous)}" if record.previous else ""
+    click.echo(f"{name}: stable {stable}{kept}")
     if record.release:
         click.echo(report.release_line(record.release))
 

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from tfcanary.domain import Counters, Sample, Track
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.metrics.exposition import BOUNDS, PREFIX, Series
-from tfcanary.metrics.queries import label_name, query
+from tfcanary.metrics.queries import Labels, label_name, query
 from tfcanary.plan import MetricsPlan
 
 HISTORY = timedelta(hours=2)
@@ -68,14 +68,14 @@ class PrometheusSource:
         url: str,
         model: str,
         plan: MetricsPlan,
-        selectors: Mapping[Track, Mapping[str, str]],
+        selectors: Mapping[Track, Labels],
         entrypoint: str | None = "REST",
     ) -> None:
         self._url = _checked(url)
         self._model = model
         self._plan = plan
         self._entrypoint = entrypoint
-        self._labels = {track: {**plan.selectors, **selectors.get(track, {})} for track in Track}
+        self._labels: Mapping[Track, Labels] = {track: {**plan.selectors, **selectors.get(track, {})} for track in Track}
         stable, canary = self._labels[Track.STABLE], self._labels[Track.CANARY]
         if not any(stable[name] != canary[name] for name in stable.keys() & canary.keys()):
             raise Refused(

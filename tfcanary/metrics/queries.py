@@ -1,13 +1,15 @@
 """What Prometheus is asked: a table of texts, and how labels get into them.
 
 `$model` stands for the labels of this model's series, `$server` for those of its servers. Values are never pasted:
-a model's name or a plan's selector is quoted as PromQL wants it, so that it stays one value whatever it holds.
+a model's name or a plan's selector is quoted as PromQL wants it, so that it stays one value whatever it holds; what is
+part of a pattern is escaped before.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from string import Template
 
 from tfcanary.errors import Refused
@@ -29,16 +31,36 @@ TEXTS = {
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def query(name: str, model: str, labels: Mapping[str, str], window: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A regular expression that a label's whole value matches, in RE2's syntax."""
+
+    text: str
+
+
+Labels = Mapping[str, str | Pattern]
+"""Name to value, or to what the value is like."""
+
+
+def query(name: str, model: str, labels: Labels, window: str = "") -> str:
     """A text of the table for one model and the servers with these labels."""
     server = matchers(labels)
     text = " ".join(TEXTS[name].split())
     return Template(text).substitute(server=server, model=matchers({"model_name": model, **labels}), window=window)
 
 
-def matchers(labels: Mapping[str, str]) -> str:
+def matchers(labels: Labels) -> str:
     """Label matchers in the order given, without braces; raises Refused for a name that is no label name."""
-    return ", ".join(f'{label_name(name)}="{escaped(value)}"' for name, value in labels.items())
+    return ", ".join(f"{label_name(name)}{_matcher(value)}" for name, value in labels.items())
+
+
+def _matcher(value: str | Pattern) -> str:
+    return f'=~"{escaped(value.text)}"' if isinstance(value, Pattern) else f'="{escaped(value)}"'
+
+
+def literally(text: str) -> str:
+    """A text as a pattern that matches nothing else."""
+    return re.sub(r"([^a-zA-Z0-9_\x80-\U0010ffff])", r"\\\1", text)
 
 
 def label_name(name: str) -> str:

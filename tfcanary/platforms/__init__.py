@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tfcanary.errors import Refused
 from tfcanary.plan import Plan
-from tfcanary.ports import Platform
+from tfcanary.platforms.packaged import check_package
+from tfcanary.ports import Change, Platform
 
 FORMS = "local:///<state folder>, for example local:///srv/tfcanary, or kube://<namespace>"
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def open_platform(uri: str, model: str, plan: Plan) -> Platform:
     """The platform that a URI names, bound to one model; asks nothing of it yet. Raises Refused where the URI or the name is none."""
+    check_package()
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "local":
         return _local(uri, rest, model, plan)
     if separator and scheme == "kube":
-        raise Refused(f"platform {uri!r}: clusters are not built yet; use local:///<state folder>")
+        from tfcanary.platforms.kube.platform import open_kube
+
+        return open_kube(uri, _namespace(uri, rest), model, plan)
     raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
+
+
+def models(uri: str) -> tuple[str, ...]:
+    """The models that have a record on a platform, sorted. Raises Refused where the URI is none."""
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme == "local" and rest.startswith("/"):
+        from tfcanary.platforms.local.folder import Folder
+
+        return tuple(sorted(path.stem for path in Folder(Path(rest)).records.glob("*.json")))
+    if separator and scheme == "kube":
+        from tfcanary.kube.api import Api
+        from tfcanary.platforms.kube.records import models_of
+
+        return models_of(Api(_namespace(uri, rest)))
+    raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
+
+
+def adopt(uri: str, model: str, deployment: str, number: int, plan: Plan, dry_run: bool) -> tuple[Change, ...]:
+    """Take over a cluster's Deployment as the model's stable version, without restarting a pod; `dry_run`: only say what would change."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme != "kube":
+        raise Refused(f"platform {uri!r}: there are Deployments on a cluster only; use kube://<namespace>")
+    from tfcanary.kube.api import Api
+    from tfcanary.platforms.kube import adopt as adoption
+
+    return adoption.adopt(Api(_namespace(uri, rest)), model, deployment, number, plan, dry_run)
 
 
 def _local(uri: str, path: str, model: str, plan: Plan) -> Platform:
@@ -28,3 +60,9 @@ def _local(uri: str, path: str, model: str, plan: Plan) -> Platform:
     if not path.startswith("/"):
         raise Refused(f"platform {uri!r}: the state folder must be absolute; use local:///{path.lstrip('./') or 'srv/tfcanary'}")
     return open_local(Folder(Path(path)), model, plan)
+
+
+def _namespace(uri: str, rest: str) -> str:
+    if not NAMESPACE.fullmatch(rest):
+        raise Refused(f"platform {uri!r}: is no platform; use kube://<namespace>, at most 63 lower-case letters, digits and hyphens")
+    return rest

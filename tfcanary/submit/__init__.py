@@ -38,6 +38,8 @@ class Submission:
     """A KFP API endpoint; empty: this machine."""
     image: str = ""
     """The image in which the steps run on a KFP host; empty: the one that the package was compiled with."""
+    service_account: str = ""
+    """The Kubernetes service account of the run's pods on a KFP host; empty: the host's default."""
 
 
 def package(name: str) -> str:

@@ -84,7 +84,7 @@ class Handle:
         return rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
 
 
-def release(model: str, name: str, plan: Plan, platform: str, host: str = "", image: str = "") -> Handle:
+def release(model: str, name: str, plan: Plan, platform: str, host: str = "", image: str = "", service_account: str = "") -> Handle:
     """Check what can be checked from here, then submit the pipeline `canary_release`.
 
     Raises Refused (a path that is no SavedModel, no stable version and no `bootstrap: true`), Held (another release is on
@@ -96,5 +96,5 @@ def release(model: str, name: str, plan: Plan, platform: str, host: str = "", im
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
     arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(plan)}
-    run = start(Submission("canary_release", arguments, RUNS, host, image))
+    run = start(Submission("canary_release", arguments, RUNS, host, image, service_account))
     return Handle(bound, plan, run, bool(host), record.release.run_id if record.release else "")

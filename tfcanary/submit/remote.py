@@ -46,7 +46,11 @@ class RemoteRun:
             run = _reached(
                 submission.host,
                 lambda: client.create_run_from_pipeline_package(
-                    file.name, arguments=dict(submission.arguments), run_name=name, enable_caching=False
+                    file.name,
+                    arguments=dict(submission.arguments),
+                    run_name=name,
+                    enable_caching=False,
+                    service_account=submission.service_account or None,
                 ),
             )
         return cls(client, submission.host, run.run_id)

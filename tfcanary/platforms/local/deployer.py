@@ -31,8 +31,8 @@ class LocalDeployer:
     model: str
     records: Records
 
-    def deploy(self, version: ModelVersion) -> None:
-        """Start the version's server where it does not run; returns without waiting."""
+    def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
+        """Start the version's server where it does not run; returns without waiting. One server is enough for either track."""
         ask(self.folder, "deploy", model=self.model, number=version.number, uri=version.uri)
 
     def assign(self, track: Track, number: int | None) -> None:
@@ -55,7 +55,7 @@ class LocalDeployer:
             if number in self._resting().values():
                 raise Refused(f"version {number} of {self.model} is the stable version") from None
 
-    def observe(self) -> Deployment:
+    def observe(self, number: int | None = None) -> Deployment:
         """What runs, asked of the servers by gRPC (a GET over REST would count as a request); while the platform is down, what `up` brings back."""
         try:
             shown = ask(self.folder, "status")["models"].get(self.model)
@@ -63,7 +63,7 @@ class LocalDeployer:
             return Deployment(tracks=self._resting())
         if shown is None:
             return Deployment()
-        servers = {one["version"]: (self._server(one),) for one in shown["servers"]}
+        servers = {one["version"]: (self._server(one),) for one in shown["servers"] if number in (None, one["version"])}
         return Deployment(servers=servers, tracks={Track(track): number for track, number in shown["tracks"].items()})
 
     def _resting(self) -> Mapping[Track, int]:
@@ -72,7 +72,7 @@ class LocalDeployer:
         return {Track.STABLE: stored.record.stable.number} if stored and stored.record.stable else {}
 
     def _check_available(self, number: int) -> None:
-        servers = self.observe().servers.get(number, ())
+        servers = self.observe(number).servers.get(number, ())
         unready = next((s for s in servers if not s.available), None)
         if unready:
             raise Unavailable(f"server {unready.name} is not available for version {number}: {unready.message}")

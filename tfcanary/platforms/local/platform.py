@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tfcanary.domain import Prediction, Request, Track, TrafficSplit
+from tfcanary.domain import ModelVersion, Prediction, Request, Track, TrafficSplit
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.plan import Plan
 from tfcanary.platforms.clock import SystemClock
@@ -17,7 +17,8 @@ from tfcanary.platforms.local.ask import ask, is_up
 from tfcanary.platforms.local.deployer import LocalDeployer
 from tfcanary.platforms.local.folder import Folder, checked_name
 from tfcanary.platforms.local.records import FileRecords
-from tfcanary.ports import Platform, Server
+from tfcanary.ports import Change, Platform, Server
+from tfcanary.record import Record
 from tfcanary.routing.envoy import EnvoyRouter
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
         log=LocalLog(folder, model, servers),
         records=records,
         guards=LocalGuards(folder, model),
+        preflight=LocalPreflight(),
         clock=SystemClock(),
     )
 
@@ -189,3 +191,18 @@ class LocalGuards:
     def start(self, run_id: str) -> None:
         """Start the guard of a release where it does not run; it is started again when it dies, and ends with the release."""
         ask(self.folder, "guard", model=self.model, run_id=run_id)
+
+    def stop(self, run_id: str) -> None:
+        """Nothing to do: the guard ends with the release, and its supervisor does not start it again after exit code 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPreflight:
+    """Nothing to check or to show: the supervisor owns all that a release touches, and its Envoy can do every weight."""
+
+    def check(self, record: Record) -> None:
+        """Nothing here stops a release later."""
+
+    def changes(self, version: ModelVersion) -> Iterator[Change]:
+        """Nothing: there are no objects, only processes."""
+        return iter(())

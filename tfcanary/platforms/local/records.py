@@ -9,11 +9,13 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
-from tfcanary import __version__, codec
+from tfcanary import codec
 from tfcanary.errors import Conflict, Refused, Unavailable
+from tfcanary.platforms.heard import check_writer, heard
 from tfcanary.ports import Stored
 from tfcanary.record import Record
 from tfcanary.routing.files import write_aside
@@ -41,12 +43,12 @@ class FileRecords:
             generation, record = int(said["generation"]), dict(said["record"])
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(f"{self.path}: is no record ({error!r})") from error
-        self._check_writer(record.get("writer"))
+        check_writer(record.get("writer"), str(self.path))
         return Stored(record=codec.decode(Record, record, at=str(self.path)), generation=generation)
 
     def swap(self, record: Record, generation: int) -> int:
         """Write over `generation` and return the new one; raises Conflict where somebody wrote first, Refused where another version did."""
-        self._check_writer(record.writer)
+        check_writer(record.writer, str(self.path))
         if record.model != self.path.stem:
             raise Refused(f"record of {record.model!r}: {self.path} is the record of {self.path.stem!r}")
         with self._locked():
@@ -54,21 +56,26 @@ class FileRecords:
             present = stored.generation if stored else 0
             if present != generation:
                 raise Conflict(f"{self.path}: generation {generation} was to be written over, but it is {present} by now")
-            document = {"generation": generation + 1, "record": codec.encode(record)}
-            self._write(json.dumps(document, allow_nan=False))
+            self._write(Stored(_beat_kept(record, stored), generation + 1))
         return generation + 1
 
-    def _write(self, text: str) -> None:
+    def beat(self, run_id: str, at: datetime) -> Stored:
+        """Write the guard's heartbeat under the generation that stands; raises Refused where there is no record."""
+        with self._locked():
+            stored = self.read()
+            if stored is None:
+                raise Refused(f"{self.path}: there is no record, and so no release {run_id!r} to guard")
+            after = replace(stored, record=heard(stored.record, run_id, at))
+            if after != stored:
+                self._write(after)
+        return after
+
+    def _write(self, stored: Stored) -> None:
+        document = {"generation": stored.generation, "record": codec.encode(stored.record)}
         try:
-            write_aside(self.path, text, durable=True)
+            write_aside(self.path, json.dumps(document, allow_nan=False), durable=True)
         except OSError as error:
             raise Unavailable(f"{self.path}: cannot be written ({error.strerror})") from error
-
-    def _check_writer(self, writer: object) -> None:
-        if writer != __version__:
-            raise Refused(
-                f"{self.path}: tfcanary {writer} wrote this record, and this is tfcanary {__version__}; use that version, or end its release"
-            )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -84,6 +91,12 @@ class FileRecords:
             yield
         finally:
             os.close(handle)
+
+
+def _beat_kept(record: Record, stored: Stored | None) -> Record:
+    """A beat that came between this writer's read and its write is not undone: beats do not change the generation."""
+    before = stored.record.release if stored else None
+    return heard(record, before.run_id, before.guard_seen) if before and before.guard_seen else record
 
 
 def _lock(handle: int) -> bool:

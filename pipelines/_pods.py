@@ -1,0 +1,26 @@
+"""What the pod of every step is given on a cluster; the local runner leaves it aside."""
+
+from kfp import dsl, kubernetes
+
+from tfcanary import __version__
+from tfcanary.platforms.packaged import PACKAGE
+
+HOUR = 3600
+STEP = 6 * HOUR
+"""Seconds for a step: longer than copying the largest model or waiting for a node with a GPU, shorter than a day in which nobody
+notices a pod that hangs. It counts from the pod's start, the pull of the image included, so it cannot come from the plan."""
+WATCH = 8 * 24 * HOUR
+"""Seconds for a step that watches: a week of traffic, and a day more. It is no limit for people: a watch ends by the plan's
+`stage.maximum`, and one that hangs loses its hold within a minute, and the guard takes the weight to 0. A plan whose
+`stage.maximum` is longer than this is cut off here, and then rolled back by the guard."""
+
+
+def act(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.PipelineTask:
+    """A step with effects: never cached and named for people; its pod knows its package's version, and ends in bounded time."""
+    kubernetes.set_image_pull_policy(task, "IfNotPresent")
+    # Labels take no parameters: the model's name is in the run's name and in its parameters.
+    kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "tfcanary")
+    kubernetes.add_pod_label(task, "app.kubernetes.io/component", "step")
+    kubernetes.set_timeout(task, seconds)
+    task.set_env_variable(PACKAGE, __version__)
+    return task.set_caching_options(False).set_display_name(label)

@@ -1,0 +1,192 @@
+"""What goes wrong on a cluster while a release is on the road: users keep their answers, and the release has an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from examples.demo.traffic import Tally
+from tests.cluster.manifests import pods
+from tests.cluster.proxy import Proxy, serving
+from tests.cluster.site import NAME, PLAN, Run, Site
+from tests.cluster.waiting import until
+from tfcanary.acts import rollback
+from tfcanary.domain import Track
+from tfcanary.record import Release, State
+
+pytestmark = pytest.mark.slow
+Ours = Callable[[Tally], dict[str, int]]
+LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
+"""A stage that lasts until something happens."""
+
+
+def settled(site: Site, run: Run, state: State = State.ROLLED_BACK, seconds: float = 60.0) -> Release:
+    """Wait for the end; nothing of the canary is left, and all requests go to stable."""
+    until(lambda: site.release_of(run.run_id).state.ended, seconds=seconds)
+    ended = site.release_of(run.run_id)
+    assert (ended.state, site.weight()) == (state, 0), f"{ended.reason}\n{run.said()[-3000:]}"
+    assert site.record().stable == before_of(site)
+    until(lambda: site.uids(2) == set())
+    until(lambda: not guards(site))
+    return ended
+
+
+def before_of(site: Site) -> Any:
+    stable = site.record().stable
+    assert stable is not None
+    assert stable.number == 1
+    return stable
+
+
+def guards(site: Site) -> list[Any]:
+    return pods(site.cluster.api, site.namespace, **{"app.kubernetes.io/component": "guard"})
+
+
+def canary_pod(site: Site) -> str:
+    (pod,) = pods(site.cluster.api, site.namespace, **{"tfcanary.dev/version": "2"})
+    return str(pod["metadata"]["name"])
+
+
+def test_latency_that_grows_is_rolled_back(site: Site, ours: Ours) -> None:
+    judge = {**PLAN["judge"], "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0}}
+    run = site.start("slow", judge=judge)
+    ended = settled(site, run)
+    assert "latency" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_a_canary_that_crashes_while_it_has_traffic_is_at_weight_0_within_a_poll(site: Site, ours: Ours) -> None:
+    run = site.start("better", **LONG)
+    site.in_traffic(run)
+    pid = site.cluster.pid(site.namespace, canary_pod(site))
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    ended = settled(site, run)
+    assert "no server of version 2 serves" in ended.reason
+
+
+def test_a_canary_that_never_gets_ready_is_refused_at_its_deadline(site: Site, ours: Ours) -> None:
+    """No node has so much memory."""
+    run = site.start("better", serving={"memory": "900Ti"}, deploy={"ready_timeout": "6s"})
+    ended = settled(site, run, State.REFUSED)
+    assert "Insufficient memory" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_an_image_that_cannot_be_pulled_is_refused_with_its_name(site: Site, ours: Ours) -> None:
+    image = "nobody/has-this@sha256:" + "1" * 64
+    run = site.start("better", serving={"image": image}, deploy={"ready_timeout": "8s"})
+    ended = settled(site, run, State.REFUSED)
+    assert "nobody/has-this" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_a_quota_that_is_exceeded_is_refused_with_the_servers_words(site: Site, ours: Ours) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "2"}}}
+    site.cluster.apply([quota], site.namespace)
+    run = site.start("better")
+    ended = settled(site, run, State.REFUSED)
+    assert "exceeded quota" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_somebody_who_edits_the_route_by_hand_ends_the_release(site: Site, ours: Ours) -> None:
+    run = site.start("better", **LONG)
+    site.in_traffic(run)
+    path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{site.namespace}/httproutes/{NAME}"
+    backends = [{"name": f"{NAME}-{track.value}", "port": 8501, "weight": 20 if track is Track.STABLE else 80} for track in Track]
+    site.cluster.api.merge(path, {"spec": {"rules": [{"backendRefs": backends}]}})
+    ended = settled(site, run)
+    assert "somebody else changed it" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_somebody_who_deletes_the_canary_ends_the_release(site: Site) -> None:
+    run = site.start("better", **LONG)
+    site.in_traffic(run)
+    site.cluster.api.delete(f"/apis/apps/v1/namespaces/{site.namespace}/deployments/{NAME}-v2")
+    ended = settled(site, run)
+    assert "no server of version 2 serves" in ended.reason
+
+
+def test_a_run_that_is_terminated_is_ended_by_the_guard(site: Site, ours: Ours) -> None:
+    run = site.start("better", **LONG)
+    site.in_traffic(run)
+    run.kill()
+    ended = settled(site, run)
+    assert "left alone" in ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_a_second_release_is_refused_by_name_and_the_first_goes_on(site: Site, ours: Ours) -> None:
+    first = site.start("better", **LONG)
+    site.in_traffic(first)
+    second = site.start("breaks-under-load")
+    assert second.wait() != 0
+    assert f"release '{first.run_id}' is on the road" in second.said()
+    assert site.weight() == 50
+    rollback.roll_back(site.platform(), first.run_id, "the test is over")
+    settled(site, first)
+    assert ours(site.seen()) == {}
+
+
+def test_prometheus_that_is_down_promotes_nothing(site: Site, ours: Ours) -> None:
+    run = site.start("better", stage={"maximum": "12s"})
+    site.in_traffic(run)
+    site.prometheus.stop()
+    try:
+        ended = settled(site, run)
+    finally:
+        site.prometheus.start()
+    assert (ended.failed, ended.reason[:9]) == (False, "undecided")
+    assert ours(site.seen()) == {}
+
+
+def test_an_api_server_that_is_away_for_a_minute_ends_no_release(site: Site, ours: Ours) -> None:
+    run = site.start("better")
+    site.in_traffic(run)
+    site.proxy.down()
+    time.sleep(20)
+    site.proxy.up()
+    run.wait()
+    ended = site.release_of(run.run_id)
+    assert ended.state in (State.PROMOTED, State.ROLLED_BACK), ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_a_slow_api_server_and_storms_of_conflicts_end_no_release(site: Site, ours: Ours) -> None:
+    site.proxy.trouble.slow(0.3)
+    site.proxy.trouble.storm(statuses=(409, 429), share=0.1)
+    ended = site.release("better")
+    assert ended.state is State.PROMOTED, ended.reason
+    assert ours(site.seen()) == {}
+
+
+def test_a_node_that_is_lost_takes_no_answer_from_users_for_longer_than_kubernetes_needs(site: Site) -> None:
+    run = site.start("better", **LONG)
+    site.in_traffic(run)
+    (pod,) = pods(site.cluster.api, site.namespace, **{"tfcanary.dev/version": "2"})
+    site.cluster.nodes[pod["spec"]["nodeName"]].lose()
+    ended = until(lambda: site.release_of(run.run_id), lambda release: release.state.ended, seconds=90)
+    assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
+
+
+def test_a_certificate_that_has_expired_is_said_by_that_name(site: Site) -> None:
+    from datetime import timedelta
+
+    from tfcanary.errors import Unavailable
+    from tfcanary.kube.api import Api
+    from tfcanary.kube.resources import SERVICES
+
+    assert site.cluster.control_plane
+    proxy = Proxy(site.cluster.control_plane, serving(site.cluster.control_plane.authority, expires_in=timedelta(minutes=-5)))
+    kubeconfig = site.cluster.account_kubeconfig(site.namespace, "tfcanary", proxy.url)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Unavailable, match="certificate has expired"):
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        Api(site.namespace, patience=1).list(SERVICES)
+    proxy.close()

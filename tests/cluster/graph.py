@@ -1,0 +1,81 @@
+"""The graph's steps in the graph's order, in one process: `python -m tests.cluster.graph JOB`.
+
+What the compiled pipeline does, without its start-up times, so that a drill can kill it anywhere and begin again. Without
+the trial: a job is a model that was validated.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tfcanary import savedmodel, steps, watch
+from tfcanary.acts import deploy, ledger, promote, push, rollback, shift
+from tfcanary.domain import Absence, Decision, Look, Verdict
+from tfcanary.record import Release
+from tfcanary.steps import Step
+
+NO_DRIFT = Look("drift", absent=(Absence("drift", "absent by plan"),))
+FORCED = Verdict(Decision.PROMOTE, "the drill says so")
+
+
+def main(job: Path) -> None:
+    """Run one release; the exit step follows whatever happens, unless the process is killed."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    told = json.loads(job.read_text())
+    step = steps.open_step(told["platform"], told["model_name"], told["plan"], told["run_id"])
+    try:
+        _release(step, Path(told["model"]), told.get("forced", False))
+    finally:
+        rollback.roll_back(step.platform, step.run_id)
+
+
+def _release(step: Step, model: Path, forced: bool) -> None:
+    platform, run_id = step.platform, step.run_id
+    ledger.begin(platform, step.plan, run_id)
+    candidate = push.push_candidate(platform, run_id, model, savedmodel.manifest(model))
+    look = deploy.deploy_canary(platform, run_id, candidate, lambda: steps.sample_requests(step))
+    if steps.gate(look) != "pass" or step.release.state.ended:
+        return
+    ledger.note(platform, run_id, steps.compared(step))
+    if steps.gate(step.release.looks["compare"]) == "pass":
+        _stages(step, forced)
+
+
+def _stages(step: Step, forced: bool) -> None:
+    for stage in range(len(step.plan.weights)):
+        said = _forced(step, stage) if forced else _judged(step, stage)
+        if said is Decision.PROMOTE:
+            promote.promote(step.platform, step.run_id)
+        if said is not Decision.ADVANCE:
+            return
+
+
+def _judged(step: Step, stage: int) -> Decision:
+    watched = watch.watch_stage(step.platform, step.run_id, stage)
+    return watch.judge_stage(step.platform, step.run_id, stage, watched, NO_DRIFT).decision
+
+
+def _forced(step: Step, stage: int) -> Decision:
+    """The weight without the watch, and the verdict that the drill wants: what is drilled are the writes."""
+    recorded = ledger.of_stage(step.release.verdicts, stage)
+    if recorded:
+        return recorded.decision
+    ledger.hold(step.platform, step.run_id, f"watch stage {stage}", watching=True)
+    shift.shift(step.platform, step.run_id, stage)
+    decision = Decision.PROMOTE if step.plan.is_last(stage) else Decision.ADVANCE
+    verdict = replace(FORCED, decision=decision, stage=stage, weight=step.plan.weights[stage])
+
+    def done(release: Release) -> Release:
+        return replace(release, verdicts=ledger.put_verdict(release.verdicts, verdict))
+
+    ledger.change(step.platform, step.run_id, done)
+    ledger.hold(step.platform, step.run_id, f"after stage {stage}")
+    return decision
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

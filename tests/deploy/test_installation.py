@@ -1,0 +1,91 @@
+"""A real API server takes what lies in deploy/, and gives each account what its Role says and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import cluster, namespace
+from tests.deploy.manifests import ROUTERS, overlay, render
+
+__all__ = ["cluster", "namespace"]
+
+pytestmark = pytest.mark.slow
+
+ELSEWHERE = "kube-system"
+
+
+@pytest.fixture
+def installed(cluster: Cluster, namespace: str, tmp_path: Path) -> str:
+    """The namespace, with every router's rights and a guard of its own, as `kubectl apply -k` does it."""
+    folder = overlay(tmp_path, namespace, *[f"routers/{one}" for one in ROUTERS], "kubeflow", guard=True)
+    render(folder)
+    for arguments in (["--dry-run=server"], [], []):
+        applied = kubectl(cluster.kubeconfig, "apply", "-k", str(folder), *arguments)
+        assert applied.returncode == 0, applied.stderr
+    assert all(line.endswith(" unchanged") for line in applied.stdout.splitlines()), applied.stdout
+    return namespace
+
+
+def kubectl(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["kubectl", "--kubeconfig", str(kubeconfig), *arguments]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(kubeconfig.parent)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def granted(cluster: Cluster, installed: str, role: str) -> set[tuple[str, str, str]]:
+    """Group, resource and verb, as the Role on the server says."""
+    rules = cluster.api.get(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{installed}/roles/{role}")["rules"]
+    return {
+        (group, resource, verb) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+
+
+def can(cluster: Cluster, account: str, place: str, of: str) -> set[tuple[str, str, str]]:
+    """What the server's own authorizer lets an account do in a namespace; without what everybody may ask about himself."""
+    with_token = cluster.api_as(of, account)
+    try:
+        path, body = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {"spec": {"namespace": place}}
+        rules = with_token.post(path, body)["status"]["resourceRules"]
+    finally:
+        with_token.close()
+    everybody = ("authorization.k8s.io", "authentication.k8s.io")
+    found = {
+        (group, resource, verb) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+    return {one for one in found if one[0] not in everybody}
+
+
+@pytest.mark.parametrize("account", ["tfcanary", "tfcanary-guard"])
+def test_an_account_may_do_what_its_role_says_and_nothing_elsewhere(cluster: Cluster, installed: str, account: str) -> None:
+    may = can(cluster, account, installed, installed)
+    assert may == granted(cluster, installed, account)
+    assert can(cluster, account, ELSEWHERE, installed) == set()
+
+
+def test_every_object_belongs_to_the_namespace_and_the_guards_pod_is_made(cluster: Cluster, installed: str) -> None:
+    """Its image cannot be pulled here: that the pod is there means that quota, accounts and admission let it in."""
+    found = kubectl(
+        cluster.kubeconfig, "get", "-n", installed, "serviceaccounts,roles,rolebindings,networkpolicies,deployments", "-o", "name"
+    )
+    names = set(found.stdout.split())
+    assert {"serviceaccount/tfcanary", "serviceaccount/tfcanary-guard", "deployment.apps/tfcanary-guard"} <= names
+    assert len([one for one in names if one.startswith("networkpolicy")]) == 3
+    cluster.api.merge(f"/api/v1/namespaces/{installed}", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    deployment = cluster.api.get(f"/apis/apps/v1/namespaces/{installed}/deployments/tfcanary-guard")
+    template = deployment["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "restricted", "labels": {}}, "spec": template["spec"]}
+    admitted = cluster.api.post(f"/api/v1/namespaces/{installed}/pods?dryRun=All", pod)
+    assert admitted["spec"]["serviceAccountName"] == "tfcanary-guard"
+
+
+def test_a_whole_installation_can_be_removed_again(cluster: Cluster, installed: str, tmp_path: Path) -> None:
+    removed = kubectl(cluster.kubeconfig, "delete", "-k", str(tmp_path), "--wait=false")
+    assert removed.returncode == 0, removed.stderr
+    left = kubectl(cluster.kubeconfig, "get", "-n", installed, "roles,rolebindings,networkpolicies,deployments", "-o", "yaml")
+    assert yaml.safe_load(left.stdout)["items"] == []

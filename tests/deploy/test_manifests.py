@@ -1,0 +1,184 @@
+"""What is shipped in deploy/ gives no more rights than a release needs, and its pods have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy.manifests import DEPLOY, ROUTERS, Json, documents, of_kind, overlay, patches, render, rules
+from tfcanary import __version__
+from tfcanary.domain import ModelVersion, Track
+from tfcanary.kube import names
+from tfcanary.kube.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Resource
+from tfcanary.plan import GuardPodPlan, Plan, RouterKind
+from tfcanary.platforms.kube import manifests
+from tfcanary.platforms.kube.preflight import RIGHTS, WRITE
+
+KINDS = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "Deployment", "NetworkPolicy"}
+"""No ClusterRole, no ClusterRoleBinding, no Secret."""
+ROUTES = {"gateway": HTTP_ROUTES, "istio": VIRTUAL_SERVICES, "nginx": INGRESSES}
+DRAWING_RIGHTS = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "roles", "rolebindings"}
+"""Whoever has one of these can get at more."""
+
+
+def allows(of: list[Json], resource: Resource, verb: str) -> bool:
+    plural = resource.plural
+    return any(resource.group in rule["apiGroups"] and plural in rule["resources"] and verb in rule["verbs"] for rule in of)
+
+
+def rules_of(role: str, router: str = "") -> list[Json]:
+    (found,) = [one for one in of_kind("Role") if one["metadata"]["name"] == role]
+    if not router:
+        return list(found["rules"])
+    component = yaml.safe_load((DEPLOY / "routers" / router / "kustomization.yaml").read_text())
+    added = [yaml.safe_load(one["patch"]) for one in component["patches"] if one["target"]["name"] == role]
+    return [*found["rules"], *(operation["value"] for patch in added for operation in patch)]
+
+
+def pods() -> list[Json]:
+    """The templates of all pods: of the namespace's guard, and those that a release makes."""
+    version = ModelVersion(7, "gs://bucket/digits/7", f"sha256:{'0' * 64}")
+    made = [manifests.deployment("digits", version, Plan(), 1), manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary")]
+    return [one["spec"]["template"] for one in (*of_kind("Deployment"), *made)]
+
+
+def test_only_what_belongs_to_a_namespace_is_shipped() -> None:
+    assert {document["kind"] for _, document in documents()} <= KINDS
+
+
+def test_every_router_on_a_cluster_has_its_rights_or_needs_none() -> None:
+    assert {*ROUTERS, "replicas"} == {kind.value for kind in RouterKind}
+
+
+def test_no_role_has_more_than_plain_verbs_on_plain_resources() -> None:
+    for rule in rules():
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], rule
+        assert not DRAWING_RIGHTS & {*rule["resources"]}, rule
+        assert {*rule["verbs"]} <= {"get", "list", "create", "patch", "delete"}, rule
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_the_steps_have_every_right_that_is_asked_for_before_a_release(router: str) -> None:
+    has = rules_of("tfcanary", router)
+    for resource, verbs in (*RIGHTS, (ROUTES[router], WRITE)):
+        assert all(allows(has, resource, verb) for verb in verbs), resource
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_the_guard_may_do_nothing_that_the_steps_may_not(router: str) -> None:
+    steps = rules_of("tfcanary", router)
+    for rule in rules_of("tfcanary-guard", router):
+        for group, resource, verb in [(g, r, v) for g in rule["apiGroups"] for r in rule["resources"] for v in rule["verbs"]]:
+            assert any(group in one["apiGroups"] and resource in one["resources"] and verb in one["verbs"] for one in steps), rule
+
+
+def test_the_guard_can_neither_start_nor_change_a_server() -> None:
+    (on_deployments,) = [rule for rule in rules_of("tfcanary-guard") if "deployments" in rule["resources"]]
+    assert {*on_deployments["verbs"]} == {"get", "list", "delete"}
+    (on_config_maps,) = [rule for rule in rules_of("tfcanary-guard") if "configmaps" in rule["resources"]]
+    assert "create" not in on_config_maps["verbs"]
+
+
+def test_every_account_is_bound_to_the_role_of_its_name() -> None:
+    accounts = {one["metadata"]["name"] for one in of_kind("ServiceAccount")}
+    assert accounts == {one["metadata"]["name"] for one in of_kind("Role")} == {"tfcanary", GuardPodPlan().service_account}
+    for binding in of_kind("RoleBinding"):
+        assert [one["name"] for one in binding["subjects"]] == [binding["roleRef"]["name"]]
+
+
+@pytest.mark.parametrize("template", pods(), ids=lambda one: one["metadata"]["labels"]["app.kubernetes.io/component"])
+def test_every_pod_is_without_root_privileges_and_a_writable_root(template: Json) -> None:
+    pod = template["spec"]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not any("hostPath" in volume for volume in pod["volumes"])
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        assert "memory" in container["resources"]["limits"]
+
+
+def test_the_guard_of_a_namespace_is_of_the_version_that_ships_it() -> None:
+    (guard,) = of_kind("Deployment")
+    (container,) = guard["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"tfcanary:{__version__}"
+    assert container["command"] == ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all"]
+    assert guard["spec"]["template"]["spec"]["serviceAccountName"] == GuardPodPlan().service_account
+
+
+def selects(selector: Json, labels: Json) -> bool:
+    return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+
+
+def policy(name: str) -> Json:
+    (found,) = [one for one in of_kind("NetworkPolicy") if one["metadata"]["name"] == name]
+    assert {*found["spec"]["policyTypes"]} == {"Ingress", "Egress"}
+    return dict(found["spec"])
+
+
+def test_the_policies_are_for_the_pods_that_a_release_makes() -> None:
+    servers, guards = policy("tfcanary-servers")["podSelector"], policy("tfcanary-guard")["podSelector"]
+    installed, server, guard = (one["metadata"]["labels"] for one in pods())
+    assert [selects(servers, labels) for labels in (installed, server, guard)] == [False, True, False]
+    assert [selects(guards, labels) for labels in (installed, server, guard)] == [True, False, True]
+
+
+def test_the_policy_of_the_steps_is_for_the_pods_of_the_pipeline() -> None:
+    """Their labels are those that the package gives them."""
+    from tfcanary.submit import package
+
+    on_a_cluster = list(yaml.safe_load_all(package("canary_release")))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    steps = policy("tfcanary-steps")["podSelector"]
+    assert all(selects(steps, one["podMetadata"]["labels"]) for one in on_a_cluster.values())
+    assert not any(selects(steps, one["metadata"]["labels"]) for one in pods())
+
+
+def test_guards_and_steps_reach_the_servers_and_the_servers_let_them_in() -> None:
+    labels = names.labels("digits", "server")
+    into = [one for rule in policy("tfcanary-servers")["ingress"] for one in rule["from"] if "podSelector" in one]
+    for name in ("tfcanary-guard", "tfcanary-steps"):
+        out = [rule for rule in policy(name)["egress"] if any(selects(one.get("podSelector", {}), labels) for one in rule.get("to", ()))]
+        ports = {port["port"] for rule in out for port in rule["ports"] if any("podSelector" in one for one in rule["to"])}
+        assert {names.GRPC, names.REST} <= ports
+        selector = policy(name)["podSelector"]
+        assert any(selects(one["podSelector"], selector["matchLabels"]) for one in into)
+        assert "ingress" not in policy(name)
+
+
+def test_the_installation_of_a_namespace_is_rendered_offline() -> None:
+    found = render(DEPLOY)
+    assert {one["metadata"]["namespace"] for one in found} == {"serving"}
+    assert {one["kind"] for one in found} == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
+    (role,) = [one for one in found if one["kind"] == "Role" and one["metadata"]["name"] == "tfcanary"]
+    assert allows(role["rules"], HTTP_ROUTES, "patch")
+
+
+def test_another_namespace_gets_everything_and_names_no_other(tmp_path: Path) -> None:
+    routers = [f"routers/{one}" for one in ROUTERS]
+    found = render(overlay(tmp_path, "team-a", *routers, "kubeflow", guard=True))
+    assert {one["metadata"]["namespace"] for one in found} == {"team-a"}
+    subjects = {(s["name"], s["namespace"]) for one in found if one["kind"] == "RoleBinding" for s in one["subjects"]}
+    assert subjects == {("tfcanary", "team-a"), ("tfcanary-guard", "team-a"), ("default-editor", "kubeflow-user-example-com")}
+    (role,) = [one for one in found if one["kind"] == "Role" and one["metadata"]["name"] == "tfcanary-guard"]
+    assert all(allows(role["rules"], resource, "patch") for resource in ROUTES.values())
+    (guard,) = [one for one in found if one["kind"] == "Deployment"]
+    assert guard["spec"]["template"]["spec"]["containers"][0]["image"] == f"example/tfcanary@sha256:{'0' * 64}"
+
+
+def test_the_rights_of_routers_are_added_to_roles_that_exist() -> None:
+    known = {(one["kind"], one["metadata"]["name"]) for _, one in documents() if "metadata" in one}
+    assert {(kind, name) for kind, name, _ in patches()} <= known
+
+
+def test_the_track_services_are_ports_that_the_policy_opens() -> None:
+    service = manifests.service("digits", Track.STABLE, {}, Plan().serving)
+    opened = {port["port"] for port in policy("tfcanary-servers")["ingress"][0]["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == opened

@@ -1,0 +1,158 @@
+"""The record in a ConfigMap, compared and swapped by its own generation; what happens to it is told as Events.
+
+data.generation   "7"
+data.record       JSON
+data.guard        the run and time of the guard's last beat: a field of its own
+
+so that no beat costs a writer his race.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tfcanary import codec
+from tfcanary.errors import Conflict, Refused, TfcanaryError
+from tfcanary.kube import names
+from tfcanary.kube.api import Api
+from tfcanary.kube.resources import CONFIG_MAPS, EVENTS
+from tfcanary.platforms.heard import check_writer, heard
+from tfcanary.platforms.kube.objects import is_ours, labels
+from tfcanary.ports import Stored
+from tfcanary.record import Event, Record
+
+LARGEST = 1_000_000
+"""Bytes of a record: a ConfigMap holds 1 MiB, its names and the beat included."""
+COMPONENT = "record"
+"""What the labels call the ConfigMap."""
+LONGEST_MESSAGE = 1024
+"""Characters of an Event's message: more the API server does not take."""
+
+REASONS = (
+    (re.compile(r"weight 0: "), "RollingBack", "Warning"),
+    (re.compile(r"rolled back: "), "RolledBack", "Warning"),
+    (re.compile(r"refused: "), "Refused", "Warning"),
+    (re.compile(r"promotion begins"), "Promoting", "Normal"),
+    (re.compile(r"promoted: "), "Promoted", "Normal"),
+    (re.compile(r"(stage \d+: )?weight \d+ %"), "WeightChanged", "Normal"),
+    (re.compile(r"stage \d+: rollback: "), "StageFailed", "Warning"),
+    (re.compile(r"stage \d+: "), "StageEnded", "Normal"),
+    (re.compile(r"\S+: (fail|inconclusive)$"), "GateFailed", "Warning"),
+    (re.compile(r"\S+: (pass|warn)$"), "GatePassed", "Normal"),
+)
+"""What an entry of the record begins with, and how an Event calls it: reason and type."""
+
+Json = dict[str, Any]
+log = logging.getLogger("tfcanary.kube")
+
+
+class KubeRecords:
+    """The record of one model. `events`: for Events, which nobody waits for."""
+
+    def __init__(self, api: Api, events: Api, model: str) -> None:
+        self._api = api
+        self._events = events
+        self._model = model
+        self._name = names.record(model)
+        self._at = f"ConfigMap {self._name} in namespace {api.namespace}"
+        self._told: Mapping[str, int] = {}
+        """How many entries of the release in the record are known to have been told, by its run."""
+
+    def read(self) -> Stored | None:
+        """What was last written, with the guard's newest beat. Refused where another tfcanary wrote it, or it is no record of ours."""
+        found = self._api.get(CONFIG_MAPS, self._name)
+        return self._stored(found) if found else None
+
+    def swap(self, record: Record, generation: int) -> int:
+        """Write over `generation` and return the new one; raises Conflict where somebody wrote first, Refused for a record that is too large."""
+        check_writer(record.writer, self._at)
+        if record.model != self._model:
+            raise Refused(f"record of {record.model!r}: {self._at} is the record of {self._model!r}")
+        data = {"generation": str(generation + 1), "record": json.dumps(codec.encode(record), allow_nan=False)}
+        size = len(data["record"].encode())
+        if size > LARGEST:
+            raise Refused(f"{self._at}: the record has {size} bytes, at most {LARGEST} fit")
+        written = self._written(data, generation)
+        self._tell(record, written)
+        return generation + 1
+
+    def beat(self, run_id: str, at: datetime) -> Stored:
+        """One call: the beat is written, and what stands comes back with it. Refused where there is no record."""
+        beat = json.dumps({"run_id": run_id, "at": at.astimezone(UTC).isoformat()})
+        return self._stored(self._api.merge(CONFIG_MAPS, self._name, {"data": {"guard": beat}}))
+
+    def _written(self, data: Json, generation: int) -> Json:
+        try:
+            if generation == 0:
+                metadata = {"name": self._name, "labels": names.labels(self._model, COMPONENT)}
+                return self._api.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+            operations = [{"op": "test", "path": "/data/generation", "value": str(generation)}]
+            operations += [{"op": "replace", "path": f"/data/{key}", "value": value} for key, value in data.items()]
+            return self._api.patch(CONFIG_MAPS, self._name, operations)
+        except Conflict:
+            # Where the answer to a first try was lost, the second meets what the first has written.
+            found = self._api.get(CONFIG_MAPS, self._name)
+            if found and {**(found.get("data") or {}), **data} == found.get("data"):
+                return found
+            raise
+
+    def _stored(self, found: Json) -> Stored:
+        data = found.get("data") or {}
+        if not is_ours(found, self._model):
+            raise Refused(f"{self._at}: is no record of tfcanary's ({names.MODEL}={self._model} is not among its labels); rename it")
+        try:
+            generation, record = int(data["generation"]), dict(json.loads(data["record"]))
+            beat = json.loads(data["guard"]) if "guard" in data else None
+            run_id, at = (str(beat["run_id"]), datetime.fromisoformat(beat["at"])) if beat else ("", datetime.now(UTC))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(f"{self._at}: is no record ({error!r})") from error
+        check_writer(record.get("writer"), self._at)
+        decoded: Record = codec.decode(Record, record, at=self._at)
+        self._told = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
+        return Stored(record=heard(decoded, run_id, at), generation=generation)
+
+    def _tell(self, record: Record, written: Json) -> None:
+        """Best effort: whoever reads Events reads them for convenience, the record has everything."""
+        release = record.release
+        if release is None:
+            return
+        fresh = release.events[self._told.get(release.run_id, 0) :]
+        self._told = {release.run_id: len(release.events)}
+        try:
+            for event in fresh:
+                self._events.create(EVENTS, event_object(event, written))
+        except TfcanaryError as error:
+            log.warning("no Event for what happened to %s: %s", self._model, error)
+
+
+def models_of(api: Api) -> tuple[str, ...]:
+    """The models that have a record in the namespace, sorted."""
+    found = api.list(CONFIG_MAPS, {names.MANAGED_BY: names.MANAGER, "app.kubernetes.io/component": COMPONENT})
+    return tuple(sorted(str(labels(one)[names.MODEL]) for one in found if names.MODEL in labels(one)))
+
+
+def event_object(event: Event, about: Json) -> Json:
+    """What happened, as `kubectl get events` shows it, about the ConfigMap of the record."""
+    reason, kind = next(((why, how) for begins, why, how in REASONS if begins.match(event.what)), ("Noted", "Normal"))
+    metadata = about["metadata"]
+    at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    involved = {"apiVersion": "v1", "kind": "ConfigMap", **{key: metadata[key] for key in ("name", "namespace", "uid")}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": metadata["namespace"]},
+        "involvedObject": involved,
+        "reason": reason,
+        "message": event.what[:LONGEST_MESSAGE],
+        "type": kind,
+        "source": {"component": names.MANAGER},
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    }
