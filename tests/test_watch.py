@@ -238,7 +238,7 @@ def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, depl
     world.clock.on_sleep.append(by_hand)
     verdict = watch.watch_stage(world.platform(), RUN, 0)
     assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
-    assert verdict.reason == "the split in force is 80 % canary, the release set 10 %: somebody else changed it"
+    assert verdict.reason == "the split in force is 80 % canary, the release set 10 %: it was changed, and not by this release"
 
 
 def test_a_watch_writes_the_record_when_a_third_of_the_lease_is_over_and_not_at_every_poll(world: World, deployed: ModelVersion) -> None:

@@ -101,7 +101,7 @@ def _moved(platform: Platform, weight: int) -> Evidence | None:
     seen = platform.router.split().canary
     if seen == weight:
         return None
-    reason = f"the split in force is {seen} % canary, the release set {weight} %: somebody else changed it"
+    reason = f"the split in force is {seen} % canary, the release set {weight} %: it was changed, and not by this release"
     return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": seen, "set, %": weight})
 
 
@@ -137,7 +137,8 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
         return recorded
     name = f"watch stage {stage}"
-    ledger.hold(platform, run_id, name, watching=True)
+    # Not watching yet: a router that must wait for pods may take longer than a lease, and the guard looks meanwhile.
+    ledger.hold(platform, run_id, name)
     shift.shift(platform, run_id, stage)
     verdict = watch(platform, _steps_turn(platform, run_id, name), _stage_ends(stage))
     return _recorded(platform, run_id, verdict) if verdict else watch_stage(platform, run_id, stage)

@@ -173,7 +173,7 @@ class Pod:
             "startTime": self._began,
             "hostIP": "127.0.0.1",
             "podIP": self.address,
-            "podIPs": [{"ip": self.address}],
+            "podIPs": [{"ip": self.address}, {"$patch": "replace"}],  # else one from before the node was lost stays
             "containerStatuses": statuses,
             **({"initContainerStatuses": begun} if begun else {}),
         }

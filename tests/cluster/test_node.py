@@ -124,6 +124,18 @@ def test_pods_of_a_lost_node_are_replaced_on_another(cluster: Cluster, namespace
     until(lambda: cluster.api.items(f"/api/v1/namespaces/{namespace}/pods"), lambda found: len(found) == 4)
 
 
+def test_pods_of_a_node_that_is_soon_found_again_are_started_again(cluster: Cluster, namespace: str) -> None:
+    cluster.apply([deployment("web", answering("hello"), nodeName="b")], namespace)
+    until(lambda: available(cluster.api, namespace, "web"))
+    (before,) = pods(cluster.api, namespace)
+    cluster.nodes["b"].lose()
+    cluster.nodes["b"].find_again()
+    until(lambda: container_status(cluster.api, namespace), lambda one: one["restartCount"] == 1 and one["ready"])
+    (after,) = pods(cluster.api, namespace)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert get(after["status"]["podIP"]) == "hello"
+
+
 def test_a_pod_speaks_to_the_api_server_with_the_token_of_its_account(cluster: Cluster, namespace: str) -> None:
     program = (
         "from kubernetes import client, config; config.load_kube_config()\n"

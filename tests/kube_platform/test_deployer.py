@@ -225,7 +225,7 @@ def test_watching_a_version_asks_the_api_server_only_when_something_is_wrong(
     monkeypatch.setattr(place.api._connection, "send", lambda request: asked.append(request.path) or send(request))
     for _ in range(3):
         (server,) = watcher.observe(1).servers[1]
-        assert server.available
+        assert (server.available, server.silent) == (True, False)
     assert asked == []
     pid = cluster.pid(place.api.namespace, server.name)
     assert pid

@@ -18,7 +18,8 @@ from tfcanary.errors import Conflict, Refused
 from tfcanary.kube.api import Api
 from tfcanary.kube.resources import CONFIG_MAPS, EVENTS
 from tfcanary.platforms.kube import records
-from tfcanary.platforms.kube.records import KubeRecords, event_object, models_of
+from tfcanary.platforms.kube.models import recorded
+from tfcanary.platforms.kube.records import KubeRecords, event_object
 from tfcanary.record import Ended, Event, Record, State
 
 slow = pytest.mark.slow
@@ -36,7 +37,7 @@ def bound(api: Api) -> KubeRecords:
 @slow
 def test_there_is_no_record_before_the_first_release(api: Api) -> None:
     assert bound(api).read() is None
-    assert models_of(api) == ()
+    assert recorded(api) == ()
 
 
 @slow
@@ -46,7 +47,7 @@ def test_what_was_written_is_read(api: Api) -> None:
     stored = bound(api).read()
     assert stored is not None
     assert (stored.record, stored.generation) == (written, generation)
-    assert models_of(api) == ("m",)
+    assert recorded(api) == ("m",)
 
 
 @slow

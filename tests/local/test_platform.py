@@ -261,7 +261,7 @@ def test_an_unknown_model_runs_nothing(model: Place) -> None:
 @pytest.mark.parametrize(
     ("uri", "model", "said"),
     [
-        ("kube://serving", "m", "clusters are not built yet"),
+        ("kube://Serving", "m", "use kube://<namespace>"),
         ("local://state", "m", "must be absolute; use local:///state"),
         ("local://./state", "m", "use local:///state"),
         ("local:///", "m", "absolute path below /"),

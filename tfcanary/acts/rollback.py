@@ -58,6 +58,8 @@ def _restore(platform: Platform, record: Record, release: Release) -> None:
     stable = record.stable.number if record.stable else None
     if tracks.get(Track.STABLE) != stable:
         platform.deployer.assign(Track.STABLE, stable)
+        # A router that selects pods itself followed the track as it was.
+        shift.to_zero(platform)
     if Track.CANARY in tracks:
         platform.deployer.assign(Track.CANARY, None)
     if release.candidate and release.candidate.number != stable:

@@ -36,9 +36,9 @@ def models(uri: str) -> tuple[str, ...]:
         return tuple(sorted(path.stem for path in Folder(Path(rest)).records.glob("*.json")))
     if separator and scheme == "kube":
         from tfcanary.kube.api import Api
-        from tfcanary.platforms.kube.records import models_of
+        from tfcanary.platforms.kube.models import recorded
 
-        return models_of(Api(_namespace(uri, rest)))
+        return recorded(Api(_namespace(uri, rest)))
     raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
 
 

@@ -66,11 +66,11 @@ class Fleet:
         return self.ask(number, pods.servers(deployment, self.pods(deployment), datetime.now(UTC)))
 
     def ask(self, number: int, servers: Sequence[Server]) -> tuple[Server, ...]:
-        """Those that have an address, asked all at once whether they serve this very version."""
+        """Those of which nothing is known to be wrong, asked all at once whether they serve this very version."""
         if not servers:
             return ()
         with ThreadPoolExecutor(min(len(servers), AT_ONCE)) as threads:
-            return tuple(threads.map(lambda one: asked(one, self.model, number) if one.grpc else one, servers))
+            return tuple(threads.map(lambda one: asked(one, self.model, number) if one.grpc and not one.message else one, servers))
 
     def listed(self, track: Track) -> set[str]:
         """The addresses that the track's Service sends requests to."""
@@ -83,7 +83,7 @@ class Fleet:
         return {str(pod["status"]["podIP"]) for pod in self.pods(deployment) if pods.is_ready(pod)}
 
     def reachable(self, track: Track) -> tuple[Server, ...]:
-        """The servers of a track that have an address, not asked anything; none where it points at nothing."""
+        """The servers of a track that have an address, ready (`silent`) or not, and not asked anything; none where it points at nothing."""
         versions = self.versions()
         number = self.tracks(versions).get(track)
         deployment = versions.get(number) if number is not None else None
@@ -101,7 +101,7 @@ class TrackServers:
         self._known: dict[Track, tuple[float, tuple[Server, ...]]] = {}
 
     def of(self, track: Track) -> tuple[Server, ...]:
-        """Servers that have an address."""
+        """Servers that have an address, as `Fleet.reachable` says."""
         listed, servers = self._known.get(track, (0.0, ()))
         if not servers or time.monotonic() - listed > REMEMBERED:
             servers = self._fleet.reachable(track)
@@ -142,6 +142,6 @@ def asked(known: Server, model: str, number: int) -> Server:
     if said is None:
         return replace(known, available=False, message=f"does not know version {number}", silent=False)
     if said.state == "AVAILABLE":
-        return replace(known, available=True, message="")
+        return replace(known, available=True, message="", silent=False)
     message = f"{said.state} {said.code} {said.message}".strip()
     return replace(known, available=False, message=message, failed=said.state == "END" and said.code != "OK", silent=False)

@@ -110,7 +110,7 @@ class Lacking:
 
 
 class PodPredictor:
-    """Asks a pod of the track itself, past the split, each in its turn; may be used by several threads."""
+    """Asks a pod of the track itself, past the split: each in its turn, those that are ready first. May be used by several threads."""
 
     def __init__(self, servers: TrackServers, model: str) -> None:
         self._servers = servers
@@ -130,7 +130,8 @@ class PodPredictor:
         """One client for each pod: its connections stay open."""
         from tfcanary.serving.client import Client
 
-        servers = self._servers.of(track)
+        reachable = self._servers.of(track)
+        servers = [one for one in reachable if one.silent] or reachable
         if not servers:
             raise Unavailable(f"the {track.value} track of {self._model} has no pod that could answer")
         self._turn += 1

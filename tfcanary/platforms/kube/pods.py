@@ -29,7 +29,7 @@ Json = dict[str, Any]
 def servers(deployment: Json, pods: Sequence[Json], now: datetime) -> tuple[Server, ...]:
     """A server for each pod that is not ending, and one that is not available where the rollout is incomplete.
 
-    Only those with an address can be asked. None of them is available yet.
+    None of them is available yet: those with an address and without a message are to be asked.
     """
     alive = [pod for pod in pods if is_alive(pod)]
     found = [server(pod, now) for pod in sorted(alive, key=lambda pod: str(pod["metadata"]["name"]))]
@@ -47,16 +47,17 @@ def is_ready(pod: Json) -> bool:
 
 
 def server(pod: Json, now: datetime) -> Server:
-    """One pod: with addresses where its server runs, else with the reason, in Kubernetes' words.
+    """One pod: with its addresses where it has some, and with what is wrong in Kubernetes' words.
 
     `silent` where Kubernetes takes it for ready: should it not answer us in time, nothing may be concluded.
     """
     name, ip = str(pod["metadata"]["name"]), str(pod["status"].get("podIP") or "")
     message, failed = next(_troubles(pod, now), ("", False))
-    if message or not ip or pod["status"].get("phase") != "Running":
+    if not ip or pod["status"].get("phase") != "Running":
         return Server(name=name, rest="", grpc="", available=False, message=message or _phase(pod), failed=failed)
     host = f"[{ip}]" if ":" in ip else ip
-    return Server(name=name, rest=f"http://{host}:{names.REST}", grpc=f"{host}:{names.GRPC}", available=False, silent=is_ready(pod))
+    rest, grpc = f"http://{host}:{names.REST}", f"{host}:{names.GRPC}"
+    return Server(name, rest, grpc, available=False, message=message, failed=failed, silent=is_ready(pod))
 
 
 def _troubles(pod: Json, now: datetime) -> Iterator[tuple[str, bool]]:
@@ -70,7 +71,7 @@ def _troubles(pod: Json, now: datetime) -> Iterator[tuple[str, bool]]:
             yield _said(waiting), waiting["reason"] in NEVER_PULLED or _age(pod, now) > PULLING
         elif ended := _ended(status):
             deaths = status.get("restartCount", 0) + 1
-            yield f"{_said(ended)}, exit code {ended.get('exitCode')}, for the {_nth(deaths)} time", deaths >= DEATHS
+            yield f"{_said(ended)}; exit code {ended.get('exitCode')}, {deaths} times so far", deaths >= DEATHS
         elif waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             yield _said(waiting), False
 
@@ -114,7 +115,3 @@ def _said(what: Json) -> str:
 def _age(pod: Json, now: datetime) -> timedelta:
     began = pod["status"].get("startTime") or pod["metadata"].get("creationTimestamp")
     return now - datetime.fromisoformat(began) if began else timedelta(0)
-
-
-def _nth(number: int) -> str:
-    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")

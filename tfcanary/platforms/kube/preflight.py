@@ -22,7 +22,8 @@ from tfcanary.kube.resources import (
 )
 from tfcanary.plan import Plan, RouterKind
 from tfcanary.platforms.kube import manifests
-from tfcanary.platforms.kube.fleet import Fleet
+from tfcanary.platforms.kube.counters import open_metrics, pods_of
+from tfcanary.platforms.kube.fleet import Fleet, TrackServers
 from tfcanary.platforms.kube.objects import check_ours, shown
 from tfcanary.platforms.kube.podpatch import shared_volume
 from tfcanary.ports import Change
@@ -115,8 +116,9 @@ class KubePreflight:
         manifests.deployment(self.fleet.model, self._imagined(record), self.plan, 1)
         if bucket.startswith("/") and shared_volume(self.plan.serving.pod_patch, bucket) is None:
             raise Refused(f"bucket.canary {bucket!r}: is a directory, and serving.pod_patch mounts no volume there for container `server`")
-        if self.plan.metrics.source in ("", "prometheus") and not self.plan.metrics.url:
-            raise Refused("metrics.url: is missing; give Prometheus' address, for example http://prometheus.monitoring:9090")
+        open_metrics(self.plan.metrics, self.fleet, TrackServers(self.fleet))
+        if self.plan.metrics.source != "scrape":
+            pods_of(names.version(self.fleet.model, self._imagined(record).number))
 
     def _imagined(self, record: Record) -> ModelVersion:
         """A version as the next one will be."""

@@ -23,14 +23,12 @@ from tfcanary.kube import names
 from tfcanary.kube.api import Api
 from tfcanary.kube.resources import CONFIG_MAPS, EVENTS
 from tfcanary.platforms.heard import check_writer, heard
-from tfcanary.platforms.kube.objects import is_ours, labels
+from tfcanary.platforms.kube.objects import is_ours
 from tfcanary.ports import Stored
 from tfcanary.record import Event, Record
 
 LARGEST = 1_000_000
 """Bytes of a record: a ConfigMap holds 1 MiB, its names and the beat included."""
-COMPONENT = "record"
-"""What the labels call the ConfigMap."""
 LONGEST_MESSAGE = 1024
 """Characters of an Event's message: more the API server does not take."""
 
@@ -90,7 +88,7 @@ class KubeRecords:
     def _written(self, data: Json, generation: int) -> Json:
         try:
             if generation == 0:
-                metadata = {"name": self._name, "labels": names.labels(self._model, COMPONENT)}
+                metadata = {"name": self._name, "labels": names.labels(self._model, "record")}
                 return self._api.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
             operations = [{"op": "test", "path": "/data/generation", "value": str(generation)}]
             operations += [{"op": "replace", "path": f"/data/{key}", "value": value} for key, value in data.items()]
@@ -129,12 +127,6 @@ class KubeRecords:
                 self._events.create(EVENTS, event_object(event, written))
         except TfcanaryError as error:
             log.warning("no Event for what happened to %s: %s", self._model, error)
-
-
-def models_of(api: Api) -> tuple[str, ...]:
-    """The models that have a record in the namespace, sorted."""
-    found = api.list(CONFIG_MAPS, {names.MANAGED_BY: names.MANAGER, "app.kubernetes.io/component": COMPONENT})
-    return tuple(sorted(str(labels(one)[names.MODEL]) for one in found if names.MODEL in labels(one)))
 
 
 def event_object(event: Event, about: Json) -> Json:
