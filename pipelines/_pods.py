@@ -21,6 +21,8 @@ def act(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.Pipeline
     # Labels take no parameters: the model's name is in the run's name and in its parameters.
     kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "tfcanary")
     kubernetes.add_pod_label(task, "app.kubernetes.io/component", "step")
+    # Istio's proxy would go on when the step has ended, and so would the pod.
+    kubernetes.add_pod_label(task, "sidecar.istio.io/inject", "false")
     kubernetes.set_timeout(task, seconds)
     task.set_env_variable(PACKAGE, __version__)
     return task.set_caching_options(False).set_display_name(label)

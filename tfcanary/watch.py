@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfcanary.acts import checkpoint, ledger, rollback, shift
-from tfcanary.domain import Decision, Evidence, Finding, Look, Track, Verdict
+from tfcanary.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.evaluate import metrics
 from tfcanary.judge import Judge, stages
@@ -38,8 +38,10 @@ class Memory:
     judge: Judge
     seen: Timeline
     judged: Judged | None
-    split_read: datetime
-    """When the split in force was last read back."""
+    weight: int | None
+    """The canary's weight as it was last read back ..."""
+    read_back: datetime
+    """... which was then: each look is a question to the cluster."""
 
 
 def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
@@ -60,16 +62,15 @@ def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
 def _poll(platform: Platform, release: Release, memory: Memory, until: Until) -> tuple[Verdict | None, Memory | None]:
     """Look, decide, act, write down. The memory is None where somebody else judged the same poll: his state is read next."""
     now = platform.clock.now()
-    seen = metrics.poll(platform, release.first_traffic or now, now)
+    if now - memory.read_back >= release.plan.deploy.lease / 2:
+        memory = replace(memory, weight=metrics.weight(platform), read_back=now)
+    seen = metrics.poll(platform, release.first_traffic or now, now, memory.weight)
     said = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
-    due = now - memory.split_read >= release.plan.deploy.lease / 2
-    verdict = _alarmed(said, _alarm(platform, release, due))
+    verdict = _alarmed(said, _alarm(platform, release, memory.weight))
     if verdict.decision is Decision.ROLLBACK:
         shift.trip(platform, release.run_id, verdict.reason)
     log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
-    memory = replace(
-        memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict), split_read=now if due else memory.split_read
-    )
+    memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict))
     ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
     try:
         return ended, _saved(platform, release, memory, verdict)
@@ -77,32 +78,31 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
         return ended, None
 
 
-def _alarm(platform: Platform, release: Release, split_due: bool) -> Evidence | None:
+def _alarm(platform: Platform, release: Release, weight: int | None) -> Evidence | None:
     """What needs no statistics: none of the candidate's servers serves, or somebody else changed the split."""
     if release.weight == 0 or release.candidate is None:
         return None
+    return _moved(weight, release.weight) or _down(platform, release.candidate.number)
+
+
+def _moved(seen: int | None, weight: int) -> Evidence | None:
+    if seen in (None, weight):
+        return None
+    reason = f"the split in force is {seen} % canary, the release set {weight} %: it was changed, and not by this release"
+    return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": float(seen or 0), "set, %": weight})
+
+
+def _down(platform: Platform, number: int) -> Evidence | None:
     try:
-        return _down(platform, release.candidate.number) or (_moved(platform, release.weight) if split_due else None)
+        servers = platform.deployer.observe(number).servers.get(number, ())
     except Unavailable as error:
         # Could not ask is not bad: the judge goes on by the counters.
         log.warning("%s: %s", platform.model, error)
         return None
-
-
-def _down(platform: Platform, number: int) -> Evidence | None:
-    servers = platform.deployer.observe(number).servers.get(number, ())
     if any(one.available or one.silent for one in servers):
         return None
     said = "; ".join(sorted({one.message for one in servers if one.message})) or "none runs"
     return Evidence("watch/servers", Finding.FAIL, f"no server of version {number} serves: {said}", figures={"servers": len(servers)})
-
-
-def _moved(platform: Platform, weight: int) -> Evidence | None:
-    seen = platform.router.split().canary
-    if seen == weight:
-        return None
-    reason = f"the split in force is {seen} % canary, the release set {weight} %: it was changed, and not by this release"
-    return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": seen, "set, %": weight})
 
 
 def _alarmed(verdict: Verdict, alarm: Evidence | None) -> Verdict:
@@ -116,10 +116,11 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     now = platform.clock.now()
     kept = checkpoint.latest(platform, release)
     if kept is None:
-        history = platform.metrics.history(Track.STABLE, now)
-        return Memory(Judge.begin(release.plan.judge, release.run_id, history), Timeline(), None, now)
+        judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
+        return Memory(judge, Timeline(), None, metrics.weight(platform), now)
     state, judged = kept
-    return Memory(Judge.resume(state.judge, release.run_id, release.plan.judge), state.timeline, judged, now)
+    judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
+    return Memory(judge, state.timeline, judged, metrics.weight(platform), now)
 
 
 def _saved(platform: Platform, release: Release, memory: Memory, verdict: Verdict) -> Memory:

@@ -125,6 +125,23 @@ class Site:
         release = self.record().release
         return release if release and release.run_id == run_id and release.weight and release.first_traffic else None
 
+    def ended(self, run: Run, seconds: float = 90.0) -> Release:
+        """Wait for the end of this run's release, whoever ends it."""
+        return until(lambda: self._ended(run.run_id), seconds=seconds)  # type: ignore[return-value]
+
+    def _ended(self, run_id: str) -> Release | None:
+        release = self.record().release
+        return release if release and release.run_id == run_id and release.state.ended else None
+
+    def in_force(self, run: Run, weight: int = 50) -> Release:
+        """Wait until the stage is watched at its weight."""
+        until(lambda: self._watched(run.run_id) and self.weight() == weight, seconds=60)
+        return self.release_of(run.run_id)
+
+    def _watched(self, run_id: str) -> bool:
+        release = self.record().release
+        return bool(release and release.run_id == run_id and release.holder and release.holder.watching)
+
     def weight(self) -> int:
         return self.platform().router.split().canary
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+DIGEST = "sha256:" + "0" * 64
 ROUTERS = sorted(folder.name for folder in (DEPLOY / "routers").iterdir())
 
 Json = dict[str, Any]
@@ -59,7 +60,7 @@ def overlay(folder: Path, namespace: str, *components: str, guard: bool = False)
         "namespace": namespace,
         "resources": ["deploy/rbac", "deploy/network", *(["deploy/guard"] if guard else [])],
         "components": [f"deploy/{one}" for one in components],
-        "images": [{"name": "tfcanary", "newName": "example/tfcanary", "digest": f"sha256:{'0' * 64}"}],
+        "images": [{"name": "tfcanary", "digest": DIGEST}],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(shown))
     return folder

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,12 @@ import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import cluster, namespace
+from tests.cluster.waiting import until
 from tests.deploy.manifests import ROUTERS, overlay, render
+from tfcanary import __version__, codec, platforms
+from tfcanary.plan import Plan
+from tfcanary.ports import Records
+from tfcanary.record import Holder, Record, Release, State
 
 __all__ = ["cluster", "namespace"]
 
@@ -68,8 +75,7 @@ def test_an_account_may_do_what_its_role_says_and_nothing_elsewhere(cluster: Clu
     assert can(cluster, account, ELSEWHERE, installed) == set()
 
 
-def test_every_object_belongs_to_the_namespace_and_the_guards_pod_is_made(cluster: Cluster, installed: str) -> None:
-    """Its image cannot be pulled here: that the pod is there means that quota, accounts and admission let it in."""
+def test_every_object_belongs_to_the_namespace_and_the_guards_pod_fits_the_strictest_policy(cluster: Cluster, installed: str) -> None:
     found = kubectl(
         cluster.kubeconfig, "get", "-n", installed, "serviceaccounts,roles,rolebindings,networkpolicies,deployments", "-o", "name"
     )
@@ -82,6 +88,38 @@ def test_every_object_belongs_to_the_namespace_and_the_guards_pod_is_made(cluste
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "restricted", "labels": {}}, "spec": template["spec"]}
     admitted = cluster.api.post(f"/api/v1/namespaces/{installed}/pods?dryRun=All", pod)
     assert admitted["spec"]["serviceAccountName"] == "tfcanary-guard"
+
+
+def records(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Records:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.account_kubeconfig(namespace, "tfcanary")))
+    return platforms.open_platform(f"kube://{namespace}", "digits", Plan()).records
+
+
+def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(
+    cluster: Cluster, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Deployment as it is shipped, under its own Role. It looks every 15 s."""
+    ours = records(cluster, installed, monkeypatch)
+    plan: Plan = codec.decode(Plan, {"stage": {"poll": "1s"}, "deploy": {"lease": "3s"}, "guard": {"installed": True}})
+    began = datetime.now(UTC)
+    release = Release("run-1", plan, codec.digest(plan), began, holder=Holder("run-1: deploy", began, watching=False))
+    generation = ours.swap(Record("digits", __version__, release=release), 0)
+
+    def stands() -> Release:
+        found = ours.read()
+        assert found is not None
+        assert found.record.release is not None
+        return found.record.release
+
+    until(lambda: stands().guard_seen, seconds=90)
+    assert stands().state is State.OPEN
+    ours.swap(Record("digits", __version__, release=replace(release, state=State.WATCHED)), generation)
+    until(lambda: stands().state, lambda state: state is State.ROLLED_BACK, 90)
+    assert "left alone" in stands().reason
+    told = until(lambda: cluster.output(installed), lambda text: "digits: release run-1 ended: rolled back" in text)
+    assert f"guarding every release of kube://{installed}" in told
+    assert "WARNING" not in told
+    assert "Traceback" not in told
 
 
 def test_a_whole_installation_can_be_removed_again(cluster: Cluster, installed: str, tmp_path: Path) -> None:

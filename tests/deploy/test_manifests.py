@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.manifests import DEPLOY, ROUTERS, Json, documents, of_kind, overlay, patches, render, rules
+from tests.deploy.manifests import DEPLOY, DIGEST, ROUTERS, Json, documents, of_kind, overlay, patches, render, rules
 from tfcanary import __version__
 from tfcanary.domain import ModelVersion, Track
 from tfcanary.kube import names
@@ -39,7 +39,7 @@ def rules_of(role: str, router: str = "") -> list[Json]:
 
 def pods() -> list[Json]:
     """The templates of all pods: of the namespace's guard, and those that a release makes."""
-    version = ModelVersion(7, "gs://bucket/digits/7", f"sha256:{'0' * 64}")
+    version = ModelVersion(7, "gs://bucket/digits/7", DIGEST)
     made = [manifests.deployment("digits", version, Plan(), 1), manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary")]
     return [one["spec"]["template"] for one in (*of_kind("Deployment"), *made)]
 
@@ -170,7 +170,7 @@ def test_another_namespace_gets_everything_and_names_no_other(tmp_path: Path) ->
     (role,) = [one for one in found if one["kind"] == "Role" and one["metadata"]["name"] == "tfcanary-guard"]
     assert all(allows(role["rules"], resource, "patch") for resource in ROUTES.values())
     (guard,) = [one for one in found if one["kind"] == "Deployment"]
-    assert guard["spec"]["template"]["spec"]["containers"][0]["image"] == f"example/tfcanary@sha256:{'0' * 64}"
+    assert guard["spec"]["template"]["spec"]["containers"][0]["image"] == f"tfcanary@{DIGEST}"
 
 
 def test_the_rights_of_routers_are_added_to_roles_that_exist() -> None:

@@ -87,13 +87,22 @@ def test_of_many_writers_one_wins_each_round(path: Path) -> None:
 def test_the_record_of_another_tfcanary_is_refused_by_name(path: Path) -> None:
     """Its fields may be others, so it is refused before they are looked at."""
     path.parent.mkdir()
-    path.write_text(json.dumps({"generation": 4, "record": {"model": "m", "writer": "0.0.1", "fields": "of long ago"}}))
+    path.write_text(
+        json.dumps({"generation": 4, "record": {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}, "fields": "of long ago"}})
+    )
     with pytest.raises(Refused, match=r"tfcanary 0\.0\.1 wrote this record, and this is tfcanary " + __version__):
         FileRecords(path).read()
     with pytest.raises(Refused, match=r"0\.0\.1"):
         FileRecords(path).swap(record(), 4)
-    with pytest.raises(Refused, match=r"9\.9"):
-        FileRecords(path).swap(record(writer="9.9"), 4)
+
+
+def test_a_record_whose_release_has_ended_outlives_an_upgrade(path: Path) -> None:
+    ended = a_release("run 1", state=State.PROMOTED, ended=NOON)
+    generation = FileRecords(path).swap(record(writer="0.0.1", release=ended), 0)
+    stored = FileRecords(path).read()
+    assert stored is not None
+    assert stored.record.release == ended
+    assert FileRecords(path).swap(record(release=ended), generation) == generation + 1
 
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

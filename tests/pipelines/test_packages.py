@@ -166,7 +166,11 @@ def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
     assert pods.keys() == pipeline["deploymentSpec"]["executors"].keys()
     for step, pod in pods.items():
         assert pod["imagePullPolicy"] == "IfNotPresent"
-        assert pod["podMetadata"]["labels"] == {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "step"}
+        assert pod["podMetadata"]["labels"] == {
+            "app.kubernetes.io/part-of": "tfcanary",
+            "app.kubernetes.io/component": "step",
+            "sidecar.istio.io/inject": "false",
+        }
         assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step else STEP)
 
 

@@ -1,9 +1,9 @@
 """ACT: put a version into the bucket, complete or not servable; and prove later that its bytes are still those.
 
 `<model>/versions/<number>.json` is written first and only where it does not exist: it claims the number for a digest,
-so two pushes never share a number and the same digest always gets the same one. Then the files, `saved_model.pb`
-last (a TF Serving that watches the directory loads nothing before it), then everything is read back and hashed,
-and the generations that were proved are sealed into the claim.
+so two pushes never share a number and the same digest always gets the same one. Then the files but `saved_model.pb`,
+which are read back and hashed, and only then that one: a TF Serving that watches the directory loads nothing before it,
+so whatever a push that failed leaves behind cannot be served. The generations that were proved are sealed into the claim.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import io
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcanary import codec
 from tfcanary.acts import ledger
+from tfcanary.acts.told import Told
 from tfcanary.domain import ModelVersion
 from tfcanary.errors import Conflict, Refused
 from tfcanary.ports import Blob, Platform, Storage
@@ -32,7 +34,7 @@ LAST = "saved_model.pb"
 PARALLEL = 4
 """Files in flight: enough to hide the latency of an object store, few enough to bound memory."""
 Progress = Callable[[int], None]
-"""Called with the bytes that have been copied since the last call."""
+"""Called with the bytes that have been copied or read back since the last call, from several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,16 @@ class Claim:
     """The listing whose bytes were read back and found right; empty until then."""
 
 
-def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest) -> ModelVersion:
-    """Push this release's candidate and write it into the record; a candidate that was pushed already is returned as it was."""
+def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest, progress: Progress | None = None) -> ModelVersion:
+    """Push this release's candidate and write it into the record; a candidate that was pushed already is returned as it was.
+
+    Where nobody else wants to know, the progress is told on stderr, which is the step's log.
+    """
     release = ledger.ours(ledger.read(platform), run_id)
     if release.candidate and release.candidate.digest == manifest.digest:
         return release.candidate
     ledger.hold(platform, run_id, "push")
-    candidate = push(platform, source, manifest)
+    candidate = push(platform, source, manifest, progress or Told(2 * sum(one.size for one in manifest.files)))
     ledger.change(platform, run_id, lambda r: replace(r, candidate=candidate))
     return candidate
 
@@ -66,8 +71,8 @@ def push(
     refuse_stable(ledger.read(platform), manifest.digest)
     number, claim = _claimed(platform, manifest) if number is None else _claim(platform, manifest, number)
     if not claim.sealed:
-        _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
-        _seal(platform, number, claim)
+        proved = _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
+        _seal(platform, number, proved)
     return verify(platform, _version(platform, number, manifest.digest))
 
 
@@ -121,8 +126,6 @@ def copy_to_stable(platform: Platform, version: ModelVersion) -> None:
             with path.open("wb") as into:
                 platform.storage.read(prefix + one.name, into)
         _upload(stable, Path(scratch), prefix, claim.files, lambda _: None)
-    for one in claim.files:
-        _proved(stable, prefix, one)
 
 
 def retain(platform: Platform, keep: int) -> None:
@@ -210,48 +213,59 @@ def _read(storage: Storage, name: str) -> tuple[Claim, Blob]:
     return claim, blob
 
 
-def _upload(storage: Storage, source: Path, prefix: str, files: Sequence[FileDigest], progress: Progress) -> None:
-    """Everything that is not there yet, in parallel, and `saved_model.pb` after all others."""
+def _upload(storage: Storage, source: Path, prefix: str, files: Sequence[FileDigest], progress: Progress) -> tuple[Blob, ...]:
+    """Copy what is not there yet and prove it, `saved_model.pb` once everything else is proved; what was proved, by name."""
     there = {b.name for b in storage.list(prefix)}
     if unknown := sorted(there - {prefix + f.name for f in files}):
         raise Refused(f"{unknown[0]}: lies where a new version was to be pushed, and is none of its files; remove it")
 
-    def copy(one: FileDigest) -> None:
+    def copy(one: FileDigest) -> Blob:
         if prefix + one.name not in there:
-            storage.write(prefix + one.name, source / one.name)
+            # Who pushes the same bytes at the same time may have been quicker: what lies there is proved, whoever wrote it.
+            with suppress(Conflict):
+                storage.write(prefix + one.name, source / one.name, if_generation=0)
         progress(one.size)
+        return _proved(storage, prefix, one, progress)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(copy, [f for f in files if f.name != LAST]))
-    for last in (f for f in files if f.name == LAST):
-        copy(last)
+        proved = list(pool.map(copy, [f for f in files if f.name != LAST]))
+    proved += [copy(f) for f in files if f.name == LAST]
+    return tuple(sorted(proved, key=lambda blob: blob.name))
 
 
-def _seal(platform: Platform, number: int, claim: Claim) -> None:
-    """Read back, hash, and write down which generations were proved."""
+def _seal(platform: Platform, number: int, proved: tuple[Blob, ...]) -> None:
+    """Write down which generations were proved; whoever sealed the same ones meanwhile is right, too."""
     name = _claim_name(platform, number)
-    _, mine = _read(platform.storage, name)
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(lambda f: _proved(platform.storage, _prefix(platform, number), f), claim.files))
-    sealed = replace(claim, sealed=platform.storage.list(_prefix(platform, number)))
-    platform.storage.write(name, codec.dumps(sealed).encode(), if_generation=mine.generation)
+    claim, mine = _read(platform.storage, name)
+    if claim.sealed == proved:
+        return
+    try:
+        platform.storage.write(name, codec.dumps(replace(claim, sealed=proved)).encode(), if_generation=mine.generation)
+    except Conflict:
+        if _read(platform.storage, name)[0].sealed != proved:
+            raise
 
 
-def _proved(storage: Storage, prefix: str, file: FileDigest) -> None:
-    sink = Hashing()
-    storage.read(prefix + file.name, sink)
+def _proved(storage: Storage, prefix: str, file: FileDigest, progress: Progress) -> Blob:
+    """Read back and hash; raises Refused where it is not what was validated."""
+    sink = Hashing(progress)
+    blob = storage.read(prefix + file.name, sink)
     if sink.sha256.hexdigest() != file.sha256:
         raise Refused(f"{prefix}{file.name}: the bucket holds other bytes than those that were validated; remove them and push again")
+    return blob
 
 
 class Hashing(io.BytesIO):
     """A sink that keeps nothing but the hash."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress = lambda _: None) -> None:
         super().__init__()
         self.sha256 = hashlib.sha256()
+        self._progress = progress
 
     def write(self, piece: Buffer, /) -> int:
         """Hash one piece."""
         self.sha256.update(piece)
-        return memoryview(piece).nbytes
+        size = memoryview(piece).nbytes
+        self._progress(size)
+        return size

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from tfcanary import __version__
 from tfcanary.errors import Refused
-from tfcanary.record import Record
+from tfcanary.record import Record, State
 
 
-def check_writer(writer: object, at: str) -> None:
-    """Raises Refused where another version of tfcanary wrote the record that lies `at`: its fields may mean something else."""
-    if writer != __version__:
+ENDED = {state.value for state in State if state.ended}
+
+
+def check_writer(record: Mapping[str, Any], at: str) -> None:
+    """Raises Refused where another version of tfcanary has a release on the road in the record that lies `at`: its fields may mean something else."""
+    writer, release = record.get("writer"), record.get("release")
+    if writer != __version__ and release and release.get("state") not in ENDED:
         raise Refused(
             f"{at}: tfcanary {writer} wrote this record, and this is tfcanary {__version__}; use that version, or end its release"
         )

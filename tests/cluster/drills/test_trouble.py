@@ -27,8 +27,7 @@ LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
 
 def settled(site: Site, run: Run, state: State = State.ROLLED_BACK, seconds: float = 60.0) -> Release:
     """Wait for the end; nothing of the canary is left, and all requests go to stable."""
-    until(lambda: site.release_of(run.run_id).state.ended, seconds=seconds)
-    ended = site.release_of(run.run_id)
+    ended = site.ended(run, seconds)
     assert (ended.state, site.weight()) == (state, 0), f"{ended.reason}\n{run.said()[-3000:]}"
     assert site.record().stable == before_of(site)
     until(lambda: site.uids(2) == set())
@@ -62,7 +61,7 @@ def test_latency_that_grows_is_rolled_back(site: Site, ours: Ours) -> None:
 
 def test_a_canary_that_crashes_while_it_has_traffic_is_at_weight_0_within_a_poll(site: Site, ours: Ours) -> None:
     run = site.start("better", **LONG)
-    site.in_traffic(run)
+    site.in_force(run)
     pid = site.cluster.pid(site.namespace, canary_pod(site))
     assert pid
     os.kill(pid, signal.SIGKILL)
@@ -97,7 +96,7 @@ def test_a_quota_that_is_exceeded_is_refused_with_the_servers_words(site: Site, 
 
 def test_somebody_who_edits_the_route_by_hand_ends_the_release(site: Site, ours: Ours) -> None:
     run = site.start("better", **LONG)
-    site.in_traffic(run)
+    site.in_force(run)
     path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{site.namespace}/httproutes/{NAME}"
     backends = [{"name": f"{NAME}-{track.value}", "port": 8501, "weight": 20 if track is Track.STABLE else 80} for track in Track]
     site.cluster.api.merge(path, {"spec": {"rules": [{"backendRefs": backends}]}})
@@ -108,7 +107,7 @@ def test_somebody_who_edits_the_route_by_hand_ends_the_release(site: Site, ours:
 
 def test_somebody_who_deletes_the_canary_ends_the_release(site: Site) -> None:
     run = site.start("better", **LONG)
-    site.in_traffic(run)
+    site.in_force(run)
     site.cluster.api.delete(f"/apis/apps/v1/namespaces/{site.namespace}/deployments/{NAME}-v2")
     ended = settled(site, run)
     assert "no server of version 2 serves" in ended.reason
@@ -116,7 +115,7 @@ def test_somebody_who_deletes_the_canary_ends_the_release(site: Site) -> None:
 
 def test_a_run_that_is_terminated_is_ended_by_the_guard(site: Site, ours: Ours) -> None:
     run = site.start("better", **LONG)
-    site.in_traffic(run)
+    site.in_force(run)
     run.kill()
     ended = settled(site, run)
     assert "left alone" in ended.reason
@@ -125,7 +124,7 @@ def test_a_run_that_is_terminated_is_ended_by_the_guard(site: Site, ours: Ours) 
 
 def test_a_second_release_is_refused_by_name_and_the_first_goes_on(site: Site, ours: Ours) -> None:
     first = site.start("better", **LONG)
-    site.in_traffic(first)
+    site.in_force(first)
     second = site.start("breaks-under-load")
     assert second.wait() != 0
     assert f"release '{first.run_id}' is on the road" in second.said()
@@ -137,7 +136,7 @@ def test_a_second_release_is_refused_by_name_and_the_first_goes_on(site: Site, o
 
 def test_prometheus_that_is_down_promotes_nothing(site: Site, ours: Ours) -> None:
     run = site.start("better", stage={"maximum": "12s"})
-    site.in_traffic(run)
+    site.in_force(run)
     site.prometheus.stop()
     try:
         ended = settled(site, run)
@@ -149,7 +148,7 @@ def test_prometheus_that_is_down_promotes_nothing(site: Site, ours: Ours) -> Non
 
 def test_an_api_server_that_is_away_for_a_minute_ends_no_release(site: Site, ours: Ours) -> None:
     run = site.start("better")
-    site.in_traffic(run)
+    site.in_force(run)
     site.proxy.down()
     time.sleep(20)
     site.proxy.up()
@@ -169,10 +168,10 @@ def test_a_slow_api_server_and_storms_of_conflicts_end_no_release(site: Site, ou
 
 def test_a_node_that_is_lost_takes_no_answer_from_users_for_longer_than_kubernetes_needs(site: Site) -> None:
     run = site.start("better", **LONG)
-    site.in_traffic(run)
+    site.in_force(run)
     (pod,) = pods(site.cluster.api, site.namespace, **{"tfcanary.dev/version": "2"})
     site.cluster.nodes[pod["spec"]["nodeName"]].lose()
-    ended = until(lambda: site.release_of(run.run_id), lambda release: release.state.ended, seconds=90)
+    ended = site.ended(run)
     assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
 
 

@@ -26,6 +26,8 @@ COMMAND = ["/usr/bin/tensorflow_model_server"]
 """Not the image's own script: as its parent the shell would be what Kubernetes stops."""
 USER = 1000
 GUARD_USER = 65532
+GUARD_GRACE = 5
+"""Seconds: as the first process of its container Python does not end at SIGTERM, and a guard may end at any time."""
 GRACE = 30
 """Seconds until a pod that ends is killed: proxies have forgotten it by then, and TF Serving gives one request 30 s."""
 STARTUP_PERIOD = 2
@@ -154,7 +156,13 @@ def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_i
         "volumeMounts": [TMP, *mounts],
     }
     volumes = [{"name": "tmp", "emptyDir": {}}, *volumes]
-    spec = {**_pod(GUARD_USER), "serviceAccountName": plan.guard.service_account, "containers": [container], "volumes": volumes}
+    spec = {
+        **_pod(GUARD_USER),
+        "terminationGracePeriodSeconds": GUARD_GRACE,
+        "serviceAccountName": plan.guard.service_account,
+        "containers": [container],
+        "volumes": volumes,
+    }
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
 
 

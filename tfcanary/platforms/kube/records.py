@@ -69,7 +69,6 @@ class KubeRecords:
 
     def swap(self, record: Record, generation: int) -> int:
         """Write over `generation` and return the new one; raises Conflict where somebody wrote first, Refused for a record that is too large."""
-        check_writer(record.writer, self._at)
         if record.model != self._model:
             raise Refused(f"record of {record.model!r}: {self._at} is the record of {self._model!r}")
         data = {"generation": str(generation + 1), "record": json.dumps(codec.encode(record), allow_nan=False)}
@@ -110,7 +109,7 @@ class KubeRecords:
             run_id, at = (str(beat["run_id"]), datetime.fromisoformat(beat["at"])) if beat else ("", datetime.now(UTC))
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(f"{self._at}: is no record ({error!r})") from error
-        check_writer(record.get("writer"), self._at)
+        check_writer(record, self._at)
         decoded: Record = codec.decode(Record, record, at=self._at)
         self._told = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
         return Stored(record=heard(decoded, run_id, at), generation=generation)

@@ -43,12 +43,11 @@ class FileRecords:
             generation, record = int(said["generation"]), dict(said["record"])
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(f"{self.path}: is no record ({error!r})") from error
-        check_writer(record.get("writer"), str(self.path))
+        check_writer(record, str(self.path))
         return Stored(record=codec.decode(Record, record, at=str(self.path)), generation=generation)
 
     def swap(self, record: Record, generation: int) -> int:
         """Write over `generation` and return the new one; raises Conflict where somebody wrote first, Refused where another version did."""
-        check_writer(record.writer, str(self.path))
         if record.model != self.path.stem:
             raise Refused(f"record of {record.model!r}: {self.path} is the record of {self.path.stem!r}")
         with self._locked():

@@ -1,0 +1,197 @@
+"""`guard --all`: one guard for every release of a platform, and none of them may end it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acts.conftest import RUN, deployed, model, pushed
+from tests.cli.test_cli import run
+from tests.fakes import World
+from tfcanary import platforms, watch
+from tfcanary.acts import ledger, shift
+from tfcanary.cli.guard import Guards, Watcher
+from tfcanary.domain import ModelVersion
+from tfcanary.errors import Refused, Unavailable
+from tfcanary.plan import Plan
+from tfcanary.platforms.kube.models import recorded
+from tfcanary.record import State
+
+__all__ = ["deployed", "model", "pushed"]
+
+BOUNDED = 20.0
+"""Seconds that a thread may take: on the fake clock it takes a moment."""
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(platforms, "models", lambda uri: ("digits",))
+
+
+def ended(watcher: Watcher) -> bool:
+    """Whether the thread came to its own end."""
+    watcher.join(BOUNDED)
+    return watcher.over and not watcher.is_alive()
+
+
+def with_traffic(world: World) -> None:
+    ledger.hold(world.platform(), RUN, "watch", watching=True)
+    shift.shift(world.platform(), RUN, 0)
+
+
+def test_a_release_without_traffic_hears_of_its_guard_and_needs_no_watch(world: World, pushed: ModelVersion) -> None:
+    guards = Guards("fake://")
+    guards.look()
+    assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen == world.clock.now()
+    assert guards.watchers == {}
+
+
+def test_a_canary_that_is_left_alone_loses_its_traffic(world: World, deployed: ModelVersion) -> None:
+    with_traffic(world)
+    guards = Guards("fake://")
+    guards.look()
+    assert ended(guards.watchers["digits"])
+    release = ledger.ours(ledger.read(world.platform()), RUN)
+    assert (release.state, world.weight) == (State.ROLLED_BACK, 0)
+    assert "left alone" in release.reason
+
+
+def test_a_release_that_has_ended_is_not_guarded_again(world: World, deployed: ModelVersion) -> None:
+    with_traffic(world)
+    guards = Guards("fake://")
+    guards.look()
+    first = guards.watchers["digits"]
+    assert ended(first)
+    guards.look()
+    assert guards.watchers == {"digits": first}
+
+
+def test_the_next_release_gets_a_guard_of_its_own(world: World, plan: Plan, deployed: ModelVersion) -> None:
+    with_traffic(world)
+    guards = Guards("fake://")
+    guards.look()
+    assert ended(guards.watchers["digits"])
+    ledger.begin(world.platform(), plan, "run-2")
+    ledger.change(world.platform(), "run-2", lambda r: replace(r, state=State.WATCHED))
+    guards.look()
+    assert ended(guards.watchers["digits"])
+    assert ledger.ours(ledger.read(world.platform()), "run-2").state is State.ROLLED_BACK
+
+
+def test_a_guard_that_crashes_is_told_and_started_again(
+    world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_traffic(world)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    stand = watch.stand_guard
+    faults = [RuntimeError("a fault of our own"), Unavailable("the bucket is away")]
+
+    def faulty(*given: Any) -> Any:
+        if faults:
+            raise faults.pop(0)
+        return stand(*given)
+
+    monkeypatch.setattr(watch, "stand_guard", faulty)
+    between = _Joins()
+    guards = between.guards = Guards("fake://", sleep=between)
+    with pytest.raises(_Enough):
+        guards.stand()
+    assert ledger.ours(ledger.read(world.platform()), RUN).state is State.ROLLED_BACK
+    told = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert [one.levelname for one in told] == ["CRITICAL", "ERROR"]
+    assert "guard of digits crashed; it is started again" in told[0].getMessage()
+    assert told[0].exc_info
+    assert "the bucket is away" in told[1].getMessage()
+
+
+class _Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+class _Joins:
+    """In the place of time between two looks: until the threads have ended, three times."""
+
+    guards: Guards
+    looks = 0
+
+    def __call__(self, seconds: float) -> None:
+        for watcher in self.guards.watchers.values():
+            watcher.join(BOUNDED)
+        self.looks += 1
+        if self.looks == 3:
+            raise _Enough
+
+
+def test_one_record_that_cannot_be_read_stops_no_other_guard_and_is_told_once(
+    world: World, pushed: ModelVersion, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opens(uri: str, model: str, plan: Plan) -> Any:
+        if model == "broken":
+            raise Refused("tfcanary 0.0.1 wrote this record")
+        return world.platform(model)
+
+    monkeypatch.setattr(platforms, "open_platform", opens)
+    monkeypatch.setattr(platforms, "models", lambda uri: ("broken", "digits"))
+    guards = Guards("fake://")
+    guards.look()
+    guards.look()
+    assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen
+    assert [one.getMessage().partition(";")[0] for one in caplog.records if one.levelno == logging.WARNING] == [
+        "broken: tfcanary 0.0.1 wrote this record"
+    ]
+
+
+def test_a_platform_that_is_away_is_asked_again(
+    world: World, pushed: ModelVersion, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [Unavailable("the API server is away"), ("digits",)]
+
+    def asked(uri: str) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(platforms, "models", asked)
+    guards = Guards("fake://")
+    guards.look()
+    assert "the API server is away" in caplog.text
+    guards.look()
+    assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "--model", "digits"], ["--model", "digits"], ["--run-id", "run-1"]])
+def test_which_releases_are_guarded_must_be_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("guard", "--platform", "fake://", *arguments) == 2
+    assert "or all of them by --all" in capsys.readouterr().err
+
+
+def test_the_models_of_a_state_folder_are_those_with_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert platforms.models(f"local://{tmp_path}") == ()
+    (tmp_path / "records").mkdir()
+    for name in ("wine.json", "digits.json", "digits.lock"):
+        (tmp_path / "records" / name).touch()
+    assert platforms.models(f"local://{tmp_path}") == ("digits", "wine")
+
+
+@pytest.mark.parametrize("uri", ["https://somewhere", "digits"])
+def test_a_platform_that_is_none_has_no_models(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with pytest.raises(Refused, match="is no platform"):
+        platforms.models(uri)
+
+
+def test_the_models_of_a_namespace_are_found_by_the_labels_of_their_records() -> None:
+    class Listing:
+        def list(self, resource: Any, labels: Any) -> Any:
+            assert (resource.plural, labels["app.kubernetes.io/component"]) == ("configmaps", "record")
+            return [{"metadata": {"labels": {**labels, "tfcanary.dev/model": name}}} for name in ("wine", "digits")]
+
+    assert recorded(Listing()) == ("digits", "wine")  # type: ignore[arg-type]
