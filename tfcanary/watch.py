@@ -138,8 +138,7 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
         return recorded
     name = f"watch stage {stage}"
-    # Not watching yet: a router that must wait for pods may take longer than a lease, and the guard looks meanwhile.
-    ledger.hold(platform, run_id, name)
+    ledger.hold(platform, run_id, name, watching=True)
     shift.shift(platform, run_id, stage)
     verdict = watch(platform, _steps_turn(platform, run_id, name), _stage_ends(stage))
     return _recorded(platform, run_id, verdict) if verdict else watch_stage(platform, run_id, stage)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -324,3 +326,30 @@ def test_two_writers_of_the_record_both_get_their_change_in(world: World, deploy
     assert record.previous == (deployed,)
     assert record.release is not None
     assert record.release.stage == 1
+
+
+def test_a_router_that_takes_longer_than_a_lease_does_not_lose_the_hold(
+    world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = world.platform()
+    plan = release_of(world).plan
+    quick = replace(
+        plan,
+        stage=replace(plan.stage, poll=timedelta(milliseconds=10)),
+        deploy=replace(plan.deploy, lease=timedelta(milliseconds=60)),
+    )
+    ledger.change(platform, RUN, lambda r: replace(r, plan=quick))
+    held = ledger.hold(platform, RUN, "watch", watching=True).holder
+    set_split = type(platform.router).set_split
+
+    def slow(router: object, split: TrafficSplit) -> None:
+        world.clock.sleep(1)
+        time.sleep(0.1)
+        set_split(router, split)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(platform.router), "set_split", slow)
+    holder = shift.shift(platform, RUN, 0).holder
+    assert held is not None
+    assert holder is not None
+    assert holder.until > held.until
+    assert world.weight == 10

@@ -134,6 +134,18 @@ def hold(platform: Platform, run_id: str, name: str, watching: bool = False) -> 
     return change(platform, run_id, held)
 
 
+def extend(platform: Platform, run_id: str) -> Release:
+    """Renew a hold as it is, by a lease."""
+    until = platform.clock.now()
+
+    def extended(release: Release) -> Release:
+        holder = release.holder
+        later = until + release.plan.deploy.lease
+        return replace(release, holder=replace(holder, until=max(holder.until, later))) if holder else release
+
+    return change(platform, run_id, extended)
+
+
 def renew(platform: Platform, run_id: str, name: str, judged: Judged | None, known: Stored | None) -> Stored:
     """Renew a watcher's hold and name the judge's state, in one write; a release that is not watched any more is returned as it stands."""
     now = platform.clock.now()

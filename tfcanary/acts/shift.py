@@ -7,6 +7,7 @@ traffic than there is.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime
 
@@ -47,7 +48,12 @@ def _weighed(release: Release, weight: int, now: datetime) -> Release:
 
 
 def _in_force(platform: Platform, run_id: str, release: Release) -> Release:
-    platform.router.set_split(TrafficSplit(canary=release.weight))
+    """Returns once the router has done it; a router that waits for pods, or for a slow cluster, may take longer than a lease."""
+    with ThreadPoolExecutor(1) as router:
+        moving = router.submit(platform.router.set_split, TrafficSplit(canary=release.weight))
+        while wait((moving,), release.plan.deploy.lease.total_seconds() / 3).not_done:
+            ledger.extend(platform, run_id)
+    moving.result()
     return _checked(platform, run_id)
 
 

