@@ -47,10 +47,16 @@ PLAN: dict[str, Any] = {
     },
     "deploy": {"warm_timeout": "4s", "lease": "9s", "heartbeat": "30s", "ready_timeout": "60s", "handover": "30s"},
     "serving": {"image": SERVING_IMAGE, "replicas": 2, "cpu": "100m", "memory": "1Gi"},
-    "traffic": {"gateway": GATEWAY},
     "guard": {"image": "tfcanary:test"},
 }
 """Times of a test; the stable version has two pods and a canary one."""
+ROUTES = {"gateway": "HTTPRoute", "istio": "VirtualService", "nginx": "Ingress", "replicas": "Service"}
+TRAFFIC: dict[str, dict[str, Any]] = {
+    "gateway": {"gateway": GATEWAY},
+    "istio": {"gateway": "mesh", "hostnames": ["digits.example.com"]},
+    "nginx": {"gateway": "nginx"},
+    "replicas": {},
+}
 runs = count(1)
 
 
@@ -60,7 +66,11 @@ class Site:
 
     cluster: Cluster
     namespace: str
+    router: str
     proxy: Proxy
+    """The steps' way to the API server."""
+    pods_proxy: Proxy
+    """The guard's."""
     prometheus: Prometheus
     gateway: Gateway
     models: Path
@@ -69,10 +79,10 @@ class Site:
     kubeconfig: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        accounts(self.cluster, self.namespace)
+        accounts(self.cluster, self.namespace, self.router)
         (self.folder / "bucket").mkdir()
         self.cluster.apply([gateway_object()], self.namespace)
-        self.cluster.use_for_pods(self.proxy.url)
+        self.cluster.use_for_pods(self.pods_proxy.url)
         self.kubeconfig = self.cluster.account_kubeconfig(self.namespace, "tfcanary", self.proxy.url)
 
     @property
@@ -86,6 +96,7 @@ class Site:
         patch = {"spec": {"volumes": [{"name": "models", "hostPath": {"path": bucket}}], "containers": [server]}}
         merged = {**PLAN, "bucket": {"canary": bucket}, "metrics": {"url": self.prometheus.url}}
         merged["serving"] = {**PLAN["serving"], "pod_patch": patch}
+        merged["traffic"] = {"router": self.router, **TRAFFIC[self.router]}
         for name, value in changes.items():
             merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
         return merged
@@ -204,7 +215,8 @@ def gateway_object() -> dict[str, Any]:
 def accounts(cluster: Cluster, namespace: str, router: str = "gateway") -> None:
     """What deploy/ ships: the accounts, and the rights that a router adds to them."""
     shipped = {one["metadata"]["name"] + one["kind"]: one for name in ("steps", "guard") for one in documents(DEPLOY / f"rbac/{name}.yaml")}
-    for patch in documents(DEPLOY / f"routers/{router}/kustomization.yaml")[0]["patches"]:
+    added_by = DEPLOY / f"routers/{router}/kustomization.yaml"
+    for patch in documents(added_by)[0]["patches"] if added_by.exists() else ():
         added = [one["value"] for one in yaml.safe_load(patch["patch"])]
         shipped[patch["target"]["name"] + patch["target"]["kind"]]["rules"] += added
     for one in shipped.values():

@@ -14,7 +14,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import MakeGateway, cluster, gateway, namespace, prometheus, proxy
 from tests.cluster.prometheus import Prometheus
 from tests.cluster.proxy import Proxy
-from tests.cluster.site import NAME, Site
+from tests.cluster.site import NAME, ROUTES, Site
 
 __all__ = ["cluster", "gateway", "namespace", "prometheus", "proxy"]
 
@@ -28,10 +28,27 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def router() -> str:
+    """A test may name another one by its parameters."""
+    return "gateway"
+
+
+@pytest.fixture
+def pods_proxy(cluster: Cluster) -> Iterator[Proxy]:
+    """The guard's own way to the API server: what makes trouble for the steps makes none for it."""
+    assert cluster.control_plane
+    made = Proxy(cluster.control_plane)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def bare(
     cluster: Cluster,
     namespace: str,
+    router: str,
     proxy: Proxy,
+    pods_proxy: Proxy,
     prometheus: Prometheus,
     gateway: MakeGateway,
     models: Path,
@@ -39,7 +56,7 @@ def bare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
     """A site where nothing was ever released."""
-    site = Site(cluster, namespace, proxy, prometheus, gateway("HTTPRoute", NAME), models, tmp_path)
+    site = Site(cluster, namespace, router, proxy, pods_proxy, prometheus, gateway(ROUTES[router], NAME), models, tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(site.kubeconfig))
     yield site
     site.close()
