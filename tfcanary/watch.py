@@ -22,6 +22,8 @@ from tfcanary.report import Timeline, timeline
 
 log = logging.getLogger("tfcanary.watch")
 
+SECOND_LOOK = 2.0
+"""Seconds until a split that is not the release's is looked at again."""
 LINGER = 30.0
 """Seconds between two looks of a guard that only waits to remove the previous version's servers."""
 
@@ -82,14 +84,19 @@ def _alarm(platform: Platform, release: Release, weight: int | None) -> Evidence
     """What needs no statistics: none of the candidate's servers serves, or somebody else changed the split."""
     if release.weight == 0 or release.candidate is None:
         return None
-    return _moved(weight, release.weight) or _down(platform, release.candidate.number)
+    return _moved(platform, release, weight) or _down(platform, release.candidate.number)
 
 
-def _moved(seen: int | None, weight: int) -> Evidence | None:
-    if seen in (None, weight):
+def _moved(platform: Platform, release: Release, weight: int | None) -> Evidence | None:
+    """Looked at again after a moment: a step, or whoever rolls back, may be between the router and the record."""
+    if weight in (None, release.weight):
         return None
-    reason = f"the split in force is {seen} % canary, the release set {weight} %: it was changed, and not by this release"
-    return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": float(seen or 0), "set, %": weight})
+    platform.clock.sleep(SECOND_LOOK)
+    seen, now = metrics.weight(platform), ledger.ours(ledger.read(platform), release.run_id)
+    if seen in (None, release.weight) or (now.state, now.weight) != (release.state, release.weight):
+        return None
+    reason = f"the split in force is {seen} % canary, the release set {release.weight} %: it was changed, and not by this release"
+    return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": float(seen or 0), "set, %": release.weight})
 
 
 def _down(platform: Platform, number: int) -> Evidence | None:

@@ -34,11 +34,12 @@ def shift(platform: Platform, run_id: str, stage: int) -> Release:
 
 def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
     """Set a weight outside the plan's stages, for pipelines of other people's making; afterwards the guard watches, for as long as a handover lasts."""
-    ledger.hold(platform, run_id, f"shift to {weight} %")
+    name = f"shift to {weight} %"
+    ledger.hold(platform, run_id, name, watching=True)
     now = platform.clock.now()
-    return _in_force(
-        platform, run_id, ledger.change(platform, run_id, lambda r: _weighed(r, weight, now).happened(now, f"weight {weight} %"))
-    )
+    asked = ledger.change(platform, run_id, lambda r: _weighed(r, weight, now).happened(now, f"weight {weight} %"))
+    _in_force(platform, run_id, asked)
+    return ledger.hold(platform, run_id, name)
 
 
 def _weighed(release: Release, weight: int, now: datetime) -> Release:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ from tests.cluster.site import NAME, PLAN, Run, Site
 from tests.cluster.waiting import until
 from tfcanary.acts import rollback
 from tfcanary.domain import Track
+from tfcanary.errors import Unavailable
+from tfcanary.kube.api import Api
+from tfcanary.kube.resources import SERVICES
 from tfcanary.record import Release, State
 
 pytestmark = pytest.mark.slow
@@ -174,17 +178,11 @@ def test_a_node_that_is_lost_takes_no_answer_from_users_for_longer_than_kubernet
     assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
 
 
-def test_a_certificate_that_has_expired_is_said_by_that_name(site: Site) -> None:
-    from datetime import timedelta
-
-    from tfcanary.errors import Unavailable
-    from tfcanary.kube.api import Api
-    from tfcanary.kube.resources import SERVICES
-
+def test_a_certificate_that_has_expired_is_said_by_that_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert site.cluster.control_plane
     proxy = Proxy(site.cluster.control_plane, serving(site.cluster.control_plane.authority, expires_in=timedelta(minutes=-5)))
     kubeconfig = site.cluster.account_kubeconfig(site.namespace, "tfcanary", proxy.url)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Unavailable, match="certificate has expired"):
-        patch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    with pytest.raises(Unavailable, match="certificate has expired"):
         Api(site.namespace, patience=1).list(SERVICES)
     proxy.close()
