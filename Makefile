@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format compile clean
+.PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format compile clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,18 @@ test: $(STAMP) ## The quick tests: a few minutes, nothing that pip cannot instal
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(STAMP) ## All tests, also those that are slow or need something built first
+	-$(BIN)/python -m tests.binaries
 	$(BIN)/python -m pytest
+
+test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (here, not in the environment) on a cluster of yours
+	$(BIN)/python -m tests.binaries
+	TFCANARY_TEST_KUBECONFIG='$(if $(filter command,$(firstword $(origin KUBECONFIG))),$(KUBECONFIG))' tests/cluster/in-namespace.sh $(BIN)/python -m pytest tests/cluster tests/kube tests/kube_platform tests/routing tests/deploy
+
+test-optional: $(STAMP) ## What needs root or long builds: Envoy Gateway itself, a kubelet, the image; skipped by name where it cannot run
+	TFCANARY_OPTIONAL=1 $(BIN)/python -m pytest -rs tests/cluster/optional tests/deploy
+
+drills-long: $(STAMP) ## A release killed at every one of its writes to the API server; what a watch costs: twenty minutes
+	TFCANARY_LONG=1 $(BIN)/python -m pytest -s tests/cluster/drills/test_kill.py tests/cluster/drills/test_cost.py
 
 check: $(STAMP) ## Lint, types, layers, and the compiled packages are fresh
 	$(BIN)/ruff check .

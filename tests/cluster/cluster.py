@@ -112,7 +112,8 @@ def documents(source: Path | str | Iterable[Json]) -> list[Json]:
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
     """Our own, or the one that was given. Raises FileNotFoundError or NoAddresses where ours cannot be."""
-    with given(Path(os.environ[GIVEN]), folder) if GIVEN in os.environ else own(folder) as cluster:
+    elsewhere = os.environ.get(GIVEN)
+    with given(Path(elsewhere), folder) if elsewhere else own(folder) as cluster:
         yield cluster
 
 

@@ -23,7 +23,7 @@ from tfcanary.record import State
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
-FULL = os.environ.get("TFCANARY_KILL_EVERY") == "1"
+FULL = os.environ.get("TFCANARY_LONG") == "1"
 """Every write, in turn before and after it happens: a quarter of an hour. By default every ninth."""
 STEP = 1 if FULL else 9
 MODELS = ("better", "slow")
