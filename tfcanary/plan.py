@@ -196,6 +196,8 @@ class DriftPlan:
     """Which comparisons may fail a release. Score drift alone never does: a better model answers differently, too."""
     reference: str = ""
     """Profile or data of the training, a file or `gs://` URI. Default: what the candidate carries in its assets.extra, or else stable."""
+    time: str = ""
+    """The column of the time where `source` is a folder; logs bring their own. `all`: whatever lies there is of this release."""
     columns: tuple[str, ...] = ()
     """Only these inputs are compared, for example `age`; empty: all."""
     importance: dict[str, float] = field(default_factory=dict)

@@ -79,7 +79,8 @@ class Deployer(Protocol):
     def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
         """Start the version's servers where they do not run, at least as many as the track needs; returns without waiting. May be repeated.
 
-        Moves no traffic, and ends no server that runs."""
+        Moves no traffic, and ends no server that runs.
+        """
 
     def assign(self, track: Track, number: int | None) -> None:
         """Point a track at a version's servers (None: at nothing); returns once in force; no request fails on the way."""

@@ -35,14 +35,16 @@ def validate_savedmodel(
     """
     from pathlib import Path
 
-    from tfcanary import savedmodel, steps, trial
+    from tfcanary import steps, trial
     from tfcanary.acts import ledger
 
     step = steps.open_step(platform, model_name, plan, run_id)
     ledger.begin(step.platform, step.plan, run_id)
     model = steps.fetch(model_uri)
-    Path(digest).write_text(savedmodel.manifest(model).digest)
     stable = steps.stable_model(step)
-    look = trial.validate(model, step.plan.validation, stable)
+    golden = step.plan.validation.golden
+    requests = list(steps.requests(step, golden).requests(trial.GOLDEN)) if golden else []
+    look = trial.validate(model, step.plan.validation, stable, requests)
+    Path(digest).write_text(trial.digest(look))
     pairs = steps.side_by_side(step.plan.validation.signature, stable, model)
     return steps.publish_look(step, look, f"{model_name}: validation", evidence, report, summary, pairs)

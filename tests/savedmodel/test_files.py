@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from tests.savedmodel.asked import ask, refuses
+from tests.savedmodel.asked import ask, found, refuses
 from tests.savedmodel.test_reader import message, saved
 from tests.savedmodel.test_signature import default
 from tfcanary.domain import Finding
+from tfcanary.plan import ValidationPlan
+from tfcanary.savedmodel import check
 from tfcanary.wire import messages, tfrecord
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -112,13 +114,20 @@ def test_keras_metadata_that_is_none_does_no_harm(copy, content):
     assert ask(model, "keras").finding in (Finding.PASS, Finding.FAIL)
 
 
-def test_a_pinned_device_is_shown(copy):
+@pytest.mark.parametrize(
+    ("op", "devices", "finding"),
+    [("Placeholder", (), Finding.FAIL), ("Placeholder", ("GPU",), Finding.PASS), ("NoOp", (), Finding.WARN)],
+    ids=["served", "declared", "not served"],
+)
+def test_an_operation_pinned_to_a_device_that_no_server_has_fails(copy, op, devices, finding):
     def pin(saved_model):
-        saved_model.meta_graphs[0].graph_def.node[0].device = "/device:GPU:0"
+        graph = saved_model.meta_graphs[0].graph_def
+        node = graph.node.add(name="spare", op="NoOp") if op == "NoOp" else next(one for one in graph.node if "image" in one.name)
+        node.device = "/device:GPU:0"
 
-    evidence = ask(saved(copy(), pin), "devices")
-    assert evidence.finding is Finding.WARN
-    assert "/device:GPU:0" in evidence.reason
+    evidence = found(check(saved(copy(), pin), ValidationPlan(devices=devices), None), "devices")
+    assert evidence.finding is finding
+    assert finding is Finding.PASS or "/device:GPU:0" in evidence.reason
 
 
 @pytest.mark.parametrize("sizes", [(2**40,), (2**14, 2**15), (2**62,) * 254])

@@ -101,7 +101,7 @@ def test_a_table_that_is_filled_from_another_file_than_an_asset_fails(copy):
         constant(graph, "elsewhere", b"/etc/passwd")
         next(node for node in graph.node if node.op == "AssignVariableOp").input[1] = "elsewhere"
 
-    refuses(ask(saved(copy("words"), elsewhere), "operations"), "InitializeTableFromTextFileV2", "no asset of the model")
+    refuses(ask(saved(copy("words"), elsewhere), "operations"), "InitializeTableFromTextFileV2", "none that is an asset of the model")
 
 
 @pytest.mark.parametrize(

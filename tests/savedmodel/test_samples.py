@@ -12,7 +12,8 @@ from tfcanary.savedmodel.samples import generated, recipes, samples
 
 def test_requests_are_made_up_in_the_form_that_servers_take(models):
     requests = list(generated(models / "good", ValidationPlan(batches=(1, 3))))
-    assert [one.id for one in requests] == ["1 row of zeros", "1 row of random values", "3 rows of zeros", "3 rows of random values"]
+    first = ["1 row of zeros", "1 row of random values", "3 rows of zeros", "3 rows of random values"]
+    assert [one.id for one in requests] == [*first, "1 row of positive values"]
     rows = requests[3].body["inputs"]["image"]
     assert (len(rows), len(rows[0])) == (3, 64)
     assert rows[0] == requests[1].body["inputs"]["image"][0]
@@ -54,6 +55,13 @@ def test_samples_have_the_declared_shape_and_type(dtype, shape, shapes):
 def test_whole_numbers_are_also_tried_at_their_ends():
     made = [one.feeds["x"].item() for one in samples(next(recipes(signature("int8", (None,)))), (1,)) if not one.ordinary]
     assert made == [127, -128]
+
+
+def test_texts_of_all_scripts_and_numbers_beyond_the_normal_are_tried_too():
+    texts = [one for one in samples(next(recipes(signature("string", (None,)))), (1, 8)) if not one.ordinary]
+    assert [one.what for one in texts] == ["1 row of unicode texts"]
+    numbers = [one.feeds["x"] for one in samples(next(recipes(signature("float32", (None, 2)))), (1,)) if not one.ordinary]
+    assert [one.tolist() for one in numbers] == [[[-1e4, 1e4]]]
 
 
 def test_free_sizes_are_tried_from_small_to_large_while_they_fit_into_memory():

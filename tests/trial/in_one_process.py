@@ -6,10 +6,11 @@ from pathlib import Path
 
 from tfcanary import codec
 from tfcanary.domain import Look
-from tfcanary.trial.ask import try_out
+from tfcanary.trial.ask import start_tensorflow, try_out
 from tfcanary.trial.confine import limit
 from tfcanary.trial.job import Job
 
+start_tensorflow()
 limit(memory_mib=8192, cpu_seconds=300)
 
 for line in sys.stdin:

@@ -1,7 +1,13 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from tests.trial.conftest import SOUND
 from tfcanary.domain import Evidence, Finding, Look
+from tfcanary.savedmodel import SignatureFact, TensorFact
+from tfcanary.savedmodel.samples import Sample
+from tfcanary.trial.questions import Answer, finite, golden
 
 
 def found(look: Look, about: str) -> Evidence:
@@ -83,3 +89,68 @@ def test_requests_for_another_signature_say_nothing_about_this_one(tried):
     evidence = found(tried("recorded other"), "answers")
     assert evidence.finding is Finding.INCONCLUSIVE
     assert "another signature" in evidence.reason
+
+
+def test_golden_answers_are_compared_with_their_labels(tried):
+    assert found(tried("recorded golden words"), "golden").reason == "3 golden answers are as expected"
+    evidence = found(tried("recorded wrong words"), "golden")
+    assert evidence.finding is Finding.FAIL
+    assert "1 of 2 golden answers differ" in evidence.reason
+    assert "request second wants '7', answered '1'" in evidence.reason
+
+
+def test_a_warm_up_request_that_is_not_answered_fails_and_is_named(tried):
+    evidence = found(tried("warmed good"), "warmup")
+    assert evidence.finding is Finding.FAIL
+    assert "warm-up request 2" in evidence.reason
+
+
+def test_warm_up_requests_settle_what_nobody_can_make_up(tried):
+    look = tried("warmed picky")
+    evidence = found(look, "answers")
+    assert (evidence.finding, evidence.gating) == (Finding.PASS, True)
+    assert look.finding is Finding.PASS
+
+
+def test_the_stable_model_answers_beside_the_candidate(tried):
+    look = tried("beside stable")
+    assert look.finding is Finding.PASS, look
+    for about in ("latency", "first-call", "memory"):
+        evidence = found(look, about)
+        assert not evidence.gating
+        assert evidence.figures.keys() == {"candidate", "stable", "ratio"}
+    assert found(look, "agreement").figures["distance"] > 0
+
+
+def test_a_stable_model_that_cannot_be_asked_the_same_is_said(tried):
+    look = tried("beside another")
+    assert look.finding is Finding.PASS
+    assert "does not answer the same requests" in found(look, "stable").reason
+
+
+def test_numbers_that_only_some_made_up_requests_bring_out_are_shown():
+    sample = [Sample(what, {}, 1) for what in ("zeros", "random values")]
+    answers = [Answer(one, {"y": np.array([value])}) for one, value in zip(sample, (np.nan, 1.0), strict=True)]
+    assert finite(answers).finding is Finding.WARN
+    assert finite(answers[:1]).finding is Finding.FAIL
+    assert finite([*answers[1:], Answer(replace(sample[0], given=True), {"y": np.array([np.inf])})]).finding is Finding.FAIL
+
+
+@pytest.mark.parametrize(
+    ("value", "label", "agrees"),
+    [
+        ([[0.1, 0.7, 0.2]], 1, True),
+        ([[0.1, 0.7, 0.2]], 2, False),
+        ([0.5004], 0.5, True),
+        ([0.51], 0.5, False),
+        ([3], 3, True),
+        ([b"cat"], "cat", True),
+        ([b"cat"], "dog", False),
+        ([], 1, False),
+    ],
+)
+def test_a_label_is_a_value_or_the_place_of_the_largest(value, label, agrees):
+    array = np.array(value, object if value and isinstance(value[0], bytes) else None)
+    signature = SignatureFact({}, {"y": TensorFact("float32", None, "y:0")}, "")
+    evidence = golden([Answer(Sample("request 1", {}, 1, given=True, label=label), {"y": array})], signature, 0.001)
+    assert (evidence.finding is Finding.PASS) is agrees

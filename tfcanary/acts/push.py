@@ -164,17 +164,17 @@ def _numbers(platform: Platform) -> list[int]:
 
 def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
     """The number of this digest: an earlier claim's, or the next free one; a lost race for a number tries the next."""
-    numbers = _numbers(platform)
-    for number in reversed(numbers):
-        claim = _known(platform, number)
-        if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
-            return number, claim
-    number = next_number(platform)
     while True:
+        numbers = _numbers(platform)
+        for number in reversed(numbers):
+            claim = _known(platform, number)
+            if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
+                return number, claim
         try:
-            return _claim(platform, manifest, number)
+            # Of this very list: a number that was claimed since then may be for the same bytes.
+            return _claim(platform, manifest, _after(platform, numbers))
         except Refused:
-            number += 1
+            continue
 
 
 def _claim(platform: Platform, manifest: Manifest, number: int) -> tuple[int, Claim]:
@@ -192,8 +192,12 @@ def _claim(platform: Platform, manifest: Manifest, number: int) -> tuple[int, Cl
 
 def next_number(platform: Platform) -> int:
     """The number that the next new digest gets, unless somebody else is quicker."""
+    return _after(platform, _numbers(platform))
+
+
+def _after(platform: Platform, numbers: Sequence[int]) -> int:
     stable = ledger.read(platform).stable
-    return max([*_numbers(platform), stable.number if stable else 0]) + 1
+    return max([*numbers, stable.number if stable else 0]) + 1
 
 
 def _known(platform: Platform, number: int) -> Claim | None:

@@ -70,8 +70,17 @@ def unified(change: Change) -> Iterator[str]:
     yield from (line.rstrip("\n") for line in difflib.unified_diff(before, after, "now", "then", n=3))
 
 
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines as they are, not with their ends escaped."""
+
+
+_Readable.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
+
+
 def _yaml(side: object) -> list[str]:
-    return yaml.safe_dump(side, sort_keys=True).splitlines(keepends=True) if side is not None else []
+    return yaml.dump(side, Dumper=_Readable, sort_keys=True).splitlines(keepends=True) if side is not None else []
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 from tfcanary import codec, steps, trial
 from tfcanary.cli import options
 from tfcanary.cli.looks import EXIT, reasons, show
+from tfcanary.serving.requests import open_requests
 
 
 @click.command()
@@ -23,10 +24,13 @@ def validate(model: str, stable: str | None, plan_file: Path | None, json_: bool
     \b
     Example:  tfcanary validate exports/v2 --stable exports/v1
     """
-    plan = options.read_plan(plan_file)
-    look = trial.validate(steps.fetch(model), plan.validation, steps.fetch(stable) if stable else None)
+    plan = options.read_plan(plan_file).validation
+    requests = list(open_requests(str(steps.fetch(plan.golden))).requests(trial.GOLDEN)) if plan.golden else []
+    look = trial.validate(steps.fetch(model), plan, steps.fetch(stable) if stable else None, requests)
     if json_:
-        options.print_json({"finding": look.finding, "reasons": reasons(look), "checks": codec.encode(look.evidence)})
+        checks, absent = codec.encode(look.evidence), codec.encode(look.absent)
+        said = {"finding": look.finding, "reasons": reasons(look), "digest": trial.digest(look), "checks": checks, "absent": absent}
+        options.print_json(said)
     else:
         show(look, model)
     sys.exit(EXIT[look.finding])

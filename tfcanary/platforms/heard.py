@@ -11,7 +11,6 @@ from tfcanary import __version__
 from tfcanary.errors import Refused
 from tfcanary.record import Record, State
 
-
 ENDED = {state.value for state in State if state.ended}
 
 

@@ -5,7 +5,19 @@ same sentence. The model server and the validation's trial load go through `load
 """
 
 from tfcanary.runtime.loader import load, start_tensorflow
+from tfcanary.runtime.native import load_natively
 from tfcanary.runtime.servable import Failed, Servable
 from tfcanary.runtime.signatures import DEFAULT, Signature, TensorSpec, dtype_name, signature_from
 
-__all__ = ["DEFAULT", "Failed", "Servable", "Signature", "TensorSpec", "dtype_name", "load", "signature_from", "start_tensorflow"]
+__all__ = [
+    "DEFAULT",
+    "Failed",
+    "Servable",
+    "Signature",
+    "TensorSpec",
+    "dtype_name",
+    "load",
+    "load_natively",
+    "signature_from",
+    "start_tensorflow",
+]

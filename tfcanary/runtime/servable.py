@@ -51,6 +51,12 @@ class Servable:
             results = call(*(feeds[alias] for alias in aliases))
         return {name: _array(result) for name, result in zip(names, results, strict=True)}
 
+    def prepare(self, signature: str) -> None:
+        """Get ready for a request without sending one; raises Failed where the graph cannot be run whatever the request."""
+        wanted = self._signature(signature)
+        with named_errors():
+            self._prepare(signature, tuple(wanted.inputs), tuple(wanted.outputs))
+
     def close(self) -> None:
         """Free the memory; may be repeated."""
         self._callables.clear()

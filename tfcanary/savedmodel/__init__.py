@@ -6,59 +6,43 @@ step that validates calls `manifest` and `check`; whether the model also runs is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tfcanary.domain import Absence, Evidence, Look
 from tfcanary.plan import ValidationPlan
-from tfcanary.savedmodel.assets import check_assets
 from tfcanary.savedmodel.case import Case
-from tfcanary.savedmodel.compatible import check_compatible
+from tfcanary.savedmodel.checks import CHECKS, PARSE, TREE
 from tfcanary.savedmodel.facts import SavedModelFacts, SignatureFact, TensorFact
 from tfcanary.savedmodel.findings import evidence, fails
-from tfcanary.savedmodel.keras import check_keras
-from tfcanary.savedmodel.operations import check_operations
-from tfcanary.savedmodel.placement import check_constants, check_devices
 from tfcanary.savedmodel.reader import parse_model, read
-from tfcanary.savedmodel.signature import check_signature
+from tfcanary.savedmodel.registry import known
 from tfcanary.savedmodel.tree import MODEL, FileDigest, Manifest, Tree, look, manifest
-from tfcanary.savedmodel.variables import check_variables
 from tfcanary.savedmodel.walk import Unreadable
-from tfcanary.savedmodel.warmup import check_warmup
 
-__all__ = ["FileDigest", "Manifest", "SavedModelFacts", "SignatureFact", "TensorFact", "check", "manifest", "read"]
-
-CHECKS: dict[str, Callable[[Case], Evidence]] = {
-    "signature": check_signature,
-    "compatible": check_compatible,
-    "variables": check_variables,
-    "operations": check_operations,
-    "assets": check_assets,
-    "constants": check_constants,
-    "devices": check_devices,
-    "warmup": check_warmup,
-    "keras": check_keras,
-}
-"""Every question to a SavedModel that could be read, in the order of the report."""
+__all__ = ["CHECKS", "FileDigest", "Manifest", "SavedModelFacts", "SignatureFact", "TensorFact", "check", "manifest", "read"]
 
 
 def check(model: Path, plan: ValidationPlan, stable: Path | SavedModelFacts | None) -> Look:
-    """Everything that can be asked of the candidate without running it. Raises Refused where there is no SavedModel, or the stable one cannot be read."""
+    """Everything that can be asked of the candidate without running it.
+
+    Raises Refused where there is no SavedModel, the stable one cannot be read, or the plan names a TensorFlow that is not known.
+    """
+    known(plan.tensorflow)
     tree = look(model)
+    found = [TREE.advised(_check_tree(tree))]
+    path = stable if isinstance(stable, Path) else None
     stable = read(stable) if isinstance(stable, Path) else stable
-    found = [_check_tree(tree)]
     try:
         facts = parse_model(model)
     except Unreadable as error:
-        found.append(evidence("parse", [fails(str(error))], ""))
-        return Look(
-            "validate", tuple(found), tuple(Absence(f"savedmodel/{about}", f"not asked: {MODEL} could not be read") for about in CHECKS)
-        )
-    found.append(_check_parse(facts))
-    case = Case(model, tree, facts, plan, stable)
-    asked = [name for name in CHECKS if name != "compatible" or stable is not None]
-    absent = () if stable is not None else (Absence("savedmodel/compatible", "no stable model to compare with"),)
-    return Look("validate", (*found, *(CHECKS[name](case) for name in asked)), absent)
+        said = str(error) if str(error).startswith(MODEL) else f"{MODEL}: {error}"
+        found.append(PARSE.advised(evidence("parse", [fails(said)], "")))
+        return Look("validate", tuple(found), tuple(Absence(one.id, f"not asked: {MODEL} could not be read") for one in CHECKS))
+    found.append(PARSE.advised(_check_parse(facts)))
+    case = Case(model, tree, facts, plan, stable, path)
+    asked = [one for one in CHECKS if one.ask is not None and (stable is not None or not one.needs_stable)]
+    absent = tuple(Absence(one.id, "no stable model to compare with") for one in CHECKS if one.needs_stable and stable is None)
+    return Look("validate", (*found, *(one.advised(one.ask(case)) for one in asked if one.ask is not None)), absent)
 
 
 def _check_tree(tree: Tree) -> Evidence:

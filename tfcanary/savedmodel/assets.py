@@ -12,6 +12,9 @@ from tfcanary.savedmodel.case import Case
 from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
 from tfcanary.savedmodel.reach import node_of
 
+FED = frozenset({"Const", "Placeholder", "PlaceholderWithDefault", "VariableV2", "Variable"})
+"""What a server replaces by the path of an asset."""
+
 
 def check_assets(case: Case) -> Evidence:
     """Each asset is a file below assets/, and a node of the graph takes its name."""
@@ -26,9 +29,12 @@ def _problems(case: Case) -> Iterator[Problem]:
         if _leaves(asset.filename):
             yield fails(f"asset {shown(asset.filename)} lies outside the model's assets")
         elif f"assets/{asset.filename}" not in case.tree.sizes:
-            yield fails(f"asset {shown(asset.filename)} is missing: the copy is not complete")
+            folder = any(name.startswith(f"assets/{asset.filename}/") for name in case.tree.sizes)
+            yield fails(f"asset {shown(asset.filename)} is {'a directory' if folder else 'missing: the copy is not complete'}")
         if node_of(asset.tensor) not in case.facts.nodes:
             yield fails(f"asset {shown(asset.filename)} is for the tensor {shown(asset.tensor)}, which is not in the graph")
+        elif case.facts.nodes[node_of(asset.tensor)].op not in FED:
+            yield fails(f"asset {shown(asset.filename)} is for the tensor {shown(asset.tensor)}, which takes no file name")
     named = {f"assets/{asset.filename}" for asset in case.facts.assets}
     if spare := sorted(name for name in case.tree.sizes if name.startswith("assets/") and name not in named):
         yield warns(f"{shown(spare[0])} is read by nothing in the graph" + (f", nor are {len(spare) - 1} other files" if spare[1:] else ""))

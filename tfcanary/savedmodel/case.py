@@ -19,3 +19,5 @@ class Case:
     facts: SavedModelFacts
     plan: ValidationPlan
     stable: SavedModelFacts | None = None
+    stable_path: Path | None = None
+    """None also where only the facts of the stable model are known."""

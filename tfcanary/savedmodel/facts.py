@@ -12,6 +12,8 @@ Shape = tuple[int | None, ...]
 """Dimensions; None where any size fits."""
 
 NUMPY_NAMES = {"float": "float32", "double": "float64", "half": "float16"}
+PRIVATE = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
+"""Signatures that TensorFlow keeps for itself; whatever else is there can be asked for."""
 VARIABLE_OPERATIONS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 
 
@@ -51,6 +53,10 @@ class Constant:
     """Bytes in the file."""
     text: str | None = None
     """The first element of a string constant."""
+    texts: tuple[str, ...] = ()
+    """All of them, where they are the names of what a checkpoint holds."""
+    content: int | None = None
+    """Bytes of packed values; None where the values are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,10 @@ class Node:
     dtypes: tuple[str, ...] = ()
     """The types of its outputs, where an attribute says them: `dtype`, or `Tout`."""
     constant: Constant | None = None
+    attributes: tuple[str, ...] = ()
+    """The names of all its attributes."""
+    shape: Shape | None = None
+    """Of a placeholder; None where it takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,8 @@ class Function:
     """Output to the tensor in the function that it is."""
     controls: tuple[str, ...] = ()
     """Nodes that run whatever is asked for."""
+    implements: str = ""
+    """TensorFlow may exchange functions that implement the same interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,10 @@ class SavedModelFacts:
     assets: tuple[Asset, ...] = ()
     layers: tuple[str, ...] = ()
     """Keras layers that carry Python code."""
+    bad_consumers: tuple[int, ...] = ()
+    """Versions of TensorFlow that must not load it."""
+    gradients: Mapping[str, str] = field(default_factory=dict)
+    """Function to the function that is its gradient."""
     warmup: bool = False
     """Whether there are requests that the server sends itself before it becomes available."""
 
@@ -139,7 +155,7 @@ class SavedModelFacts:
     @property
     def public(self) -> Mapping[str, SignatureFact]:
         """The signatures that clients may ask for."""
-        return {name: one for name, one in self.signatures.items() if not name.startswith("__saved_model_")}
+        return {name: one for name, one in self.signatures.items() if name not in PRIVATE}
 
 
 def dtype_name(number: int) -> str:

@@ -17,27 +17,49 @@ TEXT = 300
 """Bytes of a text attribute or constant that are kept."""
 RANK = 254
 """TensorShape::MaxDimensions() in tensorflow/core/framework/tensor_shape.h."""
+SHARED = 10_000
+"""Different sets of attributes that are remembered."""
 NODE_COST = 700
 """Estimated bytes of a node in memory, its texts apart."""
+
+
+LARGE = "a text too large to be looked at"
+"""In place of such a text: a policy must not take it for one that is missing."""
+NAMES = "tensor_names"
+"""How TensorFlow's saver calls the constant with the names of what it restores."""
 
 
 def read_function(walk: Walk, one: Field) -> Function:
     """A function with its nodes; raises Unreadable where it is damaged or too large."""
     walk.keep(one.size // 64 + NODE_COST)
-    signature = parse(messages.OpDef, b"".join(walk.read(part) for part in walk.nested(one, 1)))
-    rest = b"".join(walk.raw(part) for part in walk.nested(one, 4, 6) if part.size <= ATTRIBUTE)
+    parts: dict[int, list[Field]] = {}
+    for part in walk.nested(one, 1, 3, 4, 5, 6):
+        parts.setdefault(part.number, []).append(part)
+    signature = parse(messages.OpDef, b"".join(map(walk.read, parts.get(1, ()))))
+    rest = b"".join(walk.raw(part) for part in (*parts.get(4, ()), *parts.get(6, ())) if part.size <= ATTRIBUTE)
     found = parse(messages.FunctionDef, rest)
     nodes: dict[str, Node] = {}
-    for part in walk.nested(one, 3):
+    for part in parts.get(3, ()):
         add_node(nodes, read_node(walk, part))
     walk.keep(8 * len(rest))
     arguments = {argument.name: position for position, argument in enumerate(signature.input_arg)}
     outputs = tuple(a.name for a in signature.output_arg)
-    return Function(signature.name, arguments, outputs, nodes, dict(found.ret), tuple(found.control_ret.values()))
+    return Function(
+        signature.name, arguments, outputs, nodes, dict(found.ret), tuple(found.control_ret.values()), _implements(walk, parts.get(5, ()))
+    )
+
+
+def _implements(walk: Walk, attributes: Iterable[Field]) -> str:
+    """The interface that grappler's implementation selector exchanges functions by."""
+    entries = (map_entry(walk, part) for part in attributes)
+    found = (walk.parse(messages.AttrValue, value).s for key, value in entries if key == "api_implements" and value is not None)
+    return "".join(text[:TEXT].decode(errors="replace") for text in found)
 
 
 def add_node(nodes: dict[str, Node], node: Node) -> None:
     """Names must differ: TensorFlow refuses the graph otherwise."""
+    if not node.name or not node.op:
+        raise Unreadable(f"a node without a name or an operation: {shown(node.name)} {shown(node.op)}")
     if node.name in nodes:
         raise Unreadable(f"two nodes are called {shown(node.name)}")
     nodes[node.name] = node
@@ -48,7 +70,7 @@ def read_node(walk: Walk, one: Field) -> Node:
     content, large = _without_large(walk, one) if one.size > ATTRIBUTE else (walk.read(one), {})
     found = parse(messages.NodeDef, content)
     attributes = dict(found.attr)
-    texts = dict(_texts(attributes))
+    texts = dict(_texts(attributes)) | _large_texts(walk, large, attributes)
     walk.keep(NODE_COST + 2 * sum(map(len, found.input)) + 60 * len(found.input) + 2 * sum(map(len, texts.values())))
     return Node(
         name=found.name,
@@ -58,7 +80,9 @@ def read_node(walk: Walk, one: Field) -> Node:
         functions=tuple(_functions(attributes.values())),
         texts=texts,
         dtypes=_dtypes(attributes),
-        constant=_constant(walk, attributes, large) if found.op == "Const" else None,
+        constant=_constant(walk, found.name, attributes, large) if found.op == "Const" else None,
+        attributes=_shared((*attributes, *large)),
+        shape=shape_of(attributes["shape"].shape) if found.op == "Placeholder" and "shape" in attributes else None,
     )
 
 
@@ -77,19 +101,41 @@ def _texts(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Short texts, and lists of them as one text a line: what the policy on operations asks for."""
     for key, value in attributes.items():
         kind = value.WhichOneof("value")
-        if kind == "s" and 0 < len(value.s) <= TEXT:
-            yield key, value.s.decode(errors="replace")
+        if kind == "s" and value.s:
+            yield key, value.s[:TEXT].decode(errors="replace")
         elif kind == "list" and value.list.s:
             yield key, b"\n".join(value.list.s)[:TEXT].decode(errors="replace")
 
 
+def _large_texts(walk: Walk, large: Mapping[str, Field], attributes: dict[str, Any]) -> dict[str, str]:
+    """What large attributes say, tensors and texts apart, goes to the others: a function must not hide behind its size."""
+    texts = {}
+    for key, value in large.items():
+        kinds = {part.number for part in walk.fields(value)}
+        if kinds & {1, 9, 10}:
+            attributes[key] = walk.parse(messages.AttrValue, value)
+        elif 2 in kinds:
+            texts[key] = LARGE
+    return texts
+
+
 def _functions(attributes: Iterable[Any]) -> Iterator[str]:
+    """Functions that attributes name, also those that are arguments of a function."""
     for value in attributes:
         kind = value.WhichOneof("value")
-        if kind == "func":
-            yield value.func.name
-        elif kind == "list":
-            yield from (one.name for one in value.list.func)
+        for one in (value.func,) if kind == "func" else value.list.func if kind == "list" else ():
+            yield one.name
+            yield from _functions(one.attr.values())
+
+
+_SHARED: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The same tuple for the same names: a graph has many nodes of few kinds."""
+    if len(_SHARED) > SHARED:
+        _SHARED.clear()
+    return _SHARED.setdefault(names, names)
 
 
 def _dtypes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
@@ -98,15 +144,24 @@ def _dtypes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     return (dtype_name(attributes["dtype"].type),) if "dtype" in attributes else ()
 
 
-def _constant(walk: Walk, attributes: Mapping[str, Any], large: Mapping[str, Field]) -> Constant:
+def _constant(walk: Walk, name: str, attributes: Mapping[str, Any], large: Mapping[str, Field]) -> Constant:
     if "value" in large:
-        return _large_constant(walk, large["value"])
+        return _large_constant(walk, name, large["value"])
     tensor = attributes["value"].tensor if "value" in attributes else messages.TensorProto()
     text = tensor.string_val[0][:TEXT].decode(errors="replace") if tensor.string_val else None
-    return Constant(dtype_name(tensor.dtype), shape_of(tensor.tensor_shape), tensor.ByteSize(), text)
+    content = len(tensor.tensor_content) or None
+    return Constant(dtype_name(tensor.dtype), shape_of(tensor.tensor_shape), tensor.ByteSize(), text, _names(walk, name, tensor), content)
 
 
-def _large_constant(walk: Walk, value: Field) -> Constant:
+def _names(walk: Walk, node: str, tensor: Any) -> tuple[str, ...]:
+    """What a checkpoint is asked for."""
+    if not node.endswith(NAMES):
+        return ()
+    walk.keep(sum(map(len, tensor.string_val)) + 100 * len(tensor.string_val))
+    return tuple(one.decode(errors="replace") for one in tensor.string_val)
+
+
+def _large_constant(walk: Walk, name: str, value: Field) -> Constant:
     """Type and shape of a tensor whose content is stepped over."""
     pieces = [
         walk.raw(part)
@@ -115,7 +170,11 @@ def _large_constant(walk: Walk, value: Field) -> Constant:
         if part.number in (1, 2) and part.size <= ATTRIBUTE
     ]
     found = parse(messages.TensorProto, b"".join(pieces))
-    return Constant(dtype_name(found.dtype), shape_of(found.tensor_shape), value.size)
+    names: tuple[str, ...] = ()
+    if name.endswith(NAMES) and value.size <= SMALL:
+        names = _names(walk, name, walk.parse(messages.AttrValue, value).tensor)
+    content = sum(part.size for tensor in walk.nested(value, 8) for part in walk.nested(tensor, 4)) or None
+    return Constant(dtype_name(found.dtype), shape_of(found.tensor_shape), value.size, texts=names, content=content)
 
 
 def shape_of(found: Any) -> Shape | None:

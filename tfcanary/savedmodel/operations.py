@@ -9,7 +9,7 @@ from tfcanary.savedmodel.case import Case
 from tfcanary.savedmodel.facts import Node, SavedModelFacts
 from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
 from tfcanary.savedmodel.origins import Origins, origins
-from tfcanary.savedmodel.policy import NOT_PORTABLE, SAVER_ONLY, STARTER_ONLY, danger
+from tfcanary.savedmodel.policy import ASSET_READERS, CACHES, NOT_PORTABLE, SAVER_ONLY, danger
 from tfcanary.savedmodel.reach import Place, Root, node_of, reached
 
 Reached = dict[Root, set[Place]]
@@ -19,19 +19,22 @@ def check_operations(case: Case) -> Evidence:
     """No operation that a server runs reads files, writes files, uses the network or calls Python."""
     operations = case.facts.operations
     figures = {"operations": float(sum(operations.values())), "kinds": float(len(operations))}
-    return evidence("operations", _problems(case.facts), "no operation reaches outside the model", figures)
+    return evidence("operations", _problems(case), "no operation reaches outside the model", figures)
 
 
-def _problems(facts: SavedModelFacts) -> Iterator[Problem]:
+def _problems(case: Case) -> Iterator[Problem]:
+    facts = case.facts
     runs, files = reached(facts), origins(facts)
     for function, node in facts.all_nodes():
         roots = [root for root in Root if (function, node.name) in runs[root]]
-        if does := danger(node.op, node.texts):
+        if node.op in ASSET_READERS:
+            yield from _reader(case, files, function, node, roots)
+        elif does := danger(node.op, node.texts):
             yield _dangerous(f"operation {node.op} {does}{_target(facts, function, node)}", function, node, roots)
         elif node.op in SAVER_ONLY:
             yield from _saver(files, function, node, roots)
-        elif node.op in STARTER_ONLY:
-            yield from _table(files, function, node, roots)
+        elif node.op in CACHES and _input_text(facts, function, node, 1) != "":
+            yield _dangerous(f"operation {node.op} writes its cache into a file{_target(facts, function, node, 1)}", function, node, roots)
         elif NOT_PORTABLE.fullmatch(node.op):
             yield warns(f"operation {node.op} ({_where(function, node)}) does not run on a stock server")
 
@@ -55,23 +58,48 @@ def _from_own_file(files: Origins, function: str, node: Node) -> bool:
     return bool(node.inputs) and files.of((function, node_of(node.inputs[0]))) == {node_of(files.facts.saver[0])}
 
 
-def _table(files: Origins, function: str, node: Node, roots: Sequence[Root]) -> Iterator[Problem]:
-    """A lookup table reads its vocabulary once, from an asset of the model."""
-    name = next(iter(node.inputs[1:]), "")
-    if roots and not files.of((function, node_of(name))) <= {node_of(asset.tensor) for asset in files.facts.assets}:
-        target = _target(files.facts, function, node, position=1)
-        yield fails(f"operation {node.op} reads a file{target} that is no asset of the model ({_where(function, node)})")
+def _reader(case: Case, files: Origins, function: str, node: Node, roots: Sequence[Root]) -> Iterator[Problem]:
+    """A lookup table reads its vocabulary from an asset of the model; whatever is no asset is somebody else's file."""
+    at = ASSET_READERS[node.op]
+    name = next(iter(node.inputs[at:]), "")
+    found = files.of((function, node_of(name))) if name else set()
+    assets = {node_of(asset.tensor): asset.filename for asset in case.facts.assets}
+    if not found or not found <= assets.keys() or (Root.REQUEST in roots and _without_the_server(case.facts, found)):
+        what = f"operation {node.op} reads files{_names(case.facts, function, node, at, found)}: none that is an asset of the model"
+        yield _dangerous(what, function, node, roots)
+    elif at and not all(case.tree.sizes.get(f"assets/{assets[one]}", 1) for one in found):
+        yield fails(f"operation {node.op} fills a table from an asset that is empty ({_where(function, node)})")
+
+
+def _without_the_server(facts: SavedModelFacts, found: set[str]) -> bool:
+    """A server sets the assets' tensors when it starts; a request sees what a constant there says itself."""
+    return any(facts.nodes[name].constant is not None for name in found if name in facts.nodes)
 
 
 def _where(function: str, node: Node) -> str:
     return f"node {shown(node.name)}" + (f" in function {shown(function)}" if function else "")
 
 
+def _names(facts: SavedModelFacts, function: str, node: Node, position: int, found: set[str]) -> str:
+    """The file it names, beside it or where the name comes from."""
+    constants = (facts.nodes[name].constant for name in sorted(found) if name in facts.nodes)
+    far = next((f" {shown(one.text)}" for one in constants if one is not None and one.text is not None), "")
+    return _target(facts, function, node, position) or far
+
+
 def _target(facts: SavedModelFacts, function: str, node: Node, position: int = 0) -> str:
-    """The file it names, where that is a constant beside it."""
+    """The file it names, where that is a constant beside it, or an attribute."""
+    text = _input_text(facts, function, node, position)
+    named = next(
+        (node.texts[key] for key in ("output_stream", "descriptor_source", "debug_urls", "memory_region_name") if key in node.texts), None
+    )
+    return f" {shown(text)}" if text is not None else f" {shown(named)}" if named is not None else ""
+
+
+def _input_text(facts: SavedModelFacts, function: str, node: Node, position: int) -> str | None:
     nodes = facts.functions[function].nodes if function else facts.nodes
     for name in node.inputs[position : position + 1]:
         source = nodes.get(node_of(name))
-        if source is not None and source.constant is not None and source.constant.text is not None:
-            return f" {shown(source.constant.text)}"
-    return ""
+        if source is not None and source.constant is not None:
+            return source.constant.text
+    return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tfcanary.savedmodel.facts import Node, SavedModelFacts
 from tfcanary.savedmodel.reach import Place, called_by, node_at, node_of
 
+CHANGES = re.compile(r"Assign(Variable|AddVariable|SubVariable)\w*|Resource(Scatter|StridedSliceAssign)\w*")
+"""Operations that change a variable."""
 STEPS = 100
 """Longer chains do not occur; what lies behind one counts as made inside."""
 INSIDE = ""
@@ -25,7 +28,9 @@ class Origins:
     calls: Calls
     """Who calls each function, and from where."""
     values: dict[str, list[Place]]
-    """What is assigned to each variable of the graph."""
+    """What is assigned to each variable of the graph, by the name that it is shared under."""
+    loose: bool
+    """Some text is assigned to a variable that nobody can name: it may be any."""
 
     def of(self, place: Place) -> set[str]:
         """The nodes that a tensor comes from unchanged: through identities, variables and calls."""
@@ -35,7 +40,9 @@ class Origins:
         node = node_at(self.facts, place)
         if node is not None and node.op == "ReadVariableOp" and node.inputs:
             handles = _follow(self.facts, (place[0], node_of(node.inputs[0])), lambda at: _plainly(self.facts, self.calls, at))
-            yield from (value for handle in handles for value in self.values.get(handle, [("", INSIDE)]))
+            yield from (value for handle in handles for value in self.values.get(_shared(self.facts, handle), [("", INSIDE)]))
+            if self.loose:
+                yield "", INSIDE
         else:
             yield from _plainly(self.facts, self.calls, place)
 
@@ -47,13 +54,24 @@ def origins(facts: SavedModelFacts) -> Origins:
     for function, node in facts.all_nodes():
         for called in called_by(facts, node):
             calls.setdefault(called, []).append((function, node))
-        if node.op == "AssignVariableOp" and len(node.inputs) > 1:
+        if node.inputs and CHANGES.fullmatch(node.op):
             assignments.append((function, node))
     values: dict[str, list[Place]] = {}
+    loose = False
     for function, node in assignments:
+        # Only a plain assignment says what a variable holds afterwards.
+        plain = node.op == "AssignVariableOp" and len(node.inputs) > 1
+        value = (function, node_of(node.inputs[1])) if plain else ("", INSIDE)
         for handle in _follow(facts, (function, node_of(node.inputs[0])), lambda at: _plainly(facts, calls, at)):
-            values.setdefault(handle, []).append((function, node_of(node.inputs[1])))
-    return Origins(facts, calls, values)
+            loose = loose or (handle == INSIDE and (not node.dtypes or "string" in node.dtypes))
+            values.setdefault(_shared(facts, handle), []).append(value)
+    return Origins(facts, calls, values, loose)
+
+
+def _shared(facts: SavedModelFacts, handle: str) -> str:
+    """Two handles of one name are one variable."""
+    node = facts.nodes.get(handle)
+    return node.texts.get("shared_name", handle) if node is not None else handle
 
 
 def _follow(facts: SavedModelFacts, place: Place, back: Next) -> set[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tfcanary.domain import Evidence
 from tfcanary.savedmodel.case import Case
 from tfcanary.savedmodel.facts import Node, SavedModelFacts
 from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.savedmodel.reach import Root, reached
 from tfcanary.savedmodel.variables import SIZES
 
 ANYWHERE = re.compile(r"(/job:localhost)?(/replica:0)?(/task:0)?(/(device:)?cpu:(\*|0))?", re.IGNORECASE)
@@ -19,15 +20,24 @@ UNFOLDED = 2**28
 
 
 def check_devices(case: Case) -> Evidence:
-    """No node is pinned to a device that a server may lack: TF Serving places nothing elsewhere on its own."""
-    pinned = [(function, node) for function, node in case.facts.all_nodes() if not ANYWHERE.fullmatch(node.device)]
-    problems = [_pinned(pinned[0][1], len(pinned))] if pinned else []
-    return evidence("devices", problems, "no operation is pinned to a device")
+    """No node is pinned to a device that a server lacks: TF Serving places nothing elsewhere on its own."""
+    pinned = [(function, node) for function, node in case.facts.all_nodes() if not _there(node.device, case.plan.devices)]
+    if not pinned:
+        return evidence("devices", [], "no operation is pinned to a device that is not there")
+    runs = reached(case.facts)
+    served = [node for function, node in pinned if any((function, node.name) in runs[root] for root in Root if root is not Root.SAVE)]
+    return evidence("devices", [_pinned(served, fails) if served else _pinned([node for _, node in pinned], warns)], "")
 
 
-def _pinned(node: Node, count: int) -> Problem:
-    others = f" and {count - 1} others" if count > 1 else ""
-    return warns(f"node {shown(node.name)}{others} must run on {shown(node.device)}: a server without it cannot load the model")
+def _there(device: str, devices: tuple[str, ...]) -> bool:
+    parts = [part for part in device.upper().split("/") if part.startswith(("DEVICE:", "GPU:", "TPU:"))]
+    kind = parts[0].removeprefix("DEVICE:").partition(":")[0] if parts else ""
+    return ANYWHERE.fullmatch(device) is not None or (kind in devices and "/JOB:" not in device.upper().replace("/JOB:LOCALHOST", ""))
+
+
+def _pinned(nodes: list[Node], how: Callable[[str], Problem]) -> Problem:
+    others = f" and {len(nodes) - 1} others" if len(nodes) > 1 else ""
+    return how(f"node {shown(nodes[0].name)}{others} must run on {shown(nodes[0].device)}: a server without it cannot load the model")
 
 
 def check_constants(case: Case) -> Evidence:
@@ -44,6 +54,8 @@ def _oversized(facts: SavedModelFacts) -> Iterator[Problem]:
             yield fails(f"constant {shown(node.name)} has no definite shape")
             continue
         declared = math.prod(size or 0 for size in node.constant.shape) * SIZES.get(node.constant.dtype, 8)
+        if node.constant.content is not None and node.constant.dtype in SIZES and node.constant.content != declared:
+            yield fails(f"constant {shown(node.name)}: {node.constant.content:,} bytes are stored for {_bytes(declared)}")
         total += max(0, declared - node.constant.stored)
         if total > UNFOLDED:
             yield fails(f"constant {shown(node.name)}: {node.constant.stored:,} bytes in the file unfold to {_bytes(declared)} in memory")

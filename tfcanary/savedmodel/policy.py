@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 FILES_READ, FILES_WRITTEN = "reads files", "writes files"
 NETWORK, PYTHON, OUTSIDE = "uses the network", "calls Python", "reaches outside the model"
+HIDDEN = "hides a graph in a text, where nobody can look at it"
 
 DENIED: dict[str, str] = {
     name: does
@@ -20,19 +21,22 @@ DENIED: dict[str, str] = {
             ReaderReadUpToV2 TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2
             CSVDataset CSVDatasetV2 ExperimentalCSVDataset SqlDataset ExperimentalSqlDataset LMDBDataset ExperimentalLMDBDataset
             MatchingFilesDataset ExperimentalMatchingFilesDataset LoadDataset ImmutableConst LoadAndRemapMatrix GenerateVocabRemapping
-            DTensorRestoreV2 ListSnapshotChunksDataset SnapshotDatasetReader SnapshotNestedDatasetReader ImportEvent""",
+            DTensorRestoreV2 ListSnapshotChunksDataset SnapshotDatasetReader SnapshotNestedDatasetReader ImportEvent
+            SimpleMLLoadModelFromPath SimpleMLLoadModelFromPathWithHandle""",
         FILES_WRITTEN: """WriteFile SaveDataset SaveDatasetV2 DatasetToTFRecord ExperimentalDatasetToTFRecord SnapshotDataset SnapshotDatasetV2
-            SnapshotChunkDataset DistributedSave CreateSummaryFileWriter CreateSummaryDbWriter FlushSummaryWriter DumpTensor
+            SnapshotChunkDataset DistributedSave StatsAggregatorSetSummaryWriter CalibrationStatisticsSaver CreateSummaryFileWriter CreateSummaryDbWriter FlushSummaryWriter DumpTensor
             WriteAudioSummary WriteGraphSummary WriteHistogramSummary WriteImageSummary WriteRawProtoSummary WriteScalarSummary WriteSummary""",
         NETWORK: """DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4 RegisterDataset RegisterDatasetV2
-            RpcServer RpcClient RpcCall RpcServerRegister RpcServerStart Send Recv _Send _Recv _HostSend _HostRecv RemoteCall""",
+            RpcServer RpcClient RpcCall RpcServerRegister RpcServerStart Send Recv _Send _Recv _HostSend _HostRecv RemoteCall
+            NcclAllReduce NcclBroadcast NcclReduce""",
         PYTHON: "PyFunc PyFuncStateless EagerPyFunc GeneratorDataset",
-        OUTSIDE: "FileSystemSetConfiguration Abort",
+        HIDDEN: "DatasetFromGraph DeserializeIterator RemoteFusedGraphExecute MlirPassthroughOp",
+        OUTSIDE: "FileSystemSetConfiguration Abort WorkerHeartbeat ShutdownDistributedTPU ShutdownTPUSystem",
     }.items()
     for name in names.split()
 }
 DENIED_FAMILIES = (
-    (re.compile(r"_?Collective\w+"), NETWORK),
+    (re.compile(r"_?(Collective|Nccl)\w+"), NETWORK),
     (re.compile(r"(Experimental)?(Snapshot|RegisterDataset|DataServiceDataset)\w*"), FILES_WRITTEN),
 )
 
@@ -40,8 +44,14 @@ SAVER_ONLY = frozenset(
     ["SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "ShardedFilespec", "Save", "SaveSlices", "Restore", "RestoreSlice"],
 )
 """Every export has these: they write and read the checkpoint, and nothing else may reach them."""
-STARTER_ONLY = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
-"""Lookup tables read their asset once, when the model is loaded."""
+ASSET_READERS: dict[str, int] = {
+    **dict.fromkeys(("ReadFile", "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDataset"), 0),
+    **dict.fromkeys(("FixedLengthRecordDatasetV2", "CSVDataset", "CSVDatasetV2"), 0),
+    **dict.fromkeys(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"), 1),
+}
+"""Operations that may read a file where it is an asset of the model, and which input names the file."""
+CACHES = frozenset({"CacheDataset", "CacheDatasetV2"})
+"""They write a file where their second input names one, and keep the rows in memory where it is empty."""
 
 PRINTED = frozenset({"stderr", "stdout", "log(info)", "log(warning)", "log(error)"})
 
@@ -56,9 +66,7 @@ def _foreign_descriptor(texts: Mapping[str, str]) -> bool:
 
 CONDITIONAL: dict[str, tuple[Callable[[Mapping[str, str]], bool], str]] = {
     "PrintV2": (lambda texts: texts.get("output_stream", "stderr") not in PRINTED, FILES_WRITTEN),
-    "EncodeProto": (_foreign_descriptor, FILES_READ),
-    "DecodeProto": (_foreign_descriptor, FILES_READ),
-    "DecodeProtoV2": (_foreign_descriptor, FILES_READ),
+    **dict.fromkeys(("EncodeProto", "DecodeProto", "DecodeProtoV2"), (_foreign_descriptor, FILES_READ)),
     **dict.fromkeys(("DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount"), (_debugs_outside, OUTSIDE)),
     **dict.fromkeys(("DebugNumericSummary", "DebugNumericSummaryV2"), (_debugs_outside, OUTSIDE)),
 }

@@ -27,7 +27,8 @@ class Root(StrEnum):
 def reached(facts: SavedModelFacts) -> dict[Root, set[Place]]:
     """The places that each root reaches. Within a called function that is every node: it may run for its effect alone."""
     _, save, restore = facts.saver
-    outputs = [tensor.tensor for one in facts.public.values() for tensor in one.outputs.values()]
+    asked = (one for name, one in facts.signatures.items() if name != "__saved_model_init_op")
+    outputs = [tensor.tensor for one in asked for tensor in one.outputs.values()]
     roots = {Root.REQUEST: outputs, Root.START: facts.starters, Root.RESTORE: [restore], Root.SAVE: [save]}
     return {root: _walk(facts, tensors) for root, tensors in roots.items()}
 
@@ -35,6 +36,7 @@ def reached(facts: SavedModelFacts) -> dict[Root, set[Place]]:
 def _walk(facts: SavedModelFacts, tensors: Iterable[str]) -> set[Place]:
     found: set[Place] = set()
     entered: set[str] = set()
+    alike = _alike(facts)
     waiting: list[Place] = [("", node_of(tensor)) for tensor in tensors]
     while waiting:
         place = waiting.pop()
@@ -44,10 +46,29 @@ def _walk(facts: SavedModelFacts, tensors: Iterable[str]) -> set[Place]:
         found.add(place)
         waiting += [(place[0], node_of(name)) for name in node.inputs]
         for called in called_by(facts, node):
-            if called in facts.functions and called not in entered:
-                entered.add(called)
-                waiting += [(called, inner) for inner in facts.functions[called].nodes]
+            for name in _also(facts, called, alike):
+                if name in facts.functions and name not in entered:
+                    entered.add(name)
+                    waiting += [(name, inner) for inner in facts.functions[name].nodes]
     return found
+
+
+def _alike(facts: SavedModelFacts) -> dict[str, list[str]]:
+    """Functions by the interface that they implement: TensorFlow may run any of them in another one's place."""
+    found: dict[str, list[str]] = {}
+    for function in facts.functions.values():
+        if function.implements:
+            found.setdefault(function.implements, []).append(function.name)
+    return found
+
+
+def _also(facts: SavedModelFacts, called: str, alike: dict[str, list[str]]) -> Iterable[str]:
+    """The function itself, its gradient, and those that may take its place."""
+    yield called
+    if called in facts.gradients:
+        yield facts.gradients[called]
+    if called in facts.functions:
+        yield from alike.get(facts.functions[called].implements, ())
 
 
 def called_by(facts: SavedModelFacts, node: Node) -> tuple[str, ...]:

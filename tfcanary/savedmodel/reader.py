@@ -5,6 +5,7 @@ Nothing of it is executed, and memory stays bounded: weights and large constants
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from tfcanary.savedmodel.findings import shown
 from tfcanary.savedmodel.keras import code_in
 from tfcanary.savedmodel.nodes import TEXT, add_node, map_entry, read_function, read_node, shape_of
 from tfcanary.savedmodel.tree import GRAPH_BYTES, MODEL, WARMUP, look
-from tfcanary.savedmodel.walk import VARINT, Field, Unreadable, Walk, parse
+from tfcanary.savedmodel.walk import BYTES, VARINT, Field, Unreadable, Walk, parse
 from tfcanary.wire import messages
 
 SERVE = frozenset({"serve"})
@@ -39,6 +40,7 @@ class _Meta:
     assets: list[Asset] = field(default_factory=list)
     nodes: dict[str, Node] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
+    gradients: dict[str, str] = field(default_factory=dict)
     layers: list[str] = field(default_factory=list)
 
 
@@ -55,18 +57,27 @@ def parse_model(model: Path) -> SavedModelFacts:
     """The facts of the meta graph for serving; raises Unreadable with the reason where there is not exactly one, or the bytes are damaged."""
     path = model / MODEL
     try:
+        if not stat.S_ISREG(mode := path.lstat().st_mode):
+            kind = "a link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "neither a file nor a directory"
+            raise Unreadable(f"{MODEL} is {kind}")
         size = path.stat().st_size
         if size > GRAPH_BYTES:
             raise Unreadable(f"{MODEL} has {size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}")
         with path.open("rb") as file:
             return _facts(Walk(file, size), warmup=(model / WARMUP).exists())
+    except FileNotFoundError as error:
+        raise Unreadable(f"{MODEL} is missing: the copy is not complete") from error
     except OSError as error:
         raise Unreadable(f"{MODEL} cannot be read ({error.strerror})") from error
 
 
 def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
-    schema = max((f.value for f in walk.fields(walk.whole) if f.kind == VARINT and f.number == 1), default=0)
-    graphs = list(walk.nested(walk.whole, 2))
+    schema, graphs = 0, []
+    for one in walk.fields(walk.whole):
+        if one.kind == VARINT and one.number == 1:
+            schema = one.value
+        elif one.kind == BYTES and one.number == 2:
+            graphs.append(one)
     tags = tuple(frozenset(_info(walk, graph).tags) for graph in graphs)
     serving = [graph for graph, of_it in zip(graphs, tags, strict=True) if of_it == SERVE]
     if len(serving) != 1:
@@ -79,6 +90,8 @@ def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
         tensorflow_version=meta.info.tensorflow_version,
         producer=meta.versions.producer,
         min_consumer=meta.versions.min_consumer,
+        bad_consumers=tuple(meta.versions.bad_consumers),
+        gradients=meta.gradients,
         signatures=meta.signatures,
         nodes=meta.nodes,
         functions=meta.functions,
@@ -111,10 +124,20 @@ def _read_graph(walk: Walk, graph: Field, meta: _Meta) -> None:
         elif one.number == 4:
             meta.versions.MergeFrom(walk.parse(messages.VersionDef, one))
         else:
-            for function in (read_function(walk, field) for field in walk.nested(one, 1)):
-                if function.name in meta.functions:
-                    raise Unreadable(f"two functions are called {shown(function.name)}")
-                meta.functions[function.name] = function
+            _read_library(walk, one, meta)
+
+
+def _read_library(walk: Walk, library: Field, meta: _Meta) -> None:
+    for one in walk.nested(library, 1, 2):
+        if one.number == 2:
+            found = walk.parse(messages.GradientDef, one)
+            walk.keep(one.size + 200)
+            meta.gradients[found.function_name] = found.gradient_func
+            continue
+        function = read_function(walk, one)
+        if function.name in meta.functions:
+            raise Unreadable(f"two functions are called {shown(function.name)}")
+        meta.functions[function.name] = function
 
 
 def _read_saver(walk: Walk, one: Field, meta: _Meta) -> None:

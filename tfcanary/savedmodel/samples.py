@@ -41,6 +41,12 @@ TEXTS: tuple[tuple[bytes, ...], ...] = (
 )
 """What a text input may want: words, numbers, images or JSON; the first kind that is answered is used."""
 
+UNICODE = tuple(text.encode() for text in ("名前", "e\u0301", "\u05e9\u05dc\u05d5\u05dd", "\U0001f44d\U0001f3fd", "\u200b", "a" * 1000))
+"""Other scripts, combining characters, right to left, beyond the basic plane, invisible, long."""
+LARGE = 1e4
+EXTREMES = {"large numbers": "fc", "largest whole numbers": "iu", "smallest whole numbers": "iu", "unicode texts": "S"}
+"""What is asked besides, and for which kinds of numbers or texts."""
+
 Feeds = Mapping[str, NDArray[Any]]
 
 
@@ -56,7 +62,11 @@ class Sample:
     content: str = ""
     """What each row is made of; samples of the same content differ in rows alone."""
     ordinary: bool = True
-    """Any model must answer it with numbers; the extremes of a type are not ordinary."""
+    """Most models answer it with numbers; the extremes of a type are not ordinary."""
+    given: bool = False
+    """Somebody says that it is a request for this model; else it was made up."""
+    label: object = None
+    """The answer that is expected, where somebody says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +101,9 @@ class Recipe:
 
     def _fill(self, what: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         if dtype == "string":
-            texts = self.texts if what == "random values" else self.texts[:1]
+            texts = UNICODE if what == "unicode texts" else self.texts if what == "random values" else self.texts[:1]
             return np.resize(np.array(texts, object), shape)
-        return _FILLS[what](shape, numpy_dtype(dtype))
+        return _FILLS.get(what, _positive)(shape, numpy_dtype(dtype))
 
 
 def _random(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -103,6 +113,21 @@ def _random(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind in "iu":
         return random.integers(0, 2, shape).astype(dtype)
     return random.uniform(-1, 1, shape).astype(dtype)
+
+
+def _positive(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind not in "fc":
+        return np.ones(shape, dtype)
+    return np.random.default_rng(SEED).uniform(0.1, 1, shape).astype(dtype)
+
+
+def _large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Larger than anything that was normalized, both signs."""
+    values = np.ones(math.prod(shape), dtype)
+    if dtype.kind in "fc":
+        values *= LARGE
+        values[::2] *= -1
+    return values.reshape(shape)
 
 
 def _largest(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -117,7 +142,13 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.zeros(shape, dtype)
 
 
-_FILLS = {"zeros": _zeros, "random values": _random, "largest whole numbers": _largest, "smallest whole numbers": _smallest}
+_FILLS = {
+    "zeros": _zeros,
+    "random values": _random,
+    "large numbers": _large,
+    "largest whole numbers": _largest,
+    "smallest whole numbers": _smallest,
+}
 
 
 def recipes(signature: SignatureFact) -> Iterator[Recipe]:
@@ -170,8 +201,10 @@ def samples(recipe: Recipe, batches: Sequence[int]) -> Iterator[Sample]:
     for rows in batches if recipe.batched else (1,):
         for what in ("zeros", "random values"):
             yield recipe.sample(what, rows)
-    if any(np.dtype(one.dtype).kind in "iu" for one in recipe.inputs.values() if one.dtype != "string"):
-        for what in ("largest whole numbers", "smallest whole numbers"):
+    yield recipe.sample("positive values", batches[0])
+    kinds = {numpy_dtype(one.dtype).kind if one.dtype != "string" else "S" for one in recipe.inputs.values()}
+    for what, of in EXTREMES.items():
+        if kinds & set(of):
             yield recipe.sample(what, 1, ordinary=False)
 
 

@@ -6,9 +6,15 @@ from collections.abc import Iterator
 
 from tfcanary.domain import Evidence
 from tfcanary.savedmodel.case import Case
-from tfcanary.savedmodel.facts import Node, SavedModelFacts, SignatureFact, TensorFact
+from tfcanary.savedmodel.compatible import accepts
+from tfcanary.savedmodel.facts import Node, SavedModelFacts, SignatureFact, TensorFact, shape_text
 from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
 
+METHODS: dict[str, frozenset[str]] = {
+    "tensorflow/serving/classify": frozenset({"classes", "scores"}),
+    "tensorflow/serving/regress": frozenset({"outputs"}),
+}
+"""The outputs of which a method of TF Serving needs at least one."""
 NOT_IN_JSON = frozenset({"float16", "bfloat16", "complex64", "complex128", "resource", "variant"})
 """TF Serving's REST interface cannot carry these (util/json_tensor.cc)."""
 
@@ -37,20 +43,42 @@ def _missing(case: Case) -> Iterator[Problem]:
 
 
 def _unsound(facts: SavedModelFacts, signature: str, one: SignatureFact) -> Iterator[Problem]:
+    yield from _misnamed(signature, one)
     for side, tensors in (("input", one.inputs), ("output", one.outputs)):
         for name, tensor in sorted(tensors.items()):
             where = f"signature {shown(signature)}, {side} {shown(name)}"
             if wrong := _unresolved(facts, tensor):
                 yield fails(f"{where}: {wrong}")
+            elif tensor.dtype == "invalid" or tensor.dtype.startswith("type "):
+                yield fails(f"{where}: is of no type that there is")
             elif tensor.dtype in NOT_IN_JSON:
                 yield warns(f"{where}: {tensor.dtype} cannot be asked for in JSON, only through gRPC")
             elif side == "input" and tensor.shape and tensor.shape[0] is not None:
                 yield warns(f"{where}: takes exactly {tensor.shape[0]} rows a request")
 
 
+def _misnamed(signature: str, one: SignatureFact) -> Iterator[Problem]:
+    """What a server looks for besides: one value for one tensor, and the names that classify and regress go by."""
+    names: dict[str, str] = {}
+    for name, tensor in sorted(one.inputs.items()):
+        if tensor.tensor and names.setdefault(tensor.tensor.removesuffix(":0"), name) != name:
+            first = names[tensor.tensor.removesuffix(":0")]
+            yield fails(f"signature {shown(signature)}: two inputs, {shown(first)} and {shown(name)}, feed one tensor")
+    needs = METHODS.get(one.method)
+    if needs and not ("inputs" in one.inputs and needs & one.outputs.keys()):
+        names_ = " or ".join(map(shown, sorted(needs)))
+        yield fails(
+            f"signature {shown(signature)}: its method is {shown(one.method)}, which needs the input 'inputs' and the output {names_}"
+        )
+    if any(tensor.shape == () for tensor in one.outputs.values()) and one.inputs:
+        yield warns(f"signature {shown(signature)}: an output is a single number, which requests row by row cannot be answered with")
+
+
 def _unresolved(facts: SavedModelFacts, tensor: TensorFact) -> str | None:
     if not tensor.tensor:
         return "is a sparse or composite tensor, which a request cannot carry"
+    if tensor.tensor.startswith("^"):
+        return f"names {shown(tensor.tensor)}, which is no tensor"
     node_name, _, index = tensor.tensor.partition(":")
     node = facts.nodes.get(node_name)
     if node is None:
@@ -66,4 +94,8 @@ def _mismatch(node: Node, index: int, tensor: TensorFact) -> str | None:
     if index >= len(node.dtypes):
         return f"names {shown(tensor.tensor)}, but that operation has {len(node.dtypes)} outputs"
     found = node.dtypes[index]
-    return None if found == tensor.dtype else f"says {tensor.dtype}, but the tensor {shown(tensor.tensor)} is {found}"
+    if found != tensor.dtype:
+        return f"says {tensor.dtype}, but the tensor {shown(tensor.tensor)} is {found}"
+    if node.shape is not None and not accepts(node.shape, tensor.shape):
+        return f"says the shape {shape_text(tensor.shape)}, but the tensor {shown(tensor.tensor)} takes {shape_text(node.shape)}"
+    return None

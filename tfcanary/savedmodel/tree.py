@@ -42,6 +42,11 @@ OTHERWISE = {
 }
 
 
+PARTS = ("saved_model.", "variables/variables.", "fingerprint.pb", "keras_metadata.pb")
+"""What the files of an export begin with: where some lie without the graph, a copy is not complete."""
+PROGRAM = re.compile(r".*\.(so|dll|dylib|exe|py|pyc|sh|bat|jar|pkl|pickle|joblib)(\.\d+)*", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class FileDigest:
     """One file of the manifest."""
@@ -76,6 +81,8 @@ def manifest(model: Path) -> Manifest:
     Raises Refused where the path is missing, empty, no SavedModel, or has too many files to name them all.
     """
     tree = look(model)
+    if not tree.sizes:
+        raise Refused(f"{model}: has no regular file, so there is nothing to hash")
     if len(tree.sizes) >= FILES:
         raise Refused(f"{model}: has {FILES:,} files or more, which no SavedModel needs")
     try:
@@ -95,7 +102,7 @@ def look(model: Path) -> Tree:
         raise Refused(
             f"{model}: {'is a file, not a directory' if model.exists() else 'no such directory'}; a SavedModel is a directory with {MODEL}"
         )
-    if not any(name.startswith("saved_model.") for name, _ in entries):
+    if not any(name.startswith(PARTS) for name, _ in entries):
         raise Refused(f"{model}: {_hint([name for name, _ in entries])}")
     sizes = {name: info.st_size for name, info in entries if stat.S_ISREG(info.st_mode) and _bad_name(name) is None}
     problems = [problem for name, info in entries if (problem := _problem(name, info))]
@@ -154,6 +161,8 @@ def _problem(name: str, info: os.stat_result) -> Problem | None:
         return fails(f"{shown(name)} beside or in place of {MODEL}: a server might read another model than the gate does")
     if reason := OTHERWISE.get(name):
         return fails(f"{shown(name)}: {reason}")
+    if PROGRAM.fullmatch(name) and not name.startswith("assets/"):
+        return fails(f"{shown(name)} is a program or can carry one: it is no part of a SavedModel")
     return None if KNOWN.fullmatch(name) else warns(f"{shown(name)} is no part of a SavedModel")
 
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 SMALL = 2**20
 """Largest piece that is read and parsed at once, in bytes."""
-STEPS = 2_000_000
+STEPS = 500_000
 """Fields that may be looked at in one file: some seconds of work."""
 WINDOW = 2**16
 """Bytes that are read at once."""
@@ -105,13 +105,18 @@ class Walk:
         return start - self._base
 
     def _field(self, at: int, end: int) -> Field:
-        shown = self._show(at, min(at + HEADER, self.whole.end))
+        shown = at - self._base
+        if not 0 <= shown <= len(self._window) - HEADER:
+            shown = self._show(at, min(at + HEADER, self.whole.end))
         window = self._window
-        tag, used = number(window, shown, at)
+        # Most tags and lengths are one byte.
+        tag, used = (window[shown], shown + 1) if shown < len(window) and window[shown] < 0x80 else number(window, shown, at)
         key, kind = tag >> 3, tag & 7
+        if tag >= 2**32:
+            raise Unreadable(f"damaged at byte {at}: no field has such a number")
         value = 0
         if kind == BYTES:
-            length, used = number(window, used, at)
+            length, used = (window[used], used + 1) if used < len(window) and window[used] < 0x80 else number(window, used, at)
             start = at + used - shown
             stop = start + length
         elif kind == VARINT:

@@ -5,6 +5,7 @@ One failing record fails the load, and a server tries a failed load again for mi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -16,7 +17,10 @@ from tfcanary.savedmodel.compatible import accepts
 from tfcanary.savedmodel.facts import SignatureFact, TensorFact, dtype_name
 from tfcanary.savedmodel.findings import Problem, evidence, fails, shown, warns
 from tfcanary.savedmodel.nodes import shape_of
+from tfcanary.savedmodel.placement import UNFOLDED
+from tfcanary.savedmodel.signature import METHODS
 from tfcanary.savedmodel.tree import WARMUP
+from tfcanary.savedmodel.variables import SIZES
 from tfcanary.savedmodel.walk import Unreadable, parse
 from tfcanary.wire import messages, tfrecord
 
@@ -68,7 +72,10 @@ def _wrong(signatures: Mapping[str, SignatureFact], log: Any) -> str | None:
     name = request.model_spec.signature_name or "serving_default"
     if name not in signatures:
         return f"asks for the signature {shown(name)}, which the model does not have"
-    return _misfit(signatures[name], request.inputs) if kind == "predict_log" else None
+    wanted = signatures[name]
+    if kind != "predict_log":
+        return None if METHODS.get(wanted.method) or "inputs" in wanted.inputs else f"asks {shown(name)} for what it does not do"
+    return _misfit(wanted, request.inputs)
 
 
 def _misfit(signature: SignatureFact, inputs: Mapping[str, Any]) -> str | None:
@@ -81,4 +88,7 @@ def _misfit(signature: SignatureFact, inputs: Mapping[str, Any]) -> str | None:
         takes = signature.inputs[name]
         if given.dtype != takes.dtype or not accepts(takes.shape, given.shape):
             return f"gives {shown(name)} as {given}, the model takes {takes}"
+        declared = math.prod(size or 0 for size in given.shape or ()) * SIZES.get(given.dtype, 1)
+        if declared > UNFOLDED and declared > inputs[name].ByteSize() * 2:
+            return f"gives {shown(name)} as {given} in {inputs[name].ByteSize():,} bytes of values, which unfold to {declared:,}"
     return None

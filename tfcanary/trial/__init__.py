@@ -21,7 +21,11 @@ from tfcanary.plan import ValidationPlan
 from tfcanary.trial.job import Job
 from tfcanary.trial.launch import End, run
 
-__all__ = ["try_model", "validate"]
+__all__ = ["GOLDEN", "digest", "try_model", "validate"]
+
+GOLDEN = 200
+"""Golden requests that are asked at most."""
+UNCHANGED = "savedmodel/unchanged"
 
 SENTENCE = 300
 """Characters of a process's last words that a reason shows."""
@@ -29,57 +33,88 @@ MEMORY_GONE = ("bad_alloc", "MemoryError", "Cannot allocate memory", "Resource t
 """Last words of a process that ran out of memory."""
 
 
-def validate(model: Path, plan: ValidationPlan, stable: Path | None) -> Look:
+def validate(model: Path, plan: ValidationPlan, stable: Path | None, requests: Sequence[Request] = ()) -> Look:
     """The whole gate: everything that can be known without running the candidate and, where that fails nothing, the trial.
 
-    Raises Refused where there is no SavedModel, or the stable one cannot be read.
+    `requests` are the plan's golden ones. Raises Refused where there is no SavedModel, or the stable one cannot be read.
     """
     from tfcanary import savedmodel
+    from tfcanary.trial.table import advised
 
+    before = _digest(model)
     looked = savedmodel.check(model, plan, stable)
     if looked.finding is Finding.FAIL:
-        return Look(
-            looked.about,
-            looked.evidence,
-            (*looked.absent, Absence("trial", "not run: what was found before is reason enough to refuse the model")),
-        )
-    tried = try_model(model, plan)
-    return Look(looked.about, (*looked.evidence, *tried.evidence), (*looked.absent, *tried.absent))
+        tried = Look("trial", absent=(Absence("trial", "not run: what was found before is reason enough to refuse the model"),))
+    else:
+        tried = try_model(model, plan, requests, stable)
+    unchanged = advised(_unchanged(before, _digest(model)))
+    return Look(looked.about, (*looked.evidence, *tried.evidence, unchanged), (*looked.absent, *tried.absent))
 
 
-def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = ()) -> Look:
-    """Load the model in a child process and ask it `requests`, or made-up ones.
+def digest(look: Look) -> str:
+    """The digest of the files that `validate` looked at: the version's identity from there on; empty where they could not be hashed."""
+    figures = next((one.figures for one in look.evidence if one.about == UNCHANGED), {})
+    return str(figures.get("digest", ""))
+
+
+def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = (), stable: Path | None = None) -> Look:
+    """Load the model in a child process and ask it `requests`, or made-up ones; then the stable one beside it.
 
     A crash, an endless loop or too much memory is a finding. Raises Refused where there is no SavedModel or the plan's
     memory is too little for TensorFlow itself.
     """
     from tfcanary import savedmodel
     from tfcanary.savedmodel.findings import shown
+    from tfcanary.trial.table import advised
 
     savedmodel.read(model)
     with tempfile.TemporaryDirectory(prefix="tfcanary-trial-", ignore_cleanup_errors=True) as scratch:
         named = tuple(replace(one, id=shown(one.id or str(number))) for number, one in enumerate(requests, 1))
-        end = run(Job(str(model.resolve()), plan, named), Path(scratch))
+        end = run(Job(str(model.resolve()), plan, named, str(stable.resolve()) if stable else ""), Path(scratch))
     if end.refused:
         raise Refused(end.refused)
-    if end.look is not None:
-        return end.look
-    return Look("trial", (_unfinished(end, plan),))
+    found = end.look.evidence if end.look is not None else ()
+    if not end.done:
+        found = (*found, _unfinished(end, plan))
+    return Look("trial", tuple(advised(one) for one in found))
+
+
+def _digest(model: Path) -> str:
+    """Empty where the files cannot even be listed: then the checks refuse the model."""
+    from tfcanary import savedmodel
+
+    try:
+        return savedmodel.manifest(model).digest
+    except Refused:
+        return ""
+
+
+def _unchanged(before: str, after: str) -> Evidence:
+    figures = {"digest": before}
+    if not before:
+        return Evidence(
+            UNCHANGED, Finding.FAIL, "the files cannot be hashed, so nobody could tell later that they are still these", figures=figures
+        )
+    if before != after:
+        return Evidence(
+            UNCHANGED, Finding.FAIL, "the files changed while they were checked: nobody knows what was checked", figures=figures
+        )
+    return Evidence(UNCHANGED, Finding.PASS, f"the files are the same after the checks as before: {before[:19]}…", figures=figures)
 
 
 def _unfinished(end: End, plan: ValidationPlan) -> Evidence:
+    from tfcanary.trial.words import STABLE
+
     figures = {"seconds": end.seconds}
     if not end.was_ready:
-        return Evidence(
-            "trial/process",
-            Finding.INCONCLUSIVE,
-            f"TensorFlow did not start, so the model could not be tried: {_cause(end, plan)}",
-            figures=figures,
-        )
+        said = f"TensorFlow did not start, so the model could not be tried: {_cause(end, plan)}"
+        return Evidence("trial/process", Finding.INCONCLUSIVE, said, figures=figures)
+    if end.doing == STABLE:
+        said = f"not compared with the stable model: the process did not survive it ({_cause(end, plan)})"
+        return Evidence("trial/stable", Finding.INCONCLUSIVE, said, gating=False, figures=figures)
     if end.status is not None and end.status > 0 and not _memory_gone(end):
-        return Evidence(
-            "trial/process", Finding.INCONCLUSIVE, f"the trial itself broke while {end.doing}: {_cause(end, plan)}", figures=figures
-        )
+        said = f"the trial itself broke while {end.doing}: {_cause(end, plan)}"
+        return Evidence("trial/process", Finding.INCONCLUSIVE, said, figures=figures)
     return Evidence("trial/process", Finding.FAIL, f"the model's process did not survive {end.doing}: {_cause(end, plan)}", figures=figures)
 
 

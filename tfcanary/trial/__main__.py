@@ -15,6 +15,7 @@ from tfcanary import codec
 from tfcanary.domain import Evidence, Finding, Look
 from tfcanary.trial.confine import Confinement, confine, limit
 from tfcanary.trial.job import Job, Progress
+from tfcanary.trial.seal import seal
 
 
 def main() -> None:
@@ -23,7 +24,8 @@ def main() -> None:
     job: Job = codec.loads(Job, sys.stdin.buffer.read(), at="job")
     empty = Path.cwd()
     libraries = {Path(path) for path in (sys.prefix, sys.base_prefix, *sys.path, *os.environ.get("LD_LIBRARY_PATH", "").split(":")) if path}
-    confinement = confine([Path(job.model), *libraries], empty)
+    models = [Path(path) for path in (job.model, job.stable) if path]
+    confinement = confine([*models, *libraries], empty)
 
     def say(progress: Progress) -> None:
         os.write(result, codec.dumps(progress).encode() + b"\n")
@@ -37,15 +39,19 @@ def main() -> None:
     except ValueError as error:
         say(Progress(refused=f"validation.{error}"))
         return
+    words, sealed = seal()
     say(Progress(ready=True))
-    evidence = tuple(ask.try_out(job, lambda doing: say(Progress(doing=doing))))
-    say(Progress(look=Look("trial", (*evidence, _evidence(confinement)))))
+    evidence = [_evidence(confinement, words, sealed)]
+    for found in ask.try_out(job, lambda doing: say(Progress(doing=doing))):
+        evidence.append(found)
+        say(Progress(look=Look("trial", tuple(evidence))))
+    say(Progress(done=True))
 
 
-def _evidence(confinement: Confinement) -> Evidence:
+def _evidence(confinement: Confinement, words: str, sealed: bool) -> Evidence:
     """For people: it says nothing about the model."""
-    finding = Finding.WARN if confinement.open else Finding.PASS
-    return Evidence("trial/confinement", finding, "; ".join((*confinement.held, *confinement.open)), gating=False)
+    finding = Finding.PASS if sealed and not confinement.open else Finding.WARN
+    return Evidence("trial/confinement", finding, "; ".join((*confinement.held, words, *confinement.open)), gating=False)
 
 
 if __name__ == "__main__":

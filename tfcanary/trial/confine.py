@@ -18,10 +18,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfcanary.trial.mounts import read_only
+
 WRITTEN_BYTES = 64 * 2**20
 """Largest file that a trial may write."""
 SYSTEM = ("/usr", "/lib", "/lib64", "/proc", "/sys", "/dev", "/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd")
 """What Python and TensorFlow read besides their own folders."""
+
+NO_NETWORK = "no network"
+FILES_CLOSED = "writes only to its empty folder, reads only the model and the libraries"
+READ_ONLY = "writes only to its empty folder"
+"""Where the kernel has no Landlock: other files can be read, but nowhere sent."""
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
@@ -66,17 +73,20 @@ def confine(readable: Iterable[Path], writable: Path) -> Confinement:
         return Confinement(open=(f"network and files are open: {threads} threads run already and would stay free",))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    steps: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("no network", lambda: _leave_network(libc)),
-        ("writes only to its empty folder, reads only the model and the libraries", lambda: _restrict_files(libc, readable, writable)),
-    )
     held, left = [], []
-    for what, step in steps:
+
+    def attempt(what: str, step: Callable[[], None]) -> bool:
         try:
             step()
-            held.append(what)
         except OSError as error:
             left.append(f"not in force here: {what} ({error.strerror})")
+            return False
+        held.append(what)
+        return True
+
+    attempt(NO_NETWORK, lambda: _leave_network(libc))
+    if not attempt(FILES_CLOSED, lambda: _restrict_files(libc, readable, writable)):
+        attempt(READ_ONLY, lambda: read_only(libc, writable))
     # Last, because a new user namespace clears it.
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return Confinement(tuple(held), tuple(left))

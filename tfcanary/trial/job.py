@@ -15,6 +15,8 @@ class Job:
     model: str
     plan: ValidationPlan
     requests: tuple[Request, ...] = ()
+    stable: str = ""
+    """The model that serves now, to be tried beside it; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,5 @@ class Progress:
     refused: str = ""
     """Why the plan cannot be followed."""
     look: Look | None = None
+    """Everything that was found so far; the last one counts."""
+    done: bool = False

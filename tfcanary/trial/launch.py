@@ -38,6 +38,8 @@ class End:
     """None: it ran out of time and was killed; negative: killed by that signal."""
     seconds: float
     last_words: str = ""
+    done: bool = False
+    """It said everything that it had to say."""
 
 
 def run(job: Job, scratch: Path) -> End:
@@ -59,11 +61,12 @@ def run(job: Job, scratch: Path) -> End:
     return End(
         doing=next((one.doing for one in reversed(said) if one.doing), "starting Python"),
         was_ready=any(one.ready for one in said),
-        look=next((one.look for one in said if one.look is not None), None),
+        look=next((one.look for one in reversed(said) if one.look is not None), None),
         refused=next((one.refused for one in said if one.refused), ""),
         status=status,
         seconds=time.monotonic() - began,
         last_words=_tail(errors),
+        done=any(one.done for one in said),
     )
 
 

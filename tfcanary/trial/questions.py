@@ -30,16 +30,19 @@ class Answer:
 
     sample: Sample
     outputs: Outputs
+    seconds: float = 0.0
 
 
 def finite(answers: Sequence[Answer]) -> Evidence:
     """NaN and infinity are answers for TF Serving: status OK, and no error rate ever shows them."""
     wrong = [(one.sample, text) for one in answers for name, value in one.outputs.items() if (text := _not_finite(name, value))]
-    ordinary = [text for sample, text in wrong if sample.ordinary]
-    finding = Finding.FAIL if ordinary else Finding.WARN if wrong else Finding.PASS
-    reason = f"{wrong[0][1]} for {wrong[0][0].what}" if wrong else "every answer is a finite number"
-    if ordinary:
-        reason = next(f"{text} for {sample.what}" for sample, text in wrong if sample.ordinary)
+    asked = [one.sample for one in answers if one.sample.ordinary]
+    sick = {sample.what for sample, _ in wrong}
+    # What is made up may lie outside of what a model is for: only where no answer at all is a number is the model to blame.
+    blamed = [(s, text) for s, text in wrong if s.given] or (wrong if asked and all(s.what in sick for s in asked) else [])
+    finding = Finding.FAIL if blamed else Finding.WARN if wrong else Finding.PASS
+    shown_ = next(iter(blamed or wrong), None)
+    reason = f"{shown_[1]} for {shown_[0].what}" if shown_ else "every answer is a finite number"
     return Evidence("trial/finite", finding, reason, figures={"answers": float(len(answers)), "not finite": float(len(wrong))})
 
 
@@ -71,8 +74,11 @@ def _misshapen(answer: Answer, signature: SignatureFact) -> Iterator[tuple[Findi
             yield Finding.WARN, f"output {shown(name)}: {value.shape[0]} rows answered to {answer.sample.what}"
 
 
-def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str]) -> Evidence | None:
-    """A row's answer may not depend on its neighbours: they are other users' requests. None where no batch was answered."""
+def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str], branches: bool = False) -> Evidence | None:
+    """A row's answer may not depend on its neighbours: they are other users' requests. None where no batch was answered.
+
+    Where the graph branches, somebody may have wanted a decision for the whole batch: that is shown.
+    """
     largest = max(
         (one for one in answers if one.sample.ordinary and (one.sample.rows or 0) > 1), key=lambda one: _spread(one), default=None
     )
@@ -82,13 +88,55 @@ def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str]) -> Eviden
     for row in range(min(largest.sample.rows, ROWS_ALONE)):
         feeds = {name: value[row : row + 1] if name in batched else value for name, value in largest.sample.feeds.items()}
         for name, value in ask(feeds).items():
-            among = largest.outputs[name][row : row + 1]
+            among = largest.outputs[name][row : row + 1] if _rows(largest.outputs[name]) == largest.sample.rows else value[:0]
             # Whole numbers and texts flip at a tie, and what is padded has another shape alone: only fractions are compared.
             if _is_fraction(value) and value.shape == among.shape and (gap := distance(value, among)) > worst:
                 worst, where = gap, f"output {shown(name)}: row {row + 1} of {largest.sample.what} is answered differently when it is alone"
-    finding = Finding.PASS if worst <= SAME else Finding.FAIL
+    finding = Finding.PASS if worst <= SAME else Finding.WARN if branches else Finding.FAIL
     reason = f"{where} (by {worst:.3g} of its largest value)" if worst > SAME else "a row alone is answered as in a batch"
     return Evidence("trial/batching", finding, reason, figures={"distance": worst})
+
+
+def _rows(value: NDArray[Any]) -> int | None:
+    return value.shape[0] if value.ndim else None
+
+
+def golden(answers: Sequence[Answer], signature: SignatureFact, tolerance: float) -> Evidence | None:
+    """The labels of the plan's golden requests are what the model answers. None where no request has one."""
+    labelled = [one for one in answers if one.sample.label is not None]
+    if not labelled:
+        return None
+    name = sorted(signature.outputs)[0]
+    wrong = [one for one in labelled if not _agrees(one.outputs[name], one.sample.label, tolerance)]
+    figures = {"labelled": float(len(labelled)), "wrong": float(len(wrong))}
+    if not wrong:
+        return Evidence("trial/golden", Finding.PASS, f"{len(labelled)} golden answers are as expected", figures=figures)
+    first = wrong[0]
+    said = f"output {shown(name)}: {first.sample.what} wants {shown(str(first.sample.label))}, answered {_said(first.outputs[name])}"
+    return Evidence("trial/golden", Finding.FAIL, f"{len(wrong)} of {len(labelled)} golden answers differ; {said}", figures=figures)
+
+
+def _agrees(value: NDArray[Any], label: object, tolerance: float) -> bool:
+    """A single value is compared, of several the largest one's place."""
+    flat = value.reshape(-1)
+    if not flat.size:
+        return False
+    if value.dtype == object or isinstance(label, str):
+        return flat.size == 1 and _text(flat[0]) == str(label)
+    if not isinstance(label, int | float):
+        return False
+    if flat.size > 1:
+        return bool(int(flat.astype("float64").argmax()) == label)
+    given, wanted = float(flat[0]), float(label)
+    return given == wanted if value.dtype.kind in "iub" else abs(given - wanted) <= tolerance * max(abs(wanted), 1e-6)
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _said(value: NDArray[Any]) -> str:
+    return shown(", ".join(_text(one) for one in value.reshape(-1)[:8]))
 
 
 def _spread(answer: Answer) -> tuple[bool, int]:
@@ -119,9 +167,15 @@ def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
         return 0.0
     # In float64, so that a gap of half-precision numbers does not overflow; they are coarse, and may differ ten times as much.
     first, second = (value.astype("complex128" if value.dtype.kind == "c" else "float64") for value in (one, other))
+    numbers = np.isfinite(first)
+    if not np.array_equal(first[~numbers], second[~numbers], equal_nan=True) or not np.isfinite(second[numbers]).all():
+        return 1.0
+    first, second = first[numbers], second[numbers]
+    if not first.size:
+        return 0.0
     gap, scale = np.abs(first - second).max(), max(np.abs(first).max(), np.abs(second).max(), 1e-6)
     coarse = 10.0 if one.dtype.itemsize <= 2 else 1.0
-    return float(min(gap / scale / coarse, 1.0)) if np.isfinite(gap) else 1.0
+    return float(min(gap / scale / coarse, 1.0))
 
 
 def _is_fraction(value: NDArray[Any]) -> bool:

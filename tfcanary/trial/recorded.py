@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,11 @@ from tfcanary.domain import Request
 from tfcanary.errors import Refused
 from tfcanary.savedmodel import SignatureFact
 from tfcanary.savedmodel.samples import Sample, numpy_dtype
+from tfcanary.savedmodel.tree import WARMUP
+from tfcanary.wire import messages, tensor, tfrecord
+
+WARMUPS = 20
+"""Warm-up requests that are asked: a server runs them all, but they are mostly alike."""
 
 
 def given(request: Request, signature: SignatureFact) -> Sample:
@@ -31,7 +38,24 @@ def given(request: Request, signature: SignatureFact) -> Sample:
     known = {name: value for name, value in columns.items() if name in signature.inputs}
     if missing := sorted(signature.inputs.keys() - known.keys() - signature.defaults):
         raise Refused(f"{what}: lacks the input {missing[0]!r}")
-    return Sample(what, {name: _array(what, name, value, signature.inputs[name].dtype) for name, value in known.items()}, rows)
+    feeds = {name: _array(what, name, value, signature.inputs[name].dtype) for name, value in known.items()}
+    return Sample(what, feeds, rows, given=True, label=request.label)
+
+
+def warmups(model: Path, signature: str, facts: SignatureFact) -> Iterator[Sample]:
+    """The requests for this signature that a server sends itself, as tensors. Raises Refused where one cannot be read."""
+    path = model / WARMUP
+    if not path.is_file():
+        return
+    for position, record in enumerate(islice(tfrecord.read(path), WARMUPS), 1):
+        request = messages.PredictionLog.FromString(record).predict_log.request
+        if request.inputs and (request.model_spec.signature_name or "serving_default") == signature:
+            feeds = {name: tensor.to_array(request.inputs[name]) for name in request.inputs if name in facts.inputs}
+            kept = {
+                name: value.astype(numpy_dtype(facts.inputs[name].dtype, name)) if value.dtype != object else value
+                for name, value in feeds.items()
+            }
+            yield Sample(f"warm-up request {position}", kept, None, given=True)
 
 
 def _columns(what: str, instances: object, signature: SignatureFact) -> tuple[dict[str, object], int]:
