@@ -38,6 +38,15 @@ test-optional: $(STAMP) ## What needs root or long builds: Envoy Gateway itself,
 drills-long: $(STAMP) ## A release killed at every one of its writes to the API server; what a watch costs: twenty minutes
 	TFCANARY_LONG=1 $(BIN)/python -m pytest -s tests/cluster/drills/test_kill.py tests/cluster/drills/test_cost.py
 
+bench-judge: $(STAMP) ## The judge beside Flagger's, Argo's and Kayenta's rules; ARGS=--quick for two minutes
+	$(BIN)/python -m bench.judge $(ARGS)
+
+bench-drift: $(STAMP) ## Drift beside a bare read, and beside other tools where they are installed
+	$(BIN)/python -m bench.drift $(ARGS)
+
+bench-gate: $(STAMP) ## The gate beside TensorFlow's own load, push and pull beside a copy; FOLDER=... for its models
+	$(BIN)/python -m bench.gate $(or $(FOLDER),.tfcanary/bench) $(ARGS)
+
 check: $(STAMP) ## Lint, types, layers, and the compiled packages are fresh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from components.compare_predictions.component import compare_predictions
 from components.deploy_canary.component import deploy_canary
 from components.evaluate_drift.component import evaluate_drift
 from components.evaluate_metrics.component import evaluate_metrics
+from components.evaluate_quality.component import evaluate_quality
 from components.guard_release.component import guard_release
 from components.judge_canary.component import judge_canary
+from components.profile_data.component import profile_data
 from components.promote_canary.component import promote_canary
 from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
@@ -230,6 +232,71 @@ def test_a_weight_outside_the_stages_needs_a_live_guard_too(world: World, deploy
         shift_traffic.python_func(weight=50, **RELEASE)
     assert world.weight == 0
     assert shift_traffic.python_func(weight=0, **RELEASE) == 0
+
+
+def _logged(folder: Path, n: int, shift: float) -> None:
+    """A track's answered requests as a folder of Parquet."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(n)
+    x = rng.normal(shift, 1, n)
+    answers = pa.array(np.where(rng.random(n) < 0.5, "cat", "dog"))
+    folder.mkdir(parents=True)
+    table = pa.table({"id": [f"{folder.name}-{i}" for i in range(n)], "input.x": x, "output.class": answers})
+    pq.write_table(table, folder / "1.parquet")
+
+
+def test_a_world_that_drifts_is_written_down_once_and_fails_nothing(
+    world: World, deployed: int, outputs: Callable[..., dict[str, Output]], tmp_path: Path
+) -> None:
+    from tfcanary import codec
+    from tfcanary.plan import Plan
+
+    for track in ("stable", "canary"):
+        _logged(tmp_path / "log" / track, 4_000, shift=0.6)
+    _logged(tmp_path / "train", 5_000, shift=0.0)
+    drift = {"source": str(tmp_path / "log"), "time": "all", "reference": str(tmp_path / "train"), "retrain": "train-digits"}
+    asked = {**RELEASE, "plan": {**QUICK, "drift": drift}}
+    ledger.change(world.platform(), "run-1", lambda r: replace(r, plan=codec.decode(Plan, asked["plan"])))
+    watched, found = outputs(*LOOK), outputs(*LOOK)
+    watch_stage.python_func(stage=0, **asked, **watched)
+    for _ in range(2):
+        assert evaluate_drift.python_func(stage=0, watched=watched["evidence"], **asked, **found) == "pass"
+    events = [e.what for e in ledger.ours(ledger.read(world.platform()), "run-1").events if e.what.startswith("the world has drifted")]
+    assert len(events) == 1
+    assert "input.x" in events[0]
+    assert events[0].endswith("train-digits is asked to retrain")
+
+
+def test_shards_counted_apart_merge_to_the_bytes_of_one_pass(outputs: Callable[..., dict[str, Output]], tmp_path: Path) -> None:
+    for day in range(4):
+        _logged(tmp_path / "data" / f"day={day}", 500, shift=day / 10)
+    whole, together = outputs("profile")["profile"], outputs("profile")["profile"]
+    shards = [outputs("profile")["profile"] for _ in range(2)]
+    for number, one in enumerate(shards):
+        profile_data.python_func(data=str(tmp_path / "data"), profile=one, shard=number, shards=2)
+    profile_data.python_func(data="", profile=together, merge=shards[::-1])
+    profile_data.python_func(data=str(tmp_path / "data"), profile=whole)
+    assert Path(together.path).read_bytes() == Path(whole.path).read_bytes()
+    assert whole.metadata["rows"] == 2_000
+    with pytest.raises(Refused, match="shard 2 of 2: must be from 0 to 1"):
+        profile_data.python_func(data=str(tmp_path / "data"), profile=whole, shard=2, shards=2)
+
+
+def test_labels_that_arrive_late_judge_the_recorded_answers(
+    world: World, outputs: Callable[..., dict[str, Output]], tmp_path: Path
+) -> None:
+    for track in ("stable", "canary"):
+        _logged(tmp_path / "log" / track, 3_000, shift=0)
+    lines = (json.dumps({"id": f"{track}-{i}", "label": "cat"}) for track in ("stable", "canary") for i in range(3_000))
+    (tmp_path / "labels.jsonl").write_text("\n".join(lines))
+    look = {"model_name": "digits", "platform": "fake://"}
+    assert evaluate_quality.python_func(**look, plan=QUICK, **outputs(*LOOK)) == "pass"
+    labelled = {"labels": str(tmp_path / "labels.jsonl"), "source": str(tmp_path / "log"), "margin": 0.1}
+    plan = {**QUICK, "labelled": labelled, "drift": {"time": "all"}}
+    assert evaluate_quality.python_func(**look, plan=plan, **outputs(*LOOK)) == "pass"
 
 
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:

@@ -34,7 +34,7 @@ def test_a_column_of_a_hundred_thousand_rows_takes_a_few_kilobytes():
 
 
 def test_other_files_and_later_formats_are_refused():
-    for content in (b"", b"PAR1....", MARK.replace(b"1", b"2") + STORED[len(MARK) :]):
+    for content in (b"", b"PAR1....", MARK.replace(b"2", b"3") + STORED[len(MARK) :]):
         with pytest.raises(Refused, match="no drift profile of this version"):
             from_bytes(content)
 

@@ -41,6 +41,10 @@ HOSTILE = {
 }
 
 
+CHECKED = ("image",)
+"""Fields whose texts a plan looks at itself: no such text gets any further."""
+
+
 def poisoned(value: Any, text: str) -> Any:
     """The value with every text in it replaced; words of the vocabulary stay."""
     if isinstance(value, StrEnum):
@@ -48,7 +52,7 @@ def poisoned(value: Any, text: str) -> Any:
     if isinstance(value, str):
         return text
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: poisoned(getattr(value, f.name), text) for f in fields(value)})
+        return replace(value, **{f.name: poisoned(getattr(value, f.name), text) for f in fields(value) if f.name not in CHECKED})
     if isinstance(value, Mapping):
         return {f"{text}{i}": poisoned(item, text) for i, item in enumerate(value.values())}
     return tuple(poisoned(item, text) for item in value) if isinstance(value, tuple) else value

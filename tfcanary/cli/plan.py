@@ -70,7 +70,7 @@ def unified(change: Change) -> Iterator[str]:
     yield from (line.rstrip("\n") for line in difflib.unified_diff(before, after, "now", "then", n=3))
 
 
-class _Readable(yaml.SafeDumper):
+class _Readable(yaml.SafeDumper):  # type: ignore[misc]
     """Texts of several lines as they are, not with their ends escaped."""
 
 

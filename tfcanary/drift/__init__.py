@@ -1,6 +1,6 @@
 """Drift: exact counts of two sets of rows, and whether, how far and where they differ. Pure: no clock, network or randomness."""
 
-from tfcanary.drift.comparison import compare, no_rows
+from tfcanary.drift.comparison import UNREAD, coarsest, compare, no_rows
 from tfcanary.drift.counting import Counting, profile
 from tfcanary.drift.found import ColumnFound, Comparison, Settings, Share, Test
 from tfcanary.drift.layout import Column, Kind, Layout
@@ -8,6 +8,7 @@ from tfcanary.drift.profiles import Profile, merge
 from tfcanary.drift.stored import from_bytes, to_bytes
 
 __all__ = [
+    "UNREAD",
     "Column",
     "ColumnFound",
     "Comparison",
@@ -18,6 +19,7 @@ __all__ = [
     "Settings",
     "Share",
     "Test",
+    "coarsest",
     "compare",
     "from_bytes",
     "merge",

@@ -43,6 +43,10 @@ HEAVY_ROWS = 16
 """... and how many rows they must be: fewer are chance."""
 MOST_CENTRES = 64
 ROUNDS = 6
+FEW_MIDDLES = 8
+"""So many comparisons cost as much as one search."""
+SAMPLE = 16_384
+"""Rows that a layout is chosen from, evenly taken from the first ones: each round looks at all of them."""
 
 
 def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
@@ -70,6 +74,19 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
     return keys, counts, nans, not fractions
 
 
+def keys_of(values: Values, centres: Centres) -> tuple[Keys, NDArray[np.bool_]]:
+    """The cell of each value, and whether it is NaN: then it has none."""
+    bits = np.concatenate([_bits(values[at : at + BLOCK], centres) for at in range(0, len(values), BLOCK)] or [np.zeros(0, np.int64)])
+    return _keys(bits), (bits & 0x7FFF) > INFINITE
+
+
+def is_infinite(keys: Keys) -> NDArray[np.bool_]:
+    """Which cells hold an infinity."""
+    ordered = keys & 0xFFFF
+    infinite: NDArray[np.bool_] = (ordered == ZERO + INFINITE) | (ordered == ZERO - 1 - INFINITE)
+    return infinite
+
+
 def add_up(parts: Sequence[tuple[Keys, Counts]]) -> tuple[Keys, Counts]:
     """Keys that occur in several parts, rising, with the sums of their counts; counts may have a second axis."""
     keys = np.concatenate([keys for keys, _ in parts])
@@ -85,6 +102,7 @@ def choose_centres(sample: Values) -> tuple[int | float, ...]:
 
     An atom becomes a centre of its own, and so does a narrow mode far from the others. The centres are values that occur.
     """
+    sample = sample[:: max(1, len(sample) // SAMPLE)]
     finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
     if not len(finite):
         return (0,)
@@ -127,12 +145,21 @@ def _bits(values: Values, centres: Centres) -> NDArray[np.int64]:
     """Number of the nearest centre and the leading bits of the distance from it, as they come."""
     if len(centres) == 1:
         return _leading(values, centres[0])
-    region = np.zeros(len(values), np.uint8)
-    for low, high in pairwise(centres):
-        region += values > _middle(low, high)
+    region = _nearest(values, [_middle(low, high) for low, high in pairwise(centres)])
     kind = np.int64 if all(isinstance(c, int) for c in centres) else np.float64
     nearest = np.asarray(centres, kind)[region]
     return _leading(values, nearest) + (region.astype(np.int64) << 16)
+
+
+def _nearest(values: Values, middles: list[int | float]) -> NDArray[np.int64]:
+    """How many of the rising middles lie below each value."""
+    if len(middles) > FEW_MIDDLES and values.dtype.kind == "f":
+        found: NDArray[np.int64] = np.searchsorted(np.asarray(middles, values.dtype), values)
+        return np.where(np.isnan(values), 0, found)
+    region = np.zeros(len(values), np.int64)
+    for middle in middles:
+        region += values > middle
+    return region
 
 
 def _leading(values: Values, centre: Any) -> NDArray[np.int64]:

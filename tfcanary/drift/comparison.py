@@ -14,11 +14,24 @@ from dataclasses import dataclass, replace
 from tfcanary.domain import Finding
 from tfcanary.drift import ordered, unordered, words
 from tfcanary.drift.counts import Tally
-from tfcanary.drift.found import ColumnFound, Comparison, Settings, Test
+from tfcanary.drift.found import ColumnFound, Comparison, Settings, Test, belongs
 from tfcanary.drift.layout import Kind
 from tfcanary.drift.measure import Measured, measure
 from tfcanary.drift.profiles import Profile, by_name
+from tfcanary.drift.spread import FEWEST_GROUPS
+from tfcanary.errors import Refused
+from tfcanary.stats.hypergeometric import difference_tail
 from tfcanary.stats.multiplicity import benjamini_hochberg, spent_at
+
+WITH_VALUES = ("out of range",)
+"""What lies beyond the reference's values has moved, and the test of the values, which comes first, has seen it: a test of its own would
+only make all others weaker."""
+PLAIN = ("infinite values", "out of range")
+"""What says more than "the values moved" ..."""
+TELLING = 0.9
+"""... and is spoken of where its effect is so near to the largest."""
+UNREAD = "(rows that could not be read)"
+"""Stands among the columns where rows were dropped: what nobody could read is no data, and never passes silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +54,67 @@ def compare(reference: Profile, current: Profile, settings: Settings | None = No
         settings: What counts as drift; the defaults of `Settings` where not given.
         look: Number of this look at a growing window, from 1 on: it may spend alpha/(l (l + 1)).
 
-    Raises Refused where a column was counted with different layouts, ValueError where look < 1.
+    Raises Refused where a column was counted with different layouts or a column that is asked for exists on neither side, ValueError
+    where look < 1.
     """
-    asked = _Asked(reference, current, settings or Settings())
+    settings = settings or Settings()
+    reference, current = (_chosen(side, (reference, current), settings) for side in (reference, current))
+    asked = _Asked(reference, current, settings)
     alpha = spent_at(look, asked.settings.alpha)
     names = sorted({tally.column.name for side in (reference, current) for tally in side.tallies}, key=by_name)
     measured = [_measured(name, asked) for name in names]
-    chances = [test.chance for one in measured for test in one.tests]
+    chances = [test.chance for one in measured for test in one.tests if test.about not in WITH_VALUES]
     flags = iter(benjamini_hochberg(chances, alpha))
     asked = replace(asked, chance=alpha / max(1, len(chances)))
     columns = (_column(name, _flagged(one, flags), asked) for name, one in zip(names, measured, strict=True))
-    return Comparison(tuple(columns), reference.rows, current.rows, alpha)
+    return Comparison((*columns, *_unread(asked)), reference.rows, current.rows, alpha)
+
+
+def coarsest(profile: Profile) -> float:
+    """The largest share of a column's rows that lies in one cell of several values: how much a distance may be wrong, at most."""
+    tallies = (tally for tally in profile.tallies if tally.column.kind.in_cells)
+    return max((ordered.coarsest(tally.keys, tally.whole, tally.counts) for tally in tallies), default=0.0)
+
+
+def _chosen(side: Profile, both: tuple[Profile, Profile], settings: Settings) -> Profile:
+    """The columns that the settings ask for."""
+    names = [tally.column.name for profile in both for tally in profile.tallies]
+    for kind, asked in (("columns", settings.columns), ("importance", settings.importance)):
+        for name in asked if names else ():
+            if not any(belongs(column, name) for column in names):
+                raise Refused(f"{kind}: there is no column {name[:80]!r}; there are {', '.join(dict.fromkeys(names[:20]))}")
+    if not settings.columns:
+        return side
+    return side.only([column for column in names if any(belongs(column, name) for name in settings.columns)])
+
+
+def _unread(asked: _Asked) -> Iterator[ColumnFound]:
+    """Rows that were there and could not be read, as if it were a column."""
+    reference, current = asked.reference, asked.current
+    if reference.dropped or current.dropped:
+        n, m = reference.rows + reference.dropped, current.rows + current.dropped
+        a, b = reference.dropped / max(1, n), current.dropped / max(1, m)
+        sure = n > 0 and m > 0 and difference_tail(reference.dropped + current.dropped, n, m, abs(a - b)) < asked.settings.alpha
+        effect = abs(a - b) if sure else 0.0
+        finding = Finding.FAIL if effect >= asked.settings.fail else Finding.WARN
+        reason = f"{words.percent(b)} of {asked.settings.current} and {words.percent(a)} of {asked.settings.reference}: dropped"
+        yield ColumnFound(UNREAD, Kind.OTHER, finding, f"{reason}, as they could not be read", effect, n, m)
 
 
 def _measured(name: str, asked: _Asked) -> Measured:
     reference, current = asked.reference.of(name), asked.current.of(name)
     if reference is None or current is None or _retyped(reference, current):
         return Measured()
-    return measure(reference, current, asked.settings)
+    return replace(measure(reference, current, asked.settings), name=name)
 
 
 def _flagged(measured: Measured, flags: Iterator[bool]) -> Measured:
-    return replace(measured, tests=tuple(replace(test, significant=next(flags)) for test in measured.tests))
+    first, *others = measured.tests or (None,)
+    if first is None:
+        return measured
+    values = next(flags)
+    tests = [replace(test, significant=values if test.about in WITH_VALUES else next(flags)) for test in others]
+    return replace(measured, tests=(replace(first, significant=values), *tests))
 
 
 def _column(name: str, measured: Measured, asked: _Asked) -> ColumnFound:
@@ -74,9 +126,16 @@ def _column(name: str, measured: Measured, asked: _Asked) -> ColumnFound:
     if reference is None or current is None or _retyped(reference, current):
         return ColumnFound(name, kind, Finding.FAIL, _other_schema(name, asked), 1.0, n, m)
     # The test to speak of: the largest effect among the significant ones, or else among all.
-    most = max(measured.tests, key=lambda test: (test.significant, test.effect), default=Test("nulls", 0.0, 1.0, "no nulls"))
+    most = _most_telling(measured.tests)
     finding, reason = _judged(measured, most, kind, asked)
     return ColumnFound(name, kind, finding, reason, most.effect, n, m, measured.tests, measured.shares)
+
+
+def _most_telling(tests: tuple[Test, ...]) -> Test:
+    most = max(tests, key=lambda test: (test.significant, test.effect), default=Test("nulls", 0.0, 1.0, "no nulls"))
+    plain = [test for test in tests if test.about in PLAIN and test.significant and test.effect >= TELLING * most.effect]
+    first = min(plain, key=lambda test: PLAIN.index(test.about), default=most)
+    return replace(first, effect=most.effect) if most.significant else most
 
 
 def no_rows(reference: int, current: int, settings: Settings) -> str:
@@ -89,13 +148,16 @@ def no_rows(reference: int, current: int, settings: Settings) -> str:
 def _judged(measured: Measured, most: Test, kind: Kind, asked: _Asked) -> tuple[Finding, str]:
     settings = asked.settings
     rows = words.both(asked.reference.rows, asked.current.rows)
-    if most.significant and most.effect >= settings.warn:
-        finding = Finding.FAIL if most.effect >= settings.fail else Finding.WARN
+    weight = settings.weight(measured.name)
+    if measured.design.groups < FEWEST_GROUPS:
+        return Finding.INCONCLUSIVE, f"{rows} belong to too few different values of {asked.reference.entity!r} to tell"
+    if most.significant and most.effect * weight >= settings.warn:
+        finding = Finding.FAIL if most.effect * weight >= settings.fail else Finding.WARN
         return finding, f"{most.moved} (about {words.percent(most.effect)} of rows moved), {rows}"
     if kind is Kind.OTHER:
         return Finding.INCONCLUSIVE, "holds values that are not compared; only nulls are counted"
     seen = _seen_from(measured, asked)
-    if seen > settings.fail:
+    if seen * weight > settings.fail:
         return (
             Finding.INCONCLUSIVE,
             f"{rows} are too few to tell whether {words.percent(settings.fail)} of rows moved: {_enough(seen, asked)}",
@@ -108,7 +170,8 @@ def _judged(measured: Measured, most: Test, kind: Kind, asked: _Asked) -> tuple[
 
 def _seen_from(measured: Measured, asked: _Asked) -> float:
     """The smallest share of moved rows that would have been found; of those with a value, as the values are the hardest to compare."""
-    n, m = (max(1, round(side.rows * measured.share)) for side in (asked.reference, asked.current))
+    times = measured.design.mix if measured.freedom else measured.design.ordered
+    n, m = (max(1, round(side.rows * measured.share / times)) for side in (asked.reference, asked.current))
     if measured.freedom:
         return measured.share * unordered.seen_from(n, m, asked.chance, measured.freedom)
     return measured.share * ordered.seen_from(n, m, asked.chance)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfcanary.drift.cells import Counts, add_up
 from tfcanary.drift.layout import Column, Kind
+from tfcanary.drift.spread import COARSE, GROUPS, NULL, Table
 from tfcanary.errors import Refused
 
 MOST_VALUES = 65_536
@@ -37,6 +38,8 @@ class Tally:
     """Rising. Cells or checksums: a NumPy array of uint32. Values of a category: an Arrow array of bytes."""
     counts: Counts
     """How often each key occurs, at least once."""
+    spread: Table | None = None
+    """The same rows, coarsely, by groups of entities; where there is an entity."""
 
     @property
     def present(self) -> int:
@@ -71,12 +74,21 @@ def add(tallies: Sequence[Tally]) -> Tally:
         all(t.whole for t in tallies),
         keys,
         counts,
+        _added([t.spread for t in tallies if t.spread is not None]),
     )
 
 
-def absent(column: Column, rows: int) -> Tally:
-    """The counts of rows that do not have the column."""
-    return Tally(Column(column.name, Kind.EMPTY), (), rows, 0, True, NO_KEYS, np.zeros(0, np.int64))
+def absent(column: Column, rows: int, by_group: Counts | None = None) -> Tally:
+    """The counts of rows that do not have the column; `by_group` says how many of them each group has, where there is an entity."""
+    spread = None
+    if by_group is not None:
+        spread = np.zeros((GROUPS, COARSE + 2), np.int64)
+        spread[:, NULL] = by_group
+    return Tally(Column(column.name, Kind.EMPTY), (), rows, 0, True, NO_KEYS, np.zeros(0, np.int64), spread)
+
+
+def _added(tables: Sequence[Table]) -> Table | None:
+    return np.sum(tables, axis=0) if tables else None
 
 
 def aligned(first: Tally, second: Tally) -> tuple[Any, Counts, Counts]:

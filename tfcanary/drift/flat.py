@@ -90,14 +90,24 @@ def numbers(flat: Flat) -> Values:
 def texts(flat: Flat) -> tuple[Any, Counts]:
     """The values of a category that occur, as an Arrow array of bytes without null, and how often each does."""
     import pyarrow as pa
-    from pyarrow import types
 
-    array = flat.array.drop_null() if flat.nulls else flat.array
-    if not types.is_dictionary(array.type):
-        array = _plain(array).dictionary_encode()
+    array = _encoded(flat)
     counts = np.bincount(array.indices.to_numpy(zero_copy_only=False), minlength=len(array.dictionary))
     occur = np.flatnonzero(counts)
     return _shortened(_plain(array.dictionary.take(pa.array(occur)))), counts[occur].astype(np.int64)
+
+
+def each_text(flat: Flat) -> tuple[Any, Any]:
+    """The different values of a category as bytes, and which of them each row without null has."""
+    array = _encoded(flat)
+    return _shortened(_plain(array.dictionary)), array.indices.to_numpy(zero_copy_only=False)
+
+
+def _encoded(flat: Flat) -> Any:
+    from pyarrow import types
+
+    array = flat.array.drop_null() if flat.nulls else flat.array
+    return array if types.is_dictionary(array.type) else _plain(array).dictionary_encode()
 
 
 def _without_views(array: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tfcanary.domain import Finding
 from tfcanary.drift.layout import Kind
@@ -24,6 +25,19 @@ class Settings:
     """... and what is."""
     rows: str = "rows"
     """What a row is to the reader."""
+    columns: tuple[str, ...] = ()
+    """Only these are compared; `x` stands for `x[3]` and `x.mean`, too. Empty: all."""
+    importance: Mapping[str, float] = field(default_factory=dict)
+    """What moves in a column counts so many times; 1 where it is not named, and with 0 it is only shown."""
+
+    def weight(self, column: str) -> float:
+        """The importance of a column."""
+        return next((weight for name, weight in self.importance.items() if belongs(column, name)), 1.0)
+
+
+def belongs(column: str, name: str) -> bool:
+    """Whether a column is the named one or a part of it."""
+    return column == name or column.startswith((f"{name}.", f"{name}["))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,7 @@ class Test:
     """One question about one column."""
 
     about: str
-    """`values`, `nulls`, `NaN` or `unseen values`."""
+    """`values`, `nulls`, `NaN`, `infinite values`, `out of range` or `unseen values`."""
     effect: float
     """The share of all rows that moved, 0 to 1."""
     chance: float

@@ -40,6 +40,8 @@ class Column:
     """Rising. A value is counted by its distance from the nearest of them: cells are finest there."""
     positions: int = 0
     """Of a list: so many positions have columns of their own. 0: its mean and its deviation have."""
+    edges: tuple[int, ...] = ()
+    """Cells that divide the first rows into about equal parts: the coarse cells of `spread`. Only where there is an entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Layout:
     """How all columns are counted."""
 
     columns: tuple[Column, ...] = ()
+    entity: str = ""
+    """The column that says which rows belong together; it is not compared itself."""
 
     def of(self, name: str) -> Column | None:
         """The column of this name, if there is one."""

@@ -18,9 +18,10 @@ from tfcanary.drift.cells import CELLS
 from tfcanary.drift.counts import Tally
 from tfcanary.drift.layout import Column, Kind
 from tfcanary.drift.profiles import Profile, by_name
+from tfcanary.drift.spread import COARSE, GROUPS
 from tfcanary.errors import Refused
 
-MARK = b"tfcanary drift 1\n"
+MARK = b"tfcanary drift 2\n"
 """The number is the version of the format."""
 LARGEST = 1 << 30
 """Bytes of a profile, unpacked."""
@@ -28,8 +29,14 @@ LARGEST = 1 << 30
 
 def to_bytes(profile: Profile) -> bytes:
     """A profile to be written to a file; about 30 kB a numeric column of a million rows."""
-    header = {"rows": profile.rows, "columns": [_described(tally) for tally in profile.tallies]}
-    parts = [part for tally in profile.tallies for part in _arrays(tally)]
+    header = {
+        "rows": profile.rows,
+        "dropped": profile.dropped,
+        "entity": profile.entity,
+        "columns": [_described(tally) for tally in profile.tallies],
+    }
+    groups = [] if profile.by_group is None else [profile.by_group.astype("<u8").tobytes()]
+    parts = [*groups, *(part for tally in profile.tallies for part in _arrays(tally))]
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     return MARK + zlib.compress(b"".join((len(text).to_bytes(4, "little"), text, *parts)))
 
@@ -43,7 +50,10 @@ def from_bytes(content: bytes) -> Profile:
         size = int.from_bytes(unpacked[:4], "little")
         header = json.loads(unpacked[4 : 4 + size])
         rest = _Rest(unpacked, 4 + size)
-        profile = Profile(_whole(header["rows"]), tuple(_tally(one, rest) for one in header["columns"]))
+        entity = _text(header["entity"])
+        groups = rest.take(GROUPS, "<u8").astype(np.int64) if entity else None
+        tallies = tuple(_tally(one, rest) for one in header["columns"])
+        profile = Profile(_whole(header["rows"]), tallies, entity, groups, _whole(header["dropped"]))
     except (zlib.error, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise Refused(f"damaged drift profile ({type(error).__name__}: {str(error)[:100]})") from error
     _check(profile, rest)
@@ -79,6 +89,8 @@ def _described(tally: Tally) -> dict[str, Any]:
         "kind": column.kind.value,
         "centres": column.centres,
         "positions": column.positions,
+        "edges": column.edges,
+        "spread": tally.spread is not None,
         "types": tally.types,
         "nulls": tally.nulls,
         "nans": tally.nans,
@@ -89,21 +101,24 @@ def _described(tally: Tally) -> dict[str, Any]:
 
 
 def _arrays(tally: Tally) -> list[bytes]:
+    spread = [] if tally.spread is None else [tally.spread.astype("<u8").tobytes()]
     counts = tally.counts.astype("<u8").tobytes()
     if isinstance(tally.keys, np.ndarray):
-        return [counts, tally.keys.astype("<u4").tobytes()]
+        return [*spread, counts, tally.keys.astype("<u4").tobytes()]
     values = tally.keys.to_pylist()
-    return [counts, np.array([len(value) for value in values], "<u4").tobytes(), b"".join(values)]
+    return [*spread, counts, np.array([len(value) for value in values], "<u4").tobytes(), b"".join(values)]
 
 
 def _tally(one: dict[str, Any], rest: _Rest) -> Tally:
     number = _whole(one["keys"])
     centres = tuple(c for c in one["centres"] if isinstance(c, int | float) and np.isfinite(c))
-    column = Column(_text(one["name"]), Kind(one["kind"]), centres, _whole(one["positions"]))
+    edges = tuple(_whole(edge) for edge in one["edges"])
+    column = Column(_text(one["name"]), Kind(one["kind"]), centres, _whole(one["positions"]), edges)
+    spread = rest.take(GROUPS * (COARSE + 2), "<u8").astype(np.int64).reshape(GROUPS, COARSE + 2) if one["spread"] else None
     counts = rest.take(number, "<u8").astype(np.int64)
     keys = _texts(rest, number) if one["texts"] else rest.take(number, "<u4").astype(np.uint32)
     types = tuple(_text(name) for name in one["types"])
-    return Tally(column, types, _whole(one["nulls"]), _whole(one["nans"]), bool(one["whole"]), keys, counts)
+    return Tally(column, types, _whole(one["nulls"]), _whole(one["nans"]), bool(one["whole"]), keys, counts, spread)
 
 
 def _texts(rest: _Rest, number: int) -> Any:
@@ -121,8 +136,18 @@ def _check(profile: Profile, rest: _Rest) -> None:
     if names != sorted(set(names), key=by_name) or rest.at != len(rest.content):
         raise Refused("damaged drift profile (columns are not in order, or bytes are left over)")
     for tally in profile.tallies:
-        if tally.rows != profile.rows or (tally.counts < 1).any() or not _rising(tally):
+        if tally.rows != profile.rows or (tally.counts < 1).any() or not _rising(tally) or not _spread_fits(tally, profile):
             raise Refused(f"damaged drift profile (the counts of column {tally.column.name[:80]!r} cannot be)")
+
+
+def _spread_fits(tally: Tally, profile: Profile) -> bool:
+    """Whether each group has as many rows in the coarse table as in the whole profile."""
+    if tally.spread is None or profile.by_group is None:
+        return tally.spread is None and profile.by_group is None
+    edges = tally.column.edges
+    return bool((tally.spread >= 0).all() and (tally.spread.sum(axis=1) == profile.by_group).all()) and (
+        len(edges) < COARSE and all(a < b for a, b in pairwise(edges)) and int(profile.by_group.sum()) == profile.rows
+    )
 
 
 def _rising(tally: Tally) -> bool:

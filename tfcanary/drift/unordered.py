@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.drift.cells import Counts
+from tfcanary.drift.ordered import all_in_second, weakened
 from tfcanary.stats.chisquare import chi_square_critical, chi_square_tail
 from tfcanary.stats.hypergeometric import difference_tail
 
@@ -40,18 +41,21 @@ def moved_share(first: Counts, second: Counts) -> float:
     return max(0.0, float(rare + _halved_normal(first[~few] / n, second[~few] / m, n, m)) / 2)
 
 
-def mix_chance(first: Counts, second: Counts) -> tuple[float, int]:
-    """The chance of shares this different when nothing differs, and the degrees of freedom: chi-square test of homogeneity."""
+def mix_chance(first: Counts, second: Counts, effect: float = 1.0) -> tuple[float, int]:
+    """The chance of shares this different when nothing differs, and the degrees of freedom: chi-square test of homogeneity.
+
+    `effect` is the design effect of the rows.
+    """
     n, m = int(first.sum()), int(second.sum())
     first, second = pooled(first, second)
     freedom = len(first) - 1
     if freedom == 0:
         return 1.0, 0
     if freedom == 1:
-        return difference_tail(int(first[0] + second[0]), n, m, abs(first[0] / n - second[0] / m)), 1
+        return weakened(difference_tail(int(first[0] + second[0]), n, m, abs(first[0] / n - second[0] / m)), effect), 1
     both = first + second
     statistic = (n + m) * (float(np.sum(first * first / both)) / n + float(np.sum(second * second / both)) / m - 1)
-    return chi_square_tail(statistic, freedom), freedom
+    return chi_square_tail(statistic / effect, freedom), freedom
 
 
 def seen_from(n: int, m: int, chance: float, freedom: int) -> float:
@@ -125,7 +129,7 @@ def _unseen_chance(new: Counts, both: Counts, n: int, m: int) -> float:
     (Joag-Dev and Proschan 1983), for which the bound holds.
     """
     rows, values = np.unique(both, return_counts=True)
-    alone = np.array([_all_in_second(t, n, m) for t in rows.tolist()])
+    alone = np.array([all_in_second(t, n, m) for t in rows.tolist()])
     possible = np.cumsum((values * alone)[::-1])[::-1] > IMPOSSIBLE
     largest = int(rows[possible].max(initial=0))
     if not len(new) or int(new.max()) > largest:
@@ -134,10 +138,3 @@ def _unseen_chance(new: Counts, both: Counts, n: int, m: int) -> float:
     above = float(new.sum() - weight.sum())
     variance = float(np.sum(weight * rows * (1 - alone)))
     return 1.0 if above <= 0 else min(1.0, math.exp(-above * above / (2 * (variance + largest * above / 3))) + IMPOSSIBLE)
-
-
-def _all_in_second(rows: int, n: int, m: int) -> float:
-    """The chance that all rows of a value fall into the second sample: C(m, t)/C(n + m, t)."""
-    if rows > m:
-        return 0.0
-    return math.exp(math.lgamma(m + 1) - math.lgamma(m - rows + 1) - math.lgamma(n + m + 1) + math.lgamma(n + m - rows + 1))

@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tfcanary import drift
 from tfcanary.domain import Absence, Evidence, Finding, Look
 from tfcanary.errors import Refused
-from tfcanary.evaluate.answers import Kind, Numbers, Reading, reading
+from tfcanary.evaluate import attribution, classes
+from tfcanary.evaluate.answers import Kind, Reading, reading
 from tfcanary.evaluate.tally import shown
 from tfcanary.plan import DriftPlan
+from tfcanary.wire.bodies import INPUT, OUTPUT
 
-INPUT, OUTPUT = "input.", "output."
 MAY_GATE = ("inputs", "classes")
+OF_INPUTS = ("inputs", "world")
 NAMED = 5
 """Columns whose effect is among the figures."""
 LONGEST = 1_000
@@ -48,11 +48,12 @@ def evaluate(stable: Iterable[Any], canary: Iterable[Any], plan: DriftPlan, look
             raise Refused(f"drift.gating: {about!r} cannot decide; {' and '.join(MAY_GATE)} can")
     world = _as_inputs(reference) if reference else None
     nobody = _Track(inputs=world or drift.Profile())
-    first = _count(stable, nobody)
-    asked = _Asked(first, _count(canary, first if first.rows else nobody), plan, look)
+    first = _count(stable, nobody, _input(plan.entity))
+    asked = _Asked(first, _count(canary, first if first.rows else nobody, _input(plan.entity)), plan, look)
     inputs = _inputs(asked)
     found = (inputs, _classes(asked, inputs.finding), _scores(asked), _world(asked, world, inputs.finding))
-    return Look("drift", tuple(e for e in found if isinstance(e, Evidence)), tuple(a for a in found if isinstance(a, Absence)))
+    evidence = tuple(e for e in found if isinstance(e, Evidence))
+    return Look("drift", (*evidence, attribution.evidence(evidence)), tuple(a for a in found if isinstance(a, Absence)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,11 @@ class _Asked:
     def compare(self, about: str, reference: drift.Profile, current: drift.Profile, sides: drift.Settings) -> drift.Comparison:
         """What may decide shares the plan's alpha; what is only shown has all of it."""
         alpha = self.plan.alpha / len(self.plan.gating) if about in self.plan.gating else self.plan.alpha
-        return drift.compare(reference, current, replace(sides, alpha=alpha, warn=self.plan.warn, fail=self.plan.fail), self.look)
+        settings = replace(sides, alpha=alpha, warn=self.plan.warn, fail=self.plan.fail)
+        if about in OF_INPUTS:
+            weights = {_input(name): weight for name, weight in self.plan.importance.items()}
+            settings = replace(settings, columns=tuple(map(_input, self.plan.columns)), importance=weights)
+        return drift.compare(reference, current, settings, self.look)
 
     def evidence(self, about: str, finding: Finding, reason: str, compared: drift.Comparison) -> Evidence:
         """With the figures that it rests on."""
@@ -181,77 +186,44 @@ def _at_most_warn(finding: Finding) -> Finding:
     return Finding.WARN if finding is Finding.FAIL else finding
 
 
-def _count(batches: Iterable[Any], like: _Track) -> _Track:
+def _count(batches: Iterable[Any], like: _Track, entity: str) -> _Track:
     """Count one track, in one pass; with the layouts of `like`, so that both can be compared."""
-    import pyarrow as pa
-
-    inputs, outputs, classes = (drift.Counting(profile.layout) for profile in (like.inputs, like.outputs, like.classes))
+    inputs, outputs, mix = (drift.Counting(profile.layout, entity) for profile in (like.inputs, like.outputs, like.classes))
     rows, read, shares = 0, like.read, True
     for batch in batches:
         rows += batch.num_rows
         inputs.add(_part(batch, INPUT))
-        answers = _answered(_part(batch, OUTPUT))
+        answers = classes.answered(_part(batch, OUTPUT, entity))
         if not answers.num_rows:
             continue
         outputs.add(answers)
-        read = read or reading({name.removeprefix(OUTPUT): value for name, value in answers.slice(0, 1).to_pylist()[0].items()})
-        said, within = _said(answers, read)
+        read = read or _reading(answers)
+        said, within = classes.said(answers, read)
         shares = shares and within
-        classes.add(pa.record_batch({"output.class": pa.array(said, pa.string())}))
-    return _Track(rows, inputs.profile(), outputs.profile(), classes.profile(), read, shares)
+        mix.add(_of_classes(said, answers, entity))
+    return _Track(rows, inputs.profile(), outputs.profile(), mix.profile(), read, shares)
 
 
-def _part(batch: Any, prefix: str) -> Any:
-    return batch.select([i for i, name in enumerate(batch.schema.names) if name.startswith(prefix)])
+def _reading(answers: Any) -> Reading:
+    """How the first answer says its class."""
+    first = answers.slice(0, 1).to_pylist()[0]
+    return reading({name.removeprefix(OUTPUT): value for name, value in first.items() if name.startswith(OUTPUT)})
 
 
-def _answered(outputs: Any) -> Any:
-    """The rows with any output at all."""
-    if not outputs.num_columns:
-        return outputs.slice(0, 0)
-    some = np.any([np.asarray(column.is_valid()) for column in outputs.columns], axis=0)
-    return outputs if some.all() else outputs.filter(some)
-
-
-def _said(answers: Any, read: Reading) -> tuple[list[str | None], bool]:
-    """The class of each row, null where it has none; and whether single scores lie between 0 and 1."""
-    name = OUTPUT + read.output
-    if name not in answers.schema.names:
-        return [None] * answers.num_rows, True
-    column = answers.column(name)
-    table = None if read.kind is Kind.LABELS else _table(column)
-    if table is None:
-        return [_class(read.of({read.output: value})) for value in column.to_pylist()], read.kind is not Kind.SCORES
-    finite = np.all(np.isfinite(table), axis=1)
-    if read.kind is Kind.CLASSES:
-        return [_class(best) if known else None for best, known in zip(table.argmax(axis=1).tolist(), finite.tolist(), strict=True)], True
-    above = (table[:, 0] > 0.5).tolist()
-    said = [("above 0.5" if high else "up to 0.5") if known else None for high, known in zip(above, finite.tolist(), strict=True)]
-    return said, bool(((table >= 0) & (table <= 1))[finite].all())
-
-
-def _table(column: Any) -> Numbers | None:
-    """An output as a table of numbers, null as NaN; None where rows differ in length or hold something else."""
+def _of_classes(said: list[str | None], answers: Any, entity: str) -> Any:
     import pyarrow as pa
-    from pyarrow import compute
 
-    width = 1
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type):
-        lengths = compute.list_value_length(column)
-        width = lengths[0].as_py()
-        if lengths.null_count or not width or compute.any(compute.not_equal(lengths, width)).as_py():
-            return None
-        column = column.flatten()
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        return None
-    table: Numbers = column.to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, width)
-    return table
+    beside = {entity: answers.column(entity)} if entity and entity in answers.schema.names else {}
+    return pa.record_batch({"output.class": pa.array(said, pa.string()), **beside})
 
 
-def _class(said: object) -> str | None:
-    if isinstance(said, tuple):
-        return "classes " + ", ".join(map(str, said))
-    return f"class {said}" if isinstance(said, int) else None if said is None else str(said)
+def _part(batch: Any, prefix: str, beside: str = "") -> Any:
+    return batch.select([i for i, name in enumerate(batch.schema.names) if name.startswith(prefix) or (beside and name == beside)])
+
+
+def _input(name: str) -> str:
+    """The name that an input has in requests."""
+    return name if not name or name.startswith(INPUT) else INPUT + name
 
 
 def _as_inputs(reference: drift.Profile) -> drift.Profile:

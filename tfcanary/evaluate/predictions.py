@@ -12,11 +12,15 @@ from statistics import median
 
 from tfcanary.domain import Absence, Evidence, Finding, Interval, Look, Prediction, Request, Track
 from tfcanary.errors import Unavailable
-from tfcanary.evaluate.tally import Tally
+from tfcanary.evaluate import betting, slices
+from tfcanary.evaluate.tally import CLASS, Tally, shown
 from tfcanary.plan import PredictionsPlan
 from tfcanary.ports import Clock, Predictor
-from tfcanary.stats.proportions import paired_difference, wilson
 
+LEAST = 100
+"""Requests before a comparison ends because it is sure: each may be the one that only the canary fails."""
+EVERY = 10
+"""Requests between two questions whether it is sure."""
 UNSETTLED = 10_000_000
 """Requests beyond which "so many would settle it" is no advice."""
 
@@ -30,20 +34,23 @@ def compare(
 ) -> Look:
     """Ask both tracks the same and compare their answers row by row.
 
-    `progress` is told the number of requests done. Raises Refused where a request cannot be read; a track that does not
+    It ends before the plan's limit where all questions with a limit are settled: the intervals hold at every look. `progress` is told the
+    number of requests done. Raises Refused where a request cannot be read; a track that does not
     answer at all ends the comparison as inconclusive.
     """
-    tally = Tally()
+    tally = Tally(names=plan.slices)
     try:
         for request, stable, canary in _asked(predictor, requests, plan, clock):
             tally.add(request, stable, canary)
             if progress:
                 progress(tally.sent)
+            if _settled(tally, plan):
+                break
     except Unavailable as error:
         tally.unreachable = str(error)
     found = [_answers(tally)]
     if tally.rows:
-        found += [_finite(tally), _flips(tally, plan), _accuracy(tally, plan), _latency(tally)]
+        found += [_finite(tally), _flips(tally, plan), _accuracy(tally, plan), _slices(tally, plan), _latency(tally)]
     return Look("compare", tuple(e for e in found if isinstance(e, Evidence)), tuple(a for a in found if isinstance(a, Absence)))
 
 
@@ -59,6 +66,16 @@ def _asked(
         turn = (Track.STABLE, Track.CANARY) if number % 2 == 0 else (Track.CANARY, Track.STABLE)
         answers = {track: predictor.predict(track, request) for track in turn}
         yield request, answers[Track.STABLE], answers[Track.CANARY]
+
+
+def _settled(tally: Tally, plan: PredictionsPlan) -> bool:
+    """Whether every question that has a limit is answered; where none has, all requests are sent."""
+    if tally.sent < LEAST or tally.sent % EVERY or not tally.has_classes:
+        return False
+    asked = [_flips(tally, plan)] if plan.flips is not None else []
+    asked += [_accuracy(tally, plan)] if tally.labels else []
+    told = [one.finding for one in asked if isinstance(one, Evidence)]
+    return bool(told) and Finding.INCONCLUSIVE not in told
 
 
 def _answers(tally: Tally) -> Evidence | Absence:
@@ -129,23 +146,43 @@ def _flips(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
         "compared": tally.read,
         "largest_change": tally.largest,
         "mean_change": tally.total / max(1, tally.numbers),
+        **_flips_by_slice(tally),
         **{f"worst_{rank}": row[-1] for rank, row in enumerate(sorted(tally.worst, reverse=True), 1)},
     }
     change = f"numbers change by {_number(tally.total / max(1, tally.numbers))} on average and {_number(tally.largest)} at most"
     if not tally.has_classes:
         finding = Finding.INCONCLUSIVE if gating else Finding.PASS
         return Evidence(about, finding, f"the answers are numbers, not classes, so none can flip; {change}", gating, figures=figures)
-    interval = wilson(tally.flips, tally.rows, plan.alpha)
+    interval = betting.share(tally.flips, tally.rows, plan.alpha)
     reason = f"{tally.flips} of {tally.rows} answers changed: {interval.estimate:.1%} ({interval.low:.1%} to {interval.high:.1%})"
     if plan.flips is None:
         return Evidence(about, Finding.PASS, f"{reason}; {change}", gating, "share of rows", interval, figures=figures)
     limit = plan.flips
 
     def says(times: float) -> Finding:
-        return _below(wilson(tally.flips * times, tally.rows * times, plan.alpha), limit)
+        return _below(betting.share(tally.flips * times, tally.rows * times, plan.alpha), limit)
 
     reason = f"{reason}, allowed {limit:.1%}{_settled_by(says, tally.rows, 'rows')}; {change}"
     return Evidence(about, says(1), reason, gating, "share of rows", interval, tolerance=limit, figures=figures)
+
+
+def _flips_by_slice(tally: Tally) -> dict[str, float | str]:
+    """The classes and slices in which most answers changed."""
+    most = sorted(tally.slices.by_name.items(), key=lambda one: (-one[1].flips / max(1, one[1].rows), one[0]))[: slices.NAMED]
+    return {f"flips {shown(name)}": f"{one.flips} of {one.rows}" for name, one in most if one.flips}
+
+
+def _slices(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
+    """Whether the canary got worse somewhere, although it may not have on the whole."""
+    about = "predictions/slices"
+    parts = {name: one for name, one in tally.slices.by_name.items() if one.labelled and not name.startswith(f"{CLASS}=")}
+    if not plan.slices or not parts or _not_comparable(tally):
+        return Absence(about, "no labels to judge the slices by" if plan.slices else "absent by plan")
+    alpha = plan.alpha / len(parts)
+    found = {
+        name: betting.paired_difference(one.only_canary_right, one.only_stable_right, one.labelled, alpha) for name, one in parts.items()
+    }
+    return slices.worse({shown(name): one for name, one in found.items()}, plan.accuracy_margin, about, gating=True)
 
 
 def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
@@ -191,7 +228,7 @@ def _not_comparable(tally: Tally) -> str:
 
 def _difference(tally: Tally, times: float, alpha: float) -> Interval:
     """Canary's accuracy less stable's, as if each request had been seen so many times."""
-    return paired_difference(tally.only_canary_right * times, tally.only_stable_right * times, tally.labelled * times, alpha)
+    return betting.paired_difference(tally.only_canary_right * times, tally.only_stable_right * times, tally.labelled * times, alpha)
 
 
 def _latency(tally: Tally) -> Evidence | Absence:

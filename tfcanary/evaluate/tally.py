@@ -10,7 +10,11 @@ import numpy as np
 from tfcanary.codec import EXPANDED
 from tfcanary.domain import Prediction, Request
 from tfcanary.evaluate.answers import Kind, Numbers, Reading, Row, is_whole, matches, numbers, reading, rows
+from tfcanary.evaluate.slices import Slice, Slices, named
+from tfcanary.wire import bodies
 
+CLASS = "class"
+"""The slices by what stable says."""
 WORST = 5
 """Rows that are kept to be shown."""
 FARTHEST = 1e290
@@ -20,6 +24,10 @@ FARTHEST = 1e290
 @dataclass(slots=True)
 class Tally:
     """What was counted so far. A request counts as answered when both tracks answered with 200."""
+
+    names: tuple[str, ...] = ()
+    """Inputs that divide the rows into slices."""
+    slices: Slices = field(default_factory=Slices)
 
     sent: int = 0
     answered: int = 0
@@ -99,8 +107,23 @@ class Tally:
             self._remember("form", request, f"{_form(canary)}; stable: {_form(stable)}")
             return
         said = [self._row(request, i, *pair) for i, pair in enumerate(zip(stable, canary, strict=True))]
+        parts = self._parts(request, said)
         if request.label is not None and len(said) == 1:
-            self._label(request.label, *said[0])
+            self._label(request.label, *said[0], parts[0])
+
+    def _parts(self, request: Request, said: list[tuple[object, object]]) -> list[list[Slice]]:
+        """The slices of each row, with its flip counted in them."""
+        asked = bodies.asked(request.body) if self.names else []
+        inputs = asked if len(asked) == len(said) else [{}] * len(said)
+        parts = [
+            [self.slices.of(*one) for one in [(CLASS, shown(both[0])), *named(row, self.names)]]
+            for row, both in zip(inputs, said, strict=True)
+        ]
+        for both, slices in zip(said, parts, strict=True):
+            for part in slices:
+                part.rows += 1
+                part.flips += both[0] is None or both[0] != both[1]
+        return parts
 
     def _row(self, request: Request, number: int, stable: Row, canary: Row) -> tuple[object, object]:
         """Count one row; returns what each track says."""
@@ -154,8 +177,14 @@ class Tally:
         self.largest = max(self.largest, float(distances.max()))
         return float(distances.max())
 
-    def _label(self, label: float | str, stable: object, canary: object) -> None:
+    def _label(self, label: float | str, stable: object, canary: object, parts: list[Slice]) -> None:
         right = matches(stable, label), matches(canary, label)
+        for part in parts:
+            part.labelled += 1
+            part.stable_right += right[0]
+            part.canary_right += right[1]
+            part.only_stable_right += right == (True, False)
+            part.only_canary_right += right == (False, True)
         self.labelled += 1
         self.stable_right += right[0]
         self.canary_right += right[1]

@@ -12,6 +12,7 @@ from tfcanary.record import Record, Release, State
 from tfcanary.report.as_html import as_html
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.numbers import plain
+from tfcanary.report.of_drift import drift_html, drift_markdown
 from tfcanary.report.of_look import look_page
 from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
@@ -24,6 +25,8 @@ __all__ = [
     "SignaturePairs",
     "SignatureRow",
     "Timeline",
+    "drift_html",
+    "drift_markdown",
     "look_html",
     "look_markdown",
     "release_html",

@@ -18,6 +18,7 @@ from tfcanary.report.blocks import (
     Criteria,
     Facts,
     Fold,
+    Histogram,
     History,
     Noted,
     Page,
@@ -27,7 +28,7 @@ from tfcanary.report.blocks import (
     Signatures,
     Table,
 )
-from tfcanary.report.charts import criteria, over_time
+from tfcanary.report.charts import criteria, over_time, overlaid
 from tfcanary.report.signatures import Change, SignatureRow
 from tfcanary.report.style import SHEET
 
@@ -144,6 +145,11 @@ def _(block: Criteria) -> Markup:
 @_block.register
 def _(block: History) -> Markup:
     return over_time(block)
+
+
+@_block.register
+def _(block: Histogram) -> Markup:
+    return overlaid(block.pairs, cut(block.name, NAME))
 
 
 @_block.register

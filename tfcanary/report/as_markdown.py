@@ -18,6 +18,7 @@ from tfcanary.report.blocks import (
     Criteria,
     Facts,
     Fold,
+    Histogram,
     History,
     Noted,
     Page,
@@ -28,7 +29,7 @@ from tfcanary.report.blocks import (
 )
 from tfcanary.report.evidence import evidence_table
 from tfcanary.report.history import changes, findings_words, milestones
-from tfcanary.report.numbers import clock, duration, plain
+from tfcanary.report.numbers import clock, duration, plain, share
 
 LIMIT = 390_000
 """Characters; the Kubeflow UI shows 400,000 and cuts the rest without a word."""
@@ -164,6 +165,12 @@ def _(block: History) -> Iterator[str]:
         for p in milestones(block.timeline)
     ]
     yield from _table((*(Column(c, numeric=True) for c in columns), Column("Findings")), rows)
+
+
+@_block.register
+def _(block: Histogram) -> Iterator[str]:
+    columns = (Column("Where"), Column("Reference", numeric=True), Column("Current", numeric=True))
+    yield from _table(columns, [(pair.label, share(pair.reference), share(pair.current)) for pair in block.pairs])
 
 
 @_block.register

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tfcanary.domain import Evidence
 from tfcanary.plots.clock import Band
 from tfcanary.plots.glyph import Tone
+from tfcanary.plots.histogram import Pair
 from tfcanary.plots.over_time import Mark
 from tfcanary.record import Event
 from tfcanary.report.signatures import SignaturePairs
@@ -105,6 +106,14 @@ class Signatures:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """Two distributions over each other; Markdown lists where they differ most."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """What need not be seen at once; Markdown shows it all."""
 
@@ -121,7 +130,7 @@ class Part:
     blocks: tuple[Block, ...]
 
 
-Block = Table | Paragraph | Facts | Criteria | History | Signatures | Fold | Part
+Block = Table | Paragraph | Facts | Criteria | History | Signatures | Histogram | Fold | Part
 
 
 @dataclass(frozen=True, slots=True)

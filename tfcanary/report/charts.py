@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tfcanary.domain import Evidence, Finding
 from tfcanary.plots.clock import Span, time_axis
+from tfcanary.plots.histogram import Pair, histogram
 from tfcanary.plots.interval import Measure, interval_plot
 from tfcanary.plots.markup import Child, Markup, code, element, join
 from tfcanary.plots.over_time import findings_plot, intervals_plot, requests_plot, weight_plot
@@ -125,3 +126,9 @@ def _closing_in(history: History, reach: Span, names: tuple[str, ...]) -> Iterat
 
 def _row(name: Child, picture: Markup, kind: str = "row") -> Markup:
     return element("div", element("div", name, class_="name"), picture, class_=kind)
+
+
+def overlaid(pairs: tuple[Pair, ...], name: str) -> Markup:
+    """Both distributions of a column with their legend."""
+    legend = _legend((_box_sign("stable", 12), "reference"), (_box_sign("canary", 12), "current"))
+    return element("div", legend, histogram(pairs, f"Distribution: {name}"))

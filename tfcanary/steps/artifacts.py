@@ -1,0 +1,103 @@
+"""Findings turned into artifacts, and artifacts back into values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfcanary import codec, report
+from tfcanary.acts import checkpoint, ledger
+from tfcanary.acts.checkpoint import Checkpoint
+from tfcanary.domain import Finding, Look, Verdict
+from tfcanary.errors import Refused
+from tfcanary.report import SignaturePairs, SignatureRow, Timeline
+from tfcanary.steps.opened import Artifact, Step, lineage
+
+
+def gate(look: Look) -> str:
+    """The word that a gate compares: `pass` (a warning passes, too) or the finding."""
+    return Finding.PASS.value if look.finding in (Finding.PASS, Finding.WARN) else look.finding.value
+
+
+def scalars(verdict: Verdict) -> dict[str, float]:
+    """The criteria's estimates, for KFP's table of metrics."""
+    return {e.about: round(e.interval.estimate, 6) for e in verdict.evidence if e.interval}
+
+
+def side_by_side(signature: str, stable: Path | None, candidate: Path) -> SignaturePairs | None:
+    """What the two models declare under one signature; None where one of them cannot be read, which the checks say in their own words."""
+    from tfcanary import savedmodel
+
+    try:
+        sides = [savedmodel.read(model).signatures.get(signature) if model else None for model in (stable, candidate)]
+    except Refused:
+        return None
+    rows = []
+    for direction in ("inputs", "outputs"):
+        ours, theirs = ({k: str(v) for k, v in getattr(side, direction).items()} if side else {} for side in sides)
+        rows += [SignatureRow(alias, direction[:-1], ours.get(alias), theirs.get(alias)) for alias in sorted(ours | theirs)]
+    return SignaturePairs(signature, tuple(rows))
+
+
+def publish_look(
+    step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
+) -> str:
+    """Note the look in the record and write its three artifacts; returns the gate's word."""
+    ledger.note(step.platform, step.run_id, look)
+    return write_look(step, look, title, evidence, page, summary, pairs)
+
+
+def write_look(
+    step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
+) -> str:
+    """Write a look's three artifacts; returns the gate's word."""
+    _write(evidence, codec.dumps(look), {**lineage(step), "finding": look.finding.value})
+    _write(page, report.look_html(look, title, pairs), lineage(step))
+    _write(summary, report.look_markdown(look, title, pairs), lineage(step))
+    return gate(look)
+
+
+def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact, page: Artifact, summary: Artifact) -> str:
+    """Write a verdict's three artifacts; returns the decision."""
+    said = {**lineage(step), "decision": verdict.decision.value, "reason": verdict.reason}
+    _write(evidence, codec.dumps(verdict), said)
+    _write(page, report.verdict_html(verdict, title, timeline(step)), said)
+    _write(summary, report.verdict_markdown(verdict, title, timeline(step)), said)
+    return verdict.decision.value
+
+
+def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
+    """Write the whole release's report; returns its state."""
+    record, points = step.record, timeline(step)
+    _write(page, report.release_html(record, points), lineage(step))
+    _write(summary, report.release_markdown(record, points), lineage(step))
+    ours = record.release and record.release.run_id == step.run_id
+    return record.release.state.value if record.release and ours else "none"
+
+
+def seen(step: Step) -> Checkpoint | None:
+    """What was seen and said at every poll so far; None before the first."""
+    release = step.record.release
+    return checkpoint.load(step.platform, release) if release else None
+
+
+def timeline(step: Step) -> Timeline | None:
+    """What was seen at every poll so far; None before the first."""
+    kept = seen(step)
+    return kept.timeline if kept else None
+
+
+def read_artifact(kind: Any, artifact: Artifact) -> Any:
+    """Decode an input artifact; raises Refused where it is missing or is something else."""
+    try:
+        return codec.loads(kind, Path(artifact.path).read_bytes(), at=artifact.path)
+    except OSError as error:
+        raise Refused(f"{artifact.path}: cannot be read ({error.strerror})") from error
+
+
+def _write(artifact: Artifact, text: str, metadata: Mapping[str, str]) -> None:
+    path = Path(artifact.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    artifact.metadata.update(metadata)
