@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acts.conftest import manifest_of
+from tests.acts.conftest import RUN, manifest_of
 from tests.fakes import FakeStorage, World
 from tfcanary.acts import ledger, push
 from tfcanary.domain import ModelVersion
@@ -132,3 +132,10 @@ def test_a_leftover_that_is_none_of_the_files_is_refused(world: World, model: Pa
     world.storage.write("digits/2/malware.so", b"!")
     with pytest.raises(Refused, match=r"malware\.so"):
         push.push(world.platform(), model, manifest)
+
+
+def test_a_bucket_whose_numbers_are_used_up_is_refused_by_that_name(world: World, plan: Plan, model: Path) -> None:
+    ledger.begin(world.platform(), plan, RUN)
+    world.storage.write(f"digits/{2**53 - 1}/saved_model.pb", b"by hand")
+    with pytest.raises(Refused, match=r"digits/9007199254740991: no version can follow it"):
+        push.push(world.platform(), model, manifest_of(model))

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 GAPS = [0.03 * 1.5**i for i in range(14)]
+LIKELY = [0.15 / 8] * 6 + [0.10, 0.13, 0.19, 0.19, 0.14, 0.10] + [0.15 / 8] * 2
 
 
 def lse(values):
@@ -21,6 +22,10 @@ def long_run(u, lag):
     return max(total, 0.0)
 
 
+def cautious(phi, chance=1.0):
+    return chance + 1.4 * (phi - chance) if phi > chance else phi
+
+
 def variance(u, a, chance, size, counted, step, lag, chi, omega, noise, which):
     if noise is None:
         rho = math.exp(-step / 120)
@@ -28,31 +33,32 @@ def variance(u, a, chance, size, counted, step, lag, chi, omega, noise, which):
         prior, worth = chi * chance + omega**2 * min(sum(a) ** 2, inflation * sum(x * x for x in a)), 600
     else:
         fixed, excess = noise.fixed[which], noise.excess[which]
-        prior, worth = chance * (1 + fixed + (excess - fixed) * max(size / noise.size, 1)), 3600
+        prior, worth = chance * (1 + fixed + (excess - fixed) * max(size / noise.size, 0.5)), 3600
     beta = 1 / (1 + counted * step / worth)
     return max(beta * prior + (1 - beta) * long_run(u, lag), chance)
 
 
 def rate_row(windows, eta0, eta1, omega, chi, step, noise=None, likely=False, longer=False):
     """ln e for rollback and promote, and both phis, of windows (x_c, n_c, x_b, n_b) or None."""
-    light = []
+    light, assumed = [], omega
+    omega = noise.wander if noise else omega
     for w in windows:
         x_c, n_c, x_b, n_b = w or (0, 0, 0, 0)
         pi = n_c / max(n_c + n_b, 1e-9)
         kappa = 1 / (1 + omega**2 * (x_c + x_b) * pi * (1 - pi))
         light.append((x_c * kappa, n_c * kappa, x_b * kappa, n_b * kappa))
-    phi = rate_phi(light, [w is not None for w in windows], omega, chi, step, noise)
-    phi_r, phi_p = (max(phi) if longer else phi[0]), phi[1]
+    phi = rate_phi(light, [w is not None for w in windows], assumed, chi, step, noise)
+    phi_r, phi_p = (max(phi) if longer else phi[0]), cautious(phi[1])
 
     def likelihood(eta):
         return sum(
             x_c * eta - (x_c + x_b) * math.log((n_c * math.exp(eta) + n_b) / (n_c + n_b)) for x_c, n_c, x_b, n_b in light if n_c + n_b > 0
         )
 
-    bets = [(0.8 / 7 if 5 <= i <= 11 else 0.2 / 7) if likely else 1 / 14 for i in range(14)]
+    bets = LIKELY if likely else [1 / 14] * 14
     up = lse([math.log(v) + (likelihood(eta0 + g) - likelihood(eta0)) / phi_r for v, g in zip(bets, GAPS, strict=True)])
     grid = lse([(likelihood(eta1 - g) - likelihood(eta1)) / phi_p - math.log(14) for g in GAPS])
-    return up, lse([math.log(0.8) - likelihood(eta1) / phi_p, math.log(0.2) + grid]), phi_r, phi_p
+    return up, lse([math.log(0.9) - likelihood(eta1) / phi_p, math.log(0.1) + grid]), phi_r, phi_p
 
 
 def rate_phi(light, counted, omega, chi, step, noise):
@@ -72,21 +78,21 @@ def rate_phi(light, counted, omega, chi, step, noise):
     ]
 
 
-def one_sample(pairs, gaps, phi):
+def one_sample(pairs, gaps, bets, phi):
     """ln of the Poisson mixture of (events, expected under the null)."""
-    return lse([sum(x * g - m * math.expm1(g) for x, m in pairs) / phi for g in gaps]) - math.log(len(gaps))
+    return lse([math.log(v) + sum(x * g - m * math.expm1(g) for x, m in pairs) / phi for g, v in zip(gaps, bets, strict=True)])
 
 
 def latency_row(cells, masses, y0, y1, step, noise=None):
     """ln e for rollback and promote from cells (canary, stable) a window; `masses(y)` is the share of each cell."""
-    base = masses(0.0)
+    base, omega = masses(0.0), noise.wander if noise else 0.03
     score = (np.log(masses(0.01)) - np.log(masses(-0.01))) / 0.02
     u, a, sizes, light = [], [], [], []
     for canary, stable in cells:
         n_c, n_b, both = canary.sum(), stable.sum(), canary + stable
         pi = n_c / (n_c + n_b)
         information = pi * (1 - pi) * sum(score**2 * both)
-        kappa = 1 / (1 + 0.03**2 * information)
+        kappa = 1 / (1 + omega**2 * information)
         u.append(kappa * sum(score * (canary - both * pi)))
         a.append(kappa * information)
         sizes.append(kappa * n_c * n_b / (n_c + n_b))
@@ -97,6 +103,7 @@ def latency_row(cells, masses, y0, y1, step, noise=None):
         variance(u, a, sum(a), np.mean(sizes), len(cells), step, round(m / step), 1, 0.03, noise, k) / sum(a)
         for k, m in enumerate((120, 300))
     ]
+    phi[1] = cautious(phi[1])
 
     def likelihood(y):
         rho = masses(y) / base
@@ -104,4 +111,4 @@ def latency_row(cells, masses, y0, y1, step, noise=None):
 
     up = lse([(likelihood(y0 + g) - likelihood(y0)) / phi[0] - math.log(9) for g in GAPS[:9]])
     grid = lse([(likelihood(y1 - g) - likelihood(y1)) / phi[1] - math.log(9) for g in GAPS[:9]])
-    return up, lse([math.log(0.8) - likelihood(y1) / phi[1], math.log(0.2) + grid])
+    return up, lse([math.log(0.9) - likelihood(y1) / phi[1], math.log(0.1) + grid])

@@ -20,7 +20,7 @@ def test_weights_are_given_back_in_proportion_and_sum_to_one():
     assert sum(weights(FULL).values()) == pytest.approx(1)
     default, errors_only = weights(JudgePlan()), weights(JudgePlan(latency=None))
     assert sum(default.values()) == sum(errors_only.values()) == pytest.approx(1)
-    assert default["errors"] / default["latency"] == pytest.approx(0.35 / 0.12)
+    assert default["errors"] / default["latency"] == pytest.approx(0.38 / 0.11)
     assert set(errors_only) == {"errors", "outage", "traffic"}
 
 

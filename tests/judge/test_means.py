@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate
 
 from tests.judge.literal import counts, window
-from tests.judge.plain import long_run
+from tests.judge.plain import cautious, long_run
 from tfcanary.judge.dispersion import Noise
 from tfcanary.judge.means import Means
 from tfcanary.plan import JudgePlan, QualityPlan
@@ -42,7 +42,9 @@ def mixture(s, information, scale):
     return top + math.log(integrate.quad(integrand, 0, peak + 12 * scale, points=[peak], limit=200)[0])
 
 
-@pytest.mark.parametrize("history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0)], ids=["assumed", "calibrated"])
+@pytest.mark.parametrize(
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0, wander=0.004)], ids=["assumed", "calibrated"]
+)
 def test_the_row_equals_its_definition(history):
     rng = np.random.default_rng(2)
     pairs = (0.7 + 0.01 * rng.standard_normal((15, 2))).tolist()
@@ -58,19 +60,20 @@ def test_the_row_equals_its_definition(history):
     spread = []
     for which, lag in enumerate((4, 10)):
         if history:
-            prior, worth = chance * (1 + history.excess[which] * max(h / history.size, 1)), 3600
+            prior, worth = chance * (1 + history.excess[which] * max(h / history.size, 0.5)), 3600
         else:
             rho = math.exp(-0.25)
             inflation = 1 + 2 * sum((1 - j / (lag + 1)) * rho**j for j in range(1, lag + 1))
             prior, worth = chance + (0.004 * 0.7) ** 2 * min(total**2, inflation * 15 * h * h), 600
         beta = 1 / (1 + 15 * 30 / worth)
         spread.append(max(beta * prior + (1 - beta) * long_run((h * (d - estimate)).tolist(), lag), chance))
+    spread[1] = cautious(spread[1], chance)
     tolerance, margin = 0.003 * 0.7, 0.010 * 0.7
     up_j, down_j = total**2 / spread[0], total**2 / spread[1]
     s = -up_j * (estimate + tolerance)
     up = math.log(0.5 * math.exp(mixture(s, up_j, margin - tolerance)) + 0.5 * math.exp(mixture(s, up_j, 5 * (margin - tolerance))))
     s = down_j * (estimate + margin)
-    down = math.log(0.8 * math.exp(margin * s - margin**2 * down_j / 2) + 0.2 * math.exp(mixture(s, down_j, margin - tolerance)))
+    down = math.log(0.9 * math.exp(margin * s - margin**2 * down_j / 2) + 0.1 * math.exp(mixture(s, down_j, margin - tolerance)))
     found = standing(windows, history=history)
     assert (found.log_up, found.log_down) == (pytest.approx(up, abs=1e-5), pytest.approx(down, abs=1e-5))
 

@@ -50,22 +50,24 @@ def standings(windows, plan=PLAN, frozen=FROZEN, history=None):
     return {standing.name: standing for standing in rates.standings(STEP)}
 
 
-@pytest.mark.parametrize("history", [None, Noise(excess=(0.7, 1.9), fixed=(0.3, 0.3), size=120.0)], ids=["assumed", "calibrated"])
+@pytest.mark.parametrize(
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.3, 0.3), size=120.0, wander=0.02)], ids=["assumed", "calibrated"]
+)
 def test_every_row_equals_its_definition(history):
     windows = noisy_windows()
     found = standings(windows, history={row.name: history for row in rows(PLAN, FROZEN)} if history else None)
     assert {name.split("-")[0] for name in found} == {"errors", "outage", "traffic", "latency", "class"}
     for row in rows(PLAN, FROZEN):
         errors = row.name in ("errors", "outage")
-        counted = [count(row, one, FROZEN) for one in windows]
+        counted = [count((row,), one, FROZEN)[0] for one in windows]
         up, down, phi_r, phi_p = plain.rate_row(
             counted, row.tolerance, row.margin, row.wander, row.burst, STEP, history, likely=errors, longer=errors
         )
         if errors:
             pairs, below = absolute(windows, counted, 0.0002 if row.name == "errors" else 0.10)
-            up = min(up, plain.one_sample(pairs, [0.1 * 1.6**i for i in range(10)], phi_r))
+            up = min(up, plain.one_sample(pairs, plain.GAPS, plain.LIKELY, phi_r))
         if row.name == "errors":
-            low = plain.one_sample(below, [math.log(theta) for theta in (0.5, 0.25, 0.1, 0.03, 0.01)], max(phi_p, 1))
+            low = plain.one_sample(below, [math.log(theta) for theta in (0.5, 0.25, 0.1, 0.03, 0.01)], [0.2] * 5, max(phi_p, 1))
             down = plain.lse([math.log(0.8) + down, math.log(0.2) + low])
         assert found[row.name].log_up == pytest.approx(up, abs=1e-9), row.name
         assert found[row.name].log_down == pytest.approx(down, abs=1e-9), row.name

@@ -32,12 +32,12 @@ def standing(**facts):
         "interval": Interval(0.2, 4.2, 9.0),
         "silent": False,
     }
-    return Standing(**{**defaults, **facts})
+    return Standing(heard=True, **{**defaults, **facts})
 
 
 def test_an_undecided_criterion_says_how_many_requests_of_how_many():
     assert reasons.waiting(standing(), PLAN) == (
-        "errors: 420 of about 1,100 canary requests needed so far; 0.476 % of 420 canary requests failed, 0.1 % of stable's"
+        "errors: 420 of about 1,200 canary requests needed so far; 0.476 % of 420 canary requests failed, 0.1 % of stable's"
     )
 
 

@@ -47,7 +47,9 @@ def test_the_masses_of_a_shifted_histogram_are_nearly_the_true_ones():
         assert Cells.of(FROZEN).masses(np.array([y]))[:, 0] == pytest.approx(true(y), rel=0.15)
 
 
-@pytest.mark.parametrize("history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0)], ids=["assumed", "calibrated"])
+@pytest.mark.parametrize(
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0, wander=0.01)], ids=["assumed", "calibrated"]
+)
 def test_the_row_equals_its_definition(history):
     rng, cells = np.random.default_rng(4), Cells.of(FROZEN)
     windows = []

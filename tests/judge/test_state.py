@@ -108,7 +108,7 @@ def test_a_state_answers_only_to_its_own_release_and_plan():
         lambda text: "",
         lambda text: text[:-20],
         lambda text: "[]",
-        lambda text: json.dumps({**json.loads(text), "schema": 2}),
+        lambda text: json.dumps({**json.loads(text), "schema": 1}),
         lambda text: json.dumps({**json.loads(text), "surplus": 1}),
         lambda text: json.dumps({**json.loads(text), "windows": [{"since": "yesterday"}]}),
     ],
@@ -120,7 +120,7 @@ def test_what_is_no_state_of_this_schema_is_refused(spoil):
 
 def test_the_state_is_plain_json_without_what_argo_or_kubernetes_would_expand():
     text = state()
-    assert json.loads(text)["schema"] == 1
+    assert json.loads(text)["schema"] == 2
     assert "{{" not in text
     assert "$(" not in text
     assert len(json.loads(text)["windows"]) == 4

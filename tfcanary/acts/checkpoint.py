@@ -8,9 +8,10 @@ numbers go on from there, so that a poll costs no write to the record, and a kil
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfcanary import codec
+from tfcanary.acts.tape import Tape
 from tfcanary.domain import Verdict
 from tfcanary.errors import Conflict, Refused
 from tfcanary.ports import Blob, Platform
@@ -31,6 +32,8 @@ class Checkpoint:
     """What was seen at every poll."""
     verdict: Verdict
     """What the judge said at the last poll."""
+    tape: Tape = field(default_factory=Tape)
+    """What it was told at the last polls."""
 
 
 def load(platform: Platform, release: Release) -> Checkpoint | None:
@@ -51,6 +54,13 @@ def latest(platform: Platform, release: Release) -> tuple[Checkpoint, Judged] | 
             if attempt == TRIES - 1:
                 raise
     raise AssertionError
+
+
+def last_of(platform: Platform, run_id: str) -> Checkpoint | None:
+    """The last state of a release that has ended, which no record names any more; None where it never polled."""
+    folder = f"{platform.model}/releases/{run_id}/"
+    last = max(platform.storage.list(folder), key=lambda blob: blob.name, default=None)
+    return _read(platform, Judged(last.name, last.generation)) if last else None
 
 
 def save(platform: Platform, release: Release, before: Judged | None, checkpoint: Checkpoint) -> Judged:

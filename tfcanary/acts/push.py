@@ -8,6 +8,7 @@ so whatever a push that failed leaves behind cannot be served. The generations t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tempfile
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 LAST = "saved_model.pb"
+LARGEST = 2**53
+"""JSON's numbers are exact below it."""
 PARALLEL = 4
 """Files in flight: enough to hide the latency of an object store, few enough to bound memory."""
 Progress = Callable[[int], None]
@@ -170,11 +173,10 @@ def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
             claim = _known(platform, number)
             if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
                 return number, claim
-        try:
-            # Of this very list: a number that was claimed since then may be for the same bytes.
-            return _claim(platform, manifest, _after(platform, numbers))
-        except Refused:
-            continue
+        # Of this very list: a number that was claimed since then may be for the same bytes.
+        free = _after(platform, numbers)
+        with contextlib.suppress(Refused):
+            return _claim(platform, manifest, free)
 
 
 def _claim(platform: Platform, manifest: Manifest, number: int) -> tuple[int, Claim]:
@@ -197,7 +199,10 @@ def next_number(platform: Platform) -> int:
 
 def _after(platform: Platform, numbers: Sequence[int]) -> int:
     stable = ledger.read(platform).stable
-    return max([*numbers, stable.number if stable else 0]) + 1
+    last = max([*numbers, stable.number if stable else 0])
+    if last + 1 >= LARGEST:
+        raise Refused(f"{platform.bucket_uri}/{platform.model}/{last}: no version can follow it, for numbers end below 2^53; remove it")
+    return last + 1
 
 
 def _known(platform: Platform, number: int) -> Claim | None:

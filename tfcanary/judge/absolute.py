@@ -11,13 +11,16 @@ import math
 import numpy as np
 
 from tfcanary.judge.course import Window
+from tfcanary.judge.rows import ERROR_BETS
 from tfcanary.plan import JudgePlan
+from tfcanary.stats.binomial import GAPS
 from tfcanary.stats.logarithms import Array, log_sum_exp
 
-GAPS: Array = np.array([0.1 * 1.6**i for i in range(10)])
-"""Log ratios beyond the limit on which rollback bets: 10 % to 960-fold."""
 RATES_OF_MARGIN: Array = np.array([0.5, 0.25, 0.1, 0.03, 0.01])
-"""Rates below the margin on which promote bets."""
+"""Rates below the margin on which promote bets, all of them alike."""
+EVEN: Array = np.full(len(RATES_OF_MARGIN), -math.log(len(RATES_OF_MARGIN)))
+LOG_BETS: Array = np.log(ERROR_BETS)
+"""Rollback bets beyond the absolute limit as it does beyond the relative one: the weaker of the two decides."""
 ENOUGH_IN_ONE_WINDOW = 20
 """A small burst in one window is not a rate; a large one is."""
 ENOUGH_WINDOWS = 2
@@ -56,20 +59,20 @@ class AbsoluteErrors:
 
     def log_errors(self, phi: float) -> float:
         """Logarithm of the e-value against "within the absolute tolerance of stable"."""
-        return _mixed(self._errors, phi)
+        return _mixed(self._errors, phi, LOG_BETS)
 
     def log_outage(self, phi: float) -> float:
         """The same against the outage limit."""
-        return _mixed(self._outage, phi)
+        return _mixed(self._outage, phi, LOG_BETS)
 
     def log_below(self, phi: float) -> float:
         """Logarithm of the e-value against "the canary's error rate is at least the absolute margin"."""
-        return _mixed(self._below, max(phi, 1.0))
+        return _mixed(self._below, max(phi, 1.0), EVEN)
 
     def progress(self, phi: float, requests: float) -> float:
         """Logarithm of `log_below`'s e-value that a canary with stable's error rate would have after so many requests."""
         expected = _against(self._level * requests, requests * self._plan.errors.margin_absolute, np.log(RATES_OF_MARGIN))
-        return _mixed(expected, max(phi, 1.0))
+        return _mixed(expected, max(phi, 1.0), EVEN)
 
 
 def _against(events: float, expected: float, gaps: Array) -> Array:
@@ -78,5 +81,5 @@ def _against(events: float, expected: float, gaps: Array) -> Array:
     return ratio
 
 
-def _mixed(likelihoods: Array, phi: float) -> float:
-    return float(log_sum_exp(likelihoods / phi)) - math.log(len(likelihoods))
+def _mixed(likelihoods: Array, phi: float, log_bets: Array) -> float:
+    return float(log_sum_exp(log_bets + likelihoods / phi))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +21,20 @@ from tfcanary.judge.course import Window
 from tfcanary.judge.dispersion import Noise, Series, lags, observed
 from tfcanary.judge.frozen import Frozen, freeze
 from tfcanary.judge.means import Means
-from tfcanary.judge.rates import RateRows
-from tfcanary.judge.rows import Kind, Row, count
+from tfcanary.judge.rows import LATENCY_WANDER, Kind, Row, count, rows
 from tfcanary.judge.shift import Shift
-from tfcanary.judge.standing import Quadruple
+from tfcanary.judge.standing import NOTHING
 from tfcanary.judge.windows import Counts, Readings, add_up, change, read
-from tfcanary.plan import JudgePlan
+from tfcanary.plan import JudgePlan, LatencyPlan
+from tfcanary.stats.binomial import SMALLEST_EXPOSURE, down_weight
 from tfcanary.stats.logarithms import Array
 
 FEWEST_WINDOWS = 19
 """Twenty samples; fewer say nothing about minutes."""
 LEAST_EXCESS = 0.05
 """No history proves that there is no noise at all."""
+LEAST_WANDER = 0.25
+"""Of the wander that is assumed without history: no history proves that there is none."""
 WELL_KNOWN = 50.0
 """Events from which on a row's own excess is believed; with fewer, the bursts of the many others' are."""
 
@@ -104,59 +107,83 @@ def _noise(windows: Sequence[Window], plan: JudgePlan, frozen: Frozen) -> dict[s
     step = max(sum(window.until - window.since for window in windows) / len(windows), 1.0)
     found = _of_rates(windows, step, plan, frozen)
     if plan.latency and frozen.latency:
-        found |= _of_one(shift.NAME, windows, Shift(plan, plan.latency, frozen, {}), step)
+        found |= _of_latency(windows, plan, plan.latency, frozen, step)
     if plan.quality and frozen.quality is not None:
-        found |= _of_one(means.NAME, windows, Means(plan, plan.quality, frozen.quality, {}), step)
+        row = Means(plan, plan.quality, frozen.quality, {})
+        found |= _of_one(means.NAME, _added(windows, row), step, means.WANDER)
     return found
 
 
-def _of_one(name: str, windows: Sequence[Window], row: Shift | Means, step: float) -> dict[str, Noise]:
+def _of_latency(windows: Sequence[Window], plan: JudgePlan, latency: LatencyPlan, frozen: Frozen, step: float) -> dict[str, Noise]:
+    """Weighed twice: how much a window may weigh depends on the wander that the windows show."""
+    unweighted = {shift.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)}
+    wander = float(_wander(_added(windows, Shift(plan, latency, frozen, unweighted)), LATENCY_WANDER)[0])
+    known = {shift.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, wander)}
+    return _of_one(shift.NAME, _added(windows, Shift(plan, latency, frozen, known)), step, wander)
+
+
+def _added(windows: Sequence[Window], row: Shift | Means) -> Series:
     for window in windows:
         row.add(window)
-    series = row.series()
+    return row.series()
+
+
+def _of_one(name: str, series: Series, step: float, wander: float) -> dict[str, Noise]:
     if series.windows[0] < FEWEST_WINDOWS:
         return {}
     first, second = _excess(series, step)[:, 0].tolist()
-    return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]))}
+    return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]), wander=wander)}
+
+
+def _wander(series: Series, assumed: Any) -> Array:
+    """Shape (criteria,): from windows that all weigh 1, by how much more their scores vary than chance, rounded up by half a standard error."""
+    squares = np.maximum(np.sum(series.information**2, axis=1), SMALLEST_EXPOSURE)
+    beyond = np.maximum(np.sum(series.residuals**2, axis=1) - series.chance, 0.0)
+    doubt = 0.5 * series.chance * np.sqrt(2.0 / np.maximum(series.windows, 1))
+    result: Array = np.clip(np.sqrt((beyond + doubt) / squares), LEAST_WANDER * assumed, assumed)
+    return result
 
 
 def _of_rates(windows: Sequence[Window], step: float, plan: JudgePlan, frozen: Frozen) -> dict[str, Noise]:
-    rates = RateRows(plan, frozen, {})
-    for window in windows:
-        rates.add(window)
-    series = rates.series()
+    every = rows(plan, frozen)
+    by_window = [count(every, window, frozen) for window in windows]
+    counted = np.array([[quadruple is not None for quadruple in one] for one in by_window]).T
+    raw = np.array([[quadruple or NOTHING for quadruple in one] for one in by_window]).transpose(2, 1, 0)
+    assumed = np.array([row.wander for row in every])
+    routed = np.array([row.kind is Kind.TRAFFIC for row in every])  # by a router that the history knows nothing of
+    wander = np.where(routed, assumed, _wander(Series.of_rates(raw, counted), assumed))
+    series = Series.of_rates(raw * down_weight(raw[0] + raw[2], raw[1], raw[3], wander[:, None]), counted)
     excess = _excess(series, step)
     return {
-        row.name: _of_rate(
-            row, [count(row, window, frozen) for window in windows], excess[:, i], float(series.chance[i]), float(series.size[i])
-        )
-        for i, row in enumerate(rates.rows)
+        row.name: _of_rate(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]))
+        for i, row in enumerate(every)
         if series.windows[i] >= FEWEST_WINDOWS
     }
 
 
-def _of_rate(row: Row, counted: Sequence[Quadruple | None], pair: Array, chance: float, size: float) -> Noise:
+def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wander: float) -> Noise:
     """Measured where there were events enough, else bounded from above by the bursts of the other servers' events."""
-    known = min(chance / WELL_KNOWN, 1.0)
-    burst = _burst(row, [quadruple for quadruple in counted if quadruple is not None])
+    known = min(float(series.chance[i]) / WELL_KNOWN, 1.0)
+    burst = _burst(row, counted)
     first, second = (known * excess + (1.0 - known) * max(burst, excess) for excess in pair.tolist())
     # Bursts of errors do not grow with a window's exposure; rates that wander do.
     bursts = burst if row.kind in (Kind.ERRORS, Kind.OUTAGE) else 0.0
-    return Noise(excess=(first, second), fixed=(float(np.clip(bursts, 0.0, first)), float(np.clip(bursts, 0.0, second))), size=size)
+    fixed = (float(np.clip(bursts, 0.0, first)), float(np.clip(bursts, 0.0, second)))
+    return Noise(excess=(first, second), fixed=fixed, size=float(series.size[i]), wander=wander)
 
 
 def _excess(series: Series, step: float) -> Array:
-    """Shape (2, criteria): the measured variance beyond chance, rounded up by half a standard error."""
+    """Shape (2, criteria): the measured variance beyond chance, made larger by half its own relative standard error."""
     there = series.chance > 0
     ratio = np.where(there, observed(series, step) / np.where(there, series.chance, 1.0), 1.0)
     error = np.array([[math.sqrt((4 * lag / 3 + 1) / max(windows, 1)) for windows in series.windows.tolist()] for lag in lags(step)])
-    result: Array = np.maximum(ratio * (1.0 + 0.5 * error) - 1.0, LEAST_EXCESS)
+    result: Array = np.maximum((ratio - 1.0) * (1.0 + 0.5 * error), LEAST_EXCESS)
     return result
 
 
-def _burst(row: Row, counted: Sequence[Quadruple]) -> float:
+def _burst(row: Row, counted: Array) -> float:
     """By how much the other servers' events vary from window to window beyond chance: the shared rate only adds to it."""
-    events, exposure = np.array(counted)[:, [0, 1] if row.kind is Kind.TRAFFIC else [2, 3]].T
+    events, exposure = counted[:2] if row.kind is Kind.TRAFFIC else counted[2:]
     there = (exposure[:-1] > 0) & (exposure[1:] > 0)
     if not there.any():
         return max(row.burst, 1.0) - 1.0

@@ -71,6 +71,9 @@ class Course:
     """The last poll closed a window: only then is there anything new to decide on."""
     stable_restarts: Mapping[str, int] = field(default_factory=dict)
     canary_restarts: Mapping[str, int] = field(default_factory=dict)
+    stable_fallen: Readings = field(default_factory=dict)
+    canary_fallen: Readings = field(default_factory=dict)
+    """What servers that fell at the last window's end had counted before: they may jump back."""
     silent: float = 0.0
     """Seconds for which the canary, alone, has counted no request."""
     expected: float = 0.0
@@ -94,8 +97,13 @@ def step(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tuple[Cou
     course = replace(course, closed=course.now, weight=_weight(poll.weight), stable=stable, canary=canary)
     if began is None:
         return course, None
-    ours, theirs = change(base.stable, stable), change(base.canary, canary)
+    ours, theirs = change(base.stable, stable, base.stable_fallen), change(base.canary, canary, base.canary_fallen)
     course = _restarted(course, ours, theirs, plan)
+    course = replace(
+        course,
+        stable_fallen={name: base.stable[name] for name in ours.restarted},
+        canary_fallen={name: base.canary[name] for name in theirs.restarted},
+    )
     window = Window(
         since=began,
         until=course.now,

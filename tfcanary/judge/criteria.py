@@ -41,7 +41,7 @@ class Criteria:
         for other in self._others:
             other.add(window)
 
-    def standings(self) -> tuple[Standing, ...]:
-        """How each criterion stands after the windows so far."""
+    def standings(self, drawn: bool = True) -> tuple[Standing, ...]:
+        """How each criterion stands after the windows so far; with its interval only where it is to be drawn."""
         step = max(self._seconds / max(self._windows, 1), 1.0)
-        return (*self._rates.standings(step), *(other.standing(step) for other in self._others))
+        return (*self._rates.standings(step, drawn), *(other.standing(step, drawn) for other in self._others))

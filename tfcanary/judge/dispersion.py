@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,11 @@ ASSUMED_WORTH, MEASURED_WORTH = 600.0, 3600.0
 """Seconds of the watch's own data that outweigh the assumption, or the history."""
 MOST_FREQUENT = 0.98
 """Binomial events vary less than Poisson ones; never less than a fiftieth."""
+LEAST_GROWTH = 0.5
+"""Wander weighs less in smaller windows than in the history's, but is never believed to weigh less than half."""
+CAUTION = 1.4
+"""Promotion takes the variance beyond chance as so much larger: 300 s of memory miss a quarter of the wander of minutes, and the estimate
+itself varies. Measured on canaries that lie exactly on a margin."""
 
 ROLLBACK, PROMOTE = 0, 1
 """First axis of everything below that depends on the memory."""
@@ -40,6 +46,8 @@ class Noise:
     """The part of the excess that does not grow with a window's size: bursts."""
     size: float
     """Mean effective exposure of the history's windows."""
+    wander: float
+    """By how much a server's own log rate wanders from window to window; at most what is assumed without history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class Prior:
     @classmethod
     def of(cls, names: tuple[str, ...], burst: Array, wander: Array, history: Mapping[str, Noise]) -> Prior:
         """From the criteria's assumptions and what the history has shown, where it has."""
-        known = [history.get(name, Noise((0.0, 0.0), (0.0, 0.0), 0.0)) for name in names]
+        known = [history.get(name, Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)) for name in names]
         size = np.array([noise.size for noise in known])
         excess, fixed = (np.array([getattr(noise, part) for noise in known]).reshape(len(names), 2).T for part in ("excess", "fixed"))
         return cls(burst, wander, excess, fixed, np.where(size > 0, size, 1.0), size > 0)
@@ -67,7 +75,7 @@ class Prior:
         inflation = np.array([bartlett_sum(lag, correlation) for lag in lags])[:, None]
         total, squares = np.sum(series.information, axis=1), np.sum(series.information**2, axis=1)
         assumed = self.burst * series.chance + self.wander**2 * np.minimum(total**2, inflation * squares)
-        growth = np.maximum(series.size / self.size, 1.0)
+        growth = np.maximum(series.size / self.size, LEAST_GROWTH)
         measured: Array = np.where(self.measured, series.chance * (1.0 + self.fixed + (self.excess - self.fixed) * growth), assumed)
         return measured
 
@@ -131,4 +139,10 @@ def dispersion(series: Series, prior: Prior, step: float) -> Array:
     information = np.sum(series.information, axis=1)
     informed = information > 0
     result: Array = np.where(informed, variance(series, prior, step) / np.where(informed, information, 1.0), 1.0)
+    return result
+
+
+def cautious(dispersion: Any, chance: Any) -> Array:
+    """The dispersion that promotion is decided on; what does not exceed chance stays."""
+    result: Array = np.maximum(dispersion, chance + CAUTION * (dispersion - chance))
     return result

@@ -22,7 +22,7 @@ FEWEST_LATENCIES = 100
 MOST_CLASSES = 50
 """Classes watched one by one, the most frequent; the others are watched together."""
 
-WEIGHTS = {"errors": 0.35, "outage": 0.05, "traffic": 0.05, "latency": 0.12, "latency-tail": 0.18, "classes": 0.05, "quality": 0.20}
+WEIGHTS = {"errors": 0.38, "outage": 0.05, "traffic": 0.06, "latency": 0.11, "latency-tail": 0.17, "classes": 0.05, "quality": 0.18}
 """The part of alpha that each criterion may spend. Errors first: they are what users notice."""
 
 

@@ -31,7 +31,12 @@ class _Guard:
 
 def guards(course: Course, plan: JudgePlan) -> tuple[Evidence, ...]:
     """What each guard says now: pass or fail."""
-    return tuple(guard.evidence() for guard in (_crash(course, plan), _silence(course, plan), _crash_loop(course)))
+    return tuple(guard(course, plan).evidence() for guard in _GUARDS)
+
+
+def trips(course: Course, plan: JudgePlan) -> bool:
+    """Whether a guard fails."""
+    return any(guard(course, plan).tripped for guard in _GUARDS)
 
 
 def _crash(course: Course, plan: JudgePlan) -> _Guard:
@@ -61,7 +66,7 @@ def _silence(course: Course, plan: JudgePlan) -> _Guard:
     )
 
 
-def _crash_loop(course: Course) -> _Guard:
+def _crash_loop(course: Course, plan: JudgePlan) -> _Guard:
     """Servers of stable that die as often speak of the place, not of the canary."""
     canary = max(course.canary_restarts.values(), default=0)
     stable = max(course.stable_restarts.values(), default=0)
@@ -73,3 +78,6 @@ def _crash_loop(course: Course) -> _Guard:
         good=f"crash loop: at most {canary} restarts of one canary server; rollback at {CRASH_LOOP}, if more than stable's {stable}",
         figures={"canary restarts": float(canary), "stable restarts": float(stable)},
     )
+
+
+_GUARDS = (_crash, _silence, _crash_loop)

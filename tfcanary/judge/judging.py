@@ -16,7 +16,7 @@ from tfcanary.judge import state
 from tfcanary.judge.calibration import calibrate
 from tfcanary.judge.course import Course, Poll, Window, repeats, step
 from tfcanary.judge.criteria import Criteria
-from tfcanary.judge.decision import decide
+from tfcanary.judge.decision import decide, word
 from tfcanary.judge.frozen import freeze
 from tfcanary.judge.state import SCHEMA, State
 from tfcanary.judge.windows import Readings, read, total
@@ -37,7 +37,8 @@ class Judge:
         self._windows = list(saved.windows)
         self._encoded: list[str] = []
         self._criteria = self._replayed()
-        self._verdict = self._decide()
+        self._word: Decision | None = None
+        self._verdict: Verdict | None = None
 
     @classmethod
     def begin(cls, plan: JudgePlan, release: str, history: Iterable[tuple[float, Sample]] = ()) -> Judge:
@@ -64,13 +65,26 @@ class Judge:
         return state.dumps(self._state, self._encoded)
 
     def verdict(self) -> Verdict:
-        """The last verdict again; hold before the first poll."""
+        """What is to be said after the polls so far; hold before the first one."""
+        if self._verdict is None:
+            known = self._state
+            self._verdict = decide(self._plan, known.course, known.frozen, known.calibration, self._criteria)
+            self._word = self._verdict.decision
         return self._verdict
 
     def poll(self, poll: Poll) -> Verdict:
         """Judge one look at both tracks. Nothing that a sample holds raises; a poll delivered twice counts once."""
-        if self._verdict.decision is Decision.ROLLBACK or repeats(self._state.course, poll):
-            return self._verdict
+        self._hear(poll)
+        return self.verdict()
+
+    def decide(self, poll: Poll) -> Decision:
+        """The decision of `poll` alone, for replays of many watches: reasons and intervals are two thirds of the work."""
+        self._hear(poll)
+        return self._decision()
+
+    def _hear(self, poll: Poll) -> None:
+        if self._decision() is Decision.ROLLBACK or repeats(self._state.course, poll):
+            return
         course, window = step(self._state.course, poll, self._plan, frozen=self._state.frozen is not None)
         self._state = replace(self._state, course=course)
         if window is not None:
@@ -78,8 +92,7 @@ class Judge:
         readings = read(poll.stable)
         if self._state.frozen is None and readings is not None:
             self._freeze(readings)
-        self._verdict = self._decide()
-        return self._verdict
+        self._word = self._verdict = None
 
     def _add(self, window: Window) -> None:
         self._windows.append(window)
@@ -92,9 +105,10 @@ class Judge:
             self._state = replace(self._state, frozen=frozen)
             self._criteria = self._replayed()
 
-    def _decide(self) -> Verdict:
-        known = self._state
-        return decide(self._plan, known.course, known.frozen, known.calibration, self._criteria)
+    def _decision(self) -> Decision:
+        if self._word is None:
+            self._word = word(self._plan, self._state.course, self._state.frozen, self._criteria)
+        return self._word
 
     def _replayed(self) -> Criteria:
         criteria = Criteria(self._plan, self._state.frozen, self._state.calibration)

@@ -10,7 +10,7 @@ import numpy as np
 from tfcanary.domain import Interval
 from tfcanary.judge.columns import Columns
 from tfcanary.judge.course import Window
-from tfcanary.judge.dispersion import Noise, Prior, Series, variance
+from tfcanary.judge.dispersion import Noise, Prior, Series, cautious, variance
 from tfcanary.judge.frozen import weights
 from tfcanary.judge.intervals import SPREADS
 from tfcanary.judge.standing import RATIO, Need, Quiet, Standing
@@ -73,11 +73,12 @@ class Means:
             windows=windows,
         )
 
-    def standing(self, step: float) -> Standing:
-        """How the value stands after windows of `step` seconds each, on the mean."""
+    def standing(self, step: float, drawn: bool = True) -> Standing:
+        """How the value stands after windows of `step` seconds each, on the mean; with its interval only where it is to be drawn."""
         rollback, promote = self._spread(step)
         (sum_c, _, n_c), (sum_b, _, n_b) = self._tracks
         silent = self._quiet.is_silence(self._plan.guards)
+        heard = n_c > 0 and not silent
         return Standing(
             name=NAME,
             weight=self._weight,
@@ -91,7 +92,8 @@ class Means:
             log_down=self._log_down(self._margin, promote),
             progress=math.log(NO_CHANGE) + 0.5 * self._information(promote) * self._margin**2,
             counts=(sum_c, n_c, sum_b, n_b),
-            interval=self._interval(rollback, promote) if n_c > 0 and not silent else None,
+            heard=heard,
+            interval=self._interval(rollback, promote) if drawn and heard else None,
             silent=silent,
         )
 
@@ -121,8 +123,8 @@ class Means:
         """Variance of the summed score for each unit of size, for rollback and promote; 1 before the first window."""
         if not self._size > 0:
             return 1.0, 1.0
-        rollback, promote = (variance(self.series(), self._prior, step)[:, 0] / self._size).tolist()
-        return rollback, promote
+        rollback, promote = variance(self.series(), self._prior, step)[:, 0] / self._size
+        return float(rollback), float(cautious(promote, self._variance()))
 
     def _information(self, spread: float) -> float:
         return self._size / spread

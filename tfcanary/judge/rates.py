@@ -11,11 +11,11 @@ from tfcanary.domain import Interval
 from tfcanary.judge.absolute import AbsoluteErrors
 from tfcanary.judge.columns import Columns, Pooled, bin_of
 from tfcanary.judge.course import Window
-from tfcanary.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, dispersion
+from tfcanary.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, cautious, dispersion
 from tfcanary.judge.frozen import Frozen
 from tfcanary.judge.intervals import expected_likelihood, lower_bound, pooled_likelihood, reach, upper_bound
-from tfcanary.judge.rows import Kind, Row, could_count, count, rows
-from tfcanary.judge.standing import OF_SHARE, RATIO, Picture, Quiet, Scores, Standing
+from tfcanary.judge.rows import ERROR_BETS, Kind, Row, could_count, count, rows
+from tfcanary.judge.standing import NOTHING, OF_SHARE, RATIO, Picture, Quiet, Scores, Standing
 from tfcanary.plan import JudgePlan
 from tfcanary.stats.binomial import (
     GAPS,
@@ -30,10 +30,8 @@ from tfcanary.stats.binomial import (
 )
 from tfcanary.stats.logarithms import Array, log_add
 
-LIKELY_ERRORS = slice(5, 12)
-"""The gaps from 0.2 to 2.7: errors that get worse get worse by 1.4 to 15 times."""
-ON_LIKELY = 0.8
-"""The part of the bet on them, in the rows of errors and outage."""
+ON_RELATIVE = 0.8
+"""The part of promotion's bet in the errors' row that lies on their ratio; the rest lies on the canary's own rate."""
 WIDEST = math.log(1000.0)
 """Ratios are shown up to a thousandfold either way; a bound beyond is shown as that."""
 
@@ -45,8 +43,9 @@ class RateRows:
         self.rows = rows(plan, frozen)
         size = len(self.rows)
         self._plan, self._frozen = plan, frozen
-        self._wander = np.array([row.wander for row in self.rows])
-        self._prior = Prior.of(tuple(row.name for row in self.rows), np.array([row.burst for row in self.rows]), self._wander, history)
+        assumed = np.array([row.wander for row in self.rows])
+        self._wander = np.array([history[row.name].wander if row.name in history else row.wander for row in self.rows])
+        self._prior = Prior.of(tuple(row.name for row in self.rows), np.array([row.burst for row in self.rows]), assumed, history)
         self._etas = points([row.tolerance for row in self.rows], [row.margin for row in self.rows], GAPS)
         self._bets = np.log(np.stack([_bet(row) for row in self.rows]))
         self._likelihoods = np.zeros(self._etas.shape)
@@ -58,8 +57,8 @@ class RateRows:
 
     def add(self, window: Window) -> None:
         """Add a window: each row counts in it what it may."""
-        counted = [count(row, window, self._frozen) for row in self.rows]
-        raw = np.array([quadruple or (0.0, 0.0, 0.0, 0.0) for quadruple in counted]).T
+        counted = count(self.rows, window, self._frozen)
+        raw = np.array([quadruple or NOTHING for quadruple in counted]).T
         light = raw * down_weight(raw[0] + raw[2], raw[1], raw[3], self._wander)
         events_c, n_c, events_b, n_b = light[:, :, None]
         self._likelihoods += log_likelihood(events_c, n_c, events_b, n_b, self._etas)
@@ -76,10 +75,10 @@ class RateRows:
         """The scores' residuals, for the dispersion."""
         return Series.of_rates(self._columns.held, self._counted.held > 0)
 
-    def standings(self, step: float) -> tuple[Standing, ...]:
-        """How the rows stand after windows of `step` seconds each, on the mean."""
+    def standings(self, step: float, drawn: bool = True) -> tuple[Standing, ...]:
+        """How the rows stand after windows of `step` seconds each, on the mean; with their intervals only where they are to be drawn."""
         scores = self._scores(step)
-        picture = self._picture(scores)
+        picture = self._picture(scores) if drawn else None
         return tuple(self._standing(i, scores, picture) for i in range(len(self.rows)))
 
     def _scores(self, step: float) -> Scores:
@@ -88,6 +87,7 @@ class RateRows:
         # A tolerance absorbs a server's slow wander of latency and quality, but not of its error rate: there the longer memory rules.
         errors = np.array([row.kind in (Kind.ERRORS, Kind.OUTAGE) for row in self.rows])
         phi[ROLLBACK] = np.where(errors, np.maximum(phi[ROLLBACK], phi[PROMOTE]), phi[ROLLBACK])
+        phi[PROMOTE] = cautious(phi[PROMOTE], 1.0)
         at_tolerance, at_margin, beyond, inside = grid(self._likelihoods)
         up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], self._bets)
         return Scores(up=up, down=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=np.sum(series.information, axis=1))
@@ -106,11 +106,12 @@ class RateRows:
             progress=math.log(NO_CHANGE) - expected_likelihood(sums, margins) / scores.phi[PROMOTE],
         )
 
-    def _standing(self, i: int, scores: Scores, picture: Picture) -> Standing:
+    def _standing(self, i: int, scores: Scores, picture: Picture | None) -> Standing:
         row, of_share = self.rows[i], self.rows[i].kind is Kind.TRAFFIC
-        up, down, progress = self._with_absolute(i, scores, float(picture.progress[i]))
+        up, down, progress = self._with_absolute(i, scores, float(picture.progress[i]) if picture else math.log(NO_CHANGE))
         events_c, n_c, events_b, n_b = self._totals[i].tolist()
         silent = self._quiet[i].is_silence(self._plan.guards)
+        heard = n_c > 0 and n_b > 0 and not silent
         return Standing(
             name=row.name,
             weight=row.weight,
@@ -124,7 +125,8 @@ class RateRows:
             log_down=down,
             progress=progress,
             counts=(events_c, n_c, events_b, n_b),
-            interval=_interval(picture, i, of_share) if n_c > 0 and n_b > 0 and not silent else None,
+            heard=heard,
+            interval=_interval(picture, i, of_share) if picture and heard else None,
             silent=silent,
         )
 
@@ -148,13 +150,7 @@ class RateRows:
 
 def _bet(row: Row) -> Array:
     """The weights of the gaps in a row's bet on "worse"."""
-    size = len(GAPS)
-    if row.kind not in (Kind.ERRORS, Kind.OUTAGE):
-        return np.full(size, 1.0 / size)
-    likely = np.zeros(size, dtype=bool)
-    likely[LIKELY_ERRORS] = True
-    bet: Array = np.where(likely, ON_LIKELY / likely.sum(), (1.0 - ON_LIKELY) / (~likely).sum())
-    return bet
+    return ERROR_BETS if row.kind in (Kind.ERRORS, Kind.OUTAGE) else np.full(len(GAPS), 1.0 / len(GAPS))
 
 
 def _interval(picture: Picture, i: int, of_share: bool) -> Interval:
@@ -169,4 +165,4 @@ def _interval(picture: Picture, i: int, of_share: bool) -> Interval:
 
 def _either(relative: float, absolute: float) -> float:
     """A promotion's e-value from two kinds of evidence, of which either excludes the margin."""
-    return float(log_add(math.log(NO_CHANGE) + relative, math.log(1 - NO_CHANGE) + absolute))
+    return float(log_add(math.log(ON_RELATIVE) + relative, math.log(1 - ON_RELATIVE) + absolute))

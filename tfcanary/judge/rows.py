@@ -14,6 +14,7 @@ Only "worse" is evidence: every row is one-sided.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,6 +26,7 @@ from tfcanary.judge.frozen import Frozen, weights
 from tfcanary.judge.standing import Need, Quadruple
 from tfcanary.judge.windows import Buckets
 from tfcanary.plan import JudgePlan, LatencyPlan
+from tfcanary.stats.logarithms import Array
 
 TAIL_LEVELS = (0.03, 0.01)
 """The slowest 3 % and 1 %: the bucket bounds nearest to them are watched. The bulk is the whole histogram's row."""
@@ -37,10 +39,12 @@ OUTAGE_RATIO, OUTAGE_MARGIN = 2.0, 4.0
 TRAFFIC_SCALE = 1e6
 """Exposure of a window's traffic: so large that requests are rare events in it, as the likelihood assumes."""
 
-ERROR_WANDER, TRAFFIC_WANDER, CLASS_WANDER, LATENCY_WANDER = 0.20, 0.30, 0.05, 0.03
+ERROR_WANDER, TRAFFIC_WANDER, CLASS_WANDER, LATENCY_WANDER = 0.20, 0.20, 0.05, 0.03
 """By how much a track's own log rate is assumed to wander (latency: log latency), until data speak."""
 ERROR_BURST = 2.0
 """Errors are assumed to come in pairs until data speak: a failing request is retried, a bad batch fails together."""
+ERROR_BETS: Array = np.array([*[0.15 / 8] * 6, 0.10, 0.13, 0.19, 0.19, 0.14, 0.10, *[0.15 / 8] * 2])
+"""How rollback spreads its bet over GAPS in the rows of errors and outage: errors that get worse get worse by 1.4 to 15 times."""
 
 
 class Kind(StrEnum):
@@ -171,8 +175,13 @@ def could_count(row: Row, window: Window) -> bool:
     return window.frozen and (window.warm if row.kind is Kind.TAIL else window.settled)
 
 
-def count(row: Row, window: Window, frozen: Frozen | None) -> Quadruple | None:
-    """What a row counts in a window; None where the window does not count for it."""
+def count(rows: Sequence[Row], window: Window, frozen: Frozen | None) -> tuple[Quadruple | None, ...]:
+    """What each row counts in a window; None where the window does not count for it."""
+    classes = _classes_of(window, frozen) if frozen else None
+    return tuple(_count(row, window, classes) for row in rows)
+
+
+def _count(row: Row, window: Window, classes: tuple[list[float], list[float]] | None) -> Quadruple | None:
     canary, stable = window.canary, window.stable
     match row.kind:
         case Kind.OUTAGE:
@@ -183,8 +192,9 @@ def count(row: Row, window: Window, frozen: Frozen | None) -> Quadruple | None:
             return stable.requests, TRAFFIC_SCALE * (1 - window.share), canary.requests, TRAFFIC_SCALE * window.share
         case Kind.TAIL if could_count(row, window) and canary.latency and stable.latency:
             return *_slower(canary.latency, row.index), *_slower(stable.latency, row.index)
-        case Kind.CLASS if frozen and could_count(row, window):
-            return _class(row, window, frozen)
+        case Kind.CLASS if classes and could_count(row, window):
+            ours, theirs = classes
+            return ours[row.index], sum(ours), theirs[row.index], sum(theirs)
     return None
 
 
@@ -192,8 +202,7 @@ def _slower(latency: Buckets, bound: int) -> tuple[float, float]:
     return sum(latency.counts[max(bound + 1 - latency.first, 0) :]), sum(latency.counts)
 
 
-def _class(row: Row, window: Window, frozen: Frozen) -> Quadruple | None:
+def _classes_of(window: Window, frozen: Frozen) -> tuple[list[float], list[float]] | None:
+    """Predictions by watched class on the canary and on stable."""
     canary, stable = frozen.class_counts(window.canary), frozen.class_counts(window.stable)
-    if canary is None or stable is None:
-        return None
-    return float(canary[row.index]), float(canary.sum()), float(stable[row.index]), float(stable.sum())
+    return None if canary is None or stable is None else (canary.tolist(), stable.tolist())

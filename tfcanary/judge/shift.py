@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tfcanary.domain import LATENCY_BOUNDS, Interval
 from tfcanary.judge.columns import Columns
 from tfcanary.judge.course import Window
-from tfcanary.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, dispersion
+from tfcanary.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, cautious, dispersion
 from tfcanary.judge.frozen import Frozen, weights
 from tfcanary.judge.intervals import Likelihood, lower_bound, reach, upper_bound
 from tfcanary.judge.rows import LATENCY_WANDER
@@ -81,6 +82,16 @@ class Cells:
         return ratios
 
 
+class _Weighed(NamedTuple):
+    """One window: its weight, requests by cell on the canary and on both tracks, and all requests of each track."""
+
+    light: float
+    canary: Array
+    both: Array
+    n_c: float
+    n_b: float
+
+
 class Shift:
     """Accumulates the windows of the latency histogram."""
 
@@ -94,11 +105,14 @@ class Shift:
         slower, faster = self._cells.masses(np.array([SCORE_STEP, -SCORE_STEP])).T
         self._sensitivity = np.log(slower / faster) / (2 * SCORE_STEP)
         self._lattice = self._cells.log_ratios(LATTICE)
+        self._wander = history[NAME].wander if NAME in history else LATENCY_WANDER
         self._prior = Prior.of((NAME,), np.ones(1), np.full(1, LATENCY_WANDER), history)
         self._likelihoods = np.zeros(len(shifts))
         self._columns = Columns(4)
         self._drawn, self._expected = np.zeros(len(LATTICE)), 0.0
         """The likelihood on the lattice, and the one at the margin that a canary exactly like stable would have."""
+        self._undrawn: list[_Weighed] = []
+        """Windows that are not in them yet: pictures are drawn only where somebody looks."""
         self._answers = np.zeros(2)
         self._quiet = Quiet()
 
@@ -119,10 +133,9 @@ class Shift:
         n_c, n_b, both = float(canary.sum()), float(stable.sum()), canary + stable
         share = n_c / (n_c + n_b)
         information = share * (1 - share) * float(np.sum(self._sensitivity**2 * both))
-        light = 1.0 / (1.0 + LATENCY_WANDER**2 * information)
+        light = 1.0 / (1.0 + self._wander**2 * information)
         self._likelihoods += light * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
-        self._drawn += light * _log_likelihood(self._lattice, canary, both, n_c, n_b)
-        self._expected += light * float(_log_likelihood(self._log_ratios[:, 1], both * share, both, n_c, n_b))
+        self._undrawn.append(_Weighed(light, canary, both, n_c, n_b))
         self._answers += (n_c, n_b)
         residual = light * float(np.sum(self._sensitivity * (canary - both * share)))
         return np.array([residual, light * information, light * n_c * n_b / (n_c + n_b), 1.0])
@@ -140,12 +153,13 @@ class Shift:
             windows=windows,
         )
 
-    def standing(self, step: float) -> Standing:
-        """How latency stands after windows of `step` seconds each, on the mean."""
+    def standing(self, step: float, drawn: bool = True) -> Standing:
+        """How latency stands after windows of `step` seconds each, on the mean; with its interval only where it is to be drawn."""
         scores = self._scores(step)
         n_c, n_b = self._answers.tolist()
         silent = self._quiet.is_silence(self._plan.guards)
-        picture = self._picture(scores) if n_c > 0 and not silent else None
+        heard = n_c > 0 and not silent
+        picture = self._picture(scores) if drawn and heard else None
         return Standing(
             name=NAME,
             weight=self._weight,
@@ -159,6 +173,7 @@ class Shift:
             log_down=float(scores.down[0]),
             progress=float(picture.progress[0]) if picture else math.log(NO_CHANGE),
             counts=(0.0, n_c, 0.0, n_b),
+            heard=heard,
             interval=Interval(*(math.exp(float(part[0])) for part in (picture.low, picture.estimate, picture.high))) if picture else None,
             silent=silent,
         )
@@ -166,11 +181,20 @@ class Shift:
     def _scores(self, step: float) -> Scores:
         series = self.series()
         phi = dispersion(series, self._prior, step)
+        phi[PROMOTE] = cautious(phi[PROMOTE], 1.0)
         at_tolerance, at_margin, beyond, inside = grid(self._likelihoods[None, :])
         up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], EVEN)
         return Scores(up=up, down=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=series.chance)
 
+    def _draw(self) -> None:
+        for light, canary, both, n_c, n_b in self._undrawn:
+            self._drawn += light * _log_likelihood(self._lattice, canary, both, n_c, n_b)
+            as_stable = both * (n_c / (n_c + n_b))
+            self._expected += light * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
+        self._undrawn = []
+
     def _picture(self, scores: Scores) -> Picture:
+        self._draw()
         likelihood = _interpolated(self._drawn)
         estimate = np.array([_peak(self._drawn)])
         low, high = reach(estimate, scores, LATTICE[-1])

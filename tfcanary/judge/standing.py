@@ -17,6 +17,7 @@ OF_SHARE = "part of the configured share"
 
 Quadruple = tuple[float, float, float, float]
 """Events and exposure on the canary's side, then on stable's."""
+NOTHING: Quadruple = (0.0, 0.0, 0.0, 0.0)
 
 
 class Need(StrEnum):
@@ -76,8 +77,10 @@ class Standing:
     """Logarithm of the e-value for promote."""
     progress: float
     counts: Quadruple
+    heard: bool
+    """Both tracks have counted something, and it has not fallen silent."""
     interval: Interval | None
-    """None: nothing was counted, or it has fallen silent."""
+    """None: nothing was heard, or nobody asked for a picture."""
     silent: bool
     """It counts nothing although the canary hears requests."""
 
@@ -94,7 +97,7 @@ class Standing:
         """Promotion's need is met: a criterion that has fallen silent meets none."""
         if self.need is Need.NOTHING:
             return True
-        return self.interval is not None and (self.need is Need.DATA or self.log_down >= -math.log(plan.alpha_promote))
+        return self.heard and (self.need is Need.DATA or self.log_down >= -math.log(plan.alpha_promote))
 
     def needed(self, plan: JudgePlan) -> float | None:
         """Canary requests after which a canary exactly like stable would pass; None: there is nothing yet to tell it from."""

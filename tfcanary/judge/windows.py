@@ -5,7 +5,9 @@ Whatever a server says, nothing here raises. The rules:
 * A server whose request counts are missing, negative, infinite or no number has not answered: the whole track counts
   as not up, and the next good sample's window is longer instead. Nothing is lost, nothing is guessed.
 * A latency histogram, quality value or class count that makes no sense is taken as not exported by that server.
+* Two servers of one track that go by the same name cannot be told apart: the whole track counts as not up.
 * A server that counts less than before was restarted: its counters are a new beginning, not an increment.
+* A server that jumps back to where it was before it fell did not restart: it contributes nothing to that window either.
 * A server that was not there before, or has gone, contributes nothing to that window.
 """
 
@@ -56,7 +58,7 @@ def read(sample: Sample) -> Readings | None:
         return None
     readings = {_plain(name): _reading(counters) for name, counters in sample.servers.items()}
     whole = {name: reading for name, reading in readings.items() if reading is not None}
-    return whole if len(whole) == len(readings) else None
+    return whole if len(whole) == len(sample.servers) else None
 
 
 def _plain(name: str) -> str:
@@ -180,16 +182,20 @@ class Change:
     """Every server contributed, and none has gone."""
 
 
-def change(before: Readings, now: Readings) -> Change:
-    """Difference server by server, then sum; what restarted or joined contributes nothing."""
+def change(before: Readings, now: Readings, fallen: Readings | None = None) -> Change:
+    """Difference server by server, then sum; what restarted, joined or jumped back contributes nothing.
+
+    `fallen` is what the servers that fell at the last poll had counted before.
+    """
     stayed = [name for name in now if name in before]
     restarted = tuple(name for name in stayed if _dropped(before[name], now[name]))
+    back = {name for name, reading in (fallen or {}).items() if name in stayed and not _dropped(reading, now[name])}
     joined = tuple(name for name in now if name not in before)
     return Change(
-        counts=add_up(_difference(before[name], now[name]) for name in stayed if name not in restarted),
+        counts=add_up(_difference(before[name], now[name]) for name in stayed if name not in restarted and name not in back),
         restarted=restarted,
         joined=joined,
-        whole=not restarted and not joined and len(stayed) == len(before),
+        whole=not restarted and not back and not joined and len(stayed) == len(before),
     )
 
 

@@ -21,8 +21,8 @@ SMALLEST_EXPOSURE = 1e-9
 GAPS: Array = np.array([0.03 * 1.5**i for i in range(14)])
 """Log ratios beyond a bound on which a mixture bets: 3 % to 340-fold. The loss against the best single one is at most ln 14."""
 
-NO_CHANGE = 0.8
-"""The share of a promotion's bet that lies on "no change at all": a healthy canary is what it bets on, for ln(1/0.8) = 0.2 nats."""
+NO_CHANGE = 0.9
+"""The share of a promotion's bet that lies on "no change at all": a healthy canary is what it bets on, for ln(1/0.9) = 0.1 nats."""
 
 
 def log_likelihood(events_c: Any, n_c: Any, events_b: Any, n_b: Any, eta: Any) -> Array:

@@ -1,0 +1,161 @@
+"""What is wrong with a canary, and the cells of the bench: a fault in a noise at a load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bench.judge.noise import CALM, HARSH, NOISY, Law
+
+LOADS = (2.0, 20.0, 200.0, 2000.0)
+"""Requests a second of both tracks together."""
+FEW, MANY = 0.001, 0.01
+"""Base error rates."""
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with the canary from its first request on; by default nothing."""
+
+    name: str
+    errors: float = 1.0
+    more_errors: float = 0.0
+    errors_from: float = 0.0
+    """Seconds after which `errors` sets in."""
+    latency: float = 1.0
+    tail: float = 1.0
+    quality: float = 1.0
+    collapse: float = 0.0
+    """Part of the predictions that moves to class 0."""
+    silent: bool = False
+    outage: bool = False
+    crash: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        """No worse than stable in anything."""
+        return self in (ALIKE, FASTER)
+
+    @property
+    def wait(self) -> float:
+        """Seconds for which the waiting oracle is deaf: a cold server is slow, and its first half minute is its own."""
+        if self.outage or self.crash:
+            return 0.0
+        return 120.0 if (self.latency, self.tail) != (1.0, 1.0) else 30.0
+
+
+ALIKE = Fault("none")
+FASTER = Fault("latency x0.8", latency=0.8)
+ERRORS_X1_5, ERRORS_X3, ERRORS_X10 = (Fault(f"errors x{x:g}", errors=x) for x in (1.5, 3.0, 10.0))
+MORE_ERRORS = Fault("errors +5 points", more_errors=0.05)
+SLOWER = Fault("latency +10 %", latency=1.1)
+SLOW_TAIL = Fault("p99 +50 %", tail=1.5)
+QUALITY_1, QUALITY_5 = Fault("quality -1 %", quality=0.99), Fault("quality -5 %", quality=0.95)
+COLLAPSE = Fault("class collapse", collapse=0.3)
+SILENT = Fault("silent drop", silent=True)
+OUTAGE = Fault("outage, errors", outage=True)
+CRASH = Fault("crash", crash=True)
+LATE_ERRORS = Fault("errors x10 from 420 s", errors=10.0, errors_from=420.0)
+OF_ERRORS = (ERRORS_X1_5, ERRORS_X3, ERRORS_X10, MORE_ERRORS)
+OTHERS = (SLOWER, SLOW_TAIL, QUALITY_1, QUALITY_5, COLLAPSE, SILENT, OUTAGE, CRASH, LATE_ERRORS)
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """The canary's share over time: (seconds, share), rising."""
+
+    name: str
+    steps: tuple[tuple[float, float], ...]
+
+    def at(self, t: float) -> float:
+        """The share at a time."""
+        return next(share for since, share in reversed(self.steps) if since <= t)
+
+
+FLAT = Ramp("5 %", ((0.0, 0.05),))
+RISING = Ramp("ramp", ((0.0, 0.05), (600.0, 0.25), (1200.0, 0.50)))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Watches of one kind. Its name seeds its draws, so that cells do not depend on one another."""
+
+    law: Law
+    rate: float
+    fault: Fault
+    base: float = FEW
+    ramp: Ramp = FLAT
+    poll: float = 30.0
+    heavy: bool = False
+    """The quality value is heavy-tailed and unbounded: 3 % of the requests bring a lognormal revenue."""
+    size: int = 50
+    """Watches at full size."""
+
+    @property
+    def name(self) -> str:
+        """Unique, and stable: seeds and tables hang on it."""
+        parts = [self.law.name, f"{self.rate:g}/s", self.ramp.name, f"{100 * self.base:g} %", f"poll {self.poll:g} s", self.fault.name]
+        return ", ".join([*parts, *(["revenue"] if self.heavy else [])])
+
+    @property
+    def is_stress(self) -> bool:
+        """Beyond the design: harsh noise, other polls, heavy tails."""
+        return self.law == HARSH or self.heavy or self.poll != 30.0
+
+    def every(self, poll: float) -> Cell:
+        """The same at another poll."""
+        return replace(self, poll=poll)
+
+
+def cells() -> tuple[Cell, ...]:
+    """All 208: two noises by loads, faults and base errors, a ramp, and healthy canaries under stress."""
+    return tuple(_sized(cell) for cell in (*_flat(), *_ramped(), *_stress()))
+
+
+QUICK = {
+    ALIKE.name: 20, FASTER.name: 5, OUTAGE.name: 6, CRASH.name: 4, SILENT.name: 6, ERRORS_X10.name: 6, SLOWER.name: 6, QUALITY_5.name: 6,
+    COLLAPSE.name: 6, MORE_ERRORS.name: 6,
+}  # fmt: skip
+"""Watches of a cell in the quick form; faults that are not here are left out."""
+
+
+def quick_cells() -> tuple[Cell, ...]:
+    """Some watches of the cells at 200 and 2,000 requests a second: enough to see that a judge has become worse, not to measure it."""
+    chosen = (cell for cell in cells() if cell.rate >= 200.0 and cell.fault.name in QUICK and not cell.heavy)
+    return tuple(replace(cell, size=QUICK[cell.fault.name]) for cell in chosen)
+
+
+def _sized(cell: Cell) -> Cell:
+    return replace(cell, size=200 if cell.is_stress else 300 if cell.fault.is_good else 50)
+
+
+def _flat() -> Iterator[Cell]:
+    for law in (CALM, NOISY):
+        for rate in LOADS:
+            for fault in (ALIKE, *OF_ERRORS):
+                yield Cell(law, rate, fault, FEW)
+                yield Cell(law, rate, fault, MANY)
+            for fault in (FASTER, *OTHERS):
+                yield Cell(law, rate, fault)
+
+
+def _ramped() -> Iterator[Cell]:
+    for law in (CALM, NOISY):
+        for rate in (20.0, 200.0):
+            for fault, base in (
+                (ALIKE, FEW), (ALIKE, MANY), (FASTER, FEW), (ERRORS_X1_5, MANY), (ERRORS_X3, FEW),
+                (SLOWER, FEW), (SLOW_TAIL, FEW), (QUALITY_1, FEW), (QUALITY_5, FEW),
+            ):  # fmt: skip
+                yield Cell(law, rate, fault, base, RISING)
+
+
+def _stress() -> Iterator[Cell]:
+    for rate in (20.0, 200.0, 2000.0):
+        for base in (FEW, MANY):
+            yield Cell(HARSH, rate, ALIKE, base)
+    for poll in (15.0, 60.0):
+        yield Cell(NOISY, 200.0, ALIKE, FEW, poll=poll)
+    for law in (CALM, NOISY):
+        for rate in (20.0, 200.0):
+            yield Cell(law, rate, ALIKE, FEW, heavy=True)
