@@ -33,7 +33,7 @@ test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (he
 	TFCANARY_TEST_KUBECONFIG='$(if $(filter command,$(firstword $(origin KUBECONFIG))),$(KUBECONFIG))' tests/cluster/in-namespace.sh $(BIN)/python -m pytest tests/cluster tests/kube tests/kube_platform tests/routing tests/deploy
 
 test-optional: $(STAMP) ## What needs root or long builds: Envoy Gateway itself, a kubelet, the image; skipped by name where it cannot run
-	TFCANARY_OPTIONAL=1 $(BIN)/python -m pytest -rs tests/cluster/optional tests/deploy
+	TFCANARY_OPTIONAL=1 $(BIN)/python -m pytest -rs tests/cluster/optional tests/deploy/test_image.py
 
 drills-long: $(STAMP) ## A release killed at every one of its writes to the API server; what a watch costs: twenty minutes
 	TFCANARY_LONG=1 $(BIN)/python -m pytest -s tests/cluster/drills/test_kill.py tests/cluster/drills/test_cost.py

@@ -1,4 +1,4 @@
-"""The rules that the images keep, read from the Dockerfile: no program here could build it."""
+"""The rules that the images keep, read from the Dockerfile; `test_image` builds it where that is possible."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the Dockerfile's builders run, run here: by somebody without rights, from sources that he cannot write, and used as an image is.
 
-Not proved by it: that the base image has what is asked of it, and that a builder makes an image of the file.
+Not proved by it: that the base image has what is asked of it. That a builder makes an image of the file, `test_image` proves.
 """
 
 from __future__ import annotations
