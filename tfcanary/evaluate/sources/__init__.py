@@ -5,6 +5,7 @@ column, or they are counted as dropped: nothing is ever passed over in silence.
 """
 
 from tfcanary.evaluate.sources.counting import count, layout_of
-from tfcanary.evaluate.sources.files import Piece, Selection, pieces, read
+from tfcanary.evaluate.sources.files import pieces, read
+from tfcanary.evaluate.sources.piece import Piece, Selection
 
 __all__ = ["Piece", "Selection", "count", "layout_of", "pieces", "read"]

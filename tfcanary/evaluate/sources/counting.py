@@ -8,7 +8,8 @@ from typing import Any
 
 from tfcanary.drift import Counting, Layout, Profile, coarsest
 from tfcanary.drift.counting import FIRST_ROWS
-from tfcanary.evaluate.sources.files import Format, Piece, Selection, read
+from tfcanary.evaluate.sources.files import read
+from tfcanary.evaluate.sources.piece import Format, Piece, Selection
 
 Progress = Callable[[int, int], None]
 """Told the bytes that are counted and those of all pieces."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.errors import Refused
-from tfcanary.evaluate.sources.files import Piece, Selection
+from tfcanary.evaluate.sources.piece import Piece, Selection
 from tfcanary.evaluate.sources.tables import explained
 from tfcanary.wire import bodies
 

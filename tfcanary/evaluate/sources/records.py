@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfcanary.errors import Refused
-from tfcanary.evaluate.sources.files import Piece, Selection
+from tfcanary.evaluate.sources.piece import Piece, Selection
 from tfcanary.evaluate.sources.tables import select
 from tfcanary.wire import bodies, prediction_logs, tfrecord
 from tfcanary.wire.columns import Column, Texts

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from tfcanary.errors import Refused
-from tfcanary.evaluate.sources.files import KNOWN, Format
+from tfcanary.evaluate.sources.piece import KNOWN, Format
 from tfcanary.wire import tfrecord
 
 BEGINNING = 65_536

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.errors import Refused
-from tfcanary.evaluate.sources.files import Format, Piece, Selection
+from tfcanary.evaluate.sources.piece import Format, Piece, Selection
 
 MOST_COLUMNS = 10_000
 LARGEST_CHUNK = 2 << 30
