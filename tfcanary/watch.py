@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tfcanary.acts import checkpoint, ledger, rollback, shift
+from tfcanary.acts import checkpoint, ledger, rollback, shift, tape
 from tfcanary.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.evaluate import metrics
-from tfcanary.judge import Judge, stages
+from tfcanary.judge import Judge, Poll, stages
 from tfcanary.ports import Platform, Stored
 from tfcanary.record import Judged, Release, State
 from tfcanary.report import Timeline, timeline
@@ -40,6 +40,7 @@ class Memory:
     judge: Judge
     seen: Timeline
     judged: Judged | None
+    tape: tape.Tape
     weight: int | None
     """The canary's weight as it was last read back ..."""
     read_back: datetime
@@ -75,7 +76,7 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
     memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict))
     ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
     try:
-        return ended, _saved(platform, release, memory, verdict)
+        return ended, _saved(platform, release, memory, seen, verdict)
     except Conflict:
         return ended, None
 
@@ -124,15 +125,16 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     kept = checkpoint.latest(platform, release)
     if kept is None:
         judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
-        return Memory(judge, Timeline(), None, metrics.weight(platform), now)
+        return Memory(judge, Timeline(), None, tape.begin(release, judge.dumps()), metrics.weight(platform), now)
     state, judged = kept
     judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
-    return Memory(judge, state.timeline, judged, metrics.weight(platform), now)
+    return Memory(judge, state.timeline, judged, state.tape, metrics.weight(platform), now)
 
 
-def _saved(platform: Platform, release: Release, memory: Memory, verdict: Verdict) -> Memory:
-    state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict)
-    return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state))
+def _saved(platform: Platform, release: Release, memory: Memory, seen: Poll, verdict: Verdict) -> Memory:
+    kept = tape.add(tape.wind(platform, release.run_id, memory.tape), verdict.at or platform.clock.now(), seen)
+    state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict, tape=kept)
+    return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state), tape=kept)
 
 
 def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:

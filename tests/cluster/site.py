@@ -76,6 +76,7 @@ class Site:
     models: Path
     folder: Path
     users: Users | None = None
+    runs: list[Run] = field(default_factory=list)
     kubeconfig: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +112,8 @@ class Site:
         job = {"platform": self.uri, "model_name": NAME, "plan": self.plan(**changes), "run_id": run_id}
         path = self.folder / f"{run_id}.json"
         path.write_text(json.dumps({**job, "model": str(self.models / model), "forced": forced}))
-        return Run(self, run_id, path)
+        self.runs.append(Run(self, run_id, path))
+        return self.runs[-1]
 
     def release(self, model: str, **changes: Any) -> Release:
         """A whole release; returns it as it ended."""
@@ -174,6 +176,8 @@ class Site:
     def close(self) -> None:
         if self.users:
             self.users.stop()
+        for run in self.runs:
+            run.kill()
 
 
 class Run:

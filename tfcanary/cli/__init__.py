@@ -8,7 +8,7 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import drift, guard, local, plan, profile, release, show, validate
+from tfcanary.cli import drift, guard, local, plan, profile, release, replay, show, validate
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
@@ -33,6 +33,7 @@ for verb in (
     validate.validate,
     plan.plan,
     plan.adopt,
+    replay.replay,
     drift.drift,
     profile.profile,
 ):

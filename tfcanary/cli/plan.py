@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import yaml
 from tfcanary import codec, platforms, savedmodel, steps
 from tfcanary.acts import adopt as adoption
 from tfcanary.acts import ledger, push
-from tfcanary.cli import options
+from tfcanary.cli import forecasts, options
 from tfcanary.domain import ModelVersion
 from tfcanary.plan import Plan
 from tfcanary.ports import Change, Platform
@@ -26,27 +27,41 @@ NOT_PUSHED = "sha256:" + "?" * 64
 @click.option("--name", help="The model: then the plan is checked against what the platform has and can do.")
 @options.platform
 @click.option("--diff", is_flag=True, help="Show every object that the release would write; needs --name.")
+@forecasts.options
 @options.as_json
-def plan(plan_file: Path, name: str | None, platform_uri: str, diff: bool, json_: bool) -> None:
-    """Check a plan, and with --name whether the platform can follow it. Nothing is written. Exit 0 sound, 2 not.
+def plan(
+    plan_file: Path, name: str | None, platform_uri: str, diff: bool, json_: bool, strict: bool, html: Path | None, **told: float | None
+) -> None:
+    """Check a plan, with --name whether the platform can follow it, and say how long each stage will take. Nothing is written.
+
+    How long is told by stable's own counters (--name), or by numbers (--rate, --error-rate). Exit 0 sound, 2 not; with
+    --strict 1 where a stage cannot decide in its time.
 
     \b
     Example:  tfcanary plan plan.yaml --name digits --platform kube://models --diff
+              tfcanary plan plan.yaml --rate 20 --error-rate 0.001 --html plan.html
     """
     if diff and not name:
         raise click.UsageError("--diff shows the objects of a model: name it with --name")
     asked = options.read_plan(plan_file)
-    changes = _checked(platform_uri, name, asked, diff) if name else ()
+    bound = platforms.open_platform(platform_uri, name, asked) if name else None
+    changes = _checked(bound, asked, diff) if bound else ()
+    expected = forecasts.expect(asked, None if diff else bound, told["rate"], told["error_rate"])
+    if html:
+        forecasts.write(expected, asked, html)
     if json_:
         objects = [{"object": c.name, "before": c.before, "after": c.after} for c in changes]
-        options.print_json({"finding": "pass", "reasons": [], "plan": codec.encode(asked), "objects": objects})
-        return
-    for line in (*_stages(asked), *(line for change in changes for line in unified(change))):
-        click.echo(line)
+        said = {"finding": "pass", "reasons": [], "plan": codec.encode(asked), "objects": objects}
+        options.print_json({**said, **forecasts.as_json(expected)})
+    else:
+        for line in (*_stages(asked), *(line for change in changes for line in unified(change))):
+            click.echo(line)
+        forecasts.show(expected)
+    if strict and expected and not expected.forecast.decides:
+        sys.exit(1)
 
 
-def _checked(platform_uri: str, name: str, asked: Plan, diff: bool) -> tuple[Change, ...]:
-    bound = platforms.open_platform(platform_uri, name, asked)
+def _checked(bound: Platform, asked: Plan, diff: bool) -> tuple[Change, ...]:
     ledger.check(bound, asked)
     return tuple(bound.preflight.changes(_next(bound))) if diff else ()
 

@@ -27,8 +27,9 @@ from tfcanary.report.blocks import (
     Section,
     Signatures,
     Table,
+    Waits,
 )
-from tfcanary.report.charts import criteria, over_time, overlaid
+from tfcanary.report.charts import criteria, over_time, overlaid, waiting
 from tfcanary.report.signatures import Change, SignatureRow
 from tfcanary.report.style import SHEET
 
@@ -150,6 +151,11 @@ def _(block: History) -> Markup:
 @_block.register
 def _(block: Histogram) -> Markup:
     return overlaid(block.pairs, cut(block.name, NAME))
+
+
+@_block.register
+def _(block: Waits) -> Markup:
+    return waiting(block)
 
 
 @_block.register

@@ -26,6 +26,7 @@ from tfcanary.report.blocks import (
     Part,
     Signatures,
     Table,
+    Waits,
 )
 from tfcanary.report.evidence import evidence_table
 from tfcanary.report.history import changes, findings_words, milestones
@@ -171,6 +172,11 @@ def _(block: History) -> Iterator[str]:
 def _(block: Histogram) -> Iterator[str]:
     columns = (Column("Where"), Column("Reference", numeric=True), Column("Current", numeric=True))
     yield from _table(columns, [(pair.label, share(pair.reference), share(pair.current)) for pair in block.pairs])
+
+
+@_block.register
+def _(block: Waits) -> Iterator[str]:
+    yield from _table((Column("What"), Column("After")), [(wait.label, wait.words) for wait in block.waits])
 
 
 @_block.register

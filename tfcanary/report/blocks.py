@@ -10,6 +10,7 @@ from tfcanary.plots.clock import Band
 from tfcanary.plots.glyph import Tone
 from tfcanary.plots.histogram import Pair
 from tfcanary.plots.over_time import Mark
+from tfcanary.plots.waits import Wait
 from tfcanary.record import Event
 from tfcanary.report.signatures import SignaturePairs
 from tfcanary.report.timeline import Timeline
@@ -114,6 +115,15 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """How long things take, beside the least and the most time that there is, in seconds; Markdown lists them."""
+
+    waits: tuple[Wait, ...]
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """What need not be seen at once; Markdown shows it all."""
 
@@ -130,7 +140,7 @@ class Part:
     blocks: tuple[Block, ...]
 
 
-Block = Table | Paragraph | Facts | Criteria | History | Signatures | Histogram | Fold | Part
+Block = Table | Paragraph | Facts | Criteria | History | Signatures | Histogram | Waits | Fold | Part
 
 
 @dataclass(frozen=True, slots=True)

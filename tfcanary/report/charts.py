@@ -11,7 +11,8 @@ from tfcanary.plots.interval import Measure, interval_plot
 from tfcanary.plots.markup import Child, Markup, code, element, join
 from tfcanary.plots.over_time import findings_plot, intervals_plot, requests_plot, weight_plot
 from tfcanary.plots.text import cut
-from tfcanary.report.blocks import NAME, SENTENCE, Badge, History
+from tfcanary.plots.waits import wait_axis, wait_plot
+from tfcanary.report.blocks import NAME, SENTENCE, Badge, History, Waits
 from tfcanary.report.evidence import figures_line, interval_words
 from tfcanary.report.history import asked, changes, columns, labels, runs, series, span
 from tfcanary.report.numbers import RATIO, duration, moment, plain, same, ticks, writer
@@ -132,3 +133,12 @@ def overlaid(pairs: tuple[Pair, ...], name: str) -> Markup:
     """Both distributions of a column with their legend."""
     legend = _legend((_box_sign("stable", 12), "reference"), (_box_sign("canary", 12), "current"))
     return element("div", legend, histogram(pairs, f"Distribution: {name}"))
+
+
+def waiting(block: Waits) -> Markup:
+    """A bar each, on one axis of time."""
+    rows = [_row(cut(one.label, NAME), wait_plot(one, block.minimum, block.maximum), "row tight") for one in block.waits]
+    legend = _legend(
+        (_box_sign("band", 12), "the time that the plan gives it, on a logarithmic axis"), (_line_sign("stage"), "the least of it")
+    )
+    return element("div", legend, *rows, _row("", wait_axis(duration), "row tight"), class_="history")
