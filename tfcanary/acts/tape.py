@@ -122,9 +122,12 @@ def _unpack(packed: str, at: str) -> list[str]:
         return []
     try:
         unpacking = zlib.decompressobj()
-        return unpacking.decompress(base64.b64decode(packed), LARGEST).decode().split("\n")
+        lines = unpacking.decompress(base64.b64decode(packed), LARGEST).decode().split("\n")
     except (ValueError, zlib.error) as error:
         raise Refused(f"{at}: no reel of polls ({error})") from error
+    if not unpacking.eof:
+        raise Refused(f"{at}: no reel of polls (it is cut off, or larger than {LARGEST} bytes)")
+    return lines
 
 
 def _plain(sample: Sample) -> list[Any]:
