@@ -76,6 +76,8 @@ class Counters:
     """Sum, sum of squares and number of a per-request value, higher is better."""
     classes: tuple[float, ...] = ()
     """Predictions by class, if somebody counts them."""
+    objectives: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Events and exposures by the name of the plan's objective; without those that this server does not count."""
 
     @property
     def failed(self) -> float:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from tfcanary.selector import parse
+
 MAX_STAGES = 5
 """How many stages the compiled graph has room for: 60 pods at most."""
 
@@ -124,6 +126,70 @@ class GuardsPlan:
     """... in which this many were to be expected."""
 
 
+class ObjectiveKind(StrEnum):
+    """What the events of an objective are counted against."""
+
+    RATIO = "ratio"
+    """Events of exposures, both counters of the user's."""
+    COUNTER = "counter"
+    """Events for each request that the model server answered."""
+
+
+class Direction(StrEnum):
+    """Which way is better."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
+OBJECTIVE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+MOST_OBJECTIVES = 8
+"""They share a fixed part of alpha: the more there are, the longer each takes."""
+LARGEST_MARGIN = 100.0
+"""Nobody means to allow more than a hundredfold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectivePlan:
+    """Something of the user's that is counted, canary against stable. Only the metric source `prometheus` can serve it."""
+
+    kind: ObjectiveKind
+    events: str
+    """A PromQL selector of raw, cumulative counters, for example `my_fallbacks_total{job="serving"}`; the track's labels are added.
+
+    The counters must be there from the start, with 0."""
+    exposures: str = ""
+    """The same, for `ratio`: what the events are counted of."""
+    direction: Direction = Direction.LOWER
+    """Which way is better."""
+    tolerance: float = 0.10
+    """Relative to stable: worse by this may not cause a rollback."""
+    margin: float = 0.50
+    """Relative to stable: promotion must exclude that it is worse by this."""
+    gating: bool = True
+    """`false`: a dry run, which is reported and never decides."""
+
+    def __post_init__(self) -> None:
+        if (self.kind is ObjectiveKind.RATIO) != bool(self.exposures):
+            raise ValueError(f"exposures {self.exposures!r}: is for kind `ratio`, which needs it; `counter` counts answered requests")
+        for part, text in self.selectors.items():
+            try:
+                parse(text)
+            except ValueError as error:
+                raise ValueError(f"{part} {error}") from error
+        most = 1.0 if self.direction is Direction.HIGHER else LARGEST_MARGIN
+        if not 0 < self.tolerance < self.margin < most:
+            raise ValueError(
+                f"tolerance {self.tolerance}, margin {self.margin}: must be positive, the tolerance below the margin, which must be "
+                f"below {most:g} where {self.direction} is better"
+            )
+
+    @property
+    def selectors(self) -> Mapping[str, str]:
+        """By what they count: `events`, and `exposures` where they are the user's."""
+        return {"events": self.events, **({"exposures": self.exposures} if self.exposures else {})}
+
+
 @dataclass(frozen=True, slots=True)
 class JudgePlan:
     """How the judge decides: docs/judge.md tells where each number comes from."""
@@ -147,11 +213,17 @@ class JudgePlan:
     """`none`: the model server exports no latency histogram; the report then says "absent by plan"."""
     quality: QualityPlan | None = None
     classes: ClassesPlan | None = None
+    objectives: Mapping[str, ObjectivePlan] | None = None
+    """The user's own, by name; docs/judge.md, "Objectives of your own"."""
     guards: GuardsPlan = field(default_factory=GuardsPlan)
 
     def __post_init__(self) -> None:
         _fraction("alpha", self.alpha, 0.5)
         _fraction("alpha_promote", self.alpha_promote, 0.5)
+        if self.objectives is not None and not 0 < len(self.objectives) <= MOST_OBJECTIVES:
+            raise ValueError(f"objectives: has {len(self.objectives)}; must be 1 to {MOST_OBJECTIVES}, or be left out")
+        if odd := [name for name in self.objectives or () if not OBJECTIVE_NAME.fullmatch(name)]:
+            raise ValueError(f"objectives: name {odd[0]!r}: must be a letter, then letters, digits and -, all small, at most 40")
 
 
 @dataclass(frozen=True, slots=True)

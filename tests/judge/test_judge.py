@@ -114,7 +114,7 @@ def test_evidence_carries_counts_of_both_tracks_alpha_and_intervals_in_the_metri
 def test_what_is_left_out_is_said():
     absent = {absence.about: absence.reason for absence in judged(polls(), replace(PLAN, latency=None))[0].absent}
     assert {absent[f"metrics/{name}"] for name in ("latency", "latency-tail", "quality", "classes")} == {"absent by plan"}
-    assert absent["metrics/objectives"] == "not built yet"
+    assert absent["metrics/objectives"] == "absent by plan"
     assert "no history" in absent["metrics/calibration"]
 
 

@@ -149,4 +149,8 @@ def _sample(track: Track, up: bool, servers: dict[str, list[Any]]) -> Sample:
 
 def _values(values: list[Any]) -> Iterator[Any]:
     for value in values:
-        yield tuple(value) if isinstance(value, list) else value
+        yield {key: _plainly(one) for key, one in value.items()} if isinstance(value, dict) else _plainly(value)
+
+
+def _plainly(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -183,7 +183,7 @@ def _excess(series: Series, step: float) -> Array:
 
 def _burst(row: Row, counted: Array) -> float:
     """By how much the other servers' events vary from window to window beyond chance: the shared rate only adds to it."""
-    events, exposure = counted[:2] if row.kind is Kind.TRAFFIC else counted[2:]
+    events, exposure = counted[:2] if row.swapped else counted[2:]
     there = (exposure[:-1] > 0) & (exposure[1:] > 0)
     if not there.any():
         return max(row.burst, 1.0) - 1.0

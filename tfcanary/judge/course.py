@@ -101,8 +101,8 @@ def step(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tuple[Cou
     course = _restarted(course, ours, theirs, plan)
     course = replace(
         course,
-        stable_fallen={name: base.stable[name] for name in ours.restarted},
-        canary_fallen={name: base.canary[name] for name in theirs.restarted},
+        stable_fallen={name: base.stable[name] for name in ours.fallen},
+        canary_fallen={name: base.canary[name] for name in theirs.fallen},
     )
     window = Window(
         since=began,

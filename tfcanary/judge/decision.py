@@ -22,10 +22,11 @@ from tfcanary.stats.logarithms import log_sum_exp
 
 def decide(plan: JudgePlan, course: Course, frozen: Frozen | None, calibration: Calibration, criteria: Criteria) -> Verdict:
     """The verdict after a poll."""
-    standings = criteria.standings()
+    every = criteria.standings()
+    standings = _deciding(every)
     unknown = unweighed(plan, frozen, course.answered)
     watched = guards(course, plan)
-    evidence = (*weighed(standings, plan), *unknown, *watched)
+    evidence = (*weighed(every, plan), *unknown, *watched)
     decision, reason = (
         _guarded(watched)
         or _convicted(standings, plan)
@@ -37,19 +38,23 @@ def decide(plan: JudgePlan, course: Course, frozen: Frozen | None, calibration: 
         decision=decision,
         reason=reason,
         evidence=evidence,
-        absent=absent(plan, frozen, standings, calibration),
+        absent=absent(plan, frozen, every, calibration),
         weight=course.weight or 0,
     )
 
 
 def word(plan: JudgePlan, course: Course, frozen: Frozen | None, criteria: Criteria) -> Decision:
     """The decision of the verdict, without its reasons and pictures: a third of the work."""
-    standings = criteria.standings(drawn=False)
+    standings = _deciding(criteria.standings(drawn=False))
     if trips(course, plan) or convict(standings, plan):
         return Decision.ROLLBACK
     known = course.fresh and not unweighed(plan, frozen, course.answered)
     proven = known and all(standing.passes(plan) for standing in standings)
     return Decision.PROMOTE if proven and not reasons.too_early(course, criteria.requests, plan) else Decision.HOLD
+
+
+def _deciding(standings: Sequence[Standing]) -> tuple[Standing, ...]:
+    return tuple(standing for standing in standings if standing.gating)
 
 
 def convict(standings: Sequence[Standing], plan: JudgePlan) -> bool:

@@ -13,7 +13,6 @@ from tfcanary.judge.standing import OF_SHARE, Need, Standing
 from tfcanary.plan import JudgePlan
 
 ABSENT = "absent by plan"
-NOT_BUILT = "not built yet"
 LARGEST_LOG = 700.0
 """e-values are shown up to e^700: a double holds no more."""
 EVENTS = {"errors": "errors", "outage": "errors"}
@@ -31,9 +30,10 @@ def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
         Finding.PASS: reasons.passed,
     }.get(finding, lambda undecided: reasons.waiting(undecided, plan))(standing)
     return Evidence(
-        about=f"metrics/{standing.name}",
+        about=standing.name if reasons.is_objective(standing) else f"metrics/{standing.name}",
         finding=finding,
         reason=reason,
+        gating=standing.gating,
         unit=standing.unit,
         interval=standing.interval,
         tolerance=standing.tolerance,
@@ -58,6 +58,9 @@ def _counts(standing: Standing) -> Mapping[str, float]:
         return exposures
     if standing.name == "quality":
         return {**exposures, "stable mean": events_b / max(n_b, 1.0), "canary mean": events_c / max(n_c, 1.0)}
+    if reasons.is_objective(standing):
+        exposures = {f"stable {standing.what}": n_b, f"canary {standing.what}": n_c}
+        return {**exposures, "stable events": events_b, "canary events": events_c}
     events = EVENTS.get(standing.name, f"requests that {standing.what}")
     return {**exposures, f"stable {events}": events_b, f"canary {events}": events_c}
 
@@ -78,14 +81,15 @@ def unweighed(plan: JudgePlan, frozen: Frozen | None, answered: float) -> tuple[
     """What the plan asks for and cannot be weighed: stable's level is not known yet, or stable does not export it."""
     if frozen is None:
         why = reasons.unfrozen(answered, plan)
-        return tuple(_unknown(name, f"{name}: {why}") for name in ("errors", *_asked(plan)))
+        own = (_unknown(f"objective/{name}", f"{name}: {why}", one.gating) for name, one in sorted((plan.objectives or {}).items()))
+        return (*(_unknown(f"metrics/{name}", f"{name}: {why}") for name in ("errors", *_asked(plan))), *own)
     return tuple(
-        _unknown(name, f"{name}: stable exported none when its level was taken: the release cannot be promoted") for name in frozen.missing
+        _unknown(f"metrics/{name}", f"{name}: stable exported none when its level was taken: the release cannot be promoted") for name in frozen.missing
     )
 
 
-def _unknown(name: str, reason: str) -> Evidence:
-    return Evidence(about=f"metrics/{name}", finding=Finding.INCONCLUSIVE, reason=reason)
+def _unknown(about: str, reason: str, gating: bool = True) -> Evidence:
+    return Evidence(about=about, finding=Finding.INCONCLUSIVE, reason=reason, gating=gating)
 
 
 def _asked(plan: JudgePlan) -> Iterator[str]:
@@ -107,4 +111,4 @@ def absent(plan: JudgePlan, frozen: Frozen | None, standings: Sequence[Standing]
         missing.append(
             Absence("metrics/calibration", f"{calibration.lacking}; noise is assumed, not measured, and false rollbacks are likelier")
         )
-    return (*missing, Absence("metrics/objectives", NOT_BUILT))
+    return (*missing, *(() if plan.objectives else (Absence("metrics/objectives", ABSENT),)))

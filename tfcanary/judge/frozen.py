@@ -24,6 +24,8 @@ MOST_CLASSES = 50
 
 WEIGHTS = {"errors": 0.38, "outage": 0.05, "traffic": 0.06, "latency": 0.11, "latency-tail": 0.17, "classes": 0.05, "quality": 0.18}
 """The part of alpha that each criterion may spend. Errors first: they are what users notice."""
+OBJECTIVES = 0.3
+"""The part of alpha that the user's gating objectives share evenly, where there are any; the criteria above share the rest."""
 
 
 def weights(plan: JudgePlan) -> dict[str, float]:
@@ -34,7 +36,14 @@ def weights(plan: JudgePlan) -> dict[str, float]:
         *(("classes",) if plan.classes is None else ()),
     }
     asked = {name: weight for name, weight in WEIGHTS.items() if name not in left_out}
-    return {name: weight / sum(asked.values()) for name, weight in asked.items()}
+    rest = 1.0 - OBJECTIVES if any(objective.gating for objective in (plan.objectives or {}).values()) else 1.0
+    return {name: weight / sum(asked.values()) * rest for name, weight in asked.items()}
+
+
+def objective_weight(plan: JudgePlan, gating: bool) -> float:
+    """The part of alpha of each such objective; those of a dry run share an alpha of their own, which is never spent."""
+    alike = sum(objective.gating is gating for objective in (plan.objectives or {}).values())
+    return (OBJECTIVES if gating else 1.0) / max(alike, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class Means:
             heard=heard,
             interval=self._interval(rollback, promote) if drawn and heard else None,
             silent=silent,
+            lower_is_worse=True,
         )
 
     def _interval(self, rollback: float, promote: float) -> Interval:

@@ -84,8 +84,8 @@ class RateRows:
     def _scores(self, step: float) -> Scores:
         series = self.series()
         phi = dispersion(series, self._prior, step)
-        # A tolerance absorbs a server's slow wander of latency and quality, but not of its error rate: there the longer memory rules.
-        errors = np.array([row.kind in (Kind.ERRORS, Kind.OUTAGE) for row in self.rows])
+        # A tolerance absorbs a server's slow wander of latency and quality, but not of what comes in bursts: there the longer memory rules.
+        errors = np.array([row.kind in (Kind.ERRORS, Kind.OUTAGE, Kind.OBJECTIVE) for row in self.rows])
         phi[ROLLBACK] = np.where(errors, np.maximum(phi[ROLLBACK], phi[PROMOTE]), phi[ROLLBACK])
         phi[PROMOTE] = cautious(phi[PROMOTE], 1.0)
         at_tolerance, at_margin, beyond, inside = grid(self._likelihoods)
@@ -107,7 +107,8 @@ class RateRows:
         )
 
     def _standing(self, i: int, scores: Scores, picture: Picture | None) -> Standing:
-        row, of_share = self.rows[i], self.rows[i].kind is Kind.TRAFFIC
+        row = self.rows[i]
+        own, sign = row.kind is Kind.OBJECTIVE, -1.0 if row.swapped else 1.0
         up, down, progress = self._with_absolute(i, scores, float(picture.progress[i]) if picture else math.log(NO_CHANGE))
         events_c, n_c, events_b, n_b = self._totals[i].tolist()
         silent = self._quiet[i].is_silence(self._plan.guards)
@@ -118,16 +119,18 @@ class RateRows:
             title=row.title,
             what=row.what,
             need=row.need,
-            unit=OF_SHARE if of_share else RATIO,
-            tolerance=math.exp(-row.tolerance if of_share else row.tolerance),
-            margin=math.exp(-row.margin if of_share else row.margin),
+            unit=OF_SHARE if row.kind is Kind.TRAFFIC else RATIO,
+            tolerance=math.exp(sign * row.tolerance),
+            margin=math.exp(sign * row.margin),
             log_up=up,
             log_down=down,
             progress=progress,
-            counts=(events_c, n_c, events_b, n_b),
+            counts=(events_b, n_b, events_c, n_c) if own and row.swapped else (events_c, n_c, events_b, n_b),
             heard=heard,
-            interval=_interval(picture, i, of_share) if picture and heard else None,
+            interval=_interval(picture, i, row.swapped) if picture and heard else None,
             silent=silent,
+            lower_is_worse=row.swapped,
+            gating=row.gating,
         )
 
     def _with_absolute(self, i: int, scores: Scores, progress: float) -> tuple[float, float, float]:
@@ -153,12 +156,12 @@ def _bet(row: Row) -> Array:
     return ERROR_BETS if row.kind in (Kind.ERRORS, Kind.OUTAGE) else np.full(len(GAPS), 1.0 / len(GAPS))
 
 
-def _interval(picture: Picture, i: int, of_share: bool) -> Interval:
-    """As a ratio; of the traffic what arrives, not what is missing."""
+def _interval(picture: Picture, i: int, swapped: bool) -> Interval:
+    """As a ratio of the canary's to stable's; of the traffic what arrives, not what is missing."""
     low, estimate, high = (float(part[i]) for part in (picture.low, picture.estimate, picture.high))
     return (
         Interval(math.exp(-high), math.exp(-estimate), math.exp(-low))
-        if of_share
+        if swapped
         else Interval(math.exp(low), math.exp(estimate), math.exp(high))
     )
 

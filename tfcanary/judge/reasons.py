@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from tfcanary.judge.course import Course
+from tfcanary.judge.rows import Kind
 from tfcanary.judge.standing import OF_SHARE, RATIO, Need, Standing
 from tfcanary.plan import JudgePlan
 
-LOWER_IS_WORSE = ("quality", "traffic")
 HOPELESS = 1e7
 """Canary requests that nobody waits for: then the histogram is too coarse, or the canary too quiet."""
 
@@ -42,9 +42,9 @@ def waiting(standing: Standing, plan: JudgePlan) -> str:
         return f"{standing.title}: nothing counted yet{_from(standing, plan)}"
     counted, needed = standing.counts[1], standing.needed(plan)
     if needed is None or needed > HOPELESS:
-        return f"{standing.title}: {counted:,.0f} canary requests so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
+        return f"{standing.title}: {counted:,.0f} canary {_counted(standing)} so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
     if needed > counted:
-        return f"{standing.title}: {counted:,.0f} of about {_about(needed)} canary requests needed so far; {_facts(standing)}"
+        return f"{standing.title}: {counted:,.0f} of about {_about(needed)} canary {_counted(standing)} needed so far; {_facts(standing)}"
     low, high, margin = _ratio(standing.interval.low), _ratio(standing.interval.high), _ratio(standing.margin)
     bound = f"at least {low}, promotion needs more than" if _turned(standing) else f"at most {high}, promotion needs less than"
     return f"{standing.title}: {_facts(standing)}; {bound} {margin} times stable's"
@@ -104,7 +104,7 @@ def unfrozen(answered: float, plan: JudgePlan) -> str:
 
 
 def _turned(standing: Standing) -> bool:
-    return standing.name in LOWER_IS_WORSE
+    return standing.lower_is_worse
 
 
 def _facts(standing: Standing) -> str:
@@ -118,7 +118,22 @@ def _facts(standing: Standing) -> str:
         return f"{_ratio(standing.interval.estimate)} times stable's over {n_c:,.0f} canary answers" if standing.interval else "no answers"
     if standing.name == "quality":
         return f"mean {events_c / max(n_c, 1.0):.4g} of {n_c:,.0f} canary values, {events_b / max(n_b, 1.0):.4g} of stable's"
+    if is_objective(standing):
+        return f"{_each(events_c, n_c)} for each of {n_c:,.0f} canary {standing.what}, {_each(events_b, n_b)} for stable's"
     return f"{_share(events_c, n_c)} of {n_c:,.0f} canary requests {standing.what}, {_share(events_b, n_b)} of stable's"
+
+
+def is_objective(standing: Standing) -> bool:
+    """It is one of the user's."""
+    return standing.name.startswith(f"{Kind.OBJECTIVE}/")
+
+
+def _each(events: float, exposure: float) -> str:
+    return f"{events / exposure:.3g}" if exposure > 0 else "none"
+
+
+def _counted(standing: Standing) -> str:
+    return standing.what if is_objective(standing) else "requests"
 
 
 def _from(standing: Standing, plan: JudgePlan) -> str:

@@ -7,6 +7,8 @@
 | traffic        | stable's requests by its share against the canary's by its own | settled, one split |
 | latency-tail-k | answers slower than a bound of all answers                     | warm               |
 | class-j        | predictions of a class of all predictions                      | settled            |
+| objective/name | the user's events of their exposures; where more is better     | settled            |
+|                | stable's against the canary's                                  |                    |
 
 Only "worse" is evidence: every row is one-sided.
 """
@@ -14,7 +16,7 @@ Only "worse" is evidence: every row is one-sided.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,10 +24,10 @@ import numpy as np
 
 from tfcanary.domain import LATENCY_BOUNDS
 from tfcanary.judge.course import Window
-from tfcanary.judge.frozen import Frozen, weights
+from tfcanary.judge.frozen import Frozen, objective_weight, weights
 from tfcanary.judge.standing import Need, Quadruple
 from tfcanary.judge.windows import Buckets
-from tfcanary.plan import JudgePlan, LatencyPlan
+from tfcanary.plan import Direction, JudgePlan, LatencyPlan, ObjectiveKind, ObjectivePlan
 from tfcanary.stats.logarithms import Array
 
 TAIL_LEVELS = (0.03, 0.01)
@@ -39,10 +41,11 @@ OUTAGE_RATIO, OUTAGE_MARGIN = 2.0, 4.0
 TRAFFIC_SCALE = 1e6
 """Exposure of a window's traffic: so large that requests are rare events in it, as the likelihood assumes."""
 
-ERROR_WANDER, TRAFFIC_WANDER, CLASS_WANDER, LATENCY_WANDER = 0.20, 0.20, 0.05, 0.03
+ERROR_WANDER, TRAFFIC_WANDER, CLASS_WANDER, LATENCY_WANDER, OBJECTIVE_WANDER = 0.20, 0.20, 0.05, 0.03, 0.20
 """By how much a track's own log rate is assumed to wander (latency: log latency), until data speak."""
 ERROR_BURST = 2.0
-"""Errors are assumed to come in pairs until data speak: a failing request is retried, a bad batch fails together."""
+"""Errors are assumed to come in pairs until data speak: a failing request is retried, a bad batch fails together.
+Nobody knows what the user counts: it is assumed to be as unsteady as errors."""
 ERROR_BETS: Array = np.array([*[0.15 / 8] * 6, 0.10, 0.13, 0.19, 0.19, 0.14, 0.10, *[0.15 / 8] * 2])
 """How rollback spreads its bet over GAPS in the rows of errors and outage: errors that get worse get worse by 1.4 to 15 times."""
 
@@ -55,6 +58,7 @@ class Kind(StrEnum):
     TRAFFIC = "traffic"
     TAIL = "tail"
     CLASS = "class"
+    OBJECTIVE = "objective"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,9 @@ class Row:
     need: Need = Need.NOTHING
     index: int = 0
     """Of the bucket bound, or of the class among those watched."""
+    swapped: bool = False
+    """The canary's events are counted on stable's side and stable's on the canary's: fewer of them are worse."""
+    gating: bool = True
     title: str = ""
     """As a sentence calls it."""
     what: str = "failed"
@@ -82,7 +89,7 @@ def rows(plan: JudgePlan, frozen: Frozen | None) -> tuple[Row, ...]:
     before = (_outage(parts["outage"]), _traffic(plan, parts["traffic"]))
     if frozen is None:
         return before
-    return (_errors(plan, frozen, parts["errors"]), *before, *_tails(plan, frozen, parts), *_classes(plan, frozen, parts))
+    return (_errors(plan, frozen, parts["errors"]), *before, *_tails(plan, frozen, parts), *_classes(plan, frozen, parts), *_objectives(plan))
 
 
 def _errors(plan: JudgePlan, frozen: Frozen, weight: float) -> Row:
@@ -106,7 +113,7 @@ def _outage(weight: float) -> Row:
 
 def _traffic(plan: JudgePlan, weight: float) -> Row:
     bound = -math.log(plan.guards.least_share)
-    return Row("traffic", Kind.TRAFFIC, bound, bound, weight, TRAFFIC_WANDER, title="traffic")
+    return Row("traffic", Kind.TRAFFIC, bound, bound, weight, TRAFFIC_WANDER, swapped=True, title="traffic")
 
 
 def _tails(plan: JudgePlan, frozen: Frozen, parts: dict[str, float]) -> tuple[Row, ...]:
@@ -170,6 +177,30 @@ def _classes(plan: JudgePlan, frozen: Frozen, parts: dict[str, float]) -> tuple[
     )
 
 
+def _objectives(plan: JudgePlan) -> Iterator[Row]:
+    for name, objective in sorted((plan.objectives or {}).items()):
+        higher = objective.direction is Direction.HIGHER
+        tolerance, margin = (-math.log1p(-part) if higher else math.log1p(part) for part in (objective.tolerance, objective.margin))
+        yield Row(
+            f"{Kind.OBJECTIVE}/{name}",
+            Kind.OBJECTIVE,
+            tolerance,
+            margin,
+            objective_weight(plan, objective.gating),
+            OBJECTIVE_WANDER,
+            ERROR_BURST,
+            Need.PROOF,
+            swapped=higher,
+            gating=objective.gating,
+            title=name,
+            what=_exposures(objective),
+        )
+
+
+def _exposures(objective: ObjectivePlan) -> str:
+    return "answers" if objective.kind is ObjectiveKind.COUNTER else "exposures"
+
+
 def could_count(row: Row, window: Window) -> bool:
     """Whether the window is one from which errors, classes or tails count, if the servers export them."""
     return window.frozen and (window.warm if row.kind is Kind.TAIL else window.settled)
@@ -195,6 +226,9 @@ def _count(row: Row, window: Window, classes: tuple[list[float], list[float]] | 
         case Kind.CLASS if classes and could_count(row, window):
             ours, theirs = classes
             return ours[row.index], sum(ours), theirs[row.index], sum(theirs)
+        case Kind.OBJECTIVE if could_count(row, window) and row.title in canary.objectives and row.title in stable.objectives:
+            one, other = canary.objectives[row.title], stable.objectives[row.title]
+            return (*other, *one) if row.swapped else (*one, *other)
     return None
 
 

@@ -83,6 +83,9 @@ class Standing:
     """None: nothing was heard, or nobody asked for a picture."""
     silent: bool
     """It counts nothing although the canary hears requests."""
+    lower_is_worse: bool = False
+    gating: bool = True
+    """False: a dry run, which never decides."""
 
     @property
     def log_evidence(self) -> float:

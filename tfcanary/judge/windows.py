@@ -8,6 +8,8 @@ Whatever a server says, nothing here raises. The rules:
 * Two servers of one track that go by the same name cannot be told apart: the whole track counts as not up.
 * A server that counts less than before was restarted: its counters are a new beginning, not an increment.
 * A server that jumps back to where it was before it fell did not restart: it contributes nothing to that window either.
+* An objective of the user's that makes no sense, or that falls or jumps back while its server did not restart, contributes
+  nothing to that window; all else of that server does.
 * A server that was not there before, or has gone, contributes nothing to that window.
 """
 
@@ -35,6 +37,9 @@ LARGEST = 1e30
 Quality = tuple[float, float | None, float]
 """Sum, sum of squares (None: not exported) and number of a per-request value."""
 
+Objectives = Mapping[str, tuple[float, float]]
+"""Events and exposures of the user's objectives, by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -46,6 +51,7 @@ class Reading:
     """Cumulative over the bounds, BUCKETS numbers, or none."""
     quality: Quality | None = None
     classes: tuple[float, ...] = ()
+    objectives: Objectives = field(default_factory=dict)
 
 
 Readings = Mapping[str, Reading]
@@ -76,6 +82,11 @@ def _reading(counters: Counters) -> Reading | None:
         latency=latency if len(latency) == BUCKETS and _are_counts(latency) else (),
         quality=_read_quality(counters.quality),
         classes=tuple(map(float, counters.classes)) if _are_counts(counters.classes) else (),
+        objectives={
+            _plain(name): (float(pair[0]), float(pair[1]))
+            for name, pair in counters.objectives.items()
+            if len(pair) == 2 and _are_counts(pair)
+        },
     )
 
 
@@ -122,6 +133,7 @@ class Counts:
     """None: no server exported a histogram at both ends of the window."""
     quality: Quality | None = None
     classes: tuple[float, ...] = ()
+    objectives: Objectives = field(default_factory=dict)
 
     @property
     def requests(self) -> float:
@@ -136,6 +148,7 @@ class Counts:
             latency=_either(self.latency, other.latency, lambda a, b: Buckets.of(a.dense() + b.dense())),
             quality=_either(self.quality, other.quality, add_quality),
             classes=_either(self.classes or None, other.classes or None, _add_classes) or (),
+            objectives=_add_objectives(self.objectives, other.objectives),
         )
 
 
@@ -156,6 +169,11 @@ def _add_classes(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[f
     return tuple(a + b for a, b in zip(first, second, strict=True)) if len(first) == len(second) else ()
 
 
+def _add_objectives(first: Objectives, second: Objectives) -> Objectives:
+    both = {name: (first[name][0] + second[name][0], first[name][1] + second[name][1]) for name in first.keys() & second.keys()}
+    return {**first, **second, **both}
+
+
 def add_up(counts: Iterable[Counts]) -> Counts:
     """All of them together."""
     return reduce(Counts.plus, counts, Counts())
@@ -168,7 +186,7 @@ def total(readings: Readings) -> Counts:
 
 def _since_start(now: Reading) -> Counts:
     latency = Buckets.of(_by_bucket((0.0,) * BUCKETS, now.latency)) if now.latency else None
-    return Counts(ok=now.ok, failed=now.failed, latency=latency, quality=now.quality, classes=now.classes)
+    return Counts(ok=now.ok, failed=now.failed, latency=latency, quality=now.quality, classes=now.classes, objectives=now.objectives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +198,8 @@ class Change:
     joined: tuple[str, ...] = ()
     whole: bool = True
     """Every server contributed, and none has gone."""
+    fallen: tuple[str, ...] = ()
+    """The servers of which anything fell: those that restarted, and those with an objective that did."""
 
 
 def change(before: Readings, now: Readings, fallen: Readings | None = None) -> Change:
@@ -187,15 +207,21 @@ def change(before: Readings, now: Readings, fallen: Readings | None = None) -> C
 
     `fallen` is what the servers that fell at the last poll had counted before.
     """
+    fallen = fallen or {}
     stayed = [name for name in now if name in before]
     restarted = tuple(name for name in stayed if _dropped(before[name], now[name]))
-    back = {name for name, reading in (fallen or {}).items() if name in stayed and not _dropped(reading, now[name])}
+    back = {
+        name
+        for name, reading in fallen.items()
+        if name in stayed and _dropped(reading, before[name]) and not _dropped(reading, now[name])
+    }
     joined = tuple(name for name in now if name not in before)
     return Change(
-        counts=add_up(_difference(before[name], now[name]) for name in stayed if name not in restarted and name not in back),
+        counts=add_up(_difference(before[name], now[name], fallen.get(name)) for name in stayed if name not in restarted and name not in back),
         restarted=restarted,
         joined=joined,
         whole=not restarted and not back and not joined and len(stayed) == len(before),
+        fallen=tuple(name for name in stayed if name in restarted or _objectives_fell(before[name], now[name])),
     )
 
 
@@ -210,7 +236,15 @@ def _dropped(before: Reading, now: Reading) -> bool:
     return any(later < earlier for earlier, later in pairs)
 
 
-def _difference(before: Reading, now: Reading) -> Counts:
+def _objectives_fell(before: Reading, now: Reading) -> bool:
+    return any(_fell(before.objectives[name], now.objectives[name]) for name in before.objectives.keys() & now.objectives.keys())
+
+
+def _fell(before: tuple[float, float], now: tuple[float, float]) -> bool:
+    return now[0] < before[0] or now[1] < before[1]
+
+
+def _difference(before: Reading, now: Reading, fallen: Reading | None = None) -> Counts:
     same_classes = len(before.classes) == len(now.classes)
     return Counts(
         ok=now.ok - before.ok,
@@ -218,7 +252,15 @@ def _difference(before: Reading, now: Reading) -> Counts:
         latency=Buckets.of(_by_bucket(before.latency, now.latency)) if before.latency and now.latency else None,
         quality=_subtract_quality(before.quality, now.quality),
         classes=tuple(b - a for a, b in zip(before.classes, now.classes, strict=True)) if same_classes else (),
+        objectives=_risen(before.objectives, now.objectives, fallen.objectives if fallen else {}),
     )
+
+
+def _risen(before: Objectives, now: Objectives, fallen: Objectives) -> Objectives:
+    """What each objective has counted, without those that fell, or jumped back to where they were before they did."""
+    stayed = {name: (before[name], now[name]) for name in sorted(before.keys() & now.keys()) if not _fell(before[name], now[name])}
+    back = {name for name in stayed if name in fallen and _fell(fallen[name], before[name]) and not _fell(fallen[name], now[name])}
+    return {name: (b[0] - a[0], b[1] - a[1]) for name, (a, b) in stayed.items() if name not in back}
 
 
 def _by_bucket(before: tuple[float, ...], now: tuple[float, ...]) -> Array:

@@ -8,6 +8,7 @@ Two questions give a sample: every counter at one instant, and when each server 
   gone; a pod without any other is missing, and the track is not up.
 * A pod that is up and has no series has counted nothing yet: TF Serving shows a series from its first request on.
 * A value that is no finite number, or a histogram that is not TF Serving's, makes its pod missing.
+* Series of the user's objectives count from all of a pod's targets that are still scraped. They never make a pod missing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -29,7 +31,8 @@ from urllib.parse import urlsplit
 from tfcanary.domain import Counters, Sample, Track
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.metrics.exposition import BOUNDS, PREFIX, Series
-from tfcanary.metrics.queries import Labels, label_name, query
+from tfcanary.metrics.objectives import MARK, Objectives, counted, questions
+from tfcanary.metrics.queries import Labels, label_name, matchers, query
 from tfcanary.plan import MetricsPlan
 
 HISTORY = timedelta(hours=2)
@@ -60,7 +63,7 @@ Instant = Mapping[Target, Sequence[Series]]
 class PrometheusSource:
     """`ports.MetricSource` for one model. `selectors`: by track, labels that its series have and the other track's have not.
 
-    The latency is that of one entry point (None: of all), as in `exposition.counters`.
+    The latency is that of one entry point (None: of all), as in `exposition.counters`. `objectives` are the plan's, by name.
     """
 
     def __init__(
@@ -70,11 +73,13 @@ class PrometheusSource:
         plan: MetricsPlan,
         selectors: Mapping[Track, Labels],
         entrypoint: str | None = "REST",
+        objectives: Objectives | None = None,
     ) -> None:
         self._url = _checked(url)
         self._model = model
         self._plan = plan
         self._entrypoint = entrypoint
+        self._objectives = objectives or {}
         self._labels: Mapping[Track, Labels] = {track: {**plan.selectors, **selectors.get(track, {})} for track in Track}
         stable, canary = self._labels[Track.STABLE], self._labels[Track.CANARY]
         if not any(stable[name] != canary[name] for name in stable.keys() & canary.keys()):
@@ -87,7 +92,7 @@ class PrometheusSource:
     def sample(self, track: Track, at: datetime) -> Sample:
         """As promised by the port. Raises Refused where series have no pod label, or Prometheus takes no such question."""
         times = self._scrapes(track, at, LOOKBACK)
-        text = query("counters", self._model, self._labels[track])
+        text = self._counters(track)
         found = self._answer(lambda left: self._by_instant(self._client.custom_query(text, _at(at), left)))
         instant = next(iter(found.values()), {})
         return self._sample(track, instant, _fresh(times, at.timestamp()))
@@ -97,11 +102,29 @@ class PrometheusSource:
         end = at.replace(microsecond=0)
         begin = end - HISTORY
         times = self._scrapes(track, end, HISTORY + LOOKBACK)
-        text = query("counters", self._model, self._labels[track])
+        text = self._counters(track)
         step = f"{STEP.total_seconds():.0f}s"
         found = self._answer(lambda left: self._by_instant(self._client.custom_query_range(text, begin, end, step, timeout=left)))
         samples = ((when, self._sample(track, found[when], _fresh(times, when))) for when in sorted(found))
         return iter([(when - begin.timestamp(), sample) for when, sample in samples])
+
+    def check(self, track: Track) -> None:
+        """Ask for the objectives of a track once, now. Raises Refused where a selector selects nothing there, or is none to Prometheus."""
+        if not self._objectives:
+            return
+        text = " or ".join(questions(self._objectives, self._labels[track]))
+        found = self._answer(lambda left: {one["metric"][MARK] for one in self._client.custom_query(text, None, left)})
+        for name, objective in self._objectives.items():
+            for part, selector in objective.selectors.items():
+                if f"{name}/{part}" not in found:
+                    raise Refused(
+                        f"judge.objectives.{name}.{part} {selector!r}: selects no series with {matchers(self._labels[track])}, the labels of "
+                        f"{track}; its servers must export it from the start, with 0"
+                    )
+
+    def _counters(self, track: Track) -> str:
+        labels = self._labels[track]
+        return " or ".join([query("counters", self._model, labels), *questions(self._objectives, labels)])
 
     @cached_property
     def _client(self) -> Any:
@@ -136,11 +159,19 @@ class PrometheusSource:
 
     def _sample(self, track: Track, instant: Instant, scraped: Mapping[Target, float]) -> Sample:
         pods: dict[str, dict[Target, Sequence[Series]]] = defaultdict(dict)
+        marked: dict[str, list[Series]] = defaultdict(list)
         for target, series in instant.items():
-            pods[target[0]][target] = series
+            if own := [one for one in series if MARK not in one.labels]:
+                pods[target[0]][target] = own
+            if target in scraped:
+                marked[target[0]] += [one for one in series if MARK in one.labels]
         found = {pod: _server(pods[pod], scraped) for pod in sorted(pods)}
-        counted = {pod: _counters(series, self._entrypoint) for pod, series in found.items() if series is not None}
-        servers = {pod: counters for pod, counters in counted.items() if counters is not None}
+        read = {pod: _counters(series, self._entrypoint) for pod, series in found.items() if series is not None}
+        servers = {
+            pod: replace(counters, objectives=counted(self._objectives, marked[pod], counters.ok))
+            for pod, counters in read.items()
+            if counters is not None
+        }
         return Sample(track, up=0 < len(pods) == len(servers), servers=servers)
 
     def _answer(self, ask: Callable[[float], Answer]) -> Answer:

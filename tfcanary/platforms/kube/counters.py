@@ -8,12 +8,12 @@ from datetime import datetime
 from tfcanary.domain import Sample, Track
 from tfcanary.errors import Refused
 from tfcanary.kube import names
+from tfcanary.metrics.objectives import NO_OBJECTIVES, Objectives
 from tfcanary.metrics.prometheus import PrometheusSource
 from tfcanary.metrics.queries import Pattern, literally
 from tfcanary.metrics.scrape import ScrapeSource
-from tfcanary.plan import MetricsPlan
+from tfcanary.plan import MetricsPlan, Plan
 from tfcanary.platforms.kube.fleet import Fleet, TrackServers
-from tfcanary.ports import MetricSource
 
 SUFFIXES = "[a-z0-9]+(-[a-z0-9]{5})?"
 """Of a pod's name, after its Deployment's: that of the ReplicaSet and its own; the hyphen is lost where the name is cut."""
@@ -21,10 +21,13 @@ LONGEST = 56
 """Characters of a Deployment's name of which nothing is cut in its pods' names: 58 are left there, hyphen included."""
 
 
-def open_metrics(plan: MetricsPlan, fleet: Fleet, servers: TrackServers) -> MetricSource:
-    """The source that the plan names; asks nothing yet. Raises Refused where there is no such source, or it lacks an address."""
+def open_metrics(whole: Plan, fleet: Fleet, servers: TrackServers) -> PodCounters | PodPages:
+    """The source that the plan names; asks nothing yet. Raises Refused where there is no such source, or it lacks what it needs."""
+    plan = whole.metrics
     source = plan.source or "prometheus"
     if source == "scrape":
+        if whole.judge.objectives:
+            raise Refused(NO_OBJECTIVES)
         return PodPages(fleet.model, plan, servers)
     if source != "prometheus":
         raise Refused(f"metrics.source {source!r}: must be `prometheus` or `scrape`")
@@ -32,15 +35,16 @@ def open_metrics(plan: MetricsPlan, fleet: Fleet, servers: TrackServers) -> Metr
         raise Refused(
             "metrics.url: is missing; give Prometheus' address, for example http://prometheus.monitoring:9090, or `source: scrape`"
         )
-    return PodCounters(fleet, plan)
+    return PodCounters(fleet, plan, whole.judge.objectives)
 
 
 class PodCounters:
     """`ports.MetricSource` by Prometheus. Which version each track has is asked once, when both have one: no track changes in a watch."""
 
-    def __init__(self, fleet: Fleet, plan: MetricsPlan) -> None:
+    def __init__(self, fleet: Fleet, plan: MetricsPlan, objectives: Objectives | None = None) -> None:
         self._fleet = fleet
         self._plan = plan
+        self._objectives = objectives
         self._source: PrometheusSource | None = None
 
     def sample(self, track: Track, at: datetime) -> Sample:
@@ -51,6 +55,10 @@ class PodCounters:
         """As promised by the port: what the pods of the track's version have counted."""
         return self._bound().history(track, at)
 
+    def check(self, track: Track) -> None:
+        """Raises Refused where an objective of the plan selects nothing on the track, or is none to Prometheus."""
+        self._bound().check(track)
+
     def _bound(self) -> PrometheusSource:
         if self._source:
             return self._source
@@ -58,7 +66,7 @@ class PodCounters:
         tracks = self._fleet.tracks(versions)
         deployments = {track: str(versions[number]["metadata"]["name"]) for track, number in tracks.items() if number in versions}
         chosen = {track: self._labels(deployments.get(track)) for track in Track}
-        source = PrometheusSource(self._plan.url, self._fleet.model, self._plan, chosen)
+        source = PrometheusSource(self._plan.url, self._fleet.model, self._plan, chosen, objectives=self._objectives)
         if len(deployments) == len(Track):
             self._source = source
         return source

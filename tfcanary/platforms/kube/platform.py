@@ -73,7 +73,7 @@ def _metrics(plan: Plan, fleet: Fleet, servers: TrackServers) -> MetricSource:
     from tfcanary.platforms.kube.counters import open_metrics
 
     try:
-        return open_metrics(plan.metrics, fleet, servers)
+        return open_metrics(plan, fleet, servers)
     except Refused as error:
         return Lacking(str(error))
 

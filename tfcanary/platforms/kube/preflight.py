@@ -22,7 +22,7 @@ from tfcanary.kube.resources import (
 )
 from tfcanary.plan import Plan, RouterKind
 from tfcanary.platforms.kube import manifests
-from tfcanary.platforms.kube.counters import open_metrics, pods_of
+from tfcanary.platforms.kube.counters import PodCounters, open_metrics, pods_of
 from tfcanary.platforms.kube.fleet import Fleet, TrackServers
 from tfcanary.platforms.kube.objects import check_ours, shown
 from tfcanary.platforms.kube.podpatch import shared_volume
@@ -116,9 +116,11 @@ class KubePreflight:
         manifests.deployment(self.fleet.model, self._imagined(record), self.plan, 1)
         if bucket.startswith("/") and shared_volume(self.plan.serving.pod_patch, bucket) is None:
             raise Refused(f"bucket.canary {bucket!r}: is a directory, and serving.pod_patch mounts no volume there for container `server`")
-        open_metrics(self.plan.metrics, self.fleet, TrackServers(self.fleet))
+        metrics = open_metrics(self.plan, self.fleet, TrackServers(self.fleet))
         if self.plan.metrics.source != "scrape":
             pods_of(names.version(self.fleet.model, self._imagined(record).number))
+        if isinstance(metrics, PodCounters) and record.stable:
+            metrics.check(Track.STABLE)
 
     def _imagined(self, record: Record) -> ModelVersion:
         """A version as the next one will be."""

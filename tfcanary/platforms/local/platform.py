@@ -32,12 +32,15 @@ NOBODY = "http://127.0.0.1:0"
 
 def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
     """Bind the ports; nothing is asked or started yet. Raises Refused for a plan that this machine cannot follow."""
+    from tfcanary.metrics.objectives import NO_OBJECTIVES
     from tfcanary.metrics.scrape import ScrapeSource
     from tfcanary.storage import open_storage
 
     checked_name(model)
     if plan.metrics.source not in ("", "scrape"):
         raise Refused(f"metrics.source {plan.metrics.source!r}: on the embedded platform it must be `scrape`, the servers' own pages")
+    if plan.judge.objectives:
+        raise Refused(NO_OBJECTIVES)
     bucket = _bucket(folder, plan)
     records = FileRecords(folder.record(model))
     deployer = LocalDeployer(folder, model, records)
