@@ -84,7 +84,8 @@ def unweighed(plan: JudgePlan, frozen: Frozen | None, answered: float) -> tuple[
         own = (_unknown(f"objective/{name}", f"{name}: {why}", one.gating) for name, one in sorted((plan.objectives or {}).items()))
         return (*(_unknown(f"metrics/{name}", f"{name}: {why}") for name in ("errors", *_asked(plan))), *own)
     return tuple(
-        _unknown(f"metrics/{name}", f"{name}: stable exported none when its level was taken: the release cannot be promoted") for name in frozen.missing
+        _unknown(f"metrics/{name}", f"{name}: stable exported none when its level was taken: the release cannot be promoted")
+        for name in frozen.missing
     )
 
 

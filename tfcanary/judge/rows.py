@@ -89,7 +89,13 @@ def rows(plan: JudgePlan, frozen: Frozen | None) -> tuple[Row, ...]:
     before = (_outage(parts["outage"]), _traffic(plan, parts["traffic"]))
     if frozen is None:
         return before
-    return (_errors(plan, frozen, parts["errors"]), *before, *_tails(plan, frozen, parts), *_classes(plan, frozen, parts), *_objectives(plan))
+    return (
+        _errors(plan, frozen, parts["errors"]),
+        *before,
+        *_tails(plan, frozen, parts),
+        *_classes(plan, frozen, parts),
+        *_objectives(plan),
+    )
 
 
 def _errors(plan: JudgePlan, frozen: Frozen, weight: float) -> Row:

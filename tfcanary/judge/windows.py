@@ -211,13 +211,13 @@ def change(before: Readings, now: Readings, fallen: Readings | None = None) -> C
     stayed = [name for name in now if name in before]
     restarted = tuple(name for name in stayed if _dropped(before[name], now[name]))
     back = {
-        name
-        for name, reading in fallen.items()
-        if name in stayed and _dropped(reading, before[name]) and not _dropped(reading, now[name])
+        name for name, reading in fallen.items() if name in stayed and _dropped(reading, before[name]) and not _dropped(reading, now[name])
     }
     joined = tuple(name for name in now if name not in before)
     return Change(
-        counts=add_up(_difference(before[name], now[name], fallen.get(name)) for name in stayed if name not in restarted and name not in back),
+        counts=add_up(
+            _difference(before[name], now[name], fallen.get(name)) for name in stayed if name not in restarted and name not in back
+        ),
         restarted=restarted,
         joined=joined,
         whole=not restarted and not back and not joined and len(stayed) == len(before),

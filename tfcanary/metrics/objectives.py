@@ -18,7 +18,9 @@ from tfcanary.selector import parse
 MARK = "tfcanary_objective"
 """The label that holds the objective's name and the part, for example `fallbacks/events`."""
 
-NO_OBJECTIVES = "judge.objectives: metrics.source `scrape` reads the model servers' own pages only; must be `prometheus`, or without objectives"
+NO_OBJECTIVES = (
+    "judge.objectives: metrics.source `scrape` reads the model servers' own pages only; must be `prometheus`, or without objectives"
+)
 
 Objectives = Mapping[str, ObjectivePlan]
 
