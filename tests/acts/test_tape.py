@@ -29,7 +29,14 @@ def release(world: World, plan: Plan) -> Release:
 
 def poll(i: int, odd: float = 0.1) -> Poll:
     """With a name and numbers that no format likes."""
-    whole = Counters(ok=i + 1 / 3, errors={"INTERNAL": odd}, latency=(0.0,) * 33 + (i / 7,), quality=(odd, i, i), classes=(1.0, 2.0))
+    whole = Counters(
+        ok=i + 1 / 3,
+        errors={"INTERNAL": odd},
+        latency=(0.0,) * 33 + (i / 7,),
+        quality=(odd, i, i),
+        classes=(1.0, 2.0),
+        objectives={"fallbacks": (i / 3, odd)},
+    )
     return Poll(10.0 * i, Sample(Track.STABLE, True, {"{{a}} $(b)\n": whole}), Sample(Track.CANARY, False), None if i % 2 else 5)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.judge.literal import polls
 from tests.judge.simulation import NOISY, history, watch
@@ -18,7 +20,7 @@ from tfcanary.errors import Refused
 from tfcanary.judge import Judge, Poll
 from tfcanary.judge.frozen import objective_weight, weights
 from tfcanary.judge.windows import Reading, change
-from tfcanary.plan import Direction, JudgePlan, ObjectiveKind, ObjectivePlan
+from tfcanary.plan import Direction, JudgePlan, ObjectiveKind, ObjectivePlan, Plan
 
 FALLBACKS = ObjectivePlan(ObjectiveKind.COUNTER, "my_fallbacks_total")
 CLICKS = ObjectivePlan(ObjectiveKind.RATIO, "clicks_total", "shown_total", Direction.HIGHER)
@@ -164,6 +166,18 @@ def test_numbers_that_are_none_are_not_counted(pair: tuple[float, ...]) -> None:
         judge.poll(replace(poll, canary=replace(poll.canary, servers=servers)))
     assert of(judge.verdict(), "fallbacks").finding is Finding.INCONCLUSIVE
     assert judge.verdict().decision is Decision.HOLD
+
+
+def test_the_example_of_the_docs_is_a_plan() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "judge.md").read_text()
+    example = text.partition("## Objectives of your own")[2].partition("```yaml\n")[2].partition("```")[0]
+    objectives = codec.decode(Plan, yaml.safe_load(example)).judge.objectives
+    assert {name: (one.kind, one.direction, one.gating) for name, one in objectives.items()} == {
+        "fallbacks": (ObjectiveKind.COUNTER, Direction.LOWER, True),
+        "clicks": (ObjectiveKind.RATIO, Direction.HIGHER, True),
+        "cache-misses": (ObjectiveKind.RATIO, Direction.LOWER, False),
+    }
+    assert codec.decode(Plan, codec.brief(Plan(judge=JudgePlan(objectives=objectives)))).judge.objectives == objectives
 
 
 RIGHT = {"kind": "counter", "events": 'my_fallbacks_total{job="x"}'}

@@ -15,7 +15,7 @@ from tests.local.conftest import Place, available, until
 from tests.routing import load
 from tfcanary.domain import ModelVersion, Request, Track, TrafficSplit
 from tfcanary.errors import Refused, Unavailable
-from tfcanary.plan import BucketPlan, MetricsPlan, Plan
+from tfcanary.plan import BucketPlan, JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan
 from tfcanary.platforms import open_platform
 from tfcanary.ports import Deployment
 
@@ -281,6 +281,9 @@ def test_what_names_no_platform_is_refused_with_what_would(uri: str, model: str,
 def test_a_plan_that_this_machine_cannot_follow_is_refused() -> None:
     with pytest.raises(Refused, match=r"metrics\.source 'prometheus'"):
         open_platform("local:///srv/state", "m", Plan(metrics=MetricsPlan(source="prometheus")))
+    objectives = {"fallbacks": ObjectivePlan(ObjectiveKind.COUNTER, "my_fallbacks_total")}
+    with pytest.raises(Refused, match=r"judge\.objectives: metrics\.source `scrape`"):
+        open_platform("local:///srv/state", "m", Plan(judge=JudgePlan(objectives=objectives)))
 
 
 @pytest.mark.parametrize("bucket", ["gs://bucket/models", "models", "file://models"])

@@ -87,7 +87,7 @@ class PrometheusServer:
             return [scrapes(page, float(asked.params["time"])) for page in pages]
         if asked.path.endswith("query_range"):
             return [over_time(page, name, value) for page in pages for name, value in all_series(page)]
-        instant = float(asked.params["time"])
+        instant = float(asked.params.get("time", NOON))
         return [{"metric": labelled(page, name), "value": [instant, str(value)]} for page in pages for name, value in all_series(page)]
 
 

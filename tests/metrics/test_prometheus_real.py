@@ -18,9 +18,10 @@ import yaml
 from tests import binaries
 from tests.metrics.prometheus_server import free_port
 from tfcanary.domain import LATENCY_BOUNDS, Counters, Sample, Track
+from tfcanary.errors import Refused
 from tfcanary.metrics.prometheus import PrometheusSource
 from tfcanary.metrics.scrape import ScrapeSource
-from tfcanary.plan import MetricsPlan
+from tfcanary.plan import MetricsPlan, ObjectiveKind, ObjectivePlan
 
 pytestmark = pytest.mark.slow
 
@@ -200,3 +201,47 @@ def test_the_history_ends_with_what_is_known_now(prometheus: str, exporters: dic
     ((seconds, sample),) = source.history(Track.STABLE, datetime.now(UTC))
     assert seconds == 7200
     assert sample == from_the_pages(exporters, Track.STABLE)
+
+
+def objective(events: str, exposures: str = "") -> ObjectivePlan:
+    return ObjectivePlan(ObjectiveKind.RATIO if exposures else ObjectiveKind.COUNTER, events, exposures)
+
+
+def test_counters_of_the_users_own_come_with_the_same_answer_though_their_labels_are_all_alike(
+    prometheus: str, exporters: dict[str, Exporter]
+) -> None:
+    for one in exporters.values():
+        one.page += OWN
+    objectives = {
+        "clicks": objective("clicks_total", 'shown_total{job=~"serv.*"}'),
+        "fallbacks": objective(r"""falls_total{why!="test", why!='"} or up{a="\\'}"""),
+        "quoted": objective("""falls_total{why='b"'}"""),
+    }
+    counted = {"clicks": (20, 400), "fallbacks": (7, 130), "quoted": (4, 130)}
+    source = with_objectives(prometheus, objectives)
+    until(lambda: (server := source.sample(Track.CANARY, datetime.now(UTC)).servers.get("canary-a")) and server.objectives)
+    sample = source.sample(Track.CANARY, datetime.now(UTC))
+    assert (sample.up, sample.servers["canary-a"].objectives) == (True, counted)
+    time.sleep(1)  # the history ends with a whole second
+    *_, (_, last) = source.history(Track.CANARY, datetime.now(UTC))
+    assert last.servers["canary-a"].objectives == counted
+    source.check(Track.STABLE)
+    with pytest.raises(Refused, match=r"judge\.objectives\.a\.events .* selects no series"):
+        with_objectives(prometheus, {"a": objective('falls_total{why="c"}')}).check(Track.STABLE)
+    with pytest.raises(Refused, match="Prometheus refuses the question"):
+        with_objectives(prometheus, {"a": objective('falls_total{why=~"("}')}).check(Track.STABLE)
+
+
+OWN = r"""# TYPE shown_total counter
+shown_total 400
+# TYPE clicks_total counter
+clicks_total 20
+# TYPE falls_total counter
+falls_total{why="a"} 3
+falls_total{why="b\""} 4
+falls_total{why="test"} 50
+"""
+
+
+def with_objectives(url: str, objectives: dict[str, ObjectivePlan]) -> PrometheusSource:
+    return PrometheusSource(url, "m", MetricsPlan(), {track: {"track": track.value} for track in Track}, objectives=objectives)

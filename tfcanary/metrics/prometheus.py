@@ -113,7 +113,7 @@ class PrometheusSource:
         if not self._objectives:
             return
         text = " or ".join(questions(self._objectives, self._labels[track]))
-        found = self._answer(lambda left: {one["metric"][MARK] for one in self._client.custom_query(text, None, left)})
+        found = self._answer(lambda left: {one["metric"].get(MARK) for one in self._client.custom_query(text, None, left)})
         for name, objective in self._objectives.items():
             for part, selector in objective.selectors.items():
                 if f"{name}/{part}" not in found:
