@@ -9,12 +9,15 @@ from typing import Any, cast
 import pytest
 
 from tests.metrics.prometheus_server import AT, TRACKS, Page, PrometheusServer, answered
-from tfcanary.domain import Counters, Sample, Track
+from tfcanary.domain import Counters, ModelVersion, Sample, Track
 from tfcanary.errors import Refused
 from tfcanary.metrics.prometheus import PrometheusSource
-from tfcanary.plan import JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan
+from tfcanary.plan import BucketPlan, JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan, ServingPlan
 from tfcanary.platforms.kube.counters import PodCounters, open_metrics
 from tfcanary.platforms.kube.fleet import Fleet, TrackServers
+from tfcanary.platforms.kube.preflight import KubePreflight
+from tfcanary.record import Record
+from tfcanary.routing import ClusterRouter
 
 OBJECTIVES = {
     "fallbacks": ObjectivePlan(ObjectiveKind.COUNTER, 'falls_total{why!="test"}'),
@@ -119,3 +122,16 @@ def test_on_a_cluster_they_are_asked_for_among_the_pods_of_the_track(server: Pro
     with pytest.raises(Refused, match=r"judge\.objectives\.fallbacks\.events"):
         pods.check(Track.STABLE)
     assert 'falls_total{why!="test", namespace="n", pod=~"m\\\\-v1-' in server.asked[0].params["query"]
+
+
+def test_a_release_is_refused_before_its_first_write_where_stable_does_not_count_an_objective(server: PrometheusServer) -> None:
+    plan = Plan(
+        judge=JudgePlan(objectives=OBJECTIVES),
+        metrics=MetricsPlan(url=server.url),
+        serving=ServingPlan(image=f"serving@sha256:{'0' * 64}"),
+        bucket=BucketPlan(canary="gs://bucket/models"),
+    )
+    record = Record("m", "", stable=ModelVersion(1, "gs://bucket/models/m/1", "sha256:1"))
+    with pytest.raises(Refused, match=r"judge\.objectives\.fallbacks\.events .* selects no series"):
+        KubePreflight(fleet(), plan, cast(ClusterRouter, None)).check(record)
+    assert len(server.asked) == 1
