@@ -105,7 +105,8 @@ class Series:
         events = events_c + events_b
         information = events * share * (1.0 - share)
         frequency = np.minimum(np.sum(events, axis=1) / np.maximum(np.sum(n, axis=1), SMALLEST_EXPOSURE), MOST_FREQUENT)
-        windows = np.sum(counted, axis=1)
+        # A window in which one of the tracks was asked nothing says nothing about how much windows vary.
+        windows = np.sum(counted & (n_c > 0) & (n_b > 0), axis=1)
         return cls(
             residuals=events_c - events * share,
             information=information,
