@@ -1,0 +1,53 @@
+"""The part of a plan about time: how many stages there are, and how long each is watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+MAX_STAGES = 5
+"""How many stages the compiled graph has room for: 60 pods at most."""
+
+
+LONGEST_STAGE = timedelta(days=7)
+"""A week of traffic. The compiled pipeline ends a step that watches after eight days."""
+
+
+def seconds(number: float) -> timedelta:
+    """Short for the defaults below."""
+    return timedelta(seconds=number)
+
+
+def fraction(name: str, value: float, high: float = 1.0) -> None:
+    """Raises ValueError, naming the field, where it is no share."""
+    if not 0 < value <= high:
+        raise ValueError(f"{name} {value}: must be above 0 and at most {high:g}")
+
+
+class OnUndecided(StrEnum):
+    """What a stage that could not decide in its maximum time means."""
+
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    """Somebody takes the risk of too few requests. It never covers a criterion that had no data at all: that is a rollback."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """How long each stage is watched."""
+
+    minimum: timedelta = seconds(300)
+    """At least this long at each weight, whatever the evidence."""
+    maximum: timedelta = seconds(3600)
+    """Undecided after this long, the stage ends as `on_undecided` says."""
+    poll: timedelta = seconds(10)
+    """Time between two looks; not shorter than the scrape interval of the metric source."""
+    on_undecided: OnUndecided = OnUndecided.ROLLBACK
+    """A canary that could not be shown to be good is not promoted, unless the plan says so."""
+
+    def __post_init__(self) -> None:
+        if self.maximum > LONGEST_STAGE:
+            raise ValueError(f"maximum {self.maximum}: must be at most {LONGEST_STAGE}, for the pod of a watch ends a day later")
+        if not seconds(0) < self.poll <= self.minimum <= self.maximum:
+            raise ValueError(f"poll {self.poll}, minimum {self.minimum}, maximum {self.maximum}: must be positive and rise in this order")
