@@ -49,6 +49,7 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "hypothesis>=6.100",
+            "cryptography>=42",  # certificates of the test cluster
             "ruff==0.17.6",
             "mypy==2.4.1",
             "import-linter==2.16",
