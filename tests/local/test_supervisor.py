@@ -154,7 +154,8 @@ def test_an_ended_release_gets_none(place: Place) -> None:
 
 def test_the_record_of_another_tfcanary_is_refused_at_up(empty: Place) -> None:
     empty.folder.make()
-    empty.folder.record("m").write_text(json.dumps({"generation": 1, "record": {"model": "m", "writer": "0.0.1"}}))
+    record = {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}}
+    empty.folder.record("m").write_text(json.dumps({"generation": 1, "record": record}))
     with pytest.raises(Refused, match=r"tfcanary 0\.0\.1 wrote this record"):
         empty.up()
     assert not is_up(empty.folder)
