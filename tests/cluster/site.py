@@ -148,12 +148,8 @@ class Site:
 
     def in_force(self, run: Run, weight: int = 50) -> Release:
         """Wait until the stage is watched at its weight."""
-        until(lambda: self._watched(run.run_id) and self.weight() == weight, seconds=60)
+        until(lambda: f"tfcanary.watch {NAME} at {weight} %" in run.said(), seconds=90)
         return self.release_of(run.run_id)
-
-    def _watched(self, run_id: str) -> bool:
-        release = self.record().release
-        return bool(release and release.run_id == run_id and release.holder and release.holder.watching)
 
     def weight(self) -> int:
         return self.platform().router.split().canary

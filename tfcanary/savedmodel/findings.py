@@ -39,10 +39,14 @@ def evidence(about: str, problems: Iterable[Problem], good: str, figures: Mappin
     reason = "; ".join(one.sentence for one in found[:SENTENCES]) or good
     if len(found) > SENTENCES:
         reason += f"; and {len(found) - SENTENCES} more"
-    return Evidence(about=f"savedmodel/{about}", finding=finding, reason=reason, figures=figures or {})
+    return Evidence(about=f"savedmodel/{about}", finding=finding, reason=_unexpanded(reason), figures=figures or {})
 
 
 def shown(text: str, longest: int = SHOWN) -> str:
     """A text from a model, quoted, cut, and harmless wherever a reason goes: printable, and nothing that Argo or Kubernetes would expand."""
-    plain = repr(text.replace("{{", "{ {").replace("$(", "$ ("))
+    plain = repr(_unexpanded(text))
     return plain if len(plain) <= longest else plain[: longest - 4] + "...'"
+
+
+def _unexpanded(text: str) -> str:
+    return text.replace("{{", "{ {").replace("$(", "$ (")
