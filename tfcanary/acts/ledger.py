@@ -136,12 +136,11 @@ def hold(platform: Platform, run_id: str, name: str, watching: bool = False) -> 
 
 def extend(platform: Platform, run_id: str) -> Release:
     """Renew a hold as it is, by a lease."""
-    until = platform.clock.now()
+    now = platform.clock.now()
 
     def extended(release: Release) -> Release:
-        holder = release.holder
-        later = until + release.plan.deploy.lease
-        return replace(release, holder=replace(holder, until=max(holder.until, later))) if holder else release
+        holder, until = release.holder, now + release.plan.deploy.lease
+        return replace(release, holder=replace(holder, until=max(holder.until, until))) if holder else release
 
     return change(platform, run_id, extended)
 
