@@ -13,7 +13,7 @@ help: ## List the targets
 $(STAMP): setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[local,test]'
+	$(BIN)/pip install --quiet --editable '.[local,trigger,test]'
 	@# Its requirements would bring a second TensorFlow; the tests compare our messages with its.
 	$(BIN)/pip install --quiet --no-deps 'tensorflow-serving-api>=2.21,<2.22'
 	@touch $@

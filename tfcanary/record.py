@@ -53,6 +53,15 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """No weight rises and no stage ends well; the watch goes on and may roll back."""
+
+    since: datetime
+    approval: bool = False
+    """The stage went well and waits for a person's approval; else a person paused it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """Where the judge's state lies: generation named, so that nobody continues another one."""
 
@@ -85,6 +94,11 @@ class Release:
     """The stage being watched, or the last one that was."""
     stage_began: datetime | None = None
     first_traffic: datetime | None = None
+    pause: Pause | None = None
+    waited: timedelta = timedelta(0)
+    """What earlier pauses of this stage took: its clock stood still."""
+    approved: int = -1
+    """The last stage that a person approved."""
     holder: Holder | None = None
     guard_seen: datetime | None = None
     """The guard's heartbeat."""
@@ -110,6 +124,14 @@ class Release:
         """Something was asked and found bad: a gate or the judge. Where not, an end without promotion means "undecided"."""
         refused = any(e.gating and e.finding is Finding.FAIL for look in self.looks.values() for e in look.evidence)
         return refused or (self.tripped is not None and not self.tripped.undecided)
+
+    def waiting(self, at: datetime) -> timedelta:
+        """How long this stage has been paused, all in all."""
+        return self.waited + (at - self.pause.since if self.pause else timedelta(0))
+
+    def resumed(self, at: datetime) -> Release:
+        """Without its pause, which does not count into the stage's time."""
+        return replace(self, pause=None, waited=self.waiting(at))
 
     def happened(self, at: datetime, what: str) -> Release:
         """With one more event, at the present weight."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tfcanary.acts import checkpoint, ledger, rollback, shift, tape
+from tfcanary.acts import checkpoint, ledger, orders, rollback, shift, tape
 from tfcanary.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.evaluate import metrics
@@ -143,14 +143,15 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     A release that was rolled back meanwhile (by the guard, by a person) is a verdict of rollback. Raises Held or
     Refused where the weight may not rise.
     """
-    release = ledger.ours(ledger.read(platform), run_id)
+    release, name = ledger.ours(ledger.read(platform), run_id), f"watch stage {stage}"
+    if release.stage < stage:
+        release = orders.await_resume(platform, run_id, name)
     if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
         return recorded
-    name = f"watch stage {stage}"
     ledger.hold(platform, run_id, name, watching=True)
     shift.shift(platform, run_id, stage)
-    verdict = watch(platform, _steps_turn(platform, run_id, name), _stage_ends(stage))
-    return _recorded(platform, run_id, verdict) if verdict else watch_stage(platform, run_id, stage)
+    verdict = watch(platform, _steps_turn(platform, run_id, name), _stage_ends)
+    return (verdict and _recorded(platform, run_id, verdict)) or watch_stage(platform, run_id, stage)
 
 
 def _steps_turn(platform: Platform, run_id: str, name: str) -> Turn:
@@ -177,17 +178,15 @@ def over(release: Release, stage: int) -> Verdict | None:
     return replace(found, reason=release.reason or found.reason, stage=stage)
 
 
-def _stage_ends(stage: int) -> Until:
-    def ends(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
-        began = release.stage_began or release.began
-        watched = (verdict.at or began) - began
-        return stages.conclude(verdict, release.plan, stage, watched, timeline.canary_requests_since(seen, began))
-
-    return ends
+def _stage_ends(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
+    return stages.end(verdict, release, timeline.canary_requests_since(seen, release.stage_began or release.began))
 
 
-def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict:
-    """Write down how the stage ended and hand the release over to the next step, in one write; whoever rolled back first has said why."""
+def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict | None:
+    """Write down how the stage ended and hand the release over to the next step, in one write; whoever rolled back first has said why.
+
+    None where a person must speak first: the release is paused, or waits for approval from now on.
+    """
     if verdict.decision is Decision.ROLLBACK:
         shift.trip(platform, run_id, verdict.reason)
         first = over(ledger.ours(ledger.read(platform), run_id), verdict.stage)
@@ -196,12 +195,14 @@ def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict:
     now = platform.clock.now()
 
     def done(release: Release) -> Release:
+        if verdict.decision is not Decision.ROLLBACK and (release.pause or orders.must_ask(release)):
+            return release if release.pause else orders.asked(release, now)
         handed = release.held(f"{run_id}: after stage {verdict.stage}", now, release.plan.deploy.handover, False)
         watched = replace(handed, watched=ledger.put_verdict(release.watched, verdict))
         return watched.happened(now, f"stage {verdict.stage}: {verdict.decision.value}: {verdict.reason}")
 
-    ledger.change(platform, run_id, done)
-    return verdict
+    after = ledger.change(platform, run_id, done)
+    return ledger.of_stage(after.watched, verdict.stage)
 
 
 def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, drift: Look) -> Verdict:

@@ -187,3 +187,17 @@ def test_the_doctor_is_for_a_local_platform(capsys: pytest.CaptureFixture[str]) 
 def test_the_plan_of_the_examples_is_a_plan() -> None:
     for path in Path("examples").glob("*.yaml"):
         assert codec.decode(Plan, codec.read_document(path)).weights
+
+
+def test_people_pause_and_resume_a_release_and_its_status_says_so(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
+    ledger.change(world.platform(), "run-1", lambda r: replace(r, state=State.WATCHED))
+    assert run("pause", "digits", "--reason", "lunch") == 0
+    assert run("status", "digits") == 0
+    assert "A person paused it" in capsys.readouterr().out
+    assert run("pause", "digits") == 2
+    assert "tfcanary resume digits" in capsys.readouterr().err
+    assert run("resume", "digits", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["decision"], len(said["reasons"])) == ("watched", 1)
+    assert run("approve", "digits") == run("reject", "digits") == 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tfcanary.acts import deploy, ledger, push, rollback, shift
+from tfcanary.acts import deploy, ledger, orders, push, rollback, shift
 from tfcanary.domain import Decision, Finding, ModelVersion, Track, TrafficSplit
 from tfcanary.errors import Held, Refused
 from tfcanary.ports import Platform
@@ -27,6 +27,7 @@ def promote(platform: Platform, run_id: str) -> Release:
     if release.state is State.PROMOTED:
         return release
     candidate = _allowed(release)
+    orders.await_resume(platform, run_id, "promote")
     push.verify(platform, candidate)
     push.copy_to_stable(platform, candidate)
     platform.deployer.deploy(candidate, Track.STABLE)

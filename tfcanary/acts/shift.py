@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tfcanary.acts import ledger
 from tfcanary.domain import TrafficSplit
@@ -26,7 +26,7 @@ def shift(platform: Platform, run_id: str, stage: int) -> Release:
         weight = release.plan.weights[stage]
         if release.stage == stage and release.weight == weight:
             return release
-        changed = replace(_weighed(release, weight, now), stage=stage, stage_began=now)
+        changed = replace(_weighed(release, weight, now), stage=stage, stage_began=now, waited=timedelta(0))
         return changed.happened(now, f"stage {stage}: weight {weight} %")
 
     return _in_force(platform, run_id, ledger.change(platform, run_id, asked))

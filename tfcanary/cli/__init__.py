@@ -8,7 +8,7 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import drift, guard, local, plan, profile, release, replay, show, validate
+from tfcanary.cli import drift, guard, local, orders, plan, profile, release, replay, show, validate
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
@@ -26,7 +26,11 @@ for verb in (
     local.doctor,
     guard.guard,
     release.release,
-    release.abort,
+    orders.abort,
+    orders.pause,
+    orders.resume,
+    orders.approve,
+    orders.reject,
     show.status,
     show.history,
     show.report_,

@@ -1,4 +1,4 @@
-"""`release` and `abort`: a release from the terminal, with live progress."""
+"""`release`: a release from the terminal, with live progress."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from tfcanary import report, steps
-from tfcanary.acts import rollback
+from tfcanary import report
 from tfcanary.cli import options, progress
 from tfcanary.record import Release, State
 from tfcanary.submit.handle import Handle, Snapshot
@@ -87,18 +86,3 @@ def exit_code(ended: Release) -> int:
     if ended.state is State.PROMOTED:
         return YES
     return NO if ended.failed else UNDECIDED
-
-
-@click.command()
-@click.argument("name")
-@options.platform
-@click.option("--reason", default="aborted by a person", show_default=True, help="For the record.")
-def abort(name: str, platform_uri: str, reason: str) -> None:
-    """Roll back whatever release of the model is on the road; from any state, may be repeated.
-
-    \b
-    Example:  tfcanary abort digits
-    """
-    step = steps.reopen_step(platform_uri, name)
-    ended = rollback.roll_back(step.platform, step.run_id, reason)
-    click.echo(report.release_line(ended) if ended else f"{name}: nothing was ever released under this name", err=True)

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from tfcanary.domain import UNDECIDED, Decision, Evidence, Finding, Look, Verdict
 from tfcanary.plan import OnUndecided, Plan
+from tfcanary.record import Release
 
 
 def conclude(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float) -> Verdict | None:
@@ -34,6 +35,19 @@ def conclude(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, reque
         if here.decision is Decision.PROMOTE:
             return here
     return _undecided(here, plan, stage, requests) if watched >= plan.stage.maximum else None
+
+
+def end(verdict: Verdict, release: Release, requests: float) -> Verdict | None:
+    """The same for a release as its record stands: a paused stage ends by a rollback only, and its clock stands still."""
+    at, waited = verdict.at or release.began, release.waiting(verdict.at or release.began)
+    ended = conclude(verdict, release.plan, release.stage, at - (release.stage_began or release.began) - waited, requests)
+    if release.pause is None or (ended and ended.decision is Decision.ROLLBACK):
+        return ended
+    if waited <= release.plan.stage.patience:
+        return None
+    what = "nobody approved it" if release.pause.approval else "nobody resumed it"
+    here = replace(verdict, stage=release.stage, weight=release.weight)
+    return _given_up(here, f"undecided: {what} within {release.plan.stage.patience}")
 
 
 def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:

@@ -22,11 +22,12 @@ from tfcanary.plan.judge import (
     QualityPlan,
 )
 from tfcanary.plan.looks import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
-from tfcanary.plan.stages import LONGEST_STAGE, MAX_STAGES, OnUndecided, StagePlan, seconds
+from tfcanary.plan.stages import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, seconds
 
 __all__ = [
     "LONGEST_STAGE",
     "MAX_STAGES",
+    "Approval",
     "BucketPlan",
     "ClassesPlan",
     "DeployPlan",
@@ -96,6 +97,10 @@ class Plan:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
         if self.deploy.lease <= 2 * self.stage.poll:
             raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
+
+    def asks(self, stage: int) -> bool:
+        """Whether a stage that went well waits for a person's approval."""
+        return self.stage.approval is Approval.EVERY or (self.stage.approval is Approval.PROMOTION and self.is_last(stage))
 
     def is_last(self, stage: int) -> bool:
         """Whether promotion, not advancing, is the good end of this stage."""

@@ -11,7 +11,7 @@ MAX_STAGES = 5
 
 
 LONGEST_STAGE = timedelta(days=7)
-"""A week of traffic. The compiled pipeline ends a step that watches after eight days."""
+"""A week of traffic, pauses included. The compiled pipeline ends a step that watches after eight days."""
 
 
 def seconds(number: float) -> timedelta:
@@ -33,6 +33,16 @@ class OnUndecided(StrEnum):
     """Somebody takes the risk of too few requests. It never covers a criterion that had no data at all: that is a rollback."""
 
 
+class Approval(StrEnum):
+    """Whether a stage that went well waits for a person's word: `tfcanary approve` or `tfcanary reject`."""
+
+    NONE = "none"
+    PROMOTION = "promotion"
+    """Before the promotion."""
+    EVERY = "every"
+    """At the end of each stage."""
+
+
 @dataclass(frozen=True, slots=True)
 class StagePlan:
     """How long each stage is watched."""
@@ -45,9 +55,14 @@ class StagePlan:
     """Time between two looks; not shorter than the scrape interval of the metric source."""
     on_undecided: OnUndecided = OnUndecided.ROLLBACK
     """A canary that could not be shown to be good is not promoted, unless the plan says so."""
+    approval: Approval = Approval.NONE
+    """The judge goes on watching meanwhile, and may roll back."""
+    patience: timedelta = seconds(24 * 3600)
+    """How long a stage may be paused, or wait for approval, all in all; then undecided. This time does not count into `maximum`."""
 
     def __post_init__(self) -> None:
-        if self.maximum > LONGEST_STAGE:
-            raise ValueError(f"maximum {self.maximum}: must be at most {LONGEST_STAGE}, for the pod of a watch ends a day later")
+        if self.patience < seconds(0) or self.maximum + self.patience > LONGEST_STAGE + timedelta(days=1):
+            most = f"{LONGEST_STAGE} and a day, for then the pod of a watch ends"
+            raise ValueError(f"maximum {self.maximum}, patience {self.patience}: must not be negative, and together be at most {most}")
         if not seconds(0) < self.poll <= self.minimum <= self.maximum:
             raise ValueError(f"poll {self.poll}, minimum {self.minimum}, maximum {self.maximum}: must be positive and rise in this order")

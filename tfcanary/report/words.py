@@ -89,8 +89,16 @@ def where(release: Release) -> str:
 def why(release: Release) -> str:
     """The sentence beneath the answer."""
     if release.state is State.WATCHED and not release.reason:
-        return f"The canary has {release.weight} % of the traffic and is being watched."
+        return f"The canary has {release.weight} % of the traffic and is being watched.{_paused(release)}"
     return release.reason or _BARE.get(release.state, "No reason was recorded.")
+
+
+def _paused(release: Release) -> str:
+    if release.pause is None:
+        return ""
+    return (
+        f" {'It waits for a person to approve it' if release.pause.approval else 'A person paused it'}, since {release.pause.since:%H:%M}."
+    )
 
 
 def sentence(reason: str) -> str:
