@@ -12,11 +12,11 @@ COPY tfcanary tfcanary
 # Without pip inside: what runs later installs nothing.
 FROM source AS build-slim
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir .
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[trigger]'
 
 FROM source AS build-full
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[local]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[local,trigger]'
 
 # A number, for `runAsNonRoot` cannot look a name up. Nothing is written outside of /tmp, which is a volume where the root is read-only.
 FROM ${PYTHON} AS base
