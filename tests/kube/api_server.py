@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.web import WebAnswers, WebServer
 
 
 @dataclass
@@ -37,54 +37,30 @@ def status(code: int, message: str = "as the test wants it", reason: str = "", *
     return Told(code, said)
 
 
-class ApiServer:
+class ApiServer(WebServer):
     """Answers what `told` says, one for each request, and then with an object."""
 
     def __init__(self, port: int = 0) -> None:
         self.told: list[Told] = []
         self.asked: list[Asked] = []
-        self.closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), type("Bound", (Handler,), {"api": self}))
-        self._http.daemon_threads = True
-        self.port = int(self._http.server_address[1])
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self.closing.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(Answers, port)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one packet: else each answer waits 40 ms for an acknowledgement
-    api: ApiServer
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: `asked` tells it all."""
+class Answers(WebAnswers):
+    server_of: ApiServer
 
     def answer(self) -> None:
         target = urlsplit(self.path)
-        text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        text, api = self.read(), self.server_of
         query = {key: values[0] for key, values in parse_qs(target.query).items()}
-        self.api.asked.append(Asked(self.command, target.path, query, dict(self.headers), json.loads(text) if text else None))
-        told = self.api.told.pop(0) if self.api.told else Told()
-        self.api.closing.wait(30 if told.how == "silent" else told.after)
-        if told.how or self.api.closing.is_set():
+        api.asked.append(Asked(self.command, target.path, query, dict(self.headers), json.loads(text) if text else None))
+        told = api.told.pop(0) if api.told else Told()
+        api.closing.wait(30 if told.how == "silent" else told.after)
+        if told.how or api.closing.is_set():
             self.close_connection = True
             return
         body = told.body if isinstance(told.body, str) else json.dumps(told.body)
-        self.send_response(told.status)
-        for name, value in {"Content-Length": str(len(body.encode())), **told.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body.encode())
+        self.send(told.status, body.encode(), told.headers)
 
     do_GET = do_POST = do_PATCH = do_DELETE = answer
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.web import WebAnswers, WebServer
 from tfcanary.domain import Sample, Track
 from tfcanary.metrics.prometheus import PrometheusSource
 from tfcanary.plan import MetricsPlan
@@ -58,7 +57,7 @@ class Asked:
     params: dict[str, str]
 
 
-class PrometheusServer:
+class PrometheusServer(WebServer):
     """Runs from construction to `close`. Instants of an answer are those that were asked for."""
 
     def __init__(self) -> None:
@@ -66,18 +65,7 @@ class PrometheusServer:
         self.asked: list[Asked] = []
         self.failures: list[int | str] = []
         """For the next requests: a status, `silent`, `cut`, or a text that is sent with 200."""
-        self.closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"prometheus": self}))
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.closing.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(Answers)
 
     def result(self, asked: Asked) -> list[dict[str, Any]]:
         query = asked.params["query"]
@@ -113,21 +101,17 @@ def labelled(page: Page, series: str) -> dict[str, str]:
     return {"__name__": name, **{key: value.strip('"') for key, value in own.items()}, **page.labels()}
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one packet: else each answer waits 40 ms for an acknowledgement
-    prometheus: PrometheusServer
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: `asked` tells it all."""
+class Answers(WebAnswers):
+    server_of: PrometheusServer
 
     def do_GET(self) -> None:
         target = urlsplit(self.path)
         asked = Asked(target.path, {key: values[0] for key, values in parse_qs(target.query).items()})
-        self.prometheus.asked.append(asked)
-        failure = self.prometheus.failures.pop(0) if self.prometheus.failures else None
+        prometheus = self.server_of
+        prometheus.asked.append(asked)
+        failure = prometheus.failures.pop(0) if prometheus.failures else None
         if failure == "silent":
-            self.prometheus.closing.wait()
+            prometheus.closing.wait()
         if failure in ("cut", "silent"):
             self.close_connection = True
         elif isinstance(failure, int):
@@ -135,14 +119,10 @@ class Handler(BaseHTTPRequestHandler):
         elif failure is not None:
             self._send(200, failure)
         else:
-            self._send(200, json.dumps({"status": "success", "data": {"result": self.prometheus.result(asked)}}))
+            self._send(200, json.dumps({"status": "success", "data": {"result": prometheus.result(asked)}}))
 
     def _send(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
+        self.send(status, text.encode(), {"Content-Type": "application/json"})
 
 
 def source(server: PrometheusServer, model: str = "m", selectors: Any = TRACKS, **plan: Any) -> PrometheusSource:

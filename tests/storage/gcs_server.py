@@ -11,11 +11,12 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
+
+from tests.web import WebAnswers, WebServer
 
 BUCKET = "tested"
 PAGE = 3
@@ -82,28 +83,17 @@ def error(status: int, message: str) -> Answer:
     return as_json({"error": {"code": status, "message": message}}, status)
 
 
-class GcsServer:
+class GcsServer(WebServer):
     """Runs from construction to `close`; `url` is for STORAGE_EMULATOR_HOST."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Stored] = {}
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
-        self.closing = threading.Event()
         self._lock = threading.Lock()
         self._generation = 1_700_000_000_000_000
         self._sessions: dict[str, tuple[str, dict[str, Any], str | None, bytearray]] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"storage": self}))
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.closing.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(Answers)
 
     def put(self, name: str, content: bytes, metadata: dict[str, str] | None = None, encoding: str = "") -> Stored:
         """Store something without being asked over the network."""
@@ -199,28 +189,22 @@ def turned(content: bytes) -> bytes:
     return bytes([content[0] ^ 1]) + content[1:]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one packet: else each answer waits 40 ms for an acknowledgement
-    storage: GcsServer
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: `asked` tells it all."""
+class Answers(WebAnswers):
+    server_of: GcsServer
 
     def _serve(self) -> None:
         target = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(target.query).items()}
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        asked = Asked(self.command, target.path, query, {k.lower(): v for k, v in self.headers.items()}, body)
-        fault = self.storage.strike(asked, self.path)
+        asked = Asked(self.command, target.path, query, {k.lower(): v for k, v in self.headers.items()}, self.read())
+        fault = self.server_of.strike(asked, self.path)
         if fault == "silent":
-            self.storage.closing.wait()
+            self.server_of.closing.wait()
         if fault in ("cut", "silent"):
             self.close_connection = True
         elif isinstance(fault, int):
             self._send(error(fault, "as the test wants it"))
         else:
-            self._answer(self.storage.answer(asked, damage=fault == "damaged"), fault)
+            self._answer(self.server_of.answer(asked, damage=fault == "damaged"), fault)
 
     def _answer(self, answer: Answer, fault: int | str | None) -> None:
         if fault == "lost":
@@ -236,12 +220,6 @@ class Handler(BaseHTTPRequestHandler):
             self._send(answer)
 
     def _send(self, answer: Answer, only: int | None = None) -> None:
-        self.send_response(answer.status)
-        for key, value in answer.headers.items():
-            self.send_header(key, value)
-        if answer.status != 204:
-            self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body[:only])
+        self.send(answer.status, answer.body, answer.headers, only)
 
     do_GET = do_POST = do_PUT = do_DELETE = _serve

@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+import random
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
@@ -33,8 +35,17 @@ DEADLINE = 30.0
 TAKES = 5
 """How often an unconditional write or delete starts again because others write the same name."""
 
+PAUSE = 0.02
+"""Seconds between the first two takes, at most; doubled each time, so that those who write the same name fall out of step."""
+
 WRITE = "tfcanary-write"
 """Key of an object's metadata: which call of `write` made it."""
+
+
+def _takes() -> Iterator[int]:
+    for take in range(TAKES):
+        yield take
+        time.sleep(random.uniform(0, PAUSE * 2**take))
 
 
 class GcsStorage:
@@ -80,14 +91,14 @@ class GcsStorage:
         """As promised by the port. Raises Refused where `content` is no plain file."""
         if if_generation is not None:
             return self._upload(checked(name), content, if_generation)
-        for _ in range(TAKES):
+        for _ in _takes():
             with suppress(Conflict):
                 return self._upload(name, content, self._generation(name))
         raise self._busy(name)
 
     def delete(self, name: str, if_generation: int | None = None) -> None:
         """As promised by the port."""
-        for _ in range(TAKES):
+        for _ in _takes():
             found = self._generation(name)
             if not found:
                 return
@@ -140,7 +151,7 @@ class GcsStorage:
 
     def _begun(self, name: str, generation: int | None) -> tuple[Blob, Iterator[bytes]]:
         """What is there, and its pieces; the first has arrived: before that nothing is written, and a busy name is asked for again."""
-        for _ in range(TAKES):
+        for _ in _takes():
             found = self._look(name)
             if found is None:
                 raise Refused(f"{self._uri(name)}: does not exist")
