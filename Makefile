@@ -3,6 +3,7 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format compile clean
@@ -22,11 +23,11 @@ demo: $(STAMP) ## Release four models on this machine: one promoted, one rolled 
 	$(BIN)/python -m examples.demo
 
 test: $(STAMP) ## The quick tests: a few minutes, nothing that pip cannot install
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP) ## All tests, also those that are slow or need something built first
 	-$(BIN)/python -m tests.binaries
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (here, not in the environment) on a cluster of yours
 	$(BIN)/python -m tests.binaries

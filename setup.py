@@ -54,6 +54,7 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",  # a cluster waits most of the time: the rest runs beside it
             "hypothesis>=6.100",
             "cryptography>=42",  # certificates of the test cluster
             "ruff==0.17.6",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,10 @@ from tfcanary.plan import Plan
 
 # The image of the steps is named without "python" by people who build their own: KFP's local runner remarks on it.
 warnings.filterwarnings("ignore", message=".*does not contain 'python'.*")
+
+TESTS = Path(__file__).parent
+CLUSTER = {"cluster", "deploy", "kube", "kube_platform", "routing"}
+"""Folders whose tests share one control plane."""
 
 QUICK = {
     "weights": [10, 50],
@@ -24,6 +29,13 @@ QUICK = {
         "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0},
     },
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, a folder is run by one of them: what it starts once is started once."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group("cluster" if folder in CLUSTER else folder))
 
 
 @pytest.fixture
