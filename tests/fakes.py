@@ -7,6 +7,7 @@ like a TF Serving process. Stable and canary always differ.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -120,17 +121,19 @@ class FakeRecords:
     def __init__(self) -> None:
         self.stored: Stored | None = None
         self.writes = 0
+        self._lock = threading.Lock()
 
     def read(self) -> Stored | None:
         return self.stored
 
     def swap(self, record: Record, generation: int) -> int:
-        there = self.stored.generation if self.stored else 0
-        if there != generation:
-            raise Conflict(f"{record.model}: the record is generation {there}")
-        self.writes += 1
-        self.stored = Stored(record, there + 1)
-        return there + 1
+        with self._lock:
+            there = self.stored.generation if self.stored else 0
+            if there != generation:
+                raise Conflict(f"{record.model}: the record is generation {there}")
+            self.writes += 1
+            self.stored = Stored(record, there + 1)
+            return there + 1
 
     def beat(self, run_id: str, at: datetime) -> Stored:
         if self.stored is None or self.stored.record.release is None:
