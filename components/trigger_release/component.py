@@ -39,7 +39,7 @@ def trigger_release(
         complete: With newest, the object that is written last, for example _SUCCESS; empty: a version is complete when it rests.
 
     Returns:
-        submitted, waiting, replaced, refused, late or nothing new.
+        submitted, waiting, replaced, refused, late, gone or nothing new.
     """
     from pathlib import Path
 

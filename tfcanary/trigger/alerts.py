@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tfcanary import steps
 from tfcanary.acts import rollback
-from tfcanary.codec import decode
 from tfcanary.errors import Refused
 from tfcanary.record import Release
-from tfcanary.trigger.events import document
+from tfcanary.trigger.events import document, instant
 
 MOST = 200
 """Alerts of one call: Alertmanager groups them, and each may be a question to the platform."""
@@ -57,11 +56,7 @@ def _alert(said: Any, at: str) -> Alert:
     labels = {key: value if isinstance(value, str) else "" for key, value in said["labels"].items()}
     if said.get("status") not in ("firing", "resolved"):
         raise Refused(f"{at}.status: must be firing or resolved")
-    began: datetime = decode(datetime, said.get("startsAt"), f"{at}.startsAt")
-    try:
-        began = began.astimezone(UTC)
-    except OverflowError:
-        raise Refused(f"{at}.startsAt: is out of range") from None
+    began = instant(said.get("startsAt"), f"{at}.startsAt")
     name = labels.get("alertname", "")
     shown = name if NAMED.fullmatch(name) else "an alert"
     return Alert(labels.get("model", ""), labels.get("run_id", ""), shown, said["status"] == "firing", began)

@@ -136,7 +136,8 @@ def _told(event: Any) -> Told:
     kind, data = event.get_type(), event.get_data()
     if kind == PUBLISHED:
         return _pushed(_object(data, "data"), event.get_source())
-    told = Told(event.get_source(), event.get_id(), kind, _utc(event.get_time()))
+    time = event.get_time()
+    told = Told(event.get_source(), event.get_id(), kind, None if time is None else instant(time, "time"))
     if kind == FINALIZED:
         said = _object(data, "data")
         return _of_object(told, _text(said, "bucket", "data", required=True), _text(said, "name", "data", required=True))
@@ -165,7 +166,7 @@ def _pushed(said: Json, source: str) -> Told:
     if not id:
         raise Refused("message.messageId: is missing; without it no repetition would be known again")
     kind = _text(attributes, "eventType", "message.attributes")
-    told = Told(subscription, id, kind or "Pub/Sub message", _instant(message.get("publishTime") or message.get("publish_time")))
+    told = Told(subscription, id, kind or "Pub/Sub message", _published(message))
     if kind == "OBJECT_FINALIZE":
         bucket, name = (_text(attributes, key, "message.attributes", required=True) for key in ("bucketId", "objectId"))
         return _of_object(told, bucket, name)
@@ -198,22 +199,17 @@ def _text(said: Json, key: str, at: str, required: bool = False, longest: int = 
     return value
 
 
-def _instant(value: Any) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return _utc(datetime.fromisoformat(value))
-    except (TypeError, ValueError):
-        raise Refused("message.publishTime: is no time such as 2026-01-31T12:00:00Z") from None
+def _published(message: Json) -> datetime | None:
+    said = message.get("publishTime") or message.get("publish_time")
+    return None if said is None else instant(said, "message.publishTime")
 
 
-def _utc(time: datetime | None) -> datetime | None:
-    """In UTC, where the record keeps it; raises Refused for a time that has no zone, or none there."""
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise Refused("time: has no time zone")
+def instant(value: Any, at: str) -> datetime:
+    """A time of RFC 3339, or one that was parsed, in UTC; raises Refused where it is none, has no zone, or none exists there."""
     try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        if time.tzinfo is None:
+            raise ValueError("no zone")
         return time.astimezone(UTC)
-    except OverflowError:
-        raise Refused("time: is out of range") from None
+    except (TypeError, ValueError, OverflowError):
+        raise Refused(f"{at}: is no time such as 2026-01-31T12:00:00Z") from None

@@ -23,7 +23,7 @@ def offer(platform: Platform, candidate: Waiting, plan: Plan) -> Offered:
 
     before = ledger.read(platform).dropped
     after = ledger.update(platform, offered).record
-    if said[-1].answer is not Answer.HEARD:
+    if said[-1].answer is Answer.WAITING:
         log.info("%s: %s", platform.model, said[-1].reason)
     _tell(platform.model, before, after.dropped)
     return said[-1]
@@ -50,5 +50,5 @@ def _tell(model: str, before: tuple[Dropped, ...], after: tuple[Dropped, ...]) -
     """Log who was dropped since; the owner of a candidate that was replaced finds the same sentence in the record."""
     fresh = tuple(one for one in after if one not in before)
     for one in fresh:
-        log.warning("%s: %s: %s", model, one.fate.value, one.reason)
+        log.log(logging.INFO if one.fate is Fate.REPLACED else logging.WARNING, "%s: %s: %s", model, one.fate.value, one.reason)
     return fresh

@@ -113,10 +113,13 @@ def _server(app: Any) -> uvicorn.Server:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self.late = self.loop.call_later(HEAD, self._hang_up)
             if len(self.connections) > CONNECTIONS:
                 transport.abort()
-                return
-            self.loop.call_later(HEAD, self._hang_up)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.late.cancel()
+            super().connection_lost(exc)
 
         def _hang_up(self) -> None:
             if self.cycle is None:

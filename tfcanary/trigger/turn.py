@@ -27,7 +27,7 @@ LOOK = 15.0
 """Seconds between two looks for a free road: a release takes hours."""
 SETTLE = seconds(60)
 """How long a version without a marker must rest, where it was not made by the run itself."""
-SUBMITTED, WAITING, NOTHING_NEW = "submitted", "waiting", "nothing new"
+SUBMITTED, WAITING, NOTHING_NEW, GONE = "submitted", "waiting", "nothing new", "gone"
 
 log = logging.getLogger("tfcanary.trigger")
 
@@ -37,7 +37,7 @@ class Outcome:
     """What became of the candidate: a word for a gate, a sentence for people, and where its pipeline can be looked at."""
 
     word: str
-    """`submitted`, `waiting` (it stays in the list), `replaced`, `refused`, `late`; `nothing new` only for a folder."""
+    """`submitted`, `waiting` (it stays in the list), `replaced`, `refused`, `late`, `gone` (offered long before); `nothing new` only for a folder."""
     reason: str
     page: str = ""
 
@@ -120,7 +120,7 @@ def fate(record: Record, candidate: Waiting) -> Outcome:
         return Outcome(dropped.fate.value, dropped.reason)
     if any(one.event == event for one in record.waiting):
         return Outcome(WAITING, f"{uri} waits: {_why(record)}")
-    return Outcome(SUBMITTED, f"{uri} was submitted before")
+    return Outcome(GONE, f"{uri} was offered before, and others have been called since; the history says what was released")
 
 
 def _why(record: Record) -> str:
