@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -346,6 +347,7 @@ class Pipelines:
         self.runs: list[Pipeline] = []
         self.collisions = 0
         """Runs that found another release on the road."""
+        self._numbers = count(1)
         self.begins = True
         self.error: Exception | None = None
         """What the host says in place of starting a run."""
@@ -358,14 +360,14 @@ class Pipelines:
         if self.error:
             raise self.error
         model = submission.arguments["model_name"]
-        self.submitted.append((model, submission.arguments["model_uri"]))
-        run = Pipeline(self.worlds[model].platform(model), f"run-{len(self.submitted)}")
-        self.runs.append(run)
+        run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
         try:
             if self.begins:
                 ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.run_id)
         except Held:
             self.collisions += 1
+        self.runs.append(run)
+        self.submitted.append((model, submission.arguments["model_uri"]))
         return run
 
     def versions(self, model: str = "digits") -> list[str]:

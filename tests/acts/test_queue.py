@@ -209,7 +209,9 @@ def test_in_any_order_nobody_goes_twice_none_goes_after_a_newer_one_and_the_newe
     assert len(set(road.called)) == len(road.called)
     assert set(road.called) <= set(told)
     begun_in_order = road.called == sorted(road.called)
-    assert begun_in_order or any(one.fate is Fate.LATE for one in road.record.dropped), "only a claim that came to nothing lets an older one go"
+    assert begun_in_order or any(one.fate is Fate.LATE for one in road.record.dropped), (
+        "only a claim that came to nothing lets an older one go"
+    )
     if told and not road.record.dropped:
         assert road.called == sorted(set(told))
     if told:

@@ -42,7 +42,10 @@ def test_every_way_to_tell_of_a_version_comes_to_the_same_release(site: Site, se
         (finalized("digits/7/_SUCCESS", id="again"), {}),
         (pushed("digits/7/_SUCCESS", "1"), {}),
         ([finalized("digits/7/_SUCCESS"), finalized("digits/7/_SUCCESS", id="third")], {"content_type": BATCH}),
-        ({"model_uri": f"{EXPORTS['digits']}/7"}, {"ce_id": "b", "ce_source": "/registry", "ce_type": "model.ready", "ce_specversion": "1.0"}),
+        (
+            {"model_uri": f"{EXPORTS['digits']}/7"},
+            {"ce_id": "b", "ce_source": "/registry", "ce_type": "model.ready", "ce_specversion": "1.0"},
+        ),
     ]
     for said, headers in ways:
         status, answer = server.post("/events", said, **headers)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from tfcanary import platforms
 from tfcanary.acts import ledger, queue
-from tfcanary.errors import Refused
+from tfcanary.errors import Unavailable
 from tfcanary.plan import Plan, WaitingPolicy
 from tfcanary.ports import Platform
 from tfcanary.record import Record, Waiting
@@ -79,7 +79,7 @@ def newest(folder: Folder, platform: Platform) -> Waiting | None:
 
 
 def watch(folder: Folder, model: str, target: Target, every: float) -> None:
-    """Look until the process is told to end. Raises Refused where the folder can never be looked into."""
+    """Look until the process is told to end. Raises Refused for a URI that is none, Unavailable where the watch ends by itself."""
     folder = replace(folder, uri=uris.normalised(folder.uri))
     platform = platforms.open_platform(target.platform, model, folder.plan)
     # Another one than the folder's: each remembers only what it was asked about.
@@ -95,4 +95,4 @@ def watch(folder: Folder, model: str, target: Target, every: float) -> None:
         pass
     finish((rounds,))
     if not over.is_set():
-        raise Refused(f"{model}: the watch of {folder.uri} has ended by itself; its last sentence says why")
+        raise Unavailable(f"{model}: the watch of {folder.uri} has ended by itself; its last sentence says why")
