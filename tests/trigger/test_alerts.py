@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def test_an_alert_may_name_the_run(site: Site, server: Client, both: dict[str, s
 
 
 def test_one_call_may_hold_alerts_of_several_models(site: Site, server: Client, both: dict[str, str]) -> None:
-    status, answer = server.post("/alerts", call(*(alert(site.worlds[name], model=name) for name in both)))
+    _, answer = server.post("/alerts", call(*(alert(site.worlds[name], model=name) for name in both)))
     assert [one["result"] for one in answer["results"]] == ["rolled back", "rolled back"]
     assert (state(site, "digits").ended, state(site, "faces").ended) == (True, True)
 
@@ -150,13 +149,13 @@ def test_alerts_can_be_switched_off(site: Site, both: dict[str, str], tmp_path: 
 
 
 @pytest.fixture
-def running(world: World, deployed: ModelVersion, site: Site) -> Iterator[World]:
+def running(world: World, deployed: ModelVersion, site: Site) -> World:
     """A canary with traffic, in the place of the first model's world."""
     platform = world.platform()
     ledger.hold(platform, "run-1", "watch", watching=True)
     shift.shift(platform, "run-1", 0)
     site.worlds["digits"] = world
-    yield world
+    return world
 
 
 def test_a_canary_with_traffic_loses_it(running: World, site: Site, server: Client) -> None:

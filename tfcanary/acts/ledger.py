@@ -72,7 +72,8 @@ def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
             return record
         may_begin(record, plan, now)
         release = Release(run_id=run_id, plan=plan, plan_digest=codec.digest(plan), began=now)
-        return replace(queue.begun(_archived(record)), writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
+        record = queue.begun(_archived(record))
+        return replace(record, writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
 
     return ours(update(platform, opened).record, run_id)
 
