@@ -7,18 +7,24 @@ like a TF Serving process. Stable and canary always differ.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from google_crc32c import Checksum
 
+from tfcanary import codec
+from tfcanary.acts import ledger
 from tfcanary.domain import LATENCY_BOUNDS, Counters, ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
-from tfcanary.errors import Conflict, Refused, Unavailable
+from tfcanary.errors import Conflict, Held, Refused, Unavailable
+from tfcanary.plan import Plan
 from tfcanary.ports import Blob, Change, Deployment, Platform, Server, Stored
-from tfcanary.record import Record
+from tfcanary.record import Record, State
+from tfcanary.submit import Submission
 
 
 @dataclass(frozen=True)
@@ -120,17 +126,19 @@ class FakeRecords:
     def __init__(self) -> None:
         self.stored: Stored | None = None
         self.writes = 0
+        self._lock = threading.Lock()
 
     def read(self) -> Stored | None:
         return self.stored
 
     def swap(self, record: Record, generation: int) -> int:
-        there = self.stored.generation if self.stored else 0
-        if there != generation:
-            raise Conflict(f"{record.model}: the record is generation {there}")
-        self.writes += 1
-        self.stored = Stored(record, there + 1)
-        return there + 1
+        with self._lock:
+            there = self.stored.generation if self.stored else 0
+            if there != generation:
+                raise Conflict(f"{record.model}: the record is generation {there}")
+            self.writes += 1
+            self.stored = Stored(record, there + 1)
+            return there + 1
 
     def beat(self, run_id: str, at: datetime) -> Stored:
         if self.stored is None or self.stored.record.release is None:
@@ -327,3 +335,64 @@ class _Preflight:
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
         yield Change(f"version {version.number}", None, {"uri": version.uri})
+
+
+class Pipelines:
+    """In the place of `submit.start`: a run opens its release, which is on the road until the test ends it."""
+
+    def __init__(self, worlds: dict[str, World]) -> None:
+        self.worlds = worlds
+        self.submitted: list[tuple[str, str]] = []
+        """Model and candidate of each run, in order."""
+        self.runs: list[Pipeline] = []
+        self.collisions = 0
+        """Runs that found another release on the road."""
+        self._numbers = count(1)
+        self.begins = True
+        self.error: Exception | None = None
+        """What the host says in place of starting a run."""
+        self.waits: threading.Event | None = None
+        """The host answers only when this is set."""
+
+    def start(self, submission: Submission) -> Pipeline:
+        if self.waits:
+            self.waits.wait(30)
+        if self.error:
+            raise self.error
+        model = submission.arguments["model_name"]
+        run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
+        try:
+            if self.begins:
+                ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.run_id)
+        except Held:
+            self.collisions += 1
+        self.runs.append(run)
+        self.submitted.append((model, submission.arguments["model_uri"]))
+        return run
+
+    def versions(self, model: str = "digits") -> list[str]:
+        """The last part of each candidate's URI, in the order of submission."""
+        return [uri.rpartition("/")[2] for name, uri in self.submitted if name == model]
+
+
+@dataclass
+class Pipeline:
+    """One run."""
+
+    platform: Platform
+    run_id: str
+    over: bool | None = None
+
+    def finished(self) -> bool | None:
+        return self.over
+
+    def stop(self) -> None:
+        self.over = False
+
+    def describe(self) -> str:
+        return f"https://kfp.example/#/runs/details/{self.run_id}"
+
+    def end(self) -> None:
+        """The release is over, whatever stands on the road."""
+        ledger.end(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
+        self.over = True

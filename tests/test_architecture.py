@@ -38,6 +38,8 @@ def test_the_layers_hold(copy: Path) -> None:
         ("tfcanary/judge/stages.py", "from tfcanary import watch", "Imports go down"),
         ("tfcanary/acts/shift.py", "from tfcanary import routing", "Imports go down"),
         ("components/push_model/component.py", "from components.watch_stage import component", "Components do not know each other"),
+        ("tfcanary/submit/handle.py", "from tfcanary import trigger", "Imports go down"),
+        ("tfcanary/trigger/dispatch.py", "import kfp", "Only submission knows the KFP SDK"),
         ("tfcanary/acts/shift.py", "import kfp", "Only submission knows the KFP SDK"),
         ("tfcanary/savedmodel/reader.py", "import tensorflow", "Only the runtime knows TensorFlow"),
         ("tfcanary/judge/stages.py", "import subprocess", "What decides does not talk to the world"),
@@ -59,7 +61,9 @@ def test_a_planted_violation_is_caught(copy: Path, file: str, line: str, contrac
 def test_a_slim_step_imports_neither_tensorflow_nor_kubernetes_nor_the_sdk() -> None:
     """What the body of a step imports before its work; `validate` alone starts TensorFlow, and in a child."""
     code = "import sys; from tfcanary import steps, watch; from tfcanary.acts import push, promote, rollback, deploy; "
-    code += "heavy = {'tensorflow', 'kubernetes', 'kfp', 'google.cloud.storage', 'pandas'} & set(sys.modules); "
+    code += "from tfcanary.trigger import serving, turn; "
+    code += "heavy = {'tensorflow', 'kubernetes', 'kfp', 'google.cloud.storage', 'pandas', 'starlette', 'uvicorn', 'jwt'}; "
+    code += "heavy &= set(sys.modules); "
     code += "sys.exit(str(heavy) if heavy else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -155,6 +155,49 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A candidate that waits until the road is free."""
+
+    event: str
+    """Who asked for it, and so its identity: 16 hexadecimal digits of a hash."""
+    model_uri: str
+    since: datetime
+    """When its event says that it happened; orders candidates whose names do not say which is newer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A candidate that was handed to a pipeline."""
+
+    candidate: Waiting
+    until: datetime
+    """Its release must have begun by then; afterwards the road is free again."""
+    page: str = ""
+    """Where to look: the run's address or its log file; empty until it is submitted."""
+
+
+class Fate(StrEnum):
+    """What became of a candidate that was offered and will not be released."""
+
+    REPLACED = "replaced"
+    """A newer candidate was there, or came while it waited."""
+    REFUSED = "refused"
+    """It could not be submitted, or is not what a release could begin with."""
+    LATE = "late"
+    """It was handed to a pipeline, and no release began in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A candidate that will not be released, so that whoever offered it can be told."""
+
+    candidate: Waiting
+    fate: Fate
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that is known about a model: what is stable, what was, and the release on the road or the last one."""
 
@@ -166,6 +209,16 @@ class Record:
     """Former stable versions that are kept, newest first."""
     release: Release | None = None
     history: tuple[Ended, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    """Candidates that wait for the road, oldest first."""
+    heard: tuple[str, ...] = ()
+    """Events that were heard, newest last: the same one again is no second candidate."""
+    called: Called | None = None
+    """The claim on the road between "it is your turn" and the beginning of that release."""
+    latest: Called | None = None
+    """The last candidate from the waiting list whose release has begun."""
+    dropped: tuple[Dropped, ...] = ()
+    """Candidates that were offered and will not be released, newest last."""
 
     @property
     def on_the_road(self) -> Release | None:

@@ -15,8 +15,9 @@ from tfcanary.kube.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Re
 from tfcanary.plan import GuardPodPlan, Plan, RouterKind
 from tfcanary.platforms.kube import manifests
 from tfcanary.platforms.kube.preflight import RIGHTS, WRITE
+from tfcanary.trigger import serving, settings
 
-KINDS = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "Deployment", "NetworkPolicy"}
+KINDS = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "Deployment", "NetworkPolicy", "ConfigMap", "Service"}
 """No ClusterRole, no ClusterRoleBinding, no Secret."""
 ROUTES = {"gateway": HTTP_ROUTES, "istio": VIRTUAL_SERVICES, "nginx": INGRESSES}
 DRAWING_RIGHTS = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "roles", "rolebindings"}
@@ -38,7 +39,7 @@ def rules_of(role: str, router: str = "") -> list[Json]:
 
 
 def pods() -> list[Json]:
-    """The templates of all pods: of the namespace's guard, and those that a release makes."""
+    """The templates of all pods: of the namespace's guard, of the trigger, and those that a release makes."""
     version = ModelVersion(7, "gs://bucket/digits/7", DIGEST)
     made = [manifests.deployment("digits", version, Plan(), 1), manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary")]
     return [one["spec"]["template"] for one in (*of_kind("Deployment"), *made)]
@@ -82,10 +83,11 @@ def test_the_guard_can_neither_start_nor_change_a_server() -> None:
 
 
 def test_every_account_is_bound_to_the_role_of_its_name() -> None:
-    accounts = {one["metadata"]["name"] for one in of_kind("ServiceAccount")}
+    accounts = {one["metadata"]["name"] for one in of_kind("ServiceAccount")} - {"tfcanary-trigger"}
     assert accounts == {one["metadata"]["name"] for one in of_kind("Role")} == {"tfcanary", GuardPodPlan().service_account}
     for binding in of_kind("RoleBinding"):
-        assert [one["name"] for one in binding["subjects"]] == [binding["roleRef"]["name"]]
+        named = [one["name"] for one in binding["subjects"]]
+        assert (named, binding["roleRef"]["name"]) in [([name], name) for name in accounts] + [(["tfcanary-trigger"], "tfcanary")]
 
 
 @pytest.mark.parametrize("template", pods(), ids=lambda one: one["metadata"]["labels"]["app.kubernetes.io/component"])
@@ -106,8 +108,13 @@ def test_every_pod_is_without_root_privileges_and_a_writable_root(template: Json
         assert "memory" in container["resources"]["limits"]
 
 
+def installed(name: str) -> Json:
+    (found,) = [one for one in of_kind("Deployment") if one["metadata"]["name"] == name]
+    return found
+
+
 def test_the_guard_of_a_namespace_is_of_the_version_that_ships_it() -> None:
-    (guard,) = of_kind("Deployment")
+    guard = installed("tfcanary-guard")
     (container,) = guard["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"tfcanary:{__version__}"
     assert container["command"] == ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all"]
@@ -126,9 +133,10 @@ def policy(name: str) -> Json:
 
 def test_the_policies_are_for_the_pods_that_a_release_makes() -> None:
     servers, guards = policy("tfcanary-servers")["podSelector"], policy("tfcanary-guard")["podSelector"]
-    installed, server, guard = (one["metadata"]["labels"] for one in pods())
-    assert [selects(servers, labels) for labels in (installed, server, guard)] == [False, True, False]
-    assert [selects(guards, labels) for labels in (installed, server, guard)] == [True, False, True]
+    labels = [one["metadata"]["labels"] for one in pods()]
+    assert [selects(servers, one) for one in labels] == [False, False, True, False]
+    assert [selects(guards, one) for one in labels] == [True, False, False, True]
+    assert [selects(policy("tfcanary-trigger")["podSelector"], one) for one in labels] == [False, True, False, False]
 
 
 def test_the_policy_of_the_steps_is_for_the_pods_of_the_pipeline() -> None:
@@ -144,13 +152,13 @@ def test_the_policy_of_the_steps_is_for_the_pods_of_the_pipeline() -> None:
 def test_guards_and_steps_reach_the_servers_and_the_servers_let_them_in() -> None:
     labels = names.labels("digits", "server")
     into = [one for rule in policy("tfcanary-servers")["ingress"] for one in rule["from"] if "podSelector" in one]
-    for name in ("tfcanary-guard", "tfcanary-steps"):
+    for name in ("tfcanary-guard", "tfcanary-steps", "tfcanary-trigger"):
         out = [rule for rule in policy(name)["egress"] if any(selects(one.get("podSelector", {}), labels) for one in rule.get("to", ()))]
         ports = {port["port"] for rule in out for port in rule["ports"] if any("podSelector" in one for one in rule["to"])}
         assert {names.GRPC, names.REST} <= ports
         selector = policy(name)["podSelector"]
         assert any(selects(one["podSelector"], selector["matchLabels"]) for one in into)
-        assert "ingress" not in policy(name)
+        assert ("ingress" in policy(name)) is (name == "tfcanary-trigger")
 
 
 def test_the_installation_of_a_namespace_is_rendered_offline() -> None:
@@ -182,3 +190,41 @@ def test_the_track_services_are_ports_that_the_policy_opens() -> None:
     service = manifests.service("digits", Track.STABLE, {}, Plan().serving)
     opened = {port["port"] for port in policy("tfcanary-servers")["ingress"][0]["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} == opened
+
+
+def test_the_trigger_reads_settings_and_a_token_where_it_looks_for_them(tmp_path: Path) -> None:
+    pod = installed("tfcanary-trigger")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == f"tfcanary:{__version__}"
+    (config,) = of_kind("ConfigMap")
+    (tmp_path / "trigger.yaml").write_text(config["data"]["trigger.yaml"])
+    read = settings.read(tmp_path / "trigger.yaml")
+    assert read.auth is not None
+    mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    assert volumes[mounts[str(Path(read.auth.token_file).parent)]]["secret"]["secretName"] == "tfcanary-trigger"
+    shown = container["command"][container["command"].index("--settings") + 1]
+    assert volumes[mounts[str(Path(shown).parent)]]["configMap"]["name"] == config["metadata"]["name"]
+    assert Path(shown).name in config["data"]
+
+
+def test_the_trigger_can_be_reached_where_it_listens_and_no_longer_than_it_is_given() -> None:
+    deployment, (service,) = installed("tfcanary-trigger"), of_kind("Service")
+    template = deployment["spec"]["template"]
+    assert selects({"matchLabels": service["spec"]["selector"]}, template["metadata"]["labels"])
+    (container,) = template["spec"]["containers"]
+    (port,) = container["ports"]
+    assert container["command"][-1] == str(port["containerPort"]) == str(policy("tfcanary-trigger")["ingress"][0]["ports"][0]["port"])
+    assert service["spec"]["ports"][0]["targetPort"] == port["name"]
+    assert template["spec"]["terminationGracePeriodSeconds"] > serving.DRAIN + serving.LAST
+
+
+def test_the_trigger_is_rendered_with_the_rest_in_any_namespace(tmp_path: Path) -> None:
+    folder = overlay(tmp_path, "team-a", "routers/gateway")
+    shown = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    shown["resources"].append("deploy/trigger")
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(shown))
+    found = render(folder)
+    assert {one["metadata"]["namespace"] for one in found} == {"team-a"}
+    (binding,) = [one for one in found if one["kind"] == "RoleBinding" and one["metadata"]["name"] == "tfcanary-trigger"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "tfcanary-trigger", "namespace": "team-a"}]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from tfcanary import __version__, codec
+from tfcanary.acts import queue
 from tfcanary.domain import Look, Verdict
 from tfcanary.errors import Conflict, Held, Refused, Unavailable
 from tfcanary.plan import Plan
@@ -71,7 +72,8 @@ def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
             return record
         may_begin(record, plan, now)
         release = Release(run_id=run_id, plan=plan, plan_digest=codec.digest(plan), began=now)
-        return replace(_archived(record), writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
+        record = queue.begun(_archived(record))
+        return replace(record, writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
 
     return ours(update(platform, opened).record, run_id)
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import drift, guard, local, orders, plan, profile, release, replay, show, validate
+from tfcanary.cli import drift, guard, local, orders, plan, profile, release, replay, show, trigger, validate
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
@@ -40,6 +40,7 @@ for verb in (
     replay.replay,
     drift.drift,
     profile.profile,
+    trigger.trigger,
 ):
     tfcanary.add_command(verb)
 

@@ -50,6 +50,8 @@ def status(name: str | None, platform_uri: str, json_: bool) -> None:
     click.echo(f"{name}: stable {stable}{kept}")
     if record.release:
         click.echo(report.release_line(record.release))
+    for one in record.waiting:
+        click.echo(f"waits for the road: {one.model_uri}")
 
 
 @click.command()

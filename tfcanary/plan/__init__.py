@@ -22,7 +22,7 @@ from tfcanary.plan.judge import (
     QualityPlan,
 )
 from tfcanary.plan.looks import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
-from tfcanary.plan.stages import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, seconds
+from tfcanary.plan.stages import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, WaitingPolicy, seconds
 
 __all__ = [
     "LONGEST_STAGE",
@@ -52,6 +52,7 @@ __all__ = [
     "StagePlan",
     "TrafficPlan",
     "ValidationPlan",
+    "WaitingPolicy",
     "seconds",
 ]
 
@@ -79,6 +80,8 @@ class Plan:
     serving: ServingPlan = field(default_factory=ServingPlan)
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     guard: GuardPodPlan = field(default_factory=GuardPodPlan)
+    waiting: WaitingPolicy = WaitingPolicy.NEWEST
+    """What happens to candidates that triggers offer while a release is on the road; see docs/triggers.md."""
     adopt: bool = False
     """`true`: take over a Service or route of these names that was not made by tfcanary. `tfcanary plan --diff` shows what changes."""
     training_data: str = ""

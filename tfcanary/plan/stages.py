@@ -43,6 +43,15 @@ class Approval(StrEnum):
     """At the end of each stage."""
 
 
+class WaitingPolicy(StrEnum):
+    """Who waits while a release is on the road."""
+
+    NEWEST = "newest"
+    """One candidate: a newer one takes the place of the one that waits. What was trained last is what people want."""
+    ALL = "all"
+    """Every candidate, oldest first, as many as the record holds (`acts.queue.MOST`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class StagePlan:
     """How long each stage is watched."""

@@ -1,0 +1,80 @@
+"""A recurring run that releases the newest complete version of a folder, where it is new: for exports that come from elsewhere.
+
+`python -m examples.recurring_release http://localhost:8888` schedules it on that host.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kfp import compiler, components, dsl
+
+from tfcanary import codec
+from tfcanary.submit import package
+
+trigger_release = components.load_component_from_text(package("trigger_release"))
+EVERY_MORNING = "0 0 6 * * *"
+"""Kubeflow's cron has seconds in front."""
+
+
+@dsl.pipeline(name="recurring-release", description="Releases the newest complete version of a folder as a canary, once.")
+def recurring_release(exports: str, model_name: str, platform: str, plan: dict, host: str, complete: str = "_SUCCESS"):
+    """Release what is new.
+
+    Args:
+        exports: The folder of versions.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: kube://<namespace> or local:///<state folder>.
+        plan: The release plan.
+        host: The Kubeflow Pipelines endpoint on which the release runs.
+        complete: The object that is written last into a version.
+    """
+    released = trigger_release(
+        model_uri=exports,
+        model_name=model_name,
+        platform=platform,
+        plan=plan,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        host=host,
+        newest=True,
+        complete=complete,
+    )
+    released.set_caching_options(False).set_display_name("release")
+
+
+def schedule(client: Any, folder_id: str, parameters: dict[str, Any], service_account: str = "") -> Any:
+    """Make it a recurring run in one of Kubeflow's folders of runs, which it calls experiments."""
+    with tempfile.TemporaryDirectory() as scratch:
+        compiled = Path(scratch, "recurring_release.yaml")
+        compiler.Compiler().compile(recurring_release, str(compiled))
+        return client.create_recurring_run(
+            experiment_id=folder_id,
+            job_name=f"release {parameters['model_name']}",
+            cron_expression=EVERY_MORNING,
+            max_concurrency=1,  # two at a time would wait for the same candidate
+            no_catchup=True,  # the newest version is the newest, however many mornings were missed
+            params=parameters,
+            pipeline_package_path=str(compiled),
+            enable_caching=False,
+            service_account=service_account or None,
+        )
+
+
+def main(host: str) -> None:
+    """Schedule the release of the example's model."""
+    from kfp import Client
+
+    client = Client(host=host)
+    parameters = {
+        "exports": "gs://exports/digits",
+        "model_name": "digits",
+        "platform": "kube://serving",
+        "plan": codec.read_document(Path(__file__).with_name("plan.yaml")),
+        "host": "http://ml-pipeline.kubeflow:8888",
+    }
+    schedule(client, client.create_experiment("releases").experiment_id, parameters)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,95 @@
+"""`trigger`: whatever makes a model starts its release; a server that is told, or a look into a folder."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from tfcanary import codec
+from tfcanary.cli import options
+
+LONGEST = timedelta(days=1)
+"""Between two looks into a folder."""
+
+
+def duration(_: click.Context, param: click.Parameter, value: str) -> timedelta:
+    """`30s`, `5m`, `1h`: as the plan writes times."""
+    decoded: timedelta = codec.decode(timedelta, value, f"--{param.name}")
+    return decoded
+
+
+@click.group()
+def trigger() -> None:
+    """Start a release whenever there is a new version."""
+
+
+@trigger.command()
+@click.option("--settings", "settings_file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="See docs/triggers.md.")
+@click.option("--host-address", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
+def serve(settings_file: Path, host_address: str, port: int) -> None:
+    """Take events of new versions and release them, one at a time. Ends in order after SIGTERM.
+
+    \b
+    Example:  tfcanary trigger serve --settings trigger.yaml
+    """
+    from tfcanary.trigger import serving, settings
+
+    ready = serving.set_up(settings.read(settings_file), host_address, port)
+    click.echo(f"listening on {host_address}:{ready.port}", err=True)
+    ready.run()
+
+
+@trigger.command()
+@click.argument("uri")
+@click.option("--name", required=True, help="The name under which TensorFlow Serving serves the model.")
+@options.plan(required=True)
+@options.platform
+@click.option("--host", default="", metavar="URL", help="A Kubeflow Pipelines endpoint. Default: run the pipelines on this machine.")
+@click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")
+@click.option("--service-account", default="", metavar="NAME", help="As whom the steps run on that host. Default: the host's own.")
+@click.option("--every", callback=duration, metavar="TIME", default="30s", show_default=True, help="Time between two looks.")
+@click.option(
+    "--complete", default="", metavar="NAME", help="The object that is written last. Default: a version is complete when it rests."
+)
+@click.option(
+    "--settle",
+    callback=duration,
+    metavar="TIME",
+    default="60s",
+    show_default=True,
+    help="Without --complete: how long a version must rest.",
+)
+@click.option("--existing", is_flag=True, help="At the first start, release the newest version that lies there already.")
+def watch(
+    uri: str,
+    name: str,
+    plan_file: Path,
+    platform_uri: str,
+    host: str,
+    image: str,
+    service_account: str,
+    every: timedelta,
+    complete: str,
+    settle: timedelta,
+    existing: bool,
+) -> None:
+    """Look into URI (a directory or gs://bucket/folder) for complete new versions, and release them one at a time.
+
+    \b
+    Example:  tfcanary trigger watch gs://exports/digits --name digits --plan plan.yaml
+    """
+    from tfcanary.trigger import watching
+    from tfcanary.trigger.settings import Source, Target
+    from tfcanary.trigger.versions import Completeness
+
+    if not timedelta(seconds=1) <= every <= LONGEST:
+        raise click.UsageError(f"--every {every}: must be from 1s to 1d")
+    try:
+        source = Source(uri if "://" in uri else str(Path(uri).resolve()), options.read_plan(plan_file), complete=complete, settle=settle)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    folder = watching.Folder(source.exports, source.decided, Completeness(source.complete, source.settle), existing)
+    watching.watch(folder, name, Target(platform_uri, host, image, service_account), every.total_seconds())
