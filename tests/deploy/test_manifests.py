@@ -16,7 +16,8 @@ from tfcanary.plan import GuardPodPlan, Plan, RouterKind
 from tfcanary.platforms.kube import manifests
 from tfcanary.platforms.kube.preflight import RIGHTS, WRITE
 
-KINDS = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "Deployment", "NetworkPolicy", "PodMonitor", "PrometheusRule"}
+MONITORING = {"PodMonitor", "PrometheusRule"}
+KINDS = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "Deployment", "NetworkPolicy", *MONITORING}
 """No ClusterRole, no ClusterRoleBinding, no Secret."""
 ROUTES = {"gateway": HTTP_ROUTES, "istio": VIRTUAL_SERVICES, "nginx": INGRESSES}
 DRAWING_RIGHTS = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "roles", "rolebindings"}
@@ -110,7 +111,8 @@ def test_the_guard_of_a_namespace_is_of_the_version_that_ships_it() -> None:
     (guard,) = of_kind("Deployment")
     (container,) = guard["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"tfcanary:{__version__}"
-    assert container["command"] == ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all", "--metrics-port", str(names.METRICS)]
+    command = ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all", "--metrics-port", str(names.METRICS)]
+    assert container["command"] == command
     assert [port["containerPort"] for port in container["ports"]] == [names.METRICS]
     assert guard["spec"]["template"]["spec"]["serviceAccountName"] == GuardPodPlan().service_account
 

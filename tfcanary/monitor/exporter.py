@@ -38,7 +38,7 @@ PORT = "TFCANARY_METRICS_PORT"
 IN_A_POD = "KUBERNETES_SERVICE_HOST"
 
 
-@dataclass
+@dataclass(eq=False)
 class Exporter(Collector):
     """Reads the records of a platform's models when it is asked, at most every CACHED seconds."""
 

@@ -14,7 +14,7 @@ RUNBOOK = "docs/runbook.md"
 ERRORS_OF_STABLE = 0.01
 """Share of failed requests below which nobody is woken."""
 RISE = 3
-"""How many times the share of the hour before: a stable that always fails a little is not in trouble."""
+"""How many times the share of the hour before, also as a canary: a version that always fails a little is not in trouble."""
 ENOUGH = 50
 """Requests in WINDOW below which one failure would be a large share."""
 SLACK = 300
@@ -168,7 +168,7 @@ ALERTS = (
         and on ({OF_RELEASE}) tfcanary:requests:rate{WINDOW}{_STABLE} * 300 > {ENOUGH}
         unless on ({OF_RELEASE})
         tfcanary:error_ratio:rate{WINDOW}{_STABLE}
-        < {RISE} * avg_over_time(tfcanary:error_ratio:rate{WINDOW}{_STABLE}[1h] offset 10m)""",
+        < on ({OF_RELEASE}) {RISE} * {newest(f"avg_over_time(tfcanary:error_ratio:rate{WINDOW}[1h] offset 10m)")}""",
         f"The stable version {_OF} fails more requests than before.",
         "{{ $value | humanizePercentage }} of the requests to version {{ $labels.version }} fail. While stable is in trouble nothing can be "
         "concluded about a canary.",
@@ -178,7 +178,7 @@ ALERTS = (
         "2m",
         "warning",
         f"""abs(tfcanary:canary_requests:stage - tfcanary:canary_requests_expected:stage)
-        > {DEVIATES} * tfcanary:canary_requests_expected:stage > 0
+        > {DEVIATES} * (tfcanary:canary_requests_expected:stage > 0)
         and on ({OF_RELEASE})
         abs(tfcanary:canary_requests:stage - tfcanary:canary_requests_expected:stage)
         > {SIGMAS} * sqrt(tfcanary:canary_requests_expected:stage * (1 - {newest("tfcanary_weight_asked_ratio")}))""",
