@@ -37,7 +37,7 @@ class Scraped:
     """In any namespace, not the monitor's alone: runs need not be where the models are."""
 
     def relabelings(self) -> list[Json]:
-        """In Prometheus' own spelling. Every port and container of a pod is a target: one is kept, at the port that is meant."""
+        """In Prometheus' own spelling. Each port of a pod is a target: those of one container become the same."""
         address = {"source_labels": [f"{META}ip"], "target_label": "__address__"}
         return [
             {"action": "keep", "source_labels": [f"{META}container_init", f"{META}container_name"], "regex": f"false;{self.container}"},
@@ -47,10 +47,6 @@ class Scraped:
             *(_named(label, of) for label, of in {"namespace": "__meta_kubernetes_namespace", "pod": f"{META}name"}.items()),
             *(_named(label, f"{META}label_tfcanary_dev_{label}") for label in ("model", "version") if self.job == SERVERS),
             {"target_label": "job", "replacement": self.job},
-            # Each port of the container would be a target of its own.
-            {"target_label": "container", "replacement": self.container},
-            {"action": "replace", "source_labels": ["__address__"], "target_label": "instance"},
-            {"action": "labeldrop", "regex": "endpoint"},
         ]
 
     def monitor(self) -> Json:

@@ -215,6 +215,11 @@ def dashed(name: str, colour: str) -> Json:
     return _of({"id": "byName", "options": name}, color={"mode": "fixed", "fixedColor": colour}, **look)
 
 
+def stroked(pattern: str, *dash: int) -> Json:
+    """The line of the series whose name is like the pattern: dots and gaps of so many pixels."""
+    return _of({"id": "byRegexp", "options": pattern}, **{"custom.lineStyle": {"fill": "dash", "dash": list(dash)}})
+
+
 def band(high: str, low: str, colour: str) -> list[Json]:
     """The space between two series, filled."""
     faint = {"color": {"mode": "fixed", "fixedColor": colour}, "custom.lineWidth": 0}

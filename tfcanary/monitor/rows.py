@@ -154,7 +154,7 @@ def _servers() -> list[Panel]:
             [latency(0.5), latency(0.95), latency(0.99)],
             "s",
             12,
-            panels.by_track(),
+            [*panels.by_track(), panels.stroked("/p95$/", 8, 4), panels.stroked("/p99$/", 2, 4)],
             min=0,
         ),
     ]
@@ -190,6 +190,7 @@ def _judge() -> list[Panel]:
             [evidence],
             "percentunit",
             16,
+            min=-1,
             max=1.2,
             thresholds=steps((None, "transparent"), (1, "red")),
             custom={"thresholdsStyle": {"mode": "line"}},
