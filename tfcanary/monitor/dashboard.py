@@ -49,21 +49,16 @@ def variables() -> list[Json]:
     source = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0}
     return [
         source,
-        _values("namespace", "Namespace", f"label_values({VARIABLES_FROM}, namespace)", every=True),
+        _values("namespace", "Namespace", f"label_values({VARIABLES_FROM}, namespace)"),
         _values("model", "Model", f'label_values({VARIABLES_FROM}{{namespace=~"$namespace"}}, model)'),
         _values("criterion", "Criterion", f"label_values(tfcanary_criterion_estimate_ratio{{{MODEL}}}, criterion)", every=True),
     ]
 
 
 def _values(name: str, label: str, query: str, every: bool = False) -> Json:
-    all_ = {
-        "includeAll": True,
-        "multi": True,
-        **({"allValue": ".*"} if name == "namespace" else {}),
-        "current": {"text": ["All"], "value": ["$__all"]},
-    }
+    """One of the label's values, or `every` one that was not deselected; a namespace may be empty, and a query without one is right then."""
+    current = {"text": ["All"], "value": ["$__all"]} if every else {}
     asked = {"query": query, "refId": "Variable"}
-    chosen = all_ if every else {"includeAll": False, "multi": False, "current": {}}
     return {
         "name": name,
         "label": label,
@@ -74,7 +69,9 @@ def _values(name: str, label: str, query: str, every: bool = False) -> Json:
         "refresh": 2,
         "sort": 1,
         "hide": 0,
-        **chosen,
+        "includeAll": every,
+        "multi": every,
+        "current": current,
     }
 
 

@@ -66,10 +66,7 @@ STATE = coded("tfcanary_release_state", "state", [one.value for one in STATES])
 DECISION = coded("tfcanary_decision", "decision", [one.value for one in DECISIONS])
 WATCHER = f"({newest('tfcanary_weight_asked_ratio')} == 0) * 0 + 2\nor {newest('tfcanary_watching')}"
 GUARD_AGE = f"time() - {newest('tfcanary_guard_seen_timestamp_seconds')}"
-SINCE = {
-    "release": f"time() - {newest('tfcanary_release_began_timestamp_seconds')}",
-    "stage": f"time() - {newest('tfcanary_stage_began_timestamp_seconds')}",
-}
+IN_STAGE = f"time() - {newest('tfcanary_stage_began_timestamp_seconds')}"
 CRITERION = 'criterion=~"$criterion"'
 
 
@@ -210,7 +207,7 @@ def _safety() -> list[Panel]:
     guard = [Query(GUARD_AGE, "last heard of"), Query(newest("tfcanary_guard_heartbeat_seconds"), "dead after")]
     hold = [Query(f"{newest('tfcanary_hold_until_timestamp_seconds')} - time()", "left")]
     stage = [
-        Query(SINCE["stage"], "in stage"),
+        Query(IN_STAGE, "in stage"),
         Query(newest("tfcanary_stage_minimum_seconds"), "minimum"),
         Query(newest("tfcanary_stage_maximum_seconds"), "maximum"),
     ]
