@@ -172,7 +172,6 @@ def test_a_guard_exports_while_it_watches_and_ends_as_without(
     """The release is looked at from outside in the middle of the guard's own work."""
     watched(world)
     opens(monkeypatch, world)
-    monkeypatch.setattr(exporting, "EVERYWHERE", monitor.HERE)
     port, pages, serving = free_port(), [], []
     serve = monitor.serve
     monkeypatch.setattr(monitor, "serve", lambda *given: serving.append(serve(*given)) or serving[-1])
