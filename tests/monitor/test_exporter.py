@@ -15,15 +15,16 @@ from tests.acts.conftest import RUN, deployed, model, pushed
 from tests.fakes import World
 from tests.metrics.prometheus_server import free_port
 from tests.monitor.running import opens, running, watched
-from tfcanary import monitor, platforms
+from tfcanary import __version__, monitor, platforms
 from tfcanary.acts import rollback
-from tfcanary.cli.guard import guard
+from tfcanary.cli.guard import Guards, guard
 from tfcanary.cli.metrics import metrics
 from tfcanary.domain import ModelVersion
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.monitor import exporter as exporting
 from tfcanary.monitor.exporter import CACHED, PORT, Exporter
 from tfcanary.plan import Plan
+from tfcanary.record import Record
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -228,10 +229,50 @@ def test_a_watching_step_exports_in_a_pod_and_elsewhere_when_told(
     assert ports == ([port] if port else [])
 
 
-def test_a_page_is_printed_where_no_port_is_given(tmp_path: Path) -> None:
-    done = CliRunner().invoke(metrics, ["--platform", f"local://{tmp_path}"], catch_exceptions=False)
+def test_the_guard_of_a_namespace_exports_every_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens(monkeypatch, world)
+    monkeypatch.setattr(platforms, "models", lambda uri: ("digits", "letters"))
+    port, pages, serving = free_port(), [], []
+    serve = monitor.serve
+    monkeypatch.setattr(monitor, "serve", lambda *given: serving.append(serve(*given)) or serving[-1])
+    monkeypatch.setattr(Guards, "stand", lambda self: pages.append(asked(port)))
+    assert (
+        CliRunner().invoke(guard, ["--platform", "kube://serving", "--all", "--metrics-port", str(port)], catch_exceptions=False).exit_code
+        == 0
+    )
+    serving[0].close()
+    assert [one["model"] for one in samples(pages[0])["tfcanary_record_read_timestamp_seconds"]] == ["digits", "letters"]
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> str:
+    """A state folder in which version 7 of a model is stable."""
+    uri = f"local://{tmp_path}/state"
+    stable = ModelVersion(7, "/models/letters/7", f"sha256:{7:064x}")
+    platforms.open_platform(uri, "letters", Plan()).records.swap(Record("letters", __version__, stable=stable), 0)
+    return uri
+
+
+def test_a_page_is_printed_where_no_port_is_given(local: str) -> None:
+    done = CliRunner().invoke(metrics, ["--platform", local], catch_exceptions=False)
     assert done.exit_code == 0
-    assert "tfcanary_build_info" in samples(done.output)
+    assert 'tfcanary_stable_version{model="letters",namespace=""} 7.0' in done.output
+
+
+def test_a_page_is_served_until_somebody_stops_it(local: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, pages = free_port(), []
+
+    class Waits:
+        def wait(self) -> None:
+            pages.append(asked(port))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfcanary.cli.metrics.Event", Waits)
+    CliRunner().invoke(metrics, ["--platform", local, "--port", str(port)])
+    assert samples(pages[0])["tfcanary_stable_version"] == [{"namespace": "", "model": "letters"}]
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
 
 
 def test_metrics_says_who_it_is_that_has_the_port(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from threading import Event
 
 import click
 
@@ -30,6 +30,6 @@ def metrics(platform_uri: str, port: int, address: str) -> None:
         raise Refused(f"--port {port}: cannot be bound at {address}; name a free one")
     click.echo(f"metrics of {platform_uri}: http://{address}:{served.port}/metrics", err=True)
     try:
-        threading.Event().wait()
+        Event().wait()
     finally:
         served.close()
