@@ -3,6 +3,7 @@
 from kfp import dsl, kubernetes
 
 from tfcanary import __version__
+from tfcanary.kube.names import WATCHES
 from tfcanary.platforms.packaged import PACKAGE
 
 HOUR = 3600
@@ -26,3 +27,9 @@ def act(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.Pipeline
     kubernetes.set_timeout(task, seconds)
     task.set_env_variable(PACKAGE, __version__)
     return task.set_caching_options(False).set_display_name(label)
+
+
+def observe(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
+    """A step that watches: it may last for days, and Prometheus finds its pod by a label of its own."""
+    kubernetes.add_pod_label(task, WATCHES, "true")
+    return act(task, label, WATCH)

@@ -19,13 +19,13 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import WATCH, act
+from pipelines._pods import act, observe
 from tfcanary.plan import MAX_STAGES
 
 
 def stage(number: int, release: dict[str, Any]) -> None:
     """Watch one weight, judge it, and inside the gate `advance` the stages after it."""
-    watched = act(watch_stage(stage=number, **release), f"{number}: shift and watch", WATCH)
+    watched = observe(watch_stage(stage=number, **release), f"{number}: shift and watch")
     found = watched.outputs["evidence"]
     drift = act(evaluate_drift(stage=number, watched=found, **release), f"{number}: drift")
     judged = act(judge_canary(stage=number, watched=found, drift=drift.outputs["evidence"], **release), f"{number}: judge")

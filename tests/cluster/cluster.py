@@ -141,12 +141,12 @@ def own(folder: Path) -> Iterator[Cluster]:
         for name, addresses in subnets.items():
             cluster.nodes[name] = Node(name, addresses, shared)
             stack.callback(cluster.nodes[name].stop)
-        _define(cluster.api, definitions)
+        define(cluster.api, definitions)
         yield cluster
 
 
-def _define(api: Api, definitions: Iterable[Path]) -> None:
-    """As text: the server reads YAML faster than we do."""
+def define(api: Api, definitions: Iterable[Path]) -> None:
+    """Custom resources, which are served when this returns. As text: the server reads YAML faster than we do."""
     names = [str(api.call("POST", DEFINED, file.read_text(), "application/yaml")["metadata"]["name"]) for file in definitions]
     for name in names:
         until(lambda name=name: _established(api, name))  # type: ignore[misc]

@@ -17,6 +17,7 @@ from typing import Any
 
 from tests import binaries
 from tests.cluster.controlplane import HERE, free_ports
+from tfcanary.monitor.monitors import SCRAPED
 from tfcanary.platforms.local.tether import die_with
 
 PAGE = "/monitoring/prometheus/metrics"
@@ -104,4 +105,11 @@ def configuration(kubeconfig: Path, interval: str) -> dict[str, Any]:
         "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(kubeconfig)}],
         "relabel_configs": [*keep, address, *named],
     }
-    return {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [job]}
+    return {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [job, guards(kubeconfig, interval)]}
+
+
+def guards(kubeconfig: Path, interval: str) -> dict[str, Any]:
+    """As deploy/monitoring ships it, but for where the API server is and how often."""
+    shipped = next(one for one in SCRAPED if one.name == "tfcanary-guards").scrape_config()
+    found = [{**one, "kubeconfig_file": str(kubeconfig)} for one in shipped["kubernetes_sd_configs"]]
+    return {**shipped, "kubernetes_sd_configs": found, "scrape_interval": interval, "scrape_timeout": interval}

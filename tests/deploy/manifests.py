@@ -19,10 +19,11 @@ Json = dict[str, Any]
 
 
 def documents() -> Iterator[tuple[str, Json]]:
-    """Every document of every file, with its place."""
+    """Every document of every file, with its place; rules and scrape configurations are Prometheus' own, and no objects."""
     for path in sorted(DEPLOY.rglob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
-            yield str(path.relative_to(DEPLOY)), document
+            if "kind" in document:
+                yield str(path.relative_to(DEPLOY)), document
 
 
 def of_kind(kind: str) -> list[Json]:

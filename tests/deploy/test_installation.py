@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import cluster, namespace
+from tests.binaries import crds
+from tests.cluster.cluster import Cluster, define
+from tests.cluster.fixtures import cluster, missing, namespace
 from tests.cluster.waiting import until
-from tests.deploy.manifests import ROUTERS, overlay, render
+from tests.deploy.manifests import DEPLOY, ROUTERS, overlay, render
 from tfcanary import __version__, codec, platforms
 from tfcanary.plan import Plan
 from tfcanary.ports import Records
@@ -88,6 +90,23 @@ def test_every_object_belongs_to_the_namespace_and_the_guards_pod_fits_the_stric
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "restricted", "labels": {}}, "spec": template["spec"]}
     admitted = cluster.api.post(f"/api/v1/namespaces/{installed}/pods?dryRun=All", pod)
     assert admitted["spec"]["serviceAccountName"] == "tfcanary-guard"
+
+
+def test_the_operators_own_definitions_know_every_field_of_the_monitoring(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    try:
+        definitions = [crds.find(f"{one}.monitoring.coreos.com") for one in ("podmonitors", "prometheusrules")]
+    except FileNotFoundError as error:
+        missing(error)
+    define(cluster.api, definitions)
+    shutil.copytree(DEPLOY / "monitoring", tmp_path / "monitoring")
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": namespace, "resources": ["monitoring"]}))
+    asked = ("apply", "-k", str(tmp_path), "--dry-run=server")
+    applied = kubectl(cluster.kubeconfig, *asked)
+    assert applied.returncode == 0, applied.stderr
+    assert len(applied.stdout.splitlines()) == 5
+    monitors = tmp_path / "monitoring" / "podmonitors.yaml"
+    monitors.write_text(monitors.read_text().replace("honorLabels", "honourLabels"))
+    assert 'unknown field "spec.podMetricsEndpoints[0].honourLabels"' in kubectl(cluster.kubeconfig, *asked).stderr
 
 
 def records(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Records:

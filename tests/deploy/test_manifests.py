@@ -17,7 +17,8 @@ from tfcanary.platforms.kube import manifests
 from tfcanary.platforms.kube.preflight import RIGHTS, WRITE
 from tfcanary.trigger import serving, settings
 
-KINDS = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "Deployment", "NetworkPolicy", "ConfigMap", "Service"}
+RIGHTS_AND_POLICIES = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
+KINDS = {*RIGHTS_AND_POLICIES, "Deployment", "ConfigMap", "Service", "PodMonitor", "PrometheusRule"}
 """No ClusterRole, no ClusterRoleBinding, no Secret."""
 ROUTES = {"gateway": HTTP_ROUTES, "istio": VIRTUAL_SERVICES, "nginx": INGRESSES}
 DRAWING_RIGHTS = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "roles", "rolebindings"}
@@ -117,7 +118,9 @@ def test_the_guard_of_a_namespace_is_of_the_version_that_ships_it() -> None:
     guard = installed("tfcanary-guard")
     (container,) = guard["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"tfcanary:{__version__}"
-    assert container["command"] == ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all"]
+    command = ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all", "--metrics-port", str(names.METRICS)]
+    assert container["command"] == command
+    assert [port["containerPort"] for port in container["ports"]] == [names.METRICS]
     assert guard["spec"]["template"]["spec"]["serviceAccountName"] == GuardPodPlan().service_account
 
 
@@ -158,7 +161,12 @@ def test_guards_and_steps_reach_the_servers_and_the_servers_let_them_in() -> Non
         assert {names.GRPC, names.REST} <= ports
         selector = policy(name)["podSelector"]
         assert any(selects(one["podSelector"], selector["matchLabels"]) for one in into)
-        assert ("ingress" in policy(name)) is (name == "tfcanary-trigger")
+        if name == "tfcanary-trigger":
+            continue  # whoever sends events reaches it, and its own metrics are beside
+        assert [port["port"] for rule in policy(name)["ingress"] for port in rule["ports"]] == [names.METRICS]
+        assert [one["podSelector"] for rule in policy(name)["ingress"] for one in rule["from"]] == [
+            {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}
+        ]
 
 
 def test_the_installation_of_a_namespace_is_rendered_offline() -> None:

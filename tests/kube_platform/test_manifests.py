@@ -201,7 +201,7 @@ def test_a_run_id_reaches_the_guard_as_it_is(run_id: str) -> None:
     deployment = manifests.guard("m", "models", run_id, PLAN, "tfcanary:1")
     command = [expanded(one) for one in container_of(deployment)["command"]]
     assert command[:4] == ["python", "-m", "tfcanary", "guard"]
-    assert command[4:] == ["--platform", "kube://models", "--model", "m", f"--run-id={run_id}"]
+    assert command[4:] == ["--platform", "kube://models", "--model", "m", f"--run-id={run_id}", "--metrics-port", "9464"]
     assert "$(" not in container_of(deployment)["command"][-1].replace("$$", "")
     assert deployment["metadata"]["annotations"] == {"tfcanary.dev/run-id": run_id}
 

@@ -14,6 +14,7 @@ from pipelines import compile as compiling
 from pipelines._pods import STEP, WATCH
 from tfcanary import __version__, steps
 from tfcanary.errors import Refused
+from tfcanary.kube.names import WATCHES
 from tfcanary.plan import MAX_STAGES, Plan
 from tfcanary.platforms.packaged import PACKAGE
 from tfcanary.submit import Submission, package, start
@@ -170,6 +171,7 @@ def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
             "app.kubernetes.io/part-of": "tfcanary",
             "app.kubernetes.io/component": "step",
             "sidecar.istio.io/inject": "false",
+            **({WATCHES: "true"} if "watch-stage" in step else {}),
         }
         assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step else STEP)
 

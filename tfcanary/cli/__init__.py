@@ -8,7 +8,7 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import drift, guard, local, orders, plan, profile, release, replay, show, trigger, validate
+from tfcanary.cli import drift, guard, local, metrics, orders, plan, profile, release, replay, show, trigger, validate
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
@@ -34,6 +34,7 @@ for verb in (
     show.status,
     show.history,
     show.report_,
+    metrics.metrics,
     validate.validate,
     plan.plan,
     plan.adopt,

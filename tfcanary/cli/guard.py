@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from tfcanary import platforms, steps, watch
+from tfcanary import monitor, platforms, steps, watch
 from tfcanary.acts import ledger
 from tfcanary.cli import options
 from tfcanary.errors import Held, TfcanaryError
@@ -29,10 +29,14 @@ LOOK = 15.0
 @click.option("--model", default="", help="With --run-id: the release to guard.")
 @click.option("--run-id", default="")
 @click.option("--all", "all_", is_flag=True, help="Guard every release of the platform, and never end.")
-def guard(platform_uri: str, model: str, run_id: str, all_: bool) -> None:
+@click.option("--metrics-port", default=0, type=click.IntRange(0, 65535), help="Serve the releases' metrics here; 0: nowhere.")
+def guard(platform_uri: str, model: str, run_id: str, all_: bool, metrics_port: int) -> None:
     """Watch a release whenever no step does; started by the deployment of a canary, ends with the release."""
     if all_ == bool(model or run_id) or bool(model) != bool(run_id):
         raise click.UsageError("name one release by --model and --run-id, or all of them by --all")
+    if metrics_port:
+        # With a platform of its own: a question that hangs is not the guard's.
+        monitor.serve(metrics_port, monitor.of_models(platform_uri, *([model] if model else [])))
     if all_:
         Guards(platform_uri).stand()
     else:

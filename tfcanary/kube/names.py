@@ -24,6 +24,10 @@ LONGEST = 63
 
 GRPC, REST = 8500, 8501
 """TF Serving's ports, in each pod and each Service."""
+METRICS = 9464
+"""Where guards, and steps that watch, export what they know of a release."""
+WATCHES = "tfcanary.dev/watches"
+"""A label of the pods of steps that watch: no other step exports anything."""
 
 
 def checked(model: str) -> str:

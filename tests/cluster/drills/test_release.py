@@ -21,6 +21,7 @@ def test_a_better_model_is_promoted_and_no_pod_is_restarted(site: Site, ours: Ou
     run = site.start("better")
     site.in_traffic(run)
     canary = site.uids(2)
+    until(lambda: site.prometheus.query(f'tfcanary_weight_asked_ratio{{job="tfcanary", namespace="{site.namespace}"}} > 0'))
     run.wait()
     ended, record = site.release_of(run.run_id), site.record()
     assert (ended.state, record.stable and record.stable.number) == (State.PROMOTED, 2), ended.reason

@@ -144,12 +144,14 @@ def _tries(lasts: timedelta) -> int:
 
 def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
     command = ["python", "-m", "tfcanary", "guard", "--platform", f"kube://{namespace}", "--model", model, f"--run-id={literal(run_id)}"]
+    command += ["--metrics-port", str(names.METRICS)]
     volumes, mounts = _shared(plan.bucket, plan.serving.pod_patch)
     container = {
         "name": "guard",
         "image": image,
         "command": command,
         "env": [{"name": "HOME", "value": TMP["mountPath"]}],
+        "ports": [{"name": "metrics", "containerPort": names.METRICS, "protocol": "TCP"}],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": _contained(),

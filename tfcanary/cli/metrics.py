@@ -1,0 +1,35 @@
+"""`metrics`: what Prometheus sees of the releases, for a platform whose guards do not export it themselves."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import click
+
+from tfcanary import monitor
+from tfcanary.cli import options
+from tfcanary.errors import Refused
+
+
+@click.command()
+@options.platform
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Serve here until Ctrl-C; default: one page on stdout.")
+@click.option("--address", default=monitor.HERE[0], show_default=True, help="With --port: the address to listen at.")
+def metrics(platform_uri: str, port: int, address: str) -> None:
+    """Show or serve the metrics of every model of a platform.
+
+    \b
+    Example:  tfcanary metrics --port 9464
+    """
+    exporter = monitor.of_models(platform_uri)
+    if not port:
+        click.echo(monitor.page(exporter), nl=False)
+        return
+    served = monitor.serve(port, exporter, (address,))
+    if served is None:
+        raise Refused(f"--port {port}: cannot be bound at {address}; name a free one")
+    click.echo(f"metrics of {platform_uri}: http://{address}:{served.port}/metrics", err=True)
+    try:
+        Event().wait()
+    finally:
+        served.close()
