@@ -3,6 +3,7 @@
 from kfp import dsl, kubernetes
 
 from tfcanary import __version__
+from tfcanary.plan.notify import SECRET, SECRETS
 from tfcanary.platforms.packaged import PACKAGE
 
 HOUR = 3600
@@ -26,3 +27,8 @@ def act(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.Pipeline
     kubernetes.set_timeout(task, seconds)
     task.set_env_variable(PACKAGE, __version__)
     return task.set_caching_options(False).set_display_name(label)
+
+
+def tell(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A step that tells people finds the secret addresses of its namespace; a step that loads models does not."""
+    return kubernetes.use_secret_as_volume(task, SECRET, SECRETS, optional=True)

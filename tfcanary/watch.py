@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tfcanary.acts import checkpoint, ledger, rollback, shift, tape
+from tfcanary.acts import checkpoint, ledger, notify, rollback, shift, tape
 from tfcanary.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.evaluate import metrics
@@ -237,7 +237,8 @@ def stand_guard(platform: Platform, run_id: str) -> Release:
 
 
 def _last_act(platform: Platform, ended: Release) -> None:
-    """After a promotion the previous version's servers go when their time is over; a release that begins meanwhile clears them itself."""
+    """Who has not been told yet is told. After a promotion the previous version's servers go when their time is over; a release that begins meanwhile clears them itself."""
+    notify.deliver(platform, ended.run_id)
     until = (ended.ended or ended.began) + ended.plan.deploy.keep_previous
     while ended.state is State.PROMOTED and _is_last(platform, ended) and platform.clock.now() < until:
         platform.clock.sleep(LINGER)

@@ -22,11 +22,13 @@ from tfcanary.plan.judge import (
     QualityPlan,
 )
 from tfcanary.plan.looks import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
+from tfcanary.plan.notify import MOST_RECEIVERS, NoticeFormat, NotifyPlan, Occasion
 from tfcanary.plan.stages import LONGEST_STAGE, MAX_STAGES, OnUndecided, StagePlan, seconds
 
 __all__ = [
     "LONGEST_STAGE",
     "MAX_STAGES",
+    "MOST_RECEIVERS",
     "BucketPlan",
     "ClassesPlan",
     "DeployPlan",
@@ -39,8 +41,11 @@ __all__ = [
     "LabelledPlan",
     "LatencyPlan",
     "MetricsPlan",
+    "NoticeFormat",
+    "NotifyPlan",
     "ObjectiveKind",
     "ObjectivePlan",
+    "Occasion",
     "OnUndecided",
     "Plan",
     "PredictionsPlan",
@@ -78,6 +83,8 @@ class Plan:
     serving: ServingPlan = field(default_factory=ServingPlan)
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     guard: GuardPodPlan = field(default_factory=GuardPodPlan)
+    notify: tuple[NotifyPlan, ...] = ()
+    """Who is told how the release ends; at most MOST_RECEIVERS. docs/notifications.md."""
     adopt: bool = False
     """`true`: take over a Service or route of these names that was not made by tfcanary. `tfcanary plan --diff` shows what changes."""
     training_data: str = ""
@@ -94,6 +101,8 @@ class Plan:
             raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
         if self.weights[-1] == 0:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
+        if len(self.notify) > MOST_RECEIVERS:
+            raise ValueError(f"notify: has {len(self.notify)} receivers; at most {MOST_RECEIVERS} are told")
         if self.deploy.lease <= 2 * self.stage.poll:
             raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
 
