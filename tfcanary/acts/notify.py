@@ -52,7 +52,7 @@ def due(record: Record, platform: str) -> tuple[Due, ...]:
         (f"{notice.id}@{number}", notice, to)
         for occasion, notice in _happened(record, release, platform)
         for number, to in enumerate(release.plan.notify)
-        if occasion in to.on
+        if occasion in to.when
     ]
     return tuple(one for one in found if one[0] not in release.told)
 

@@ -16,7 +16,9 @@ from tfcanary.ports import Notice
 TYPE = "dev.tfcanary."
 """What the types of the CloudEvents begin with."""
 LONGEST_REASON = 1000
-"""Characters. Slack takes 3,000 in a block, and escaping may make five of one."""
+"""Characters."""
+LONGEST_TOLD = 500
+"""The same for Slack, which takes 3,000 in a block: escaping may make five of one."""
 LONGEST_NAME = 100
 """Characters of a model's or a run's name."""
 TITLES = {
@@ -78,18 +80,12 @@ def slack(notice: Notice) -> Json:
     """A message of an incoming webhook: `text` for the notification, blocks for the channel."""
     names = {"model": line(notice.model, LONGEST_NAME), "candidate": notice.candidate or "?", "stage": notice.stage}
     title = escaped(TITLES[notice.kind].format(**names))
-    reason = escaped(line(notice.reason, LONGEST_REASON))
+    reason = escaped(line(notice.reason, LONGEST_TOLD))
     asks = escaped(f"Asked to retrain: {line(notice.retrain, LONGEST_NAME)}") if notice.retrain else ""
-    said = "\n".join(part for part in (f"*{title}*", reason, asks) if part)
     where = f"{line(notice.platform, LONGEST_NAME)}, run {line(notice.run_id, LONGEST_NAME)}"
-    return {
-        "text": f"{title}: {reason}",
-        "unfurl_links": False,
-        "blocks": [
-            {"type": "section", "text": _markdown(said)},
-            {"type": "context", "elements": [_markdown(escaped(where))]},
-        ],
-    }
+    said = [{"type": "section", "text": _markdown(part)} for part in (f"*{title}*", reason, asks) if part]
+    context = {"type": "context", "elements": [_markdown(escaped(where))]}
+    return {"text": f"{title}: {reason}", "unfurl_links": False, "blocks": [*said, context]}
 
 
 def _markdown(text: str) -> Json:

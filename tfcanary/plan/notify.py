@@ -54,7 +54,7 @@ class NotifyPlan:
     url_file: str = ""
     """Instead of `url`, for an address that is a secret: the absolute path of a file that holds it, below SECRETS in the pods of a cluster."""
     format: NoticeFormat = NoticeFormat.JSON
-    on: tuple[Occasion, ...] = (Occasion.END, Occasion.DRIFT)
+    when: tuple[Occasion, ...] = (Occasion.END, Occasion.DRIFT)
 
     def __post_init__(self) -> None:
         if bool(self.url) == bool(self.url_file):
@@ -63,8 +63,8 @@ class NotifyPlan:
             raise ValueError(f"url_file {self.url_file!r}: must be an absolute path, for example {SECRETS}/slack")
         if self.url and (wrong := secret_in(address("url", self.url))):
             raise ValueError(f"url: {wrong}; {INSTEAD}")
-        if not self.on:
-            raise ValueError(f"on: must name at least one of {', '.join(Occasion)}")
+        if not self.when:
+            raise ValueError(f"when: must name at least one of {', '.join(Occasion)}")
 
     def __str__(self) -> str:
         """Without the address but for its host."""
