@@ -58,7 +58,12 @@ def test_a_promotion_is_told_with_its_reason(world: World, at_last_stage: ModelV
     notice, _ = world.notices.told[0]
     assert told(world) == both("release.promoted")
     assert (notice.reason, notice.candidate, notice.stable, notice.state) == ("every criterion passed", 2, 2, "promoted")
-    assert (notice.id, notice.model, notice.platform, notice.at) == (f"{RUN}/release.promoted", "digits", "fake://", release_of(world).ended)
+    assert (notice.id, notice.model, notice.platform, notice.at) == (
+        f"{RUN}/release.promoted",
+        "digits",
+        "fake://",
+        release_of(world).ended,
+    )
 
 
 def test_a_rollback_is_told_with_its_reason(world: World, at_last_stage: ModelVersion) -> None:
@@ -164,9 +169,7 @@ def test_guard_and_exit_step_at_the_same_time_tell_once(world: World, at_last_st
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("at", range(1, 7))
-def test_who_is_killed_while_telling_has_told_or_somebody_else_does(
-    world: World, at_last_stage: ModelVersion, end: str, at: int
-) -> None:
+def test_who_is_killed_while_telling_has_told_or_somebody_else_does(world: World, at_last_stage: ModelVersion, end: str, at: int) -> None:
     """The n-th of: begin to tell, tell, note, tell, note, end. Told twice is told under the same id."""
     act, kind = ENDS[end]
     send, swap, left = world.notices.send, world.records.swap, [at]
@@ -249,7 +252,9 @@ def test_a_record_that_cannot_be_read_is_a_warning(
     assert "not everybody could be told of release run-1: the API server is away" in caplog.text
 
 
-def test_of_the_release_before_nobody_is_told_when_the_next_one_is_in_the_record(world: World, plan: Plan, at_last_stage: ModelVersion) -> None:
+def test_of_the_release_before_nobody_is_told_when_the_next_one_is_in_the_record(
+    world: World, plan: Plan, at_last_stage: ModelVersion
+) -> None:
     ledger.end(world.platform(), RUN, State.ROLLED_BACK, "errors")
     ledger.begin(world.platform(), plan, "run-2")
     assert notify.deliver(world.platform(), RUN)

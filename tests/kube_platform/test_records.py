@@ -224,6 +224,8 @@ def test_an_event_that_cannot_be_told_harms_nobody(api: Api, caplog: pytest.LogC
         ("rolled back: errors", "RolledBack", "Warning"),
         ("refused: savedmodel/ops", "Refused", "Warning"),
         ("drift-0: inconclusive", "GateFailed", "Warning"),
+        ("not told: release.promoted: hooks.example did not take it", "NotTold", "Warning"),
+        ("the world has drifted: input.x", "WorldDrifted", "Warning"),
         ("something else", "Noted", "Normal"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -57,10 +58,8 @@ class _Conversation(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.receiver.taken.append(Taken(self.path, self.headers.get("Content-Type", ""), body))
         answer = self.receiver.answers.pop(0) if self.receiver.answers else Answer()
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             self._answer(answer)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def _answer(self, answer: Answer) -> None:
         if answer.how == "silent":

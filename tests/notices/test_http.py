@@ -142,7 +142,9 @@ def test_no_sentence_and_no_log_has_the_secret(
     assert chain.__suppress_context__ or chain.__context__ is None
 
 
-@pytest.mark.parametrize("text", ["", "s3cr3t", "ftp://host/s3cr3t", "http://", "http://host:0/s3cr3t", "http://[s3cr3t", "http://a b/s3cr3t"])
+@pytest.mark.parametrize(
+    "text", ["", "s3cr3t", "ftp://host/s3cr3t", "http://", "http://host:0/s3cr3t", "http://[s3cr3t", "http://a b/s3cr3t"]
+)
 def test_a_file_that_holds_no_address_is_refused_without_a_word_of_it(notice: Notice, tmp_path: Path, text: str) -> None:
     with pytest.raises(Refused, match="what it holds is no http or https address") as refused:
         QUICK.send(notice, secret_file(tmp_path, text))

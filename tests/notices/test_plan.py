@@ -24,7 +24,9 @@ def test_a_receiver_is_told_of_ends_and_of_a_world_that_drifts_as_json() -> None
 
 def test_the_plan_survives_the_way_through_kubeflow() -> None:
     """A parameter of the run: what is at its default is left out, and there is no null."""
-    plan = decoded({"url": "http://sink.events:8080/canary", "format": "cloudevents"}, {"url_file": "/etc/tfcanary/notify/slack", "when": ["end"]})
+    plan = decoded(
+        {"url": "http://sink.events:8080/canary", "format": "cloudevents"}, {"url_file": "/etc/tfcanary/notify/slack", "when": ["end"]}
+    )
     parameter = json.loads(json.dumps(codec.brief(plan)))
     assert codec.decode(Plan, parameter) == plan
     assert "null" not in json.dumps(parameter)
@@ -53,7 +55,9 @@ def test_an_address_that_looks_like_a_secret_is_refused_and_not_repeated(url: st
     assert not any(word in str(refused.value) for word in ("s3cr3t", "733cr3t", "jane"))
 
 
-@pytest.mark.parametrize("url", ["events.example.com", "ftp://a/s3cr3t", "http://", "https://a b/s3cr3t", "http://a:99999/s3cr3t", "http://[::1/s3cr3t"])
+@pytest.mark.parametrize(
+    "url", ["events.example.com", "ftp://a/s3cr3t", "http://", "https://a b/s3cr3t", "http://a:99999/s3cr3t", "http://[::1/s3cr3t"]
+)
 def test_what_is_no_http_address_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(Refused, match=r"plan\.notify\[0\]: url: must be") as refused:
         decoded({"url": url})
