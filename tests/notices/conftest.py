@@ -11,6 +11,12 @@ from tests.notices.receiver import Receiver
 from tfcanary.ports import Notice
 
 
+@pytest.fixture(autouse=True)
+def without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers are on this machine, whatever way this machine has to the outside."""
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
