@@ -4,6 +4,7 @@ from kfp import dsl, kubernetes
 
 from tfcanary import __version__
 from tfcanary.kube.names import WATCHES
+from tfcanary.plan.notify import SECRET, SECRETS
 from tfcanary.platforms.packaged import PACKAGE
 
 HOUR = 3600
@@ -33,3 +34,8 @@ def observe(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
     """A step that watches: it may last for days, and Prometheus finds its pod by a label of its own."""
     kubernetes.add_pod_label(task, WATCHES, "true")
     return act(task, label, WATCH)
+
+
+def tell(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A step that tells people finds the secret addresses of its namespace; a step that loads models does not."""
+    return kubernetes.use_secret_as_volume(task, SECRET, SECRETS, optional=True)

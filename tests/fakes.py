@@ -21,8 +21,8 @@ from tfcanary import codec
 from tfcanary.acts import ledger
 from tfcanary.domain import LATENCY_BOUNDS, Counters, ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
 from tfcanary.errors import Conflict, Held, Refused, Unavailable
-from tfcanary.plan import Plan
-from tfcanary.ports import Blob, Change, Deployment, Platform, Server, Stored
+from tfcanary.plan import NotifyPlan, Plan
+from tfcanary.ports import Blob, Change, Deployment, Notice, Platform, Server, Stored
 from tfcanary.record import Record, State
 from tfcanary.submit import Submission
 
@@ -175,6 +175,7 @@ class World:
         """Every weight that was set."""
         self.objections: list[str] = []
         """What the platform says against a release before it begins."""
+        self.notices = FakeNotices(self)
         self.log: list[Request] = []
         self.answered: dict[Track, list[Any]] = {}
         """Arrow record batches that the servers recorded."""
@@ -206,6 +207,7 @@ class World:
             records=self.records,
             guards=_Guards(self),
             preflight=_Preflight(self),
+            notices=self.notices,
             clock=self.clock,
         )
 
@@ -396,3 +398,25 @@ class Pipeline:
         """The release is over, whatever stands on the road."""
         ledger.end(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
         self.over = True
+
+
+@dataclass
+class FakeNotices:
+    """Receivers that remember what the world was like when they were told."""
+
+    world: World
+    told: list[tuple[Notice, NotifyPlan]] = field(default_factory=list)
+    seen: list[tuple[int, Record]] = field(default_factory=list)
+    """The weight in force and the record, at every try."""
+    deaf: set[str] = field(default_factory=set)
+    """Hosts that take nothing."""
+    seconds: float = 0.0
+    """How long a receiver lets us wait."""
+
+    def send(self, notice: Notice, to: NotifyPlan) -> None:
+        assert self.world.records.stored is not None
+        self.seen.append((self.world.weight, self.world.records.stored.record))
+        self.world.clock.sleep(self.seconds)
+        if to.place in self.deaf:
+            raise Unavailable(f"{to.place} did not take it")
+        self.told.append((notice, to))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tfcanary.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.plan import NotifyPlan
 from tfcanary.record import Record
 
 
@@ -168,6 +169,38 @@ class Guards(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a receiver is told."""
+
+    id: str
+    """The run id and what has happened: the same each time it is told."""
+    kind: str
+    """`release.promoted`, `release.rolled_back`, `release.refused`, `stage.advanced`, `stage.awaits_approval` or `drift.world`."""
+    at: datetime
+    """When it happened."""
+    platform: str
+    model: str
+    run_id: str
+    state: str
+    """Where the release stands."""
+    reason: str
+    candidate: int | None = None
+    stable: int | None = None
+    stage: int | None = None
+    weight: int | None = None
+    """The canary's share at that stage, in percent."""
+    retrain: str = ""
+    """The pipeline that is asked to retrain."""
+
+
+class Notices(Protocol):
+    """Tells receivers outside what happened to a release."""
+
+    def send(self, notice: Notice, to: NotifyPlan) -> None:
+        """Returns once the receiver has taken it. Raises Unavailable or Refused, naming its host and never its address, within half a minute."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """An object that a release would write."""
 
@@ -219,4 +252,5 @@ class Platform:
     records: Records
     guards: Guards
     preflight: Preflight
+    notices: Notices
     clock: Clock

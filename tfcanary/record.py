@@ -70,6 +70,23 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """Who is telling the plan's receivers at the moment, and until when nobody else begins to."""
+
+    by: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DriftTold:
+    """The last drift of the world that is told outside: in which release it was found, and when."""
+
+    run_id: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened, for the history and the picture."""
 
@@ -113,6 +130,9 @@ class Release:
     reason: str = ""
     """Why it ended, in one sentence."""
     ended: datetime | None = None
+    told: tuple[str, ...] = ()
+    """What each of the plan's receivers has been told, as `<id of the notice>@<number of the receiver>`."""
+    telling: Telling | None = None
 
     @property
     def tripped(self) -> Verdict | None:
@@ -219,6 +239,7 @@ class Record:
     """The last candidate from the waiting list whose release has begun."""
     dropped: tuple[Dropped, ...] = ()
     """Candidates that were offered and will not be released, newest last."""
+    drift_told: DriftTold | None = None
 
     @property
     def on_the_road(self) -> Release | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tfcanary.acts import checkpoint, ledger, orders, rollback, shift, tape
+from tfcanary.acts import checkpoint, ledger, notify, orders, rollback, shift, tape
 from tfcanary.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.errors import Conflict, Held, Unavailable
 from tfcanary.evaluate import metrics
@@ -219,10 +219,11 @@ def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, d
 
 def stand_guard(platform: Platform, run_id: str) -> Release:
     """Watch whenever no step does, until the release has ended; roll back when the holder's time runs out. Lowers weights only."""
-    seeing = platform.clock.now()
+    seeing, told = platform.clock.now(), -1
     while True:
         try:
             release = _guarded(platform, run_id, seeing)
+            told = _asked_people(platform, release, told)
             if release.state.ended:
                 _last_act(platform, release)
                 return release
@@ -237,8 +238,17 @@ def stand_guard(platform: Platform, run_id: str) -> Release:
             seeing = platform.clock.now()
 
 
+def _asked_people(platform: Platform, release: Release, told: int) -> int:
+    """A stage that waits for approval: people are told, once by each guard; returns the last such stage."""
+    if release.pause is None or not release.pause.approval or release.stage <= told:
+        return told
+    notify.aside(platform, release.run_id)
+    return release.stage
+
+
 def _last_act(platform: Platform, ended: Release) -> None:
-    """After a promotion the previous version's servers go when their time is over; a release that begins meanwhile clears them itself."""
+    """Who has not been told yet is told. After a promotion the previous version's servers go when their time is over; a release that begins meanwhile clears them itself."""
+    notify.deliver(platform, ended.run_id)
     until = (ended.ended or ended.began) + ended.plan.deploy.keep_previous
     while ended.state is State.PROMOTED and _is_last(platform, ended) and platform.clock.now() < until:
         platform.clock.sleep(LINGER)

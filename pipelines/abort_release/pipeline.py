@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.guard_release.component import guard_release
-from pipelines._pods import act
+from pipelines._pods import act, tell
 
 
 @dsl.pipeline(
@@ -17,4 +17,4 @@ def abort_release(model_name: str, platform: str, reason: str = "aborted by a pe
         platform: kube://<namespace> or local:///<state folder>.
         reason: Why, for the record.
     """
-    act(guard_release(model_name=model_name, platform=platform, run_id="", reason=reason), "abort")
+    tell(act(guard_release(model_name=model_name, platform=platform, run_id="", reason=reason), "abort"))

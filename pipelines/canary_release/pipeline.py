@@ -19,7 +19,7 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import act, observe
+from pipelines._pods import act, observe, tell
 from tfcanary.plan import MAX_STAGES
 
 
@@ -28,15 +28,15 @@ def stage(number: int, release: dict[str, Any]) -> None:
     watched = observe(watch_stage(stage=number, **release), f"{number}: shift and watch")
     found = watched.outputs["evidence"]
     drift = act(evaluate_drift(stage=number, watched=found, **release), f"{number}: drift")
-    judged = act(judge_canary(stage=number, watched=found, drift=drift.outputs["evidence"], **release), f"{number}: judge")
+    judged = tell(act(judge_canary(stage=number, watched=found, drift=drift.outputs["evidence"], **release), f"{number}: judge"))
     decision = judged.outputs["Output"]
     if number + 1 < MAX_STAGES:
         with dsl.If(decision == "advance", name=f"advance to stage {number + 1}"):
             stage(number + 1, release)
     with dsl.If(decision == "promote", name=f"promote after stage {number}"):
-        act(promote_canary(**release), "promote")
+        tell(act(promote_canary(**release), "promote"))
     with dsl.If(decision == "rollback", name=f"roll back at stage {number}"):
-        act(rollback_canary(**release), "roll back")
+        tell(act(rollback_canary(**release), "roll back"))
 
 
 @dsl.pipeline(
@@ -53,7 +53,7 @@ def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = 
     """
     owner = {"model_name": model_name, "platform": platform, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
     release = {**owner, "plan": plan}
-    guard = act(guard_release(**owner), "guard")
+    guard = tell(act(guard_release(**owner), "guard"))
     with dsl.ExitHandler(guard, name="release"):
         valid = act(validate_savedmodel(model_uri=model_uri, **release), "validate")
         with dsl.If(valid.outputs["Output"] == "pass", name="the model is valid"):

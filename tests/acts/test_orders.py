@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,8 @@ from tfcanary import watch
 from tfcanary.acts import ledger, orders, promote
 from tfcanary.domain import Decision, ModelVersion
 from tfcanary.errors import Refused
-from tfcanary.plan import Approval
+from tfcanary.plan import Approval, NotifyPlan
+from tfcanary.ports import Notice
 from tfcanary.record import Release, State
 
 __all__ = ["at_last_stage", "deployed", "model", "pushed"]
@@ -159,6 +161,34 @@ def test_who_watches_instead_of_a_dead_step_waits_for_the_same_approval(world: W
         watch.watch_stage(world.platform(), RUN, 0)
     after(world, 30, lambda: orders.approve(world.platform(), "fine"))
     assert watch.watch_stage(world.platform(), RUN, 0).decision is Decision.ADVANCE
+
+
+def test_the_guard_tells_whoever_must_approve_and_its_heart_beats_on(world: World, deployed: ModelVersion) -> None:
+    platform, told, free = world.platform(), threading.Event(), threading.Event()
+
+    def slow(notice: Notice, to: NotifyPlan) -> None:
+        told.set()
+        assert free.wait(30)
+        world.notices.told.append((notice, to))
+
+    world.notices.send = slow  # type: ignore[method-assign]
+    to = NotifyPlan(url="https://a.example/canary")
+    asking(world, Approval.EVERY)
+    ledger.change(platform, RUN, lambda r: orders.asked(replace(r, stage=0, plan=replace(r.plan, notify=(to,))), world.clock.now()))
+
+    def looks(_: float) -> None:
+        assert told.wait(30)
+        assert now(world).guard_seen is not None
+        free.set()
+        for thread in [t for t in threading.enumerate() if t.name == "notices of digits"]:
+            thread.join(30)
+        ledger.end(platform, RUN, State.ROLLED_BACK, "enough")
+
+    world.clock.on_sleep.append(looks)
+    watch.stand_guard(platform, RUN)
+    kinds = [notice.kind for notice, _ in world.notices.told]
+    assert kinds[0] == "stage.awaits_approval"
+    assert "tfcanary approve digits" in world.notices.told[0][0].reason
 
 
 def test_what_does_not_fit_the_release_is_refused_with_the_way_on(world: World, deployed: ModelVersion) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tfcanary.domain import ModelVersion, Track
 from tfcanary.errors import Refused
 from tfcanary.kube import names
 from tfcanary.modelserver import options
-from tfcanary.plan import BucketPlan, DeployPlan, GuardPodPlan, Plan, ServiceType, ServingPlan
+from tfcanary.plan import BucketPlan, DeployPlan, GuardPodPlan, NotifyPlan, Plan, ServiceType, ServingPlan
 from tfcanary.platforms.kube import manifests, serverflags
 from tfcanary.wire import messages
 
@@ -213,6 +214,15 @@ def test_of_a_guard_there_is_one_with_the_plans_account() -> None:
     servers = names.selector("m", 42)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert any(labels.get(name) != value for name, value in servers.items())  # no track's Service selects it
+
+
+def test_a_guard_finds_secret_addresses_where_the_plan_tells_somebody() -> None:
+    secret = {"name": "notify", "secret": {"secretName": "tfcanary-notify", "optional": True}}
+    for plan, has in ((PLAN, False), (replace(PLAN, notify=(NotifyPlan(url_file="/etc/tfcanary/notify/slack"),)), True)):
+        deployment = manifests.guard("m", "models", "r", plan, "tfcanary:1")
+        assert (secret in pod_of(deployment)["volumes"]) is has
+        mount = {"name": "notify", "mountPath": "/etc/tfcanary/notify", "readOnly": True}
+        assert (mount in container_of(deployment)["volumeMounts"]) is has
 
 
 def test_a_guard_sees_a_bucket_that_is_a_directory_and_may_write_there() -> None:

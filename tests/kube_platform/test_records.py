@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.kube_platform.test_manifests import PLAN
 from tests.local.conftest import a_release
 from tfcanary import __version__
 from tfcanary.domain import ModelVersion
 from tfcanary.errors import Conflict, Refused
 from tfcanary.kube.api import Api
-from tfcanary.kube.resources import CONFIG_MAPS, EVENTS
-from tfcanary.platforms.kube import records
+from tfcanary.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS
+from tfcanary.platforms.kube import manifests, records
 from tfcanary.platforms.kube.models import recorded
 from tfcanary.platforms.kube.records import KubeRecords, event_object
 from tfcanary.record import Ended, Event, Record, State
@@ -204,6 +205,21 @@ def test_what_happens_is_told_once_as_events(api: Api) -> None:
 
 
 @slow
+def test_who_describes_the_candidates_deployment_sees_why_it_goes(api: Api) -> None:
+    version = ModelVersion(2, "/models/m/2", "sha256:2")
+    made = api.apply(DEPLOYMENTS, manifests.deployment("m", version, PLAN, 0))
+    release = a_release("run 1", candidate=version)
+    generation = bound(api).swap(record(release=release), 0)
+    told = release.happened(NOON, "weight 0: too many errors")
+    for writer in (bound(api), bound(api)):
+        generation = writer.swap(record(release=told), generation)
+    found = {one["involvedObject"]["kind"]: one for one in api.list(EVENTS) if one["reason"] == "RollingBack"}
+    assert len([one for one in api.list(EVENTS) if one["reason"] == "RollingBack"]) == len(found) == 2
+    assert found["Deployment"]["involvedObject"]["uid"] == made["metadata"]["uid"]
+    assert found["Deployment"]["reportingComponent"] == "tfcanary"
+
+
+@slow
 def test_an_event_that_cannot_be_told_harms_nobody(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     silent = KubeRecords(api, Api("no-such-namespace", patience=0.1), "m")
     with caplog.at_level(logging.WARNING):
@@ -224,6 +240,8 @@ def test_an_event_that_cannot_be_told_harms_nobody(api: Api, caplog: pytest.LogC
         ("rolled back: errors", "RolledBack", "Warning"),
         ("refused: savedmodel/ops", "Refused", "Warning"),
         ("drift-0: inconclusive", "GateFailed", "Warning"),
+        ("not told: release.promoted: hooks.example did not take it", "NotTold", "Warning"),
+        ("the world has drifted: input.x", "WorldDrifted", "Warning"),
         ("something else", "Noted", "Normal"),
     ],
 )

@@ -132,7 +132,7 @@ def test_the_guard_of_a_namespace_and_the_steps_that_watch_are_scraped() -> None
     from tfcanary.submit import package
 
     guards, steps, _ = SCRAPED
-    (installed,) = [one for _, one in documents() if (one["kind"], one["metadata"]["name"]) == ("Deployment", "tfcanary-guard")]
+    (installed,) = [one for _, one in documents() if (one["kind"], one.get("metadata", {}).get("name")) == ("Deployment", "tfcanary-guard")]
     assert guards.labels.items() <= installed["spec"]["template"]["metadata"]["labels"].items()
     on_a_cluster = list(yaml.safe_load_all(package("canary_release")))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     chosen = [step for step, pod in on_a_cluster.items() if steps.labels.items() <= pod["podMetadata"]["labels"].items()]

@@ -16,6 +16,7 @@ from tfcanary import __version__, steps
 from tfcanary.errors import Refused
 from tfcanary.kube.names import WATCHES
 from tfcanary.plan import MAX_STAGES, Plan
+from tfcanary.plan.notify import SECRET, SECRETS
 from tfcanary.platforms.packaged import PACKAGE
 from tfcanary.submit import Submission, package, start
 from tfcanary.submit.remote import with_image
@@ -174,6 +175,16 @@ def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
             **({WATCHES: "true"} if "watch-stage" in step else {}),
         }
         assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step else STEP)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_steps_that_tell_find_secret_addresses_and_no_other_step_does(name: str) -> None:
+    on_a_cluster = list(yaml.safe_load_all(package(name)))[1]
+    pods = on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    tell = [step for step, pod in pods.items() if pod.get("secretAsVolume")]
+    assert tell == [step for step in pods if step.startswith(("exec-guard-release", "exec-judge", "exec-promote", "exec-rollback"))]
+    mounted = {(one["secretName"], one["mountPath"], one["optional"]) for step in tell for one in pods[step]["secretAsVolume"]}
+    assert mounted == {(SECRET, SECRETS, True)}
 
 
 def test_no_pod_is_ended_before_the_defaults_of_the_plan_are_over() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tfcanary.acts import deploy, ledger, orders, push, rollback, shift
+from tfcanary.acts import deploy, ledger, notify, orders, push, rollback, shift
 from tfcanary.domain import Decision, Finding, ModelVersion, Track, TrafficSplit
 from tfcanary.errors import Held, Refused
 from tfcanary.ports import Platform
@@ -38,6 +38,7 @@ def promote(platform: Platform, run_id: str) -> Release:
     _switch(platform, run_id, candidate)
     ended = ledger.end(platform, run_id, State.PROMOTED, _reason(release), lambda r: r.with_stable(candidate))
     push.retain(platform, ended.plan.bucket.keep)
+    notify.deliver(platform, run_id)
     return ended
 
 

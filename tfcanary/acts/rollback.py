@@ -6,7 +6,7 @@ Serving process ignores SIGTERM, so stopping servers is no way to stop traffic.
 
 from __future__ import annotations
 
-from tfcanary.acts import ledger, shift
+from tfcanary.acts import ledger, notify, shift
 from tfcanary.domain import Finding, Track
 from tfcanary.errors import Unavailable
 from tfcanary.ports import Platform
@@ -25,18 +25,18 @@ def roll_back(platform: Platform, run_id: str, reason: str = "") -> Release | No
     if release is None or release.run_id != run_id:
         return None
     if release.state.ended:
-        return _without_guard(platform, release)
+        return _afterwards(platform, release)
     why = reason_of(release, reason)
     shift.trip(platform, run_id, why)
     _restore(platform, record, release)
     _verified(platform)
     refused = release.first_traffic is None and reason == ""
-    return _without_guard(platform, ledger.end(platform, run_id, State.REFUSED if refused else State.ROLLED_BACK, why))
+    return _afterwards(platform, ledger.end(platform, run_id, State.REFUSED if refused else State.ROLLED_BACK, why))
 
 
-def _without_guard(platform: Platform, ended: Release) -> Release:
-    """After a promotion the guard still has something to do, and ends by itself."""
-    if ended.state is not State.PROMOTED:
+def _afterwards(platform: Platform, ended: Release) -> Release:
+    """Everybody is told, then the guard goes. After a promotion, or where somebody could not be told from here, it has something to do, and ends by itself."""
+    if notify.deliver(platform, ended.run_id) and ended.state is not State.PROMOTED:
         platform.guards.stop(ended.run_id)
     return ended
 

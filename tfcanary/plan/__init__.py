@@ -22,11 +22,13 @@ from tfcanary.plan.judge import (
     QualityPlan,
 )
 from tfcanary.plan.looks import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
+from tfcanary.plan.notify import MOST_RECEIVERS, NoticeFormat, NotifyPlan, Occasion
 from tfcanary.plan.stages import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, WaitingPolicy, seconds
 
 __all__ = [
     "LONGEST_STAGE",
     "MAX_STAGES",
+    "MOST_RECEIVERS",
     "Approval",
     "BucketPlan",
     "ClassesPlan",
@@ -40,8 +42,11 @@ __all__ = [
     "LabelledPlan",
     "LatencyPlan",
     "MetricsPlan",
+    "NoticeFormat",
+    "NotifyPlan",
     "ObjectiveKind",
     "ObjectivePlan",
+    "Occasion",
     "OnUndecided",
     "Plan",
     "PredictionsPlan",
@@ -82,6 +87,8 @@ class Plan:
     guard: GuardPodPlan = field(default_factory=GuardPodPlan)
     waiting: WaitingPolicy = WaitingPolicy.NEWEST
     """What happens to candidates that triggers offer while a release is on the road; see docs/triggers.md."""
+    notify: tuple[NotifyPlan, ...] = ()
+    """Who is told how the release ends; at most MOST_RECEIVERS. docs/notifications.md."""
     adopt: bool = False
     """`true`: take over a Service or route of these names that was not made by tfcanary. `tfcanary plan --diff` shows what changes."""
     training_data: str = ""
@@ -98,6 +105,8 @@ class Plan:
             raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
         if self.weights[-1] == 0:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
+        if len(self.notify) > MOST_RECEIVERS:
+            raise ValueError(f"notify: has {len(self.notify)} receivers; at most {MOST_RECEIVERS} are told")
         if self.deploy.lease <= 2 * self.stage.poll:
             raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
 

@@ -60,6 +60,8 @@ class DriftPlan:
     """The column whose rows belong together, for example a user: their requests are no independent ones."""
     retrain: str = ""
     """The pipeline that is asked for when the world has drifted, once each drift; empty: nobody is asked."""
+    retrain_every: timedelta = seconds(86400)
+    """The same drift is there in every release until somebody has retrained: outside it is told at most once in this time."""
 
     def __post_init__(self) -> None:
         fraction("alpha", self.alpha, 0.5)

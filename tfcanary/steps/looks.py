@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary import __version__, watch
-from tfcanary.acts import ledger
+from tfcanary.acts import ledger, notify
 from tfcanary.domain import Absence, Decision, Evidence, Finding, Look, ModelVersion, Track, Verdict
 from tfcanary.drift import Profile
 from tfcanary.errors import Refused
+from tfcanary.record import DriftTold, Record
 from tfcanary.steps.artifacts import gate, read_artifact
 from tfcanary.steps.opened import Artifact, Step, fetch, fetch_one, requests
 
@@ -153,17 +154,31 @@ def _carried(step: Step, version: ModelVersion) -> Profile | None:
 
 
 def _tell_of_the_world(step: Step, look: Look) -> None:
-    """Write down that the world has drifted, once a release: the sentence, and who is asked to retrain."""
+    """Write down that the world has drifted, once a release: the sentence, and who is asked to retrain, if that was not done lately."""
     from tfcanary.evaluate import attribution
 
-    reason = attribution.world_drifted(look.evidence)
-    told = any(event.what.startswith(WORLD_DRIFT) for event in step.release.events)
-    if not reason or told or step.plan.drift is None:
+    reason, drift = attribution.world_drifted(look.evidence), step.plan.drift
+    if not reason or drift is None:
         return
-    asks = f"; {step.plan.drift.retrain} is asked to retrain" if step.plan.drift.retrain else ""
-    ledger.change(step.platform, step.run_id, lambda r: r.happened(step.platform.clock.now(), f"{WORLD_DRIFT}: {reason}{asks}"))
+    now = step.platform.clock.now()
+
+    def told(record: Record) -> Record:
+        release, last = ledger.ours(record, step.run_id), record.drift_told
+        if any(event.what.startswith(WORLD_DRIFT) for event in release.events):
+            return record
+        if last and now - last.at < drift.retrain_every:
+            before = f"; told already, by release {last.run_id} at {last.at:%Y-%m-%d %H:%M}"
+            return replace(record, release=release.happened(now, f"{WORLD_DRIFT}: {reason}{before}"))
+        asks = f"; {drift.retrain} is asked to retrain" if drift.retrain else ""
+        noted = release.happened(now, f"{WORLD_DRIFT}: {reason}{asks}")
+        return replace(record, release=noted, drift_told=DriftTold(step.run_id, now, reason))
+
+    ledger.update(step.platform, told)
 
 
 def judged(step: Step, stage: int, watched: Artifact, drift: Artifact) -> Verdict:
-    """The stage's verdict out of what was watched and what drifted."""
-    return watch.judge_stage(step.platform, step.run_id, stage, read_artifact(Verdict, watched), read_artifact(Look, drift))
+    """The stage's verdict out of what was watched and what drifted. Where it is no rollback, who asked for it is told now: the guard watches meanwhile."""
+    verdict = watch.judge_stage(step.platform, step.run_id, stage, read_artifact(Verdict, watched), read_artifact(Look, drift))
+    if verdict.decision is not Decision.ROLLBACK:
+        notify.deliver(step.platform, step.run_id)
+    return verdict

@@ -15,6 +15,7 @@ from tfcanary.domain import ModelVersion, Track
 from tfcanary.kube import names
 from tfcanary.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from tfcanary.plan import BucketPlan, Plan, ServingPlan
+from tfcanary.plan.notify import SECRET, SECRETS
 from tfcanary.platforms.kube.podpatch import SERVER, patched, shared_volume
 from tfcanary.platforms.kube.serverflags import FOLDER, files, flags, hashed
 
@@ -146,6 +147,9 @@ def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_i
     command = ["python", "-m", "tfcanary", "guard", "--platform", f"kube://{namespace}", "--model", model, f"--run-id={literal(run_id)}"]
     command += ["--metrics-port", str(names.METRICS)]
     volumes, mounts = _shared(plan.bucket, plan.serving.pod_patch)
+    if plan.notify:
+        volumes.append({"name": "notify", "secret": {"secretName": SECRET, "optional": True}})
+        mounts.append({"name": "notify", "mountPath": SECRETS, "readOnly": True})
     container = {
         "name": "guard",
         "image": image,

@@ -11,6 +11,7 @@ from tfcanary.domain import Prediction, Request, Sample, Track
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.kube import names
 from tfcanary.kube.api import Api
+from tfcanary.notices import HttpNotices
 from tfcanary.plan import BucketPlan, Plan
 from tfcanary.platforms.clock import SystemClock
 from tfcanary.platforms.kube.deployer import KubeDeployer
@@ -55,6 +56,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
         records=KubeRecords(api, Api(namespace, patience=EVENTS_PATIENCE), model),
         guards=KubeGuards(api, model, plan),
         preflight=KubePreflight(fleet, plan, router),
+        notices=HttpNotices(),
         clock=SystemClock(),
     )
 

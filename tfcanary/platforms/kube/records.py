@@ -9,11 +9,12 @@ so that no beat costs a writer his race.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
-import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from tfcanary import codec
 from tfcanary.errors import Conflict, Refused, TfcanaryError
 from tfcanary.kube import names
 from tfcanary.kube.api import Api
-from tfcanary.kube.resources import CONFIG_MAPS, EVENTS
+from tfcanary.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, Resource
 from tfcanary.platforms.heard import check_writer, heard
 from tfcanary.platforms.kube.objects import is_ours
 from tfcanary.ports import Stored
@@ -41,10 +42,16 @@ REASONS = (
     (re.compile(r"(stage \d+: )?weight \d+ %"), "WeightChanged", "Normal"),
     (re.compile(r"stage \d+: rollback: "), "StageFailed", "Warning"),
     (re.compile(r"stage \d+: "), "StageEnded", "Normal"),
+    (re.compile(r"not told: "), "NotTold", "Warning"),
+    (re.compile(r"the world has drifted: "), "WorldDrifted", "Warning"),
     (re.compile(r"\S+: (fail|inconclusive)$"), "GateFailed", "Warning"),
     (re.compile(r"\S+: (pass|warn)$"), "GatePassed", "Normal"),
 )
 """What an entry of the record begins with, and how an Event calls it: reason and type."""
+OF_THE_CANDIDATE = frozenset(
+    {"WeightChanged", "StageEnded", "StageFailed", "RollingBack", "RolledBack", "Refused", "Promoting", "Promoted"}
+)
+"""What is told about the candidate's Deployment, too, while it is there: who looks at it asks why it has traffic, or why it goes."""
 
 Json = dict[str, Any]
 log = logging.getLogger("tfcanary.kube")
@@ -119,30 +126,47 @@ class KubeRecords:
         release = record.release
         if release is None:
             return
-        fresh = release.events[self._told.get(release.run_id, 0) :]
+        known = self._told.get(release.run_id, 0)
+        fresh = [(f"{release.run_id} {n}", event) for n, event in enumerate(release.events) if n >= known]
         self._told = {release.run_id: len(release.events)}
+        of_the_candidate = [(which, event) for which, event in fresh if reason_and_type(event)[0] in OF_THE_CANDIDATE]
         try:
-            for event in fresh:
-                self._events.create(EVENTS, event_object(event, written))
+            self._create(CONFIG_MAPS, written, fresh)
+            if of_the_candidate and release.candidate:
+                found = self._events.get(DEPLOYMENTS, names.version(self._model, release.candidate.number))
+                self._create(DEPLOYMENTS, found, of_the_candidate)
         except TfcanaryError as error:
             log.warning("no Event for what happened to %s: %s", self._model, error)
 
+    def _create(self, resource: Resource, about: Json | None, events: Sequence[tuple[str, Event]]) -> None:
+        for which, event in events if about else ():
+            # One that is there already says the same: its name is made of what it says.
+            with suppress(Conflict):
+                self._events.create(EVENTS, event_object(event, about or {}, resource, which))
 
-def event_object(event: Event, about: Json) -> Json:
-    """What happened, as `kubectl get events` shows it, about the ConfigMap of the record."""
-    reason, kind = next(((why, how) for begins, why, how in REASONS if begins.match(event.what)), ("Noted", "Normal"))
+
+def reason_and_type(event: Event) -> tuple[str, str]:
+    """How an Event calls what happened."""
+    return next(((why, how) for begins, why, how in REASONS if begins.match(event.what)), ("Noted", "Normal"))
+
+
+def event_object(event: Event, about: Json, resource: Resource = CONFIG_MAPS, which: str = "") -> Json:
+    """What happened to an object, as `kubectl get events` shows it; `which` tells two apart that say the same."""
+    reason, kind = reason_and_type(event)
     metadata = about["metadata"]
     at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    involved = {"apiVersion": "v1", "kind": "ConfigMap", **{key: metadata[key] for key in ("name", "namespace", "uid")}}
+    name = hashlib.sha256(f"{metadata['uid']} {which} {at} {event.what}".encode()).hexdigest()[:16]
+    involved = {"apiVersion": resource.api, "kind": resource.kind, **{key: metadata[key] for key in ("name", "namespace", "uid")}}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": metadata["namespace"]},
+        "metadata": {"name": f"{metadata['name']}.{name}", "namespace": metadata["namespace"]},
         "involvedObject": involved,
         "reason": reason,
         "message": event.what[:LONGEST_MESSAGE],
         "type": kind,
         "source": {"component": names.MANAGER},
+        "reportingComponent": names.MANAGER,
         "firstTimestamp": at,
         "lastTimestamp": at,
         "count": 1,

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from tfcanary.domain import ModelVersion, Prediction, Request, Track, TrafficSplit
 from tfcanary.errors import Refused, Unavailable
+from tfcanary.notices import HttpNotices
 from tfcanary.plan import Plan
 from tfcanary.platforms.clock import SystemClock
 from tfcanary.platforms.local.ask import ask, is_up
@@ -60,6 +61,7 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
         records=records,
         guards=LocalGuards(folder, model),
         preflight=LocalPreflight(),
+        notices=HttpNotices(),
         clock=SystemClock(),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import random
 import time
@@ -19,6 +20,8 @@ from tfcanary.platforms.heard import check_writer, heard
 from tfcanary.ports import Stored
 from tfcanary.record import Record
 from tfcanary.routing.files import write_aside
+
+log = logging.getLogger("tfcanary.local")
 
 PATIENCE = 10.0
 """Seconds for a lock that is held for one write: whoever holds it longer was stopped in the middle."""
@@ -56,6 +59,7 @@ class FileRecords:
             if present != generation:
                 raise Conflict(f"{self.path}: generation {generation} was to be written over, but it is {present} by now")
             self._write(Stored(_beat_kept(record, stored), generation + 1))
+        _tell(record, stored)
         return generation + 1
 
     def beat(self, run_id: str, at: datetime) -> Stored:
@@ -96,6 +100,14 @@ def _beat_kept(record: Record, stored: Stored | None) -> Record:
     """A beat that came between this writer's read and its write is not undone: beats do not change the generation."""
     before = stored.record.release if stored else None
     return heard(record, before.run_id, before.guard_seen) if before and before.guard_seen else record
+
+
+def _tell(record: Record, stored: Stored | None) -> None:
+    """What happened, in the log: what Events are on a cluster."""
+    release, before = record.release, stored.record.release if stored else None
+    known = len(before.events) if release and before and before.run_id == release.run_id else 0
+    for event in release.events[known:] if release else ():
+        log.info("%s: %s", record.model, event.what)
 
 
 def _lock(handle: int) -> bool:
