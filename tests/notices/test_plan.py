@@ -70,8 +70,8 @@ def test_what_is_no_http_address_is_refused_and_not_repeated(url: str) -> None:
         ({}, "url, url_file: exactly one of them must be given"),
         ({"url": "https://a.example", "url_file": "/a"}, "exactly one of them"),
         ({"url_file": "slack"}, "url_file 'slack': must be an absolute path"),
-        ({"url": "https://a.example", "when": []}, "when: must name at least one of end, stage, drift"),
-        ({"url": "https://a.example", "when": ["ends"]}, "'ends' is not one of end, stage, drift"),
+        ({"url": "https://a.example", "when": []}, "when: must name at least one of end, stage, approval, drift"),
+        ({"url": "https://a.example", "when": ["ends"]}, "'ends' is not one of end, stage, approval, drift"),
         ({"url": "https://a.example", "format": "xml"}, "'xml' is not one of json, slack, cloudevents"),
     ],
 )
