@@ -314,6 +314,12 @@ def test_without_the_token_nothing_is_taken(site: Site, server: Client, token: s
     assert not token or token not in caplog.text
 
 
+def test_a_stranger_is_answered_before_his_body_is_read(server: Client) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"POST /events HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n")
+        assert _last(connection) == b"401"
+
+
 def test_a_token_that_changes_is_read_again(site: Site, tmp_path: Path) -> None:
     with serving_on(tmp_path, document()) as server:
         (tmp_path / "token").write_text("another-token-0123456")
@@ -361,7 +367,8 @@ def test_packed_bodies_are_refused(server: Client) -> None:
 def test_whoever_sends_slowly_is_cut_off_and_others_are_answered(server: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "HEAD", 0.5)
     monkeypatch.setattr(app, "SLOWEST", 0.5)
-    begun = [b"", b"POST /ev", b"POST /events HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nx"]
+    head = f"POST /events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 10\r\n\r\nx"
+    begun = [b"", b"POST /ev", head.encode()]
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(60)]
     try:
         for i, one in enumerate(connections):
