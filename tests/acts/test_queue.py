@@ -38,10 +38,19 @@ def versions(record: Record) -> list[str]:
     return [one.model_uri.rpartition("/")[2] for one in record.waiting]
 
 
-def test_the_same_event_heard_twice_is_one_candidate() -> None:
-    once = offered(EMPTY, candidate(7, "a"))
-    again = queue.offer(once, candidate(7, "a"), NEWEST, NOW)
-    assert (again.answer, again.record) == (Answer.HEARD, once)
+@pytest.mark.parametrize("version", [7, "latest"])
+def test_the_same_event_heard_twice_is_one_candidate(version: object) -> None:
+    waits = offered(EMPTY, candidate(version, "a"))
+    called = queue.call(waits, candidate(version, "a").event, NOW)
+    for once in (waits, called, queue.begun(called), queue.expire(called, LATER)):
+        again = queue.offer(once, candidate(version, "a"), NEWEST, LATER)
+        assert (again.answer, again.record) == (Answer.HEARD, once)
+
+
+def test_a_name_that_is_written_anew_is_a_candidate_anew() -> None:
+    called = queue.call(offered(EMPTY, candidate("latest", "a")), candidate("latest", "a").event, NOW)
+    again = queue.offer(queue.begun(called), candidate("latest", "b", NOW + timedelta(hours=1)), NEWEST, LATER)
+    assert again.answer is Answer.WAITING
 
 
 def test_two_events_about_one_numbered_version_are_one_candidate() -> None:

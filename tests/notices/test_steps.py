@@ -14,7 +14,7 @@ from tests.acts.conftest import RUN, deployed, model, pushed
 from tests.fakes import World
 from tfcanary import codec, platforms, steps
 from tfcanary.acts import ledger, notify, rollback, shift
-from tfcanary.cli.release import abort
+from tfcanary.cli.orders import abort
 from tfcanary.domain import Decision, Look, ModelVersion, Verdict
 from tfcanary.evaluate import attribution
 from tfcanary.plan import DriftPlan, NotifyPlan, Occasion, Plan

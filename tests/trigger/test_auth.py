@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from tests.trigger.conftest import Client, Site, document, serving_on
+from tfcanary.trigger.auth import ALGORITHMS
 
 ISSUER, AUDIENCE, CALLER = "https://issuer.example", "https://trigger.example/events", "pusher@project.iam.example"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -119,6 +120,7 @@ def test_nobody_signs_with_the_public_key_or_with_nothing(site: Site, guarded: C
     forged = part(hmac.new(public, f"{head}.{claims}".encode(), hashlib.sha256).digest())
     assert status(guarded, f"{head}.{claims}.{forged}", site) == 401
     assert status(guarded, f"{part({'alg': 'none', 'kid': 'one'})}.{claims}.", site) == 401
+    assert {name[:2] for name in ALGORITHMS} == {"RS", "PS", "ES", "Ed"}, "the library refuses both, too; we do not rest on that"
 
 
 def test_where_the_keys_cannot_be_read_nobody_is_let_in(site: Site, guarded: Client) -> None:

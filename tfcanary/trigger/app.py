@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tfcanary.trigger import counts
 from tfcanary.trigger.events import Message
@@ -28,6 +28,9 @@ RETRY = "10"
 """Seconds after which whoever was put off may try again."""
 
 
+Said = TypeVar("Said")
+
+
 class _Stopped(Exception):
     """The body was not read to its end; the answer says why."""
 
@@ -47,8 +50,11 @@ def application(service: Service, alive: Callable[[], str]) -> Starlette:
 
     async def posted(request: Request, method: Callable[[Message], Answer]) -> Response:
         try:
-            message = Message({name.lower(): value for name, value in request.headers.items()}, await _body(request))
-            answer = await _in_turn(turns, lambda: service.answer(method, message))
+            headers = dict(request.headers)
+            answer = await _in_turn(turns, lambda: service.admit(headers.get("authorization", "")))
+            if answer is None:
+                message = Message(headers, await _body(request))
+                answer = await _in_turn(turns, lambda: service.answer(method, message))
         except _Stopped as stopped:
             answer = stopped.answer
         return _response(answer)
@@ -85,7 +91,7 @@ def application(service: Service, alive: Callable[[], str]) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: refused})
 
 
-async def _in_turn(turns: asyncio.Semaphore, work: Callable[[], Answer]) -> Answer:
+async def _in_turn(turns: asyncio.Semaphore, work: Callable[[], Said]) -> Said:
     """In a thread, and never more of them than `THREADS`."""
     try:
         await asyncio.wait_for(turns.acquire(), PATIENCE)

@@ -36,14 +36,14 @@ class Denied(Exception):
 class Gate(Protocol):
     """Lets a caller in or not. May be called by several threads, and may block."""
 
-    def check(self, token: str) -> None:
-        """Raises Denied where the token is none of ours, Unavailable where nobody can tell."""
+    def check(self, authorization: str) -> None:
+        """Takes the request's header. Raises Denied where its token is none of ours, Unavailable where nobody can tell."""
 
 
 class Nobody:
     """No authentication: for loopback alone."""
 
-    def check(self, token: str) -> None:
+    def check(self, authorization: str) -> None:
         """Everybody is let in."""
 
 
@@ -55,12 +55,13 @@ class TokenFile:
     state: tuple[int, int, int] = (0, 0, 0)
     digest: bytes = b""
 
-    def check(self, token: str) -> None:
+    def check(self, authorization: str) -> None:
         """Compared in constant time."""
-        if not hmac.compare_digest(_hashed(token), self._expected()):
+        if not hmac.compare_digest(_hashed(bearer(authorization)), self.expected()):
             raise Denied("another token than the file's")
 
-    def _expected(self) -> bytes:
+    def expected(self) -> bytes:
+        """The hash of the token as the file has it now; raises Unavailable where it has none."""
         try:
             stat = os.stat(self.path)
             state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -85,10 +86,11 @@ class Signed:
     of: Oidc
     _keys: Any = field(default=None, repr=False)
 
-    def check(self, token: str) -> None:
+    def check(self, authorization: str) -> None:
         """Asks the issuer for its keys where they are not known, or a token names a new one."""
         import jwt
 
+        token = bearer(authorization)
         try:
             key = self._client().get_signing_key_from_jwt(token)
             claims = jwt.decode(
@@ -127,12 +129,10 @@ def gate(auth: Auth | None) -> Gate:
         return Signed(auth.oidc)
     file = TokenFile(Path(auth.token_file))
     try:
-        file.check("")
-    except Denied:
-        return file
+        file.expected()
     except Unavailable as error:
         raise Refused(f"auth.token_file: {error}") from error
-    raise Refused("auth.token_file: the token is empty")
+    return file
 
 
 def bearer(header: str) -> str:

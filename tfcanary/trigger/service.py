@@ -10,7 +10,7 @@ from typing import Any
 
 from tfcanary import platforms
 from tfcanary.acts import queue
-from tfcanary.errors import Conflict, Refused, Unavailable
+from tfcanary.errors import Conflict, Refused, TfcanaryError, Unavailable
 from tfcanary.ports import Platform
 from tfcanary.trigger import alerts, auth, events, offer, routes
 from tfcanary.trigger.counts import Counts
@@ -43,23 +43,32 @@ class Service:
     """Called with a model's name when somebody waits."""
     opened: dict[str, Platform] = field(default_factory=dict)
 
-    def answer(self, method: Callable[[Message], Answer], message: Message) -> Answer:
-        """The answer to a caller who is let in; every refusal is one sentence."""
+    def admit(self, authorization: str) -> Answer | None:
+        """Nothing for a caller who is let in; asked before his body is read."""
         try:
-            if not isinstance(self.gate, auth.Nobody):
-                self.gate.check(auth.bearer(message.headers.get("authorization", "")))
-            return method(message)
+            self.gate.check(authorization)
         except auth.Denied as error:
             log.warning("a caller was not let in: %s", error)
             self.counts.event("denied")
             return Answer(UNAUTHORIZED, {"error": "a bearer token that this server takes is missing"})
+        except Unavailable as error:
+            return self._put_off(error)
+        return None
+
+    def answer(self, method: Callable[[Message], Answer], message: Message) -> Answer:
+        """The answer to a caller who was let in; every refusal is one sentence."""
+        try:
+            return method(message)
         except Refused as error:
             self.counts.event("refused")
             return Answer(BAD, {"error": str(error)})
         except (Unavailable, Conflict) as error:
-            log.warning("an event could not be taken: %s", error)
-            self.counts.event("unavailable")
-            return Answer(UNAVAILABLE, {"error": str(error)})
+            return self._put_off(error)
+
+    def _put_off(self, error: TfcanaryError) -> Answer:
+        log.warning("a request could not be answered now: %s", error)
+        self.counts.event("unavailable")
+        return Answer(UNAVAILABLE, {"error": str(error)})
 
     def events(self, message: Message) -> Answer:
         """Every event of a request is understood before the first is offered."""
