@@ -9,10 +9,12 @@ import click
 
 from tfcanary import report, steps
 from tfcanary.acts import rollback
-from tfcanary.cli import options, progress
+from tfcanary.cli import options
 from tfcanary.record import Release, State
+from tfcanary.submit import progress
 from tfcanary.submit.handle import Handle, Snapshot
 from tfcanary.submit.handle import release as submit_release
+from tfcanary.submit.pages import ReleaseReport
 
 YES, NO, UNDECIDED = 0, 1, 3
 
@@ -69,8 +71,7 @@ def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
 
 def _written(seen: Snapshot, html: Path | None) -> None:
     if html:
-        html.write_text(report.release_html(seen.record, seen.timeline), encoding="utf-8")
-        click.echo(f"report: {html}", err=True)
+        click.echo(f"report: {ReleaseReport(seen.record, seen.timeline).save(html)}", err=True)
 
 
 def _said(seen: Snapshot, json_: bool) -> int:

@@ -23,8 +23,8 @@ _EVENTS = 100
 _MODEL = 80
 
 
-def release_page(record: Record, timeline: Timeline | None) -> Page:
-    """The page of the release on the road, or of the last one."""
+def release_page(record: Record, timeline: Timeline | None, brief: bool = False) -> Page:
+    """The page of the release on the road, or of the last one; `brief`: without its sections."""
     release = record.release
     if release is None:
         none = Badge(Tone.PLAIN, "No release yet")
@@ -37,7 +37,7 @@ def release_page(record: Record, timeline: Timeline | None) -> Page:
         answer=of_release(release),
         why=sentence(why(release)),
         facts=tuple(_facts(release, timeline)),
-        sections=tuple(_sections(record, release, timeline or Timeline())),
+        sections=() if brief else tuple(_sections(record, release, timeline or Timeline())),
     )
 
 
