@@ -14,7 +14,6 @@ from tfcanary.record import Release, State
 from tfcanary.submit import progress
 from tfcanary.submit.handle import Handle, Snapshot
 from tfcanary.submit.handle import release as submit_release
-from tfcanary.submit.pages import ReleaseReport
 
 YES, NO, UNDECIDED = 0, 1, 3
 
@@ -55,7 +54,8 @@ def release(
         sys.exit(UNDECIDED)
     if handle.run.finished() is False:
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
-    _written(seen, html)
+    if html:
+        click.echo(f"report: {handle.report.save(html)}", err=True)
     sys.exit(_said(seen, json_))
 
 
@@ -67,11 +67,6 @@ def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
     click.echo("interrupted: rolling back", err=True)
     ended = handle.abort("aborted: interrupted in the terminal")
     click.echo(report.release_line(ended) if ended else "nothing had begun", err=True)
-
-
-def _written(seen: Snapshot, html: Path | None) -> None:
-    if html:
-        click.echo(f"report: {ReleaseReport(seen.record, seen.timeline).save(html)}", err=True)
 
 
 def _said(seen: Snapshot, json_: bool) -> int:

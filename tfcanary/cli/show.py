@@ -80,7 +80,7 @@ def report_(name: str, platform_uri: str, html: Path | None) -> None:
     Example:  tfcanary report digits --html release.html
     """
     step = steps.reopen_step(platform_uri, name)
-    page = ReleaseReport(record_of(platform_uri, name), steps.timeline(step))
+    page = ReleaseReport(record_of(platform_uri, name), steps.timeline(step), steps.signatures(step))
     if html is None:
         click.echo(page.markdown)
         return

@@ -25,6 +25,7 @@ __all__ = [
     "SignaturePairs",
     "SignatureRow",
     "Timeline",
+    "canary_requests",
     "drift_html",
     "drift_markdown",
     "last_verdict",
@@ -60,14 +61,14 @@ def verdict_markdown(verdict: Verdict, title: str, timeline: Timeline | None = N
     return as_markdown(verdict_page(verdict, title, timeline))
 
 
-def release_html(record: Record, timeline: Timeline | None = None, brief: bool = False) -> str:
-    """The whole release: how it ended and why, then timeline, stages, criteria, gates, where the plan was weaker, what was not asked, which bytes. `brief`: only the first line and the figures below it."""
-    return as_html(release_page(record, timeline, brief))
+def release_html(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
+    """The whole release: how it ended and why, then timeline, stages, criteria, gates, signatures, where the plan was weaker, what was not asked, which bytes. `brief`: only how, why and the first figures."""
+    return as_html(release_page(record, timeline, pairs, brief))
 
 
-def release_markdown(record: Record, timeline: Timeline | None = None, brief: bool = False) -> str:
+def release_markdown(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
     """The same in Markdown."""
-    return as_markdown(release_page(record, timeline, brief))
+    return as_markdown(release_page(record, timeline, pairs, brief))
 
 
 def release_line(release: Release) -> str:

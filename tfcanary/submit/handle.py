@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfcanary import codec, platforms, report, savedmodel
+from tfcanary import codec, platforms, report, savedmodel, steps
 from tfcanary.acts import checkpoint, ledger, push, rollback
 from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.domain import Verdict
@@ -107,7 +107,8 @@ class Handle:
         seen = self.snapshot()
         if seen is None:
             raise Unavailable(f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}")
-        return ReleaseReport(seen.record, seen.timeline)
+        step = steps.Step(self.platform, self.plan, seen.release.run_id)
+        return ReleaseReport(seen.record, seen.timeline, steps.signatures(step))
 
     def __repr__(self) -> str:
         return f"<release of {self.platform.model}: {self.run.describe()}>"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tfcanary import report
 from tfcanary.plots.markup import element
 from tfcanary.record import Record
-from tfcanary.report import Timeline
+from tfcanary.report import SignaturePairs, Timeline
 
 PAGE = 720
 """Pixels of a page in a notebook before one scrolls in it; its corner makes it larger."""
@@ -20,18 +20,19 @@ class ReleaseReport:
 
     record: Record
     timeline: Timeline | None = None
+    pairs: SignaturePairs | None = None
     brief: bool = False
     """Only its head: the answer, why, and the first figures."""
 
     @property
     def html(self) -> str:
         """A page that needs nothing else."""
-        return report.release_html(self.record, self.timeline, self.brief)
+        return report.release_html(self.record, self.timeline, self.pairs, self.brief)
 
     @property
     def markdown(self) -> str:
         """The same words without pictures."""
-        return report.release_markdown(self.record, self.timeline, self.brief)
+        return report.release_markdown(self.record, self.timeline, self.pairs, self.brief)
 
     def save(self, path: str | Path) -> Path:
         """Write it: Markdown where the name ends with `.md`, else the page. Returns where it lies."""
