@@ -5,7 +5,6 @@ from __future__ import annotations
 from tfcanary.domain import Look
 from tfcanary.report.blocks import Fold, Page, Section, Signatures
 from tfcanary.report.evidence import absent_section, evidence_blocks
-from tfcanary.report.numbers import plain
 from tfcanary.report.signatures import Change, SignaturePairs
 from tfcanary.report.words import of_gate, sentence, tally, why_of_look
 
@@ -28,7 +27,7 @@ def signature_section(pairs: SignaturePairs | None) -> tuple[Section, ...]:
     """Both signatures side by side, folded away where they are the same; no section where there are not two."""
     if pairs is None:
         return ()
-    changed = sum(row.change is not Change.SAME for row in pairs.rows)
+    changed = any(row.change is not Change.SAME for row in pairs.rows)
     shown = Signatures(pairs)
-    block = shown if changed else Fold(f"Nothing changed in {plain(len(pairs.rows))} inputs and outputs", (shown,))
+    block = shown if changed else Fold("Both versions declare the same", (shown,))
     return (Section(f"Signature {pairs.signature}", (block,)),)
