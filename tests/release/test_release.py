@@ -107,7 +107,8 @@ def test_somebody_elses_pipeline_of_the_components_tries_a_candidate_and_puts_ev
     site: Site, ours: Ours, tmp_path: Path
 ) -> None:
     """examples/reuse_components.py: their own step reads what ours found."""
-    arguments = {"model_uri": str(site.models / "better"), "model_name": NAME, "platform": site.uri, "plan": {**PLAN, "weights": [20, 50]}}
+    plan = {**PLAN, "weights": [20, 50], "deploy": {"warm_timeout": "5s"}}
+    arguments = {"model_uri": str(site.models / "better"), "model_name": NAME, "platform": site.uri, "plan": plan}
     job = json.dumps([str(tmp_path / "artifacts"), arguments])
     paths = {**os.environ, "PYTHONPATH": str(Path(reuse_components.__file__).parents[1]), "PIP_NO_INDEX": "1"}
     command = [sys.executable, "-W", "ignore", "-c", REUSE]

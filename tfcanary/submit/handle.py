@@ -28,7 +28,7 @@ RUNS = Path(".tfcanary") / "runs"
 """Where a local run keeps its log and artifacts, below the working directory."""
 REFRESH = 1.0
 """Seconds between two looks at the record."""
-HEAD = 260
+HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
 
