@@ -112,7 +112,7 @@ def test_somebody_elses_pipeline_of_the_components_tries_a_candidate_and_puts_ev
     job = json.dumps([str(tmp_path / "artifacts"), arguments])
     paths = {**os.environ, "PYTHONPATH": str(Path(reuse_components.__file__).parents[1]), "PIP_NO_INDEX": "1"}
     command = [sys.executable, "-W", "ignore", "-c", REUSE]
-    done = subprocess.run(command, input=job, env=paths, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, input=job, env=paths, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{NAME}: advance after one stage; drift: pass" in done.stdout
     ended = site.release_of()
