@@ -123,7 +123,8 @@ def test_the_verdict_is_the_one_that_the_end_rests_on(world: World, promoted: Ha
 def test_a_release_that_has_not_begun_says_so(world: World) -> None:
     fresh = Handle(world.platform(), Plan(), Ran(), False, "")
     assert fresh.verdict is None
-    assert "No release yet" in fresh._repr_markdown_()
+    assert fresh._repr_markdown_() == "digits: the release has not begun yet; see runs/1/pipeline.log"
+    assert "has not begun yet" in fresh._repr_html_()
     with pytest.raises(Unavailable, match=r"digits: the release has not begun yet; see runs/1/pipeline\.log"):
         _ = fresh.report
 

@@ -17,6 +17,7 @@ from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.domain import Verdict
 from tfcanary.errors import Unavailable
 from tfcanary.plan import Plan
+from tfcanary.plots.markup import element
 from tfcanary.ports import Platform
 from tfcanary.record import Record, Release
 from tfcanary.report import Timeline
@@ -106,7 +107,7 @@ class Handle:
         """The release's page as it stands now, shown in a notebook with its pictures. Raises Unavailable where the release has not begun."""
         seen = self.snapshot()
         if seen is None:
-            raise Unavailable(f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}")
+            raise Unavailable(self._not_yet())
         step = steps.Step(self.platform, self.plan, seen.release.run_id)
         return ReleaseReport(seen.record, seen.timeline, steps.signatures(step))
 
@@ -114,15 +115,15 @@ class Handle:
         return f"<release of {self.platform.model}: {self.run.describe()}>"
 
     def _repr_html_(self) -> str:
-        return framed(self._brief().html, height=HEAD)
+        seen = self.snapshot()
+        return framed(ReleaseReport(seen.record, brief=True).html, HEAD) if seen else element("p", self._not_yet()).text
 
     def _repr_markdown_(self) -> str:
-        return self._brief().markdown
-
-    def _brief(self) -> ReleaseReport:
-        """The page's head alone. While the record does not show this release, it shows that there is none."""
         seen = self.snapshot()
-        return ReleaseReport(seen.record if seen else Record(self.platform.model, ""), brief=True)
+        return ReleaseReport(seen.record, brief=True).markdown if seen else self._not_yet()
+
+    def _not_yet(self) -> str:
+        return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
 
     def abort(self, reason: str) -> Release | None:
         """Traffic back to the stable version first, then stop the pipeline. Returns the ended release, None where none had begun."""
