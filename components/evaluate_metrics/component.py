@@ -34,9 +34,9 @@ def evaluate_metrics(
     from datetime import timedelta
 
     from tfcanary import steps
-    from tfcanary.evaluate import metrics
+    from tfcanary.evaluate.metrics import evaluate
 
     step = steps.open_step(platform, model_name, plan, "")
-    look = metrics.evaluate(step.platform, step.plan, timedelta(seconds=seconds))
+    look = evaluate(step.platform, step.plan, timedelta(seconds=seconds))
     metrics.metadata.update(steps.scalars(look.finding, look.evidence))
     return steps.write_look(step, look, f"{model_name}: metrics", evidence, report, summary)

@@ -229,7 +229,9 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
     world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
     weights = list(world.weights)
     look = {"model_name": "digits", "platform": "fake://", "plan": QUICK}
-    assert evaluate_metrics.python_func(**look, seconds=60, **outputs(*MEASURED)) == "fail"
+    found = outputs(*MEASURED)
+    assert evaluate_metrics.python_func(**look, seconds=60, **found) == "fail"
+    assert found["metrics"].metadata["metrics/errors"] > 1
     assert world.weights == weights
     assert list(ledger.ours(ledger.read(world.platform()), "run-1").looks) == ["deploy"]
 
@@ -267,7 +269,7 @@ def test_a_bucket_out_of_reach_costs_the_page_its_signatures_and_no_more(
 
     monkeypatch.setattr("tfcanary.steps.artifacts.graph_of", away)
     ended = outputs(*ENDED)
-    assert guard_release.python_func(**OWNER, **ended) == "rolled back"
+    assert guard_release.python_func(**OWNER, **ended) == "refused"
     assert "## Signature" not in Path(ended["summary"].path).read_text()
 
 
