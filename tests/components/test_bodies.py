@@ -231,7 +231,7 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
     look = {"model_name": "digits", "platform": "fake://", "plan": QUICK}
     found = outputs(*MEASURED)
     assert evaluate_metrics.python_func(**look, seconds=60, **found) == "fail"
-    assert found["metrics"].metadata["metrics/errors"] > 1
+    assert found["metrics"].metadata["metrics/outage"] > 1
     assert world.weights == weights
     assert list(ledger.ours(ledger.read(world.platform()), "run-1").looks) == ["deploy"]
 
