@@ -14,6 +14,7 @@ def compare_predictions(
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Send the plan's recorded or golden requests to stable and canary at weight 0 and compare the answers one by one.
 
@@ -25,6 +26,7 @@ def compare_predictions(
         evidence: Flips, accuracy and errors with their intervals, as JSON.
         report: The same as a page.
         summary: The same as Markdown.
+        metrics: What was found and the estimates, for comparing runs.
 
     Returns:
         pass, fail or inconclusive; for a first release, promoted: there is nothing to compare with.
@@ -33,5 +35,6 @@ def compare_predictions(
 
     step = steps.open_step(platform, model_name, plan, run_id)
     look = steps.compared(step)
+    metrics.metadata.update(steps.scalars(look.finding, look.evidence))
     word = steps.publish_look(step, look, f"{model_name}: the same requests to both", evidence, report, summary)
     return step.release.state.value if step.release.state.ended else word

@@ -16,6 +16,7 @@ def evaluate_drift(
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Compare what both tracks were asked and answered in the stage's minutes: inputs, predicted classes, scores.
 
@@ -29,6 +30,7 @@ def evaluate_drift(
         evidence: Effects and findings, as JSON.
         report: The same as a page.
         summary: The same as Markdown.
+        metrics: What was found and the largest effects, for comparing runs.
 
     Returns:
         pass, fail or inconclusive.
@@ -37,4 +39,5 @@ def evaluate_drift(
 
     step = steps.open_step(platform, model_name, plan, run_id)
     look = steps.drifted(step, stage, watched)
+    metrics.metadata.update(steps.scalars(look.finding, look.evidence))
     return steps.publish_look(step, look, f"{model_name}: drift in stage {stage}", evidence, report, summary)

@@ -12,6 +12,7 @@ def evaluate_metrics(
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
     plan: dict = {},  # noqa: B006
     seconds: int = 300,
 ) -> str:
@@ -23,6 +24,7 @@ def evaluate_metrics(
         evidence: An interval per criterion, as JSON.
         report: The same as a page.
         summary: The same as Markdown.
+        metrics: What was found and the criteria's estimates, for comparing runs.
         plan: Its `judge` and `metrics` parts are used.
         seconds: How long to look; the plan's warm-up counts in.
 
@@ -32,8 +34,9 @@ def evaluate_metrics(
     from datetime import timedelta
 
     from tfcanary import steps
-    from tfcanary.evaluate import metrics
+    from tfcanary.evaluate.metrics import evaluate
 
     step = steps.open_step(platform, model_name, plan, "")
-    look = metrics.evaluate(step.platform, step.plan, timedelta(seconds=seconds))
+    look = evaluate(step.platform, step.plan, timedelta(seconds=seconds))
+    metrics.metadata.update(steps.scalars(look.finding, look.evidence))
     return steps.write_look(step, look, f"{model_name}: metrics", evidence, report, summary)

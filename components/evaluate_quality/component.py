@@ -13,6 +13,7 @@ def evaluate_quality(
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Join labels to the recorded answers of canary and stable by the request's id and compare how right both were, in each slice.
 
@@ -23,6 +24,7 @@ def evaluate_quality(
         evidence: Differences of accuracy with their intervals, as JSON.
         report: The same as a page.
         summary: The same as Markdown.
+        metrics: What was found and the estimates, for comparing runs.
 
     Returns:
         pass, fail or inconclusive.
@@ -30,4 +32,6 @@ def evaluate_quality(
     from tfcanary import steps
 
     step = steps.open_step(platform, model_name, plan, "")
-    return steps.write_look(step, steps.good(step), f"{model_name}: quality by labels", evidence, report, summary)
+    look = steps.good(step)
+    metrics.metadata.update(steps.scalars(look.finding, look.evidence))
+    return steps.write_look(step, look, f"{model_name}: quality by labels", evidence, report, summary)

@@ -7,7 +7,13 @@ from components._image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def guard_release(
-    model_name: str, platform: str, run_id: str, report: dsl.Output[dsl.HTML], summary: dsl.Output[dsl.Markdown], reason: str = ""
+    model_name: str,
+    platform: str,
+    run_id: str,
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
+    reason: str = "",
 ) -> str:
     """Reconcile from the record: nothing to do where the release was promoted or rolled back, else roll back.
 
@@ -17,6 +23,7 @@ def guard_release(
         run_id: The run that owns the release; empty: whichever is on the road.
         report: The whole release as a page: how it ended first, and why.
         summary: The same as Markdown.
+        metrics: How it ended, how long it took, how many requests met the canary and the last estimates, for comparing runs.
         reason: Why it is stopped, if somebody stops it.
 
     Returns:
@@ -27,4 +34,5 @@ def guard_release(
 
     step = steps.reopen_step(platform, model_name, run_id)
     rollback.roll_back(step.platform, step.run_id, reason)
+    metrics.metadata.update(steps.outcome(step))
     return steps.publish_release(step, report, summary)

@@ -32,7 +32,7 @@ def judge_canary(
         verdict: The decision with all it rests on, as JSON.
         report: The same as a page.
         summary: The same as Markdown.
-        metrics: The criteria's estimates, for comparing runs.
+        metrics: The decision and the criteria's estimates, for comparing runs.
 
     Returns:
         advance, promote or rollback.
@@ -41,5 +41,5 @@ def judge_canary(
 
     step = steps.open_step(platform, model_name, plan, run_id)
     said = steps.judged(step, stage, watched, drift)
-    metrics.metadata.update(steps.scalars(said))
+    metrics.metadata.update(steps.scalars(said.decision, said.evidence))
     return steps.publish_verdict(step, said, f"{model_name}: verdict of stage {stage}", verdict, report, summary)

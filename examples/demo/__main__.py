@@ -13,11 +13,11 @@ from rich.markup import escape
 
 from examples.demo.traffic import Tally, Users
 from tfcanary import codec, platforms, report
-from tfcanary.cli import progress
 from tfcanary.domain import Finding
 from tfcanary.plan import Plan
 from tfcanary.platforms import local
 from tfcanary.record import Release, State
+from tfcanary.submit import progress
 from tfcanary.submit.handle import Snapshot, release
 
 FOLDER = Path(".tfcanary") / "demo"

@@ -6,11 +6,13 @@ from components.guard_release.component import guard_release
 from pipelines._pods import act, tell
 
 
-@dsl.pipeline(
-    name="abort-release", display_name="Abort a canary release", description="Rolls back whatever release of the model is on the road."
-)
+@dsl.pipeline(name="abort-release", display_name="Abort a canary release")
 def abort_release(model_name: str, platform: str, reason: str = "aborted by a person"):
     """Stop the release of a model: all requests to the stable version, then the candidate is removed.
+
+    * model_name: the name under which TensorFlow Serving serves it
+    * platform: kube:// and the namespace
+    * reason: why, for the record
 
     Args:
         model_name: The name under which TensorFlow Serving serves it.

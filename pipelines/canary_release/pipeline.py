@@ -39,11 +39,16 @@ def stage(number: int, release: dict[str, Any]) -> None:
         tell(act(rollback_canary(**release), "roll back"))
 
 
-@dsl.pipeline(
-    name="canary-release", display_name="Canary release", description="Makes a SavedModel the one everybody gets, or puts everything back."
-)
+@dsl.pipeline(name="canary-release", display_name="Canary release")
 def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = {}):  # noqa: B006
-    """Release a SavedModel as a canary.
+    """Make a SavedModel the one that everybody gets, or put everything back as it was, and say why.
+
+    * model_name: the name under which TensorFlow Serving serves it
+    * model_uri: the exported SavedModel, a gs:// URI
+    * plan: the release plan as JSON; {} means every default, examples/plan.yaml is the smallest useful one
+    * platform: kube:// and the namespace
+
+    How it ended is the page of the step "guard", and its metrics compare runs.
 
     Args:
         model_uri: The exported SavedModel: a directory or a gs:// URI.

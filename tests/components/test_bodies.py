@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,9 +28,9 @@ from components.watch_stage.component import watch_stage
 from tests.conftest import QUICK
 from tests.fakes import Behaviour, World
 from tests.savedmodel.family import family
-from tfcanary import __version__, platforms
+from tfcanary import __version__, platforms, steps
 from tfcanary.acts import ledger, shift
-from tfcanary.errors import Held, Refused
+from tfcanary.errors import Held, Refused, Unavailable
 from tfcanary.record import State
 
 RELEASE: dict[str, Any] = {"model_name": "digits", "platform": "fake://", "plan": QUICK, "run_id": "run-1"}
@@ -66,13 +67,15 @@ def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
 
 
 LOOK = ("evidence", "report", "summary")
+MEASURED = (*LOOK, "metrics")
 VERDICT = ("verdict", "report", "summary", "metrics")
+ENDED = ("report", "summary", "metrics")
 MODEL = "good"
 
 
 def judge(stage: int, watched: Output, outputs: Callable[..., dict[str, Output]], judged: dict[str, Output] | None = None) -> str:
     """Drift and verdict of a stage that was watched."""
-    drift = outputs(*LOOK)
+    drift = outputs(*MEASURED)
     evaluate_drift.python_func(stage=stage, watched=watched, **RELEASE, **drift)
     said: str = judge_canary.python_func(stage=stage, watched=watched, drift=drift["evidence"], **RELEASE, **(judged or outputs(*VERDICT)))
     return said
@@ -136,7 +139,7 @@ def test_bytes_that_were_not_validated_are_not_pushed(world: World) -> None:
 
 
 def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
-    compared = outputs(*LOOK)
+    compared = outputs(*MEASURED)
     assert compare_predictions.python_func(**RELEASE, **compared) == "pass"
     assert compared["evidence"].json()["absent"] == [{"about": "predictions", "reason": "absent by plan"}]
     words = []
@@ -146,8 +149,14 @@ def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, 
         words.append(judge(stage, watched["evidence"], outputs, judged))
     assert words == ["advance", "promote"]
     assert judged["metrics"].metadata["metrics/errors"] > 0
+    assert judged["metrics"].metadata["outcome"] == "promote"
     assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"
-    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "promoted"
+    world.storage.write("digits/1/saved_model.pb", family() / "square" / "saved_model.pb")
+    ended = outputs(*ENDED)
+    assert guard_release.python_func(**OWNER, **ended) == "promoted"
+    page = Path(ended["summary"].path).read_text()
+    assert "float32 [?,8,8]" in page, "what the version before declared"
+    assert "/releases/run-1/0" in page, "where every poll lies"
     stable = ledger.read(world.platform()).stable
     assert stable is not None
     assert (stable.number, world.weight, world.unserved) == (deployed, 0, 0)
@@ -161,7 +170,7 @@ def test_a_bad_canary_goes_back_and_the_page_says_why_first(world: World, deploy
     assert judge(0, watched["evidence"], outputs) == "rollback"
     assert rollback_canary.python_func(**RELEASE, **ended) == "rolled back"
     assert "rolled back" in Path(ended["summary"].path).read_text()[:400].lower()
-    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "rolled back"
+    assert guard_release.python_func(**OWNER, **outputs(*ENDED)) == "rolled back"
 
 
 def test_the_verdict_carries_where_it_comes_from(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
@@ -178,7 +187,7 @@ def test_the_verdict_carries_where_it_comes_from(world: World, deployed: int, ou
 def test_the_exit_step_rolls_back_what_nobody_ended(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
     ledger.hold(world.platform(), "run-1", "watch", watching=True)
     shift.shift(world.platform(), "run-1", 0)
-    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "rolled back"
+    assert guard_release.python_func(**OWNER, **outputs(*ENDED)) == "rolled back"
     assert world.weight == 0
 
 
@@ -187,7 +196,7 @@ def test_the_exit_step_of_a_run_that_was_refused_leaves_the_other_release_alone(
 ) -> None:
     with pytest.raises(Held):
         ledger.begin(world.platform(), _plan(), "run-2")
-    assert guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **outputs("report", "summary")) == "none"
+    assert guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **outputs(*ENDED)) == "none"
     assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.WATCHED
 
 
@@ -220,9 +229,48 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
     world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
     weights = list(world.weights)
     look = {"model_name": "digits", "platform": "fake://", "plan": QUICK}
-    assert evaluate_metrics.python_func(**look, seconds=60, **outputs(*LOOK)) == "fail"
+    found = outputs(*MEASURED)
+    assert evaluate_metrics.python_func(**look, seconds=60, **found) == "fail"
+    assert found["metrics"].metadata["metrics/outage"] > 1
     assert world.weights == weights
     assert list(ledger.ours(ledger.read(world.platform()), "run-1").looks) == ["deploy"]
+
+
+def test_ended_runs_compare_by_the_same_rows(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
+    world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
+    watch_stage.python_func(stage=0, **RELEASE, **outputs(*LOOK))
+    ended, other = outputs(*ENDED), outputs(*ENDED)
+    guard_release.python_func(**OWNER, **ended)
+    said = ended["metrics"].metadata
+    assert (said["outcome"], said["metrics/errors"] > 1) == ("rolled back", True)
+    assert 0 < said["canary requests"] < 10_000
+    assert 0 < said["seconds with traffic"] <= said["seconds to the end"]
+    guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **other)
+    assert other["metrics"].metadata == {"outcome": "none"}, "a run that never had the release"
+
+
+def test_an_estimate_that_is_no_number_is_left_out() -> None:
+    """KFP keeps metrics as JSON, which has neither NaN nor infinities."""
+    from tfcanary.domain import Evidence, Finding, Interval
+
+    evidence = (
+        Evidence("metrics/errors", Finding.INCONCLUSIVE, "nothing yet", interval=Interval(0.0, math.inf, math.inf)),
+        Evidence("metrics/latency", Finding.PASS, "as quick", interval=Interval(0.9, 1.0, 1.1)),
+        Evidence("guard/crash", Finding.PASS, "it answers", figures={"canary restarts": 0.0}),
+    )
+    assert steps.scalars(Finding.PASS, evidence) == {"outcome": "pass", "metrics/latency": 1.0}
+
+
+def test_a_bucket_out_of_reach_costs_the_page_its_signatures_and_no_more(
+    world: World, deployed: int, outputs: Callable[..., dict[str, Output]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise Unavailable("the bucket does not answer")
+
+    monkeypatch.setattr("tfcanary.steps.artifacts.graph_of", away)
+    ended = outputs(*ENDED)
+    assert guard_release.python_func(**OWNER, **ended) == "refused"
+    assert "## Signature" not in Path(ended["summary"].path).read_text()
 
 
 def test_a_weight_outside_the_stages_needs_a_live_guard_too(world: World, deployed: int) -> None:
@@ -260,12 +308,15 @@ def test_a_world_that_drifts_is_written_down_once_and_fails_nothing(
     drift = {"source": str(tmp_path / "log"), "time": "all", "reference": str(tmp_path / "train"), "retrain": "train-digits"}
     asked = {**RELEASE, "plan": {**QUICK, "drift": drift}}
     ledger.change(world.platform(), "run-1", lambda r: replace(r, plan=codec.decode(Plan, asked["plan"])))
-    watched, found = outputs(*LOOK), outputs(*LOOK)
+    watched, found = outputs(*LOOK), outputs(*MEASURED)
     watch_stage.python_func(stage=0, **asked, **watched)
     for _ in range(2):
         assert evaluate_drift.python_func(stage=0, watched=watched["evidence"], **asked, **found) == "pass"
     events = [e.what for e in ledger.ours(ledger.read(world.platform()), "run-1").events if e.what.startswith("the world has drifted")]
     assert len(events) == 1
+    assert found["metrics"].metadata["outcome"] == "pass"
+    assert found["metrics"].metadata["drift/world"] > 0.1, "how far the world has moved"
+    assert found["metrics"].metadata["drift/inputs"] < 0.1
     assert "input.x" in events[0]
     assert events[0].endswith("train-digits is asked to retrain")
 
@@ -293,14 +344,16 @@ def test_labels_that_arrive_late_judge_the_recorded_answers(
     lines = (json.dumps({"id": f"{track}-{i}", "label": "cat"}) for track in ("stable", "canary") for i in range(3_000))
     (tmp_path / "labels.jsonl").write_text("\n".join(lines))
     look = {"model_name": "digits", "platform": "fake://"}
-    assert evaluate_quality.python_func(**look, plan=QUICK, **outputs(*LOOK)) == "pass"
+    assert evaluate_quality.python_func(**look, plan=QUICK, **outputs(*MEASURED)) == "pass"
     labelled = {"labels": str(tmp_path / "labels.jsonl"), "source": str(tmp_path / "log"), "margin": 0.1}
     plan = {**QUICK, "labelled": labelled, "drift": {"time": "all"}}
-    assert evaluate_quality.python_func(**look, plan=plan, **outputs(*LOOK)) == "pass"
+    found = outputs(*MEASURED)
+    assert evaluate_quality.python_func(**look, plan=plan, **found) == "pass"
+    assert -0.1 < found["metrics"].metadata["quality/accuracy"] < 0.1
 
 
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
-    word = guard_release.python_func(**{**OWNER, "run_id": ""}, reason="a person was worried", **outputs("report", "summary"))
+    word = guard_release.python_func(**{**OWNER, "run_id": ""}, reason="a person was worried", **outputs(*ENDED))
     assert word == "rolled back"
     assert ledger.ours(ledger.read(world.platform()), "run-1").reason == "a person was worried"
 
@@ -310,8 +363,8 @@ def test_a_canary_that_does_not_come_up_closes_the_next_gate_with_its_reason(
 ) -> None:
     world.behaviours[pushed] = Behaviour(loads=False)
     assert deploy_canary.python_func(version=pushed, **RELEASE, **outputs(*LOOK)) == "fail"
-    assert compare_predictions.python_func(**RELEASE, **outputs(*LOOK)) == "fail"
-    assert guard_release.python_func(**OWNER, **outputs("report", "summary")) == "refused"
+    assert compare_predictions.python_func(**RELEASE, **outputs(*MEASURED)) == "fail"
+    assert guard_release.python_func(**OWNER, **outputs(*ENDED)) == "refused"
     assert "the load ended in an error" in ledger.ours(ledger.read(world.platform()), "run-1").reason
 
 

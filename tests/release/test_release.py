@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from examples import reuse_components
 from examples.demo.traffic import Tally
 from tests.local.conftest import until
 from tests.release.conftest import NAME, PLAN, Site
@@ -86,6 +88,36 @@ def test_drift_of_a_stage_is_counted_from_the_servers_own_log(site: Site, ours: 
     assert found["drift/inputs"].finding in (Finding.PASS, Finding.INCONCLUSIVE)
     assert "drift/scores" in found
     assert not found["drift/scores"].gating
+    assert ours(site.seen()) == {}
+
+
+REUSE = """
+import json, sys
+from kfp import local
+from examples import reuse_components
+folder, arguments = json.load(sys.stdin)
+local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=folder, raise_on_error=True)
+reuse_components.try_a_candidate(**arguments)
+"""
+"""As somebody else would run it: in a process of its own, for the runner talks to standard output."""
+
+
+@pytest.mark.slow
+def test_somebody_elses_pipeline_of_the_components_tries_a_candidate_and_puts_everything_back(
+    site: Site, ours: Ours, tmp_path: Path
+) -> None:
+    """examples/reuse_components.py: their own step reads what ours found."""
+    plan = {**PLAN, "weights": [20, 50], "deploy": {"warm_timeout": "5s"}}
+    arguments = {"model_uri": str(site.models / "better"), "model_name": NAME, "platform": site.uri, "plan": plan}
+    job = json.dumps([str(tmp_path / "artifacts"), arguments])
+    paths = {**os.environ, "PYTHONPATH": str(Path(reuse_components.__file__).parents[1]), "PIP_NO_INDEX": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", REUSE]
+    done = subprocess.run(command, input=job, env=paths, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"{NAME}: advance after one stage; drift: pass" in done.stdout
+    ended = site.release_of()
+    assert (ended.state, ended.reason, site.weight()) == (State.ROLLED_BACK, "it was only tried", 0)
+    assert [v.decision for v in ended.watched] == [Decision.ADVANCE]
     assert ours(site.seen()) == {}
 
 

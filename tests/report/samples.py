@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from tfcanary.domain import Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
 from tfcanary.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
-from tfcanary.record import Ended, Record, Release, State
+from tfcanary.record import Ended, Judged, Record, Release, State
 from tfcanary.report import Point, SignaturePairs, SignatureRow, Timeline
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -142,12 +142,12 @@ def record(release: Release) -> Record:
 
 
 def shifted(release: Release, stage: int, minutes: float) -> Release:
-    """With the weight of a stage."""
+    """With the weight of a stage, and with the place of the judge's state."""
     weight = release.plan.weights[stage]
     first = release.first_traffic or after(minutes)
-    return replace(release, state=State.WATCHED, stage=stage, weight=weight, first_traffic=first, stage_began=after(minutes)).happened(
-        after(minutes), f"stage {stage}: weight {weight} %"
-    )
+    judged = Judged(f"digits/releases/{release.run_id}/{stage + 1:08}.json", 1)
+    begun = replace(release, state=State.WATCHED, stage=stage, weight=weight, first_traffic=first, judged=judged)
+    return replace(begun, stage_began=after(minutes)).happened(after(minutes), f"stage {stage}: weight {weight} %")
 
 
 def judged(release: Release, said: Verdict) -> Release:
@@ -267,3 +267,5 @@ PAIRS = SignaturePairs(
         SignatureRow("embedding", "output", None, "float32 [?, 64]"),
     ),
 )
+
+ALIKE = SignaturePairs("serving_default", PAIRS.rows[:1])

@@ -72,11 +72,11 @@ def all_pages(text: str | None) -> list[tuple[str, str]]:
 
     title = "title" if text is None else text
     pages = []
+    look, pairs = given(samples.VALIDATED), given(samples.PAIRS)
     for make in samples.RELEASES.values():
         record, timeline = given(fewer(*make()))
-        pages.append((report.release_html(record, timeline), report.release_markdown(record, timeline)))
+        pages.append((report.release_html(record, timeline, pairs), report.release_markdown(record, timeline, pairs)))
     record, timeline = given(fewer(*samples.rolled_back()))
-    look, pairs = given(samples.VALIDATED), given(samples.PAIRS)
     verdict = record.release.watched[-1]
     pages.append((report.look_html(look, title, pairs), report.look_markdown(look, title, pairs)))
     pages.append((report.verdict_html(verdict, title, timeline), report.verdict_markdown(verdict, title, timeline)))

@@ -15,8 +15,9 @@ def pages() -> Iterator[tuple[str, str]]:
     """Name and content of each."""
     for name, make in samples.RELEASES.items():
         record, timeline = make()
-        yield f"{name}.html", report.release_html(record, timeline)
-        yield f"{name}.md", report.release_markdown(record, timeline)
+        pairs = {"promoted": samples.ALIKE, "undecided": samples.PAIRS}.get(name)
+        yield f"{name}.html", report.release_html(record, timeline, pairs)
+        yield f"{name}.md", report.release_markdown(record, timeline, pairs)
     look = samples.refused_by_validation()[0].release.looks["validate"]
     yield "validate.html", report.look_html(look, "Validation of digits, version 3", samples.PAIRS)
     yield "validate.md", report.look_markdown(look, "Validation of digits, version 3", samples.PAIRS)

@@ -11,10 +11,11 @@ import click
 from tfcanary import drift as drifting
 from tfcanary import report
 from tfcanary.cli import options, rows
-from tfcanary.cli.looks import COLOUR, EXIT
+from tfcanary.cli.looks import EXIT
 from tfcanary.domain import Finding
 from tfcanary.evaluate import references
 from tfcanary.plan import DriftPlan
+from tfcanary.submit.progress import COLOUR
 
 SHOWN = 30
 """Columns in the terminal; the page and --json have them all."""

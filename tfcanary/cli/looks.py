@@ -7,9 +7,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tfcanary.domain import Finding, Look
+from tfcanary.submit.progress import COLOUR
 
 EXIT = {Finding.PASS: 0, Finding.WARN: 0, Finding.FAIL: 1, Finding.INCONCLUSIVE: 3}
-COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "magenta"}
 
 
 def reasons(look: Look) -> list[str]:

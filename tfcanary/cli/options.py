@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tfcanary import codec
+from tfcanary import codec, platforms
 from tfcanary.plan import Plan
-
-STATE = Path(".tfcanary")
-"""The local platform's folder, below the working directory, where none is named."""
-
-
-def default_platform() -> str:
-    """TFCANARY_PLATFORM, else the local platform of the working directory."""
-    return os.environ.get("TFCANARY_PLATFORM") or f"local://{STATE.resolve()}"
+from tfcanary.submit import handle
 
 
 def platform(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--platform`."""
     text = "kube://<namespace> or local:///<state folder>. Default: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary"
-    return click.option("--platform", "platform_uri", default=default_platform, metavar="URI", help=text)(function)
+    return click.option("--platform", "platform_uri", default=platforms.default, metavar="URI", help=text)(function)
 
 
 def plan(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -41,11 +33,7 @@ def as_json(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def read_plan(file: Path | None) -> Plan:
     """Decode a plan file; raises Refused naming the file and the place in it."""
-    if file is None:
-        return Plan()
-    document = codec.read_document(file)
-    decoded: Plan = codec.decode(Plan, {} if document is None else document, at=str(file))
-    return decoded
+    return handle.read_plan(file) if file else Plan()
 
 
 def print_json(value: Any) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from tfcanary import report
-from tfcanary.cli import options, progress
+from tfcanary.cli import options
 from tfcanary.record import Release, State
+from tfcanary.submit import progress
 from tfcanary.submit.handle import Handle, Snapshot
 from tfcanary.submit.handle import release as submit_release
 
@@ -52,7 +53,8 @@ def release(
         sys.exit(UNDECIDED)
     if handle.run.finished() is False:
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
-    _written(seen, html)
+    if html:
+        click.echo(f"report: {handle.report.save(html)}", err=True)
     sys.exit(_said(seen, json_))
 
 
@@ -64,12 +66,6 @@ def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
     click.echo("interrupted: rolling back", err=True)
     ended = handle.abort("aborted: interrupted in the terminal")
     click.echo(report.release_line(ended) if ended else "nothing had begun", err=True)
-
-
-def _written(seen: Snapshot, html: Path | None) -> None:
-    if html:
-        html.write_text(report.release_html(seen.record, seen.timeline), encoding="utf-8")
-        click.echo(f"report: {html}", err=True)
 
 
 def _said(seen: Snapshot, json_: bool) -> int:

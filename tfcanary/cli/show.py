@@ -15,6 +15,7 @@ from tfcanary.cli.local import folder_of
 from tfcanary.errors import Refused
 from tfcanary.platforms import local
 from tfcanary.record import Record
+from tfcanary.submit.pages import ReleaseReport
 
 
 def record_of(platform_uri: str, name: str) -> Record:
@@ -81,9 +82,8 @@ def report_(name: str, platform_uri: str, html: Path | None) -> None:
     Example:  tfcanary report digits --html release.html
     """
     step = steps.reopen_step(platform_uri, name)
-    record, seen = record_of(platform_uri, name), steps.timeline(step)
+    page = ReleaseReport(record_of(platform_uri, name), steps.timeline(step), steps.signatures(step))
     if html is None:
-        click.echo(report.release_markdown(record, seen))
+        click.echo(page.markdown)
         return
-    html.write_text(report.release_html(record, seen), encoding="utf-8")
-    click.echo(f"report written to {html}", err=True)
+    click.echo(f"report written to {page.save(html)}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,14 @@ from tfcanary.platforms.packaged import check_package
 from tfcanary.ports import Change, Platform
 
 FORMS = "local:///<state folder>, for example local:///srv/tfcanary, or kube://<namespace>"
+STATE = Path(".tfcanary")
+"""The local platform's folder, below the working directory, where none is named."""
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def default() -> str:
+    """TFCANARY_PLATFORM, else the local platform of the working directory."""
+    return os.environ.get("TFCANARY_PLATFORM") or f"local://{STATE.resolve()}"
 
 
 def open_platform(uri: str, model: str, plan: Plan) -> Platform:

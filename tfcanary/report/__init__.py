@@ -18,15 +18,17 @@ from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
 from tfcanary.report.signatures import SignaturePairs, SignatureRow
 from tfcanary.report.timeline import Point, Timeline
-from tfcanary.report.words import canary_requests, named, where, why
+from tfcanary.report.words import canary_requests, last_verdict, named, where, why
 
 __all__ = [
     "Point",
     "SignaturePairs",
     "SignatureRow",
     "Timeline",
+    "canary_requests",
     "drift_html",
     "drift_markdown",
+    "last_verdict",
     "look_html",
     "look_markdown",
     "release_html",
@@ -59,14 +61,14 @@ def verdict_markdown(verdict: Verdict, title: str, timeline: Timeline | None = N
     return as_markdown(verdict_page(verdict, title, timeline))
 
 
-def release_html(record: Record, timeline: Timeline | None = None) -> str:
-    """The whole release: how it ended and why, then timeline, stages, criteria, gates, where the plan was weaker, what was not asked, which bytes."""
-    return as_html(release_page(record, timeline))
+def release_html(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
+    """The whole release: how it ended and why, then timeline, stages, criteria, gates, signatures, where the plan was weaker, what was not asked, which bytes. `brief`: only how, why and the first figures."""
+    return as_html(release_page(record, timeline, pairs, brief))
 
 
-def release_markdown(record: Record, timeline: Timeline | None = None) -> str:
+def release_markdown(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
     """The same in Markdown."""
-    return as_markdown(release_page(record, timeline))
+    return as_markdown(release_page(record, timeline, pairs, brief))
 
 
 def release_line(release: Release) -> str:

@@ -13,7 +13,9 @@ from tfcanary.report.departures import Departure, departures
 from tfcanary.report.evidence import absent_section, evidence_blocks
 from tfcanary.report.history import bands, marks_of
 from tfcanary.report.numbers import clock, duration, moment, plain
+from tfcanary.report.of_look import signature_section
 from tfcanary.report.provenance import earlier_section, provenance_section
+from tfcanary.report.signatures import SignaturePairs
 from tfcanary.report.stages import stages_section
 from tfcanary.report.timeline import Timeline
 from tfcanary.report.words import canary_requests, last_verdict, of_gate, of_release, sentence, tally_words, why, why_of_look
@@ -23,8 +25,8 @@ _EVENTS = 100
 _MODEL = 80
 
 
-def release_page(record: Record, timeline: Timeline | None) -> Page:
-    """The page of the release on the road, or of the last one."""
+def release_page(record: Record, timeline: Timeline | None, pairs: SignaturePairs | None = None, brief: bool = False) -> Page:
+    """The page of the release on the road, or of the last one; `brief`: without its sections."""
     release = record.release
     if release is None:
         none = Badge(Tone.PLAIN, "No release yet")
@@ -37,7 +39,7 @@ def release_page(record: Record, timeline: Timeline | None) -> Page:
         answer=of_release(release),
         why=sentence(why(release)),
         facts=tuple(_facts(release, timeline)),
-        sections=tuple(_sections(record, release, timeline or Timeline())),
+        sections=() if brief else tuple(_sections(record, release, timeline or Timeline(), pairs)),
     )
 
 
@@ -52,7 +54,7 @@ def _facts(release: Release, timeline: Timeline | None) -> Iterator[tuple[str, s
         yield "ended", moment(release.ended)
 
 
-def _sections(record: Record, release: Release, timeline: Timeline) -> Iterator[Section]:
+def _sections(record: Record, release: Release, timeline: Timeline, pairs: SignaturePairs | None) -> Iterator[Section]:
     drawn = timeline.points or release.stage >= 0
     if drawn:
         yield _over_time(release, timeline)
@@ -61,6 +63,7 @@ def _sections(record: Record, release: Release, timeline: Timeline) -> Iterator[
     if verdict and (blocks := evidence_blocks(verdict.evidence, fold=False)):
         yield Section(f"Criteria at stage {verdict.stage}", blocks)
     yield from _gates(release)
+    yield from signature_section(pairs)
     if release.events and not drawn:
         yield Section("What happened", (_events(release),))
     yield _plan(release)

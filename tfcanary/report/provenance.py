@@ -19,8 +19,22 @@ def provenance_section(record: Record, release: Release) -> Section:
     rows += [("Run", Code(release.run_id)), ("Plan", Code(release.plan_digest))]
     if release.plan.training_data:
         rows.append(("Trained on", Code(release.plan.training_data)))
+    if release.judged:
+        rows.append(
+            (
+                "What the judge saw",
+                Noted(Code(_beside(record, release, release.judged.name)), "tfcanary replay judges it again, poll by poll"),
+            )
+        )
     rows.append(("Written by", f"tfcanary {record.writer}"))
     return Section("What was released", (Facts(tuple(rows)),))
+
+
+def _beside(record: Record, release: Release, name: str) -> str:
+    """An object of the bucket in which the candidate lies."""
+    uri = release.candidate.uri.rstrip("/") if release.candidate else ""
+    root = uri.removesuffix(f"{record.model}/{release.candidate.number}") if release.candidate else ""
+    return f"{root}{name}" if root != uri else name
 
 
 def earlier_section(record: Record) -> tuple[Section, ...]:

@@ -6,6 +6,7 @@ so this module does not know KFP.
 
 from tfcanary.steps.artifacts import (
     gate,
+    outcome,
     publish_look,
     publish_release,
     publish_verdict,
@@ -13,6 +14,7 @@ from tfcanary.steps.artifacts import (
     scalars,
     seen,
     side_by_side,
+    signatures,
     timeline,
     write_look,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "lineage",
     "merged",
     "open_step",
+    "outcome",
     "profiled",
     "publish_look",
     "publish_release",
@@ -45,6 +48,7 @@ __all__ = [
     "scalars",
     "seen",
     "side_by_side",
+    "signatures",
     "stable_model",
     "timeline",
     "write_look",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from tfcanary import codec, report
 from tfcanary.acts import checkpoint, ledger
 from tfcanary.acts.checkpoint import Checkpoint
-from tfcanary.domain import Finding, Look, Verdict
-from tfcanary.errors import Refused
+from tfcanary.domain import Evidence, Finding, Look, Verdict
+from tfcanary.errors import Refused, TfcanaryError
 from tfcanary.report import SignaturePairs, SignatureRow, Timeline
-from tfcanary.steps.opened import Artifact, Step, lineage
+from tfcanary.steps.opened import Artifact, Step, graph_of, lineage
+
+MOVED = "moved "
+"""How the figures of drift name a column's effect."""
 
 
 def gate(look: Look) -> str:
@@ -20,9 +25,49 @@ def gate(look: Look) -> str:
     return Finding.PASS.value if look.finding in (Finding.PASS, Finding.WARN) else look.finding.value
 
 
-def scalars(verdict: Verdict) -> dict[str, float]:
-    """The criteria's estimates, for KFP's table of metrics."""
-    return {e.about: round(e.interval.estimate, 6) for e in verdict.evidence if e.interval}
+def scalars(outcome: StrEnum, evidence: Iterable[Evidence]) -> dict[str, float | str]:
+    """What was said and the estimates that it rests on, for KFP's table of metrics, where runs are compared.
+
+    An estimate without an interval is drift's largest effect. The names of columns and slices are data and stay on the pages.
+    """
+    found = {e.about: _estimate(e) for e in evidence}
+    return {"outcome": outcome.value, **{about: round(value, 6) for about, value in found.items() if math.isfinite(value)}}
+
+
+def _estimate(evidence: Evidence) -> float:
+    if evidence.interval:
+        return evidence.interval.estimate
+    moved = [value for name, value in evidence.figures.items() if name.startswith(MOVED) and isinstance(value, int | float)]
+    return max(moved, default=math.nan)
+
+
+def outcome(step: Step) -> dict[str, float | str]:
+    """How this run's release ended, how long that took and how many requests met the canary: the same rows in every run."""
+    release = step.record.release
+    if release is None or release.run_id != step.run_id:
+        return {"outcome": "none"}
+    verdict, requests = report.last_verdict(release), report.canary_requests(release, timeline(step))
+    known: dict[str, float | str] = scalars(release.state, verdict.evidence if verdict else ())
+    if requests is not None:
+        known["canary requests"] = round(requests)
+    if release.ended:
+        known["seconds to the end"] = round((release.ended - release.began).total_seconds(), 1)
+        traffic = release.ended - (release.first_traffic or release.ended)
+        known["seconds with traffic"] = round(traffic.total_seconds(), 1)
+    return known
+
+
+def signatures(step: Step) -> SignaturePairs | None:
+    """What the candidate and the version before it declare; None where one of them is not in reach: a page is not worth a step that fails."""
+    record = step.record
+    candidate = record.release.candidate if record.release else None
+    before = next((version for version in (record.stable, *record.previous) if version and version != candidate), None)
+    if candidate is None or before is None:
+        return None
+    try:
+        return side_by_side(step.plan.validation.signature, graph_of(step.platform, before), graph_of(step.platform, candidate))
+    except TfcanaryError:
+        return None
 
 
 def side_by_side(signature: str, stable: Path | None, candidate: Path) -> SignaturePairs | None:
@@ -69,9 +114,9 @@ def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact
 
 def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
     """Write the whole release's report; returns its state."""
-    record, points = step.record, timeline(step)
-    _write(page, report.release_html(record, points), lineage(step))
-    _write(summary, report.release_markdown(record, points), lineage(step))
+    record, points, pairs = step.record, timeline(step), signatures(step)
+    _write(page, report.release_html(record, points, pairs), lineage(step))
+    _write(summary, report.release_markdown(record, points, pairs), lineage(step))
     ours = record.release and record.release.run_id == step.run_id
     return record.release.state.value if record.release and ours else "none"
 

@@ -14,9 +14,13 @@ from urllib.parse import unquote
 from tfcanary import __version__, codec, platforms
 from tfcanary.acts import ledger
 from tfcanary.domain import ModelVersion, Request
+from tfcanary.errors import Refused
 from tfcanary.plan import Plan
 from tfcanary.ports import Platform, RequestSource, Storage
 from tfcanary.record import Record, Release
+
+GRAPH = 64 * 2**20
+"""Bytes of a graph that are fetched for a page: many times a usual one; the step that ends a release must not wait for more."""
 
 
 class Artifact(Protocol):
@@ -78,6 +82,18 @@ def files_of(platform: Platform, version: ModelVersion) -> Path:
     if "://" not in version.uri:
         return Path(version.uri)
     return _copied(platform.storage, f"{platform.model}/{version.number}/")
+
+
+def graph_of(platform: Platform, version: ModelVersion) -> Path:
+    """A directory with the version's graph in it: of a bucket that one object, and none that is too large for a look. Raises Refused or Unavailable."""
+    from tfcanary.savedmodel.tree import MODEL
+
+    if "://" not in version.uri:
+        return Path(version.uri)
+    name = f"{platform.model}/{version.number}/{MODEL}"
+    if not any(blob.name == name and blob.size <= GRAPH for blob in platform.storage.list(name)):
+        raise Refused(f"{version.uri}: no {MODEL} of at most {GRAPH:,} bytes")
+    return fetch_one(platform.storage, name).parent
 
 
 def _copied(storage: Storage, prefix: str) -> Path:

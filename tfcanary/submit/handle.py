@@ -1,25 +1,36 @@
-"""A release from outside the pipeline: submit it, follow its record, stop it. The command line is a thin layer over this."""
+"""A release from outside the pipeline: submit it, follow its record, look at it, stop it.
+
+`tfcanary.release` is the function below; the command line and a notebook are thin layers over it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tfcanary import codec, platforms, savedmodel
+from tfcanary import codec, platforms, report, savedmodel, steps
 from tfcanary.acts import checkpoint, ledger, push, rollback
 from tfcanary.acts.checkpoint import Checkpoint
+from tfcanary.domain import Verdict
 from tfcanary.errors import Unavailable
 from tfcanary.plan import Plan
+from tfcanary.plots.markup import element
 from tfcanary.ports import Platform
 from tfcanary.record import Record, Release
 from tfcanary.report import Timeline
 from tfcanary.submit import Run, Submission, start
+from tfcanary.submit.pages import ReleaseReport, framed
 
+LOG = logging.getLogger(__name__)
 RUNS = Path(".tfcanary") / "runs"
 """Where a local run keeps its log and artifacts, below the working directory."""
 REFRESH = 1.0
 """Seconds between two looks at the record."""
+HEAD = 320
+"""Pixels that the head of a page needs, in a notebook's column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +48,9 @@ class Snapshot:
         return self.seen.timeline if self.seen else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Handle:
-    """A submitted release."""
+    """A submitted release. In a notebook it shows where the release stands: state, stage, weight and why."""
 
     platform: Platform
     plan: Plan
@@ -60,9 +71,19 @@ class Handle:
         if self.snapshot() is None:
             raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
 
-    def wait(self) -> Release:
-        """Wait for the pipeline's end; returns the release as it ended."""
-        *_, last = self.follow()
+    def wait(self, progress: bool = True) -> Release:
+        """Wait for the pipeline's end; returns the release as it ended. `progress` shows how far it is: in a notebook, a terminal, or line by line.
+
+        An interrupt ends the waiting, not the release: that is what `abort` does.
+        """
+        from tfcanary.submit.progress import follow
+
+        if progress:
+            last = follow(self)
+        else:
+            *_, last = self.follow()
+        if self.run.finished() is False:
+            LOG.warning("a step of the pipeline failed: see %s", self.run.describe())
         return last.release
 
     def snapshot(self) -> Snapshot | None:
@@ -71,6 +92,38 @@ class Handle:
         if record.release is None or record.release.run_id == self.before:
             return None
         return Snapshot(record, record.release, checkpoint.load(self.platform, record.release))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the judge said last, read now; None where it has said nothing yet, or never will, because a gate refused the candidate."""
+        seen = self.snapshot()
+        if seen is None:
+            return None
+        polled = seen.seen.verdict if seen.seen and not seen.release.state.ended else None
+        return polled or report.last_verdict(seen.release)
+
+    @property
+    def report(self) -> ReleaseReport:
+        """The release's page as it stands now, shown in a notebook with its pictures. Raises Unavailable where the release has not begun."""
+        seen = self.snapshot()
+        if seen is None:
+            raise Unavailable(self._not_yet())
+        step = steps.Step(self.platform, self.plan, seen.release.run_id)
+        return ReleaseReport(seen.record, seen.timeline, steps.signatures(step))
+
+    def __repr__(self) -> str:
+        return f"<release of {self.platform.model}: {self.run.describe()}>"
+
+    def _repr_html_(self) -> str:
+        seen = self.snapshot()
+        return framed(ReleaseReport(seen.record, brief=True).html, HEAD) if seen else element("p", self._not_yet()).text
+
+    def _repr_markdown_(self) -> str:
+        seen = self.snapshot()
+        return ReleaseReport(seen.record, brief=True).markdown if seen else self._not_yet()
+
+    def _not_yet(self) -> str:
+        return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
 
     def abort(self, reason: str) -> Release | None:
         """Traffic back to the stable version first, then stop the pipeline. Returns the ended release, None where none had begun."""
@@ -84,17 +137,44 @@ class Handle:
         return rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
 
 
-def release(model: str, name: str, plan: Plan, platform: str, host: str = "", image: str = "", service_account: str = "") -> Handle:
+def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
+    """A plan as it is, out of a mapping, or out of a YAML or JSON file; raises Refused with the place that is wrong."""
+    if isinstance(plan, Plan):
+        return plan
+    at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), codec.read_document(Path(plan)))
+    decoded: Plan = codec.decode(Plan, {} if document is None else document, at=at)
+    return decoded
+
+
+def release(
+    model: str | Path,
+    name: str,
+    plan: Plan | Mapping[str, Any] | str | Path,
+    platform: str = "",
+    host: str = "",
+    image: str = "",
+    service_account: str = "",
+) -> Handle:
     """Check what can be checked from here, then submit the pipeline `canary_release`.
+
+    Args:
+        model: An exported SavedModel: a directory or a gs:// URI.
+        name: The name under which TensorFlow Serving serves it.
+        plan: A Plan, a mapping with its fields, or a YAML or JSON file.
+        platform: kube://<namespace> or local:///<state folder>; empty: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
+        host: A Kubeflow Pipelines endpoint; empty: the pipeline runs on this machine.
+        image: The image in which the steps run on that host; empty: the one that the package was compiled with.
+        service_account: As whom the steps run on that host; empty: the host's own.
 
     Raises Refused (a path that is no SavedModel, no stable version and no `bootstrap: true`), Held (another release is on
     the road), Unavailable.
     """
-    bound = platforms.open_platform(platform, name, plan)
-    record = ledger.check(bound, plan)
-    uri = model if "://" in model else str(Path(model).resolve())
+    asked, platform = read_plan(plan), platform or platforms.default()
+    bound = platforms.open_platform(platform, name, asked)
+    record = ledger.check(bound, asked)
+    uri = str(model) if "://" in str(model) else str(Path(model).resolve())
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
-    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(plan)}
+    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(asked)}
     run = start(Submission("canary_release", arguments, RUNS, host, image, service_account))
-    return Handle(bound, plan, run, bool(host), record.release.run_id if record.release else "")
+    return Handle(bound, asked, run, bool(host), record.release.run_id if record.release else "")

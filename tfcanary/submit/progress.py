@@ -1,10 +1,12 @@
-"""Live progress of a release: a table in a terminal, log lines without one. Reads the record only."""
+"""Live progress of a release: a table in a notebook or a terminal, a line an event without one. Reads the record only."""
 
 from __future__ import annotations
 
+import importlib
+import io
 import sys
+from typing import Any
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -12,15 +14,44 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from tfcanary.cli.looks import COLOUR
 from tfcanary.domain import Evidence, Finding
 from tfcanary.record import Release
 from tfcanary.submit.handle import Handle, Snapshot
 
+COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "magenta"}
+WIDTH = 110
+"""Columns of the table in a notebook, which has no terminal to ask."""
+
 
 def follow(handle: Handle) -> Snapshot:
     """Show the release until its pipeline has ended; returns how it ended."""
+    if _kernel():
+        return _displayed(handle)
     return _live(handle) if sys.stderr.isatty() else _lines(handle)
+
+
+def _kernel() -> bool:
+    """Whether a notebook's kernel runs this: it can change what it has displayed."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
+def _displayed(handle: Handle) -> Snapshot:
+    display = importlib.import_module("IPython.display").display
+    place, last = display({"text/plain": "the release has not begun yet"}, raw=True, display_id=True), None
+    for seen in handle.follow():
+        if (shown := in_notebook(seen)) != last:
+            place.update(shown, raw=True)
+            last = shown
+    return seen
+
+
+def in_notebook(seen: Snapshot) -> dict[str, Any]:
+    """The picture by media type; what a model or a label says is escaped in it."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_jupyter=False, color_system="standard", force_terminal=True)
+    console.print(picture(seen))
+    html = console.export_html(inline_styles=True, clear=False, code_format='<pre style="line-height: normal">{code}</pre>')
+    return {"text/html": html, "text/plain": console.export_text()}
 
 
 def _live(handle: Handle) -> Snapshot:
@@ -35,7 +66,7 @@ def _lines(handle: Handle) -> Snapshot:
     for seen in handle.follow():
         events = seen.release.events
         for event in events[told:]:
-            click.echo(f"{event.at:%H:%M:%S} {seen.record.model} at {event.weight} %: {event.what}", err=True)
+            print(f"{event.at:%H:%M:%S} {seen.record.model} at {event.weight} %: {event.what}", file=sys.stderr, flush=True)
         told = len(events)
     return seen
 
@@ -68,7 +99,7 @@ def _criteria(seen: Snapshot) -> Table:
     table = Table("criterion", "finding", "estimate (interval)", "why", box=None, pad_edge=False)
     for one in seen.seen.verdict.evidence if seen.seen else ():
         if one.interval or one.finding is not Finding.PASS:
-            table.add_row(one.about, f"[{COLOUR[one.finding]}]{one.finding.value}[/]", _interval(one), escape(one.reason))
+            table.add_row(escape(one.about), f"[{COLOUR[one.finding]}]{one.finding.value}[/]", _interval(one), escape(one.reason))
     return table
 
 
