@@ -17,14 +17,14 @@ from tfcanary.submit.handle import release as submit_release
 YES, NO, UNDECIDED = 0, 1, 3
 
 
-@click.command()
+@click.command(short_help="Release a model as a canary, with live progress.")
 @click.argument("model")
-@click.option("--name", required=True, help="The name under which TensorFlow Serving serves the model.")
+@options.name(required=True, text="The name under which TensorFlow Serving serves the model.")
 @options.plan(required=True)
 @options.platform
-@click.option("--host", default="", metavar="URL", help="A Kubeflow Pipelines endpoint. Default: run the pipeline on this machine.")
-@click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")
-@click.option("--service-account", default="", metavar="NAME", help="As whom the steps run on that host. Default: the host's own.")
+@options.host
+@options.image
+@options.service_account
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
 @options.as_json
 def release(
@@ -38,10 +38,12 @@ def release(
     html: Path | None,
     json_: bool,
 ) -> None:
-    """Release MODEL (a directory or gs:// URI) as a canary. Exit 0 promoted, 1 refused or rolled back, 2 bad input, 3 undecided.
+    """Release MODEL (a directory or gs:// URI) as a canary.
+
+    Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it. Exit 0
+    promoted, 1 refused or rolled back, 2 bad input, 3 undecided, unreachable, or another release holds the model.
 
     \b
-    Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it.
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
     handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
@@ -89,16 +91,20 @@ def exit_code(ended: Release) -> int:
     return NO if ended.failed else UNDECIDED
 
 
-@click.command()
-@click.argument("name")
+@click.command(short_help="Roll back the release on the road, whatever its state.")
+@options.model()
 @options.platform
 @click.option("--reason", default="aborted by a person", show_default=True, help="For the record.")
-def abort(name: str, platform_uri: str, reason: str) -> None:
+@options.as_json
+def abort(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     """Roll back whatever release of the model is on the road; from any state, may be repeated.
+
+    Exit 0 nothing of it has traffic any more, 2 bad input, 3 could not reach the platform.
 
     \b
     Example:  tfcanary abort digits
     """
     step = steps.reopen_step(platform_uri, name)
     ended = rollback.roll_back(step.platform, step.run_id, reason)
-    click.echo(report.release_line(ended) if ended else f"{name}: nothing was ever released under this name", err=True)
+    sentence = report.release_line(ended) if ended else f"{name}: nothing was ever released under this name"
+    options.said(ended.state.value if ended else "none", sentence, json_)

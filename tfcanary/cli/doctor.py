@@ -1,0 +1,44 @@
+"""`doctor`: is a machine or a cluster ready, and if not, what is to be done?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from tfcanary import platforms, submit
+from tfcanary.cli import options
+from tfcanary.cli.looks import EXIT, reasons, show
+from tfcanary.platforms.checks import Wanted
+
+
+@click.command(short_help="Is this machine or cluster ready, and if not, what is to be done?")
+@options.platform
+@options.plan(required=False)
+@options.name(required=False, text="The model: then its counters, its route and its record are looked at, too.")
+@options.host
+@options.image
+@options.service_account
+@options.as_json
+def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, image: str, service_account: str, json_: bool) -> None:
+    """Say whether this machine or cluster is ready for a release, and what to do where it is not.
+
+    Asks only, but for one small object in each bucket of the plan, which is removed. Exit 0 ready, 1 not, 2 bad input,
+    3 something could not be asked.
+
+    \b
+    Example:  tfcanary doctor
+              tfcanary doctor --platform kube://serving --plan plan.yaml --name digits --host http://localhost:8888
+    """
+    plan = options.read_plan(plan_file) if plan_file else None
+    found = platforms.examine(platform_uri, Wanted(plan, name, service_account, image))
+    if host:
+        of_host = submit.examine(host)
+        found = replace(found, evidence=(*found.evidence, *of_host.evidence), absent=(*found.absent, *of_host.absent))
+    if json_:
+        options.print_json({"finding": found.finding, "reasons": reasons(found), "checks": found.evidence, "absent": found.absent})
+    else:
+        show(found, platform_uri)
+    sys.exit(EXIT[found.finding])
