@@ -54,6 +54,10 @@ class ApiServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def otherwise(self, asked: Asked) -> Told:
+        """What is answered when nothing is `told`."""
+        return Told()
+
     def close(self) -> None:
         self.closing.set()
         self._http.shutdown()
@@ -73,8 +77,9 @@ class Handler(BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         query = {key: values[0] for key, values in parse_qs(target.query).items()}
-        self.api.asked.append(Asked(self.command, target.path, query, dict(self.headers), json.loads(text) if text else None))
-        told = self.api.told.pop(0) if self.api.told else Told()
+        asked = Asked(self.command, target.path, query, dict(self.headers), json.loads(text) if text else None)
+        self.api.asked.append(asked)
+        told = self.api.told.pop(0) if self.api.told else self.api.otherwise(asked)
         self.api.closing.wait(30 if told.how == "silent" else told.after)
         if told.how or self.api.closing.is_set():
             self.close_connection = True

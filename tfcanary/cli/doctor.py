@@ -14,7 +14,7 @@ from tfcanary.cli.looks import EXIT, reasons, show
 from tfcanary.platforms.checks import Wanted
 
 
-@click.command(short_help="Is this machine or cluster ready, and if not, what is to be done?")
+@click.command(short_help="Is this machine or cluster ready? What to do where not.")
 @options.platform
 @options.plan(required=False)
 @options.name(required=False, text="The model: then its counters, its route and its record are looked at, too.")

@@ -43,4 +43,6 @@ def profile(data: str, output: Path | None, into: str | None, json_: bool, **cho
         references.carry(counted, rows.fetched(into))
     lost = f"; {counted.dropped} rows could not be read" if counted.dropped else ""
     sentence = f"{counted.rows:,} rows, {len(counted.tallies)} columns{lost}: {written}"
-    options.said("written", sentence, json_, rows=counted.rows, columns=sorted(counted.tallies), file=str(written))
+    options.said(
+        "written", sentence, json_, rows=int(counted.rows), columns=[tally.column.name for tally in counted.tallies], file=str(written)
+    )

@@ -56,7 +56,7 @@ def release(
     if handle.run.finished() is False:
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     _written(seen, html)
-    sys.exit(_said(seen, json_))
+    sys.exit(said(seen, json_))
 
 
 def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
@@ -75,7 +75,8 @@ def _written(seen: Snapshot, html: Path | None) -> None:
         click.echo(f"report: {html}", err=True)
 
 
-def _said(seen: Snapshot, json_: bool) -> int:
+def said(seen: Snapshot, json_: bool) -> int:
+    """How a release ended, on stdout; returns the exit code."""
     ended = seen.release
     if json_:
         options.print_json({"decision": ended.state, "reasons": [ended.reason], "version": ended.candidate and ended.candidate.number})

@@ -13,7 +13,7 @@ from tfcanary.cli.looks import EXIT, reasons, show
 from tfcanary.serving.requests import open_requests
 
 
-@click.command(short_help="Check an exported SavedModel, and try it in a process of its own.")
+@click.command(short_help="Check an exported SavedModel, and try it.")
 @click.argument("model")
 @click.option("--stable", metavar="MODEL", help="The model that serves now: the candidate must answer whoever it answers.")
 @options.plan(required=False)

@@ -165,10 +165,10 @@ class Api:
         versions = [str(one["version"]) for one in found]
         return {one: {str(kind["name"]) for kind in self._listed(f"/apis/{group}/{one}", group, "resources")} for one in versions}
 
-    def _listed(self, path: str, group: str, field: str) -> list[Json]:
+    def _listed(self, path: str, group: str, field: str) -> tuple[Json, ...]:
         question = Question("read", Resource("", group, group, everywhere=True), "", "", Request("GET", path))
         answer = self._ask(question)
-        return [] if answer.status == 404 else self._object(question, answer).get(field) or []
+        return () if answer.status == 404 else tuple(self._object(question, answer).get(field) or ())
 
     def _question(
         self,

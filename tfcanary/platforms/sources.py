@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tfcanary.domain import Finding, Sample, Track
 from tfcanary.plan import Plan
@@ -20,7 +21,7 @@ def buckets(plan: Plan, *needs: str) -> Iterator[Check]:
     named = {"bucket/canary": plan.bucket.canary, "bucket/stable": plan.bucket.stable}
     for name, uri in named.items():
         if uri:
-            yield Check(name, lambda uri=uri: _bucket(uri), needs)
+            yield Check(name, partial(_bucket, uri), needs)
 
 
 def _bucket(uri: str) -> Said:
@@ -51,7 +52,10 @@ def _counted(sample: Sample, plan: Plan, number: int) -> Said:
     answered = sum(one.ok for one in sample.servers.values())
     failed = sum(one.failed for one in sample.servers.values())
     if answered + failed == 0:
-        return Finding.WARN, "stable has counted no request of this model yet: TF Serving has series from the first one on; send one, and ask again"
+        return (
+            Finding.WARN,
+            "stable has counted no request of this model yet: TF Serving has series from the first one on; send one, and ask again",
+        )
     if plan.judge.latency and answered and not any(one.latency for one in sample.servers.values()):
         return (
             Finding.FAIL,

@@ -6,7 +6,6 @@ import io
 import shutil
 import uuid
 from contextlib import suppress
-from pathlib import Path
 
 from tfcanary.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.ports import Storage

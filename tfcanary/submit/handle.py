@@ -67,10 +67,8 @@ class Handle:
 
     def snapshot(self) -> Snapshot | None:
         """The record and what was seen so far; None while the record does not show this release."""
-        record = ledger.read(self.platform)
-        if record.release is None or record.release.run_id == self.before:
-            return None
-        return Snapshot(record, record.release, checkpoint.load(self.platform, record.release))
+        found = look(self.platform)
+        return None if found is None or found.release.run_id == self.before else found
 
     def abort(self, reason: str) -> Release | None:
         """Traffic back to the stable version first, then stop the pipeline. Returns the ended release, None where none had begun."""
@@ -82,6 +80,21 @@ class Handle:
     def _roll_back(self, reason: str) -> Release | None:
         seen = self.snapshot()
         return rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
+
+
+def look(platform: Platform) -> Snapshot | None:
+    """How far the release in the record is; None where there never was one."""
+    record = ledger.read(platform)
+    return Snapshot(record, record.release, checkpoint.load(platform, record.release)) if record.release else None
+
+
+def watching(platform: Platform) -> Iterator[Snapshot]:
+    """The release in the record as it goes on, about once a second, until it has ended; whoever submitted it."""
+    while (seen := look(platform)) is not None:
+        yield seen
+        if seen.release.state.ended:
+            return
+        platform.clock.sleep(REFRESH)
 
 
 def release(model: str, name: str, plan: Plan, platform: str, host: str = "", image: str = "", service_account: str = "") -> Handle:

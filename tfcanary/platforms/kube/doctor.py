@@ -140,7 +140,10 @@ class Cluster:
     def _rights(self) -> Said:
         if lacks := rights.lacking(self.api, self._wanted_rights()):
             return Finding.FAIL, f"we may not: {', '.join(lacks)}; bind the Role `{STEPS}` of deploy/ to who runs this"
-        return Finding.PASS, f"we may do all that a release needs{'' if self.wanted.plan else ', but for its route: name a plan with --plan'}"
+        return (
+            Finding.PASS,
+            f"we may do all that a release needs{'' if self.wanted.plan else ', but for its route: name a plan with --plan'}",
+        )
 
     def _steps(self) -> Said:
         namespace, name = placed(self.wanted.account or STEPS, self.api.namespace)
@@ -152,7 +155,10 @@ class Cluster:
         namespace, _, name = account.partition("/")
         at = self.api.elsewhere(namespace)
         if not at.allowed("get", SERVICE_ACCOUNTS):
-            return Finding.WARN, f"whether service account {account} exists is unknown: we may not get serviceaccounts in namespace {namespace}"
+            return (
+                Finding.WARN,
+                f"whether service account {account} exists is unknown: we may not get serviceaccounts in namespace {namespace}",
+            )
         if at.get(SERVICE_ACCOUNTS, name) is None:
             finding = Finding.WARN if otherwise else Finding.FAIL
             return finding, f"namespace {namespace} has no service account {name}{otherwise or '; apply deploy/, or name another'}"
@@ -170,7 +176,10 @@ class Cluster:
             return self._account(f"{self.api.namespace}/{plan.guard.service_account}", rights.of_guard(plan.traffic), "")
         found = self.api.list(DEPLOYMENTS, INSTALLED)
         if not found:
-            return Finding.FAIL, f"guard.installed: namespace {self.api.namespace} has no guard; apply deploy/guard, or leave it out of the plan"
+            return (
+                Finding.FAIL,
+                f"guard.installed: namespace {self.api.namespace} has no guard; apply deploy/guard, or leave it out of the plan",
+            )
         ready = [one for one in found if (one.get("status") or {}).get("readyReplicas", 0) > 0]
         name = found[0]["metadata"]["name"]
         if not ready:
@@ -237,7 +246,10 @@ def _interval(bound: Platform, plan: Plan) -> Said:
     if not slowest:
         return Finding.WARN, "stable's servers were scraped less than twice in the last minutes, so how often is unknown; ask again"
     if round(slowest) > poll:
-        return Finding.WARN, f"servers are scraped every {slowest:.0f} s, and stage.poll is {poll:g} s: polls in between see nothing new; raise it"
+        return (
+            Finding.WARN,
+            f"servers are scraped every {slowest:.0f} s, and stage.poll is {poll:g} s: polls in between see nothing new; raise it",
+        )
     return Finding.PASS, f"servers are scraped every {slowest:.0f} s; a poll is {poll:g} s"
 
 

@@ -47,7 +47,10 @@ def kinds(api: Api, router: RouterKind) -> Said:
         return Finding.FAIL, f"traffic.router `{router}`: the cluster does not know {group}; install {needs}"
     if lacks := [one.plural for one in KINDS[router] if one.plural not in served.get(version, ())]:
         there = ", ".join(sorted(served))
-        return Finding.FAIL, f"traffic.router `{router}`: no {', '.join(lacks)} of {group}/{version} (served: {there}); install a newer {needs}"
+        return (
+            Finding.FAIL,
+            f"traffic.router `{router}`: no {', '.join(lacks)} of {group}/{version} (served: {there}); install a newer {needs}",
+        )
     return Finding.PASS, f"{', '.join(one.plural for one in KINDS[router])} of {group}/{version}"
 
 
@@ -66,12 +69,18 @@ def _gateway(api: Api, traffic: TrafficPlan) -> Said:
     namespace, name = placed(traffic.gateway, api.namespace)
     found = api.elsewhere(namespace).get(GATEWAYS, name)
     if found is None:
-        return Finding.FAIL, f"traffic.gateway {traffic.gateway!r}: there is no Gateway {name} in namespace {namespace}; create it, or name another"
+        return (
+            Finding.FAIL,
+            f"traffic.gateway {traffic.gateway!r}: there is no Gateway {name} in namespace {namespace}; create it, or name another",
+        )
     conditions = {one["type"]: one for one in (found.get("status") or {}).get("conditions") or ()}
     for kind in ("Accepted", "Programmed"):
         said = conditions.get(kind, {})
         if said.get("status") == "False":
-            return Finding.FAIL, f"Gateway {name} in namespace {namespace} is not in force: {kind} is False, {said.get('reason')}: {said.get('message')}"
+            return (
+                Finding.FAIL,
+                f"Gateway {name} in namespace {namespace} is not in force: {kind} is False, {said.get('reason')}: {said.get('message')}",
+            )
     listeners = found["spec"].get("listeners") or ()
     if not any(_takes(api, one, namespace) for one in listeners):
         return (
@@ -80,7 +89,10 @@ def _gateway(api: Api, traffic: TrafficPlan) -> Said:
             "set `allowedRoutes.namespaces` of one",
         )
     if conditions.get("Accepted", {}).get("status") != "True":
-        return Finding.WARN, f"Gateway {name} in namespace {namespace}: no controller says that it serves it; is one of class {found['spec'].get('gatewayClassName')} running?"
+        return (
+            Finding.WARN,
+            f"Gateway {name} in namespace {namespace}: no controller says that it serves it; is one of class {found['spec'].get('gatewayClassName')} running?",
+        )
     return Finding.PASS, f"Gateway {name} in namespace {namespace} is in force, and takes routes of namespace {api.namespace}"
 
 
@@ -127,11 +139,17 @@ def _istio(api: Api, traffic: TrafficPlan) -> Said:
     namespace, name = placed(traffic.gateway, api.namespace)
     found = api.elsewhere(namespace).get(ISTIO_GATEWAYS, name)
     if found is None:
-        return Finding.FAIL, f"traffic.gateway {traffic.gateway!r}: there is no Gateway {name} of Istio in namespace {namespace}; create it, or name another"
+        return (
+            Finding.FAIL,
+            f"traffic.gateway {traffic.gateway!r}: there is no Gateway {name} of Istio in namespace {namespace}; create it, or name another",
+        )
     hosts = [host for server in found["spec"].get("servers") or () for host in server.get("hosts") or ()]
     places = [host.rpartition("/")[0] or "*" for host in hosts]
     if not any(place in ("*", api.namespace) or (place == "." and namespace == api.namespace) for place in places):
-        return Finding.FAIL, f"Gateway {name} in namespace {namespace} takes {', '.join(hosts) or 'no hosts'}, and none for namespace {api.namespace}; add one"
+        return (
+            Finding.FAIL,
+            f"Gateway {name} in namespace {namespace} takes {', '.join(hosts) or 'no hosts'}, and none for namespace {api.namespace}; add one",
+        )
     return Finding.PASS, f"Gateway {name} in namespace {namespace} takes hosts of namespace {api.namespace}"
 
 
