@@ -224,7 +224,12 @@ OPEN = {"run_id": "r", "state": "watched"}
         (gone(f"{CORE}/services/m-stable"), "metrics/series", "warn", "nothing is stable yet"),
         (planned(stage=StagePlan(poll=timedelta(seconds=5))), "metrics/interval", "warn", r"every 10 s, and stage\.poll is 5 s"),
         (planned(judge=objective()), "metrics/objectives", "fail", r"judge\.objectives\.clicks\.events 'clicks_total': selects no series"),
-        (put(f"{CORE}/services/m-canary", named("m-canary", kind="Service", spec={})), "release", "fail", "Service m-canary .* was not made by tfcanary"),
+        (
+            put(f"{CORE}/services/m-canary", named("m-canary", kind="Service", spec={})),
+            "release",
+            "fail",
+            "Service m-canary .* was not made by tfcanary",
+        ),
         (planned(traffic=TrafficPlan(gateway="front", router=RouterKind.REPLICAS)), "router/route", "fail", "weights: 5 % cannot be had"),
     ],
 )

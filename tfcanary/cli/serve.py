@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -22,8 +23,8 @@ ANY_NUMBER = 1
 """The version of a directory whose name is no number."""
 DRAIN = 5.0
 """Seconds for the last requests after Ctrl-C."""
-LONGEST = 400
-"""Characters of an example that anybody would paste; above, the line names the inputs only."""
+LONGEST = 300
+"""Characters of a request that anybody would paste; a longer one is written to a file."""
 
 
 @click.command(short_help="Serve one SavedModel as TensorFlow Serving would.")
@@ -47,7 +48,7 @@ def serve(model: Path, name: str, port: int, grpc_port: int, host: str) -> None:
     with tempfile.TemporaryDirectory(prefix="tfcanary-serve-") as folder:
         arguments = _arguments(Path(folder), version, number, name)
         click.echo(f"{version} as {name}, version {number}; TensorFlow is being started", err=True)
-        click.echo(curl(version, f"http://{_reached(host)}:{port}/v1/models/{name}:predict"))
+        click.echo(curl(version, f"http://{_reached(host)}:{port}/v1/models/{name}:predict", Path(folder)))
         code = _run([*arguments, f"--rest_api_port={port}", f"--port={grpc_port}", f"--host={host}"])
     sys.exit(3 if code else 0)
 
@@ -85,22 +86,25 @@ def _reached(host: str) -> str:
     return "127.0.0.1" if host in ("", "0.0.0.0") else host  # noqa: S104  # compared, not listened on
 
 
-def curl(version: Path, address: str) -> str:
-    """The line that tries it: with a request made up from the signature, where one can be."""
+def curl(version: Path, address: str, folder: Path) -> str:
+    """The line that tries it, with a request made up from the signature; a long one lies in the folder."""
     from tfcanary.savedmodel.samples import generated
 
     try:
-        body = json.dumps(next(generated(version, ValidationPlan(batches=(1,)))).body)
+        body = json.dumps(next(generated(version, ValidationPlan(batches=(1,)))).body, separators=(",", ":"))
     except (Refused, StopIteration):
-        body = ""
-    body = body if 0 < len(body) <= LONGEST else '{"instances": [...]}'
-    return f"curl -d {shlex.quote(body)} {address}"
+        return f"curl -d '{{\"instances\": [...]}}' {address}"
+    if len(body) <= LONGEST:
+        return f"curl -d {shlex.quote(body)} {address}"
+    (folder / "request.json").write_text(body)
+    return f"curl -d @{shlex.quote(str(folder / 'request.json'))} {address}"
 
 
 def _run(arguments: list[str]) -> int:
     """The server in this process; Ctrl-C while TensorFlow is loading ends it, too."""
     from tfcanary import modelserver
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else pages of TensorFlow's own hide the line to try
     signal.signal(signal.SIGINT, _ended)
     options_, _ = modelserver.parse(arguments)
     return modelserver.serve(options_)
