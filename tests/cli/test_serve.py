@@ -22,7 +22,6 @@ from tests.savedmodel.family import family
 from tfcanary import modelserver
 from tfcanary.modelserver import Options
 
-
 Served = list[tuple[Options, list[str], Path]]
 
 

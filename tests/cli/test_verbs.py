@@ -64,15 +64,16 @@ def test_every_verb_that_answers_has_json(name: str) -> None:
     assert ("--json" in options) is (name not in WITHOUT_JSON)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in verbs()])
-def test_an_option_means_the_same_everywhere(name: str) -> None:
-    """Where a name is shared, so are its texts; what a verb adds of its own has a help text, too."""
-    for parameter in dict(verbs())[name].params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, parameter.opts
-            assert "--platform" not in parameter.opts or parameter.metavar == "URI"
-            assert "--plan" not in parameter.opts or parameter.metavar == "FILE"
-            assert "--json" not in parameter.opts or parameter.is_flag
+def test_an_option_of_one_name_takes_the_same_everywhere_and_is_explained() -> None:
+    taken: dict[str, set[str]] = {}
+    for name, command in verbs():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (name, parameter.opts)
+                for option in parameter.opts:
+                    kind = "flag" if parameter.is_flag else parameter.metavar or parameter.type.name
+                    taken.setdefault(option, set()).add(kind)
+    assert {option: kinds for option, kinds in taken.items() if len(kinds) > 1} == {}
 
 
 def test_the_overview_has_every_verb_in_one_line_of_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

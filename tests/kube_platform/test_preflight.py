@@ -136,7 +136,7 @@ def test_a_real_api_server_understands_every_question_of_the_doctor(place: Place
     found = examined(place)
     assert found["api"][0] == "pass", found["api"]
     assert found["identity"][1].startswith("the server knows us as ")
-    assert [found[name][0] for name in ("namespace", "rights", "records", "router/kinds", "images")] == ["pass"] * 5, found
+    assert [found[name][0] for name in ("namespace", "rights", "records", "router/kinds")] == ["pass"] * 4, found
     assert "may not: get configmaps, create configmaps" in found["accounts/steps"][1]
     assert "may not: get configmaps, list configmaps" in found["guard"][1]
     assert found["router/gateway"][0] in ("pass", "warn"), found["router/gateway"]

@@ -33,9 +33,9 @@ def platform(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--platform", "platform_uri", default=default_platform, metavar="URI", help=text)(function)
 
 
-def plan(required: bool) -> Decorator:
-    """`--plan`: a YAML or JSON file."""
-    text = "The release plan, YAML or JSON." + ("" if required else " Default: every default.")
+def plan(required: bool, without: str = "Default: every default.") -> Decorator:
+    """`--plan`: a YAML or JSON file. `without`: what is done where it is left out."""
+    text = "The release plan, YAML or JSON." + ("" if required else f" {without}")
     return click.option("--plan", "plan_file", required=required, type=click.Path(path_type=Path), metavar="FILE", help=text)
 
 

@@ -139,7 +139,7 @@ def _counted(seen: Snapshot) -> Iterable[tuple[str, str]]:
         spent = sum(float(one.figures[SPENT]) for one in parts if one.gating)
         against = sum(float(one.figures[SPENT]) * float(one.figures[AGAINST]) for one in parts if one.gating)
         yield "alpha spent", f"{plain(spent)} of {plain(judge.alpha)}, by {len(parts)} criteria"
-        yield "against it", f"{share(against)} of the evidence that rolls back"
+        yield "against it", f"{share(min(against, 1.0))} of the evidence that rolls back"
 
 
 def _criteria(seen: Snapshot) -> Table:

@@ -32,8 +32,8 @@ LONGEST = 300
 @options.name(required=True, text="The name under which it is served.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="REST, status and metrics.")
 @click.option("--grpc-port", type=click.IntRange(1, 65535), default=8500, show_default=True, help="gRPC.")
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere.")
-def serve(model: Path, name: str, port: int, grpc_port: int, host: str) -> None:
+@click.option("--listen", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere.")
+def serve(model: Path, name: str, port: int, grpc_port: int, listen: str) -> None:
     """Serve MODEL in the foreground with the API of TF Serving, for a try; Ctrl-C ends it.
 
     MODEL is a SavedModel, or a directory of numbered versions of which the highest is served. Exit 0 after Ctrl-C, 2 bad
@@ -48,8 +48,8 @@ def serve(model: Path, name: str, port: int, grpc_port: int, host: str) -> None:
     with tempfile.TemporaryDirectory(prefix="tfcanary-serve-") as folder:
         arguments = _arguments(Path(folder), version, number, name)
         click.echo(f"{version} as {name}, version {number}; TensorFlow is being started", err=True)
-        click.echo(curl(version, f"http://{_reached(host)}:{port}/v1/models/{name}:predict", Path(folder)))
-        code = _run([*arguments, f"--rest_api_port={port}", f"--port={grpc_port}", f"--host={host}"])
+        click.echo(curl(version, f"http://{_reached(listen)}:{port}/v1/models/{name}:predict", Path(folder)))
+        code = _run([*arguments, f"--rest_api_port={port}", f"--port={grpc_port}", f"--host={listen}"])
     sys.exit(3 if code else 0)
 
 
@@ -82,8 +82,8 @@ def _arguments(folder: Path, version: Path, number: int, name: str) -> list[str]
     return [f"--model_name={name}", *files, "--max_num_load_retries=0", "--file_system_poll_wait_seconds=0", f"--drain_seconds={DRAIN}"]
 
 
-def _reached(host: str) -> str:
-    return "127.0.0.1" if host in ("", "0.0.0.0") else host  # noqa: S104  # compared, not listened on
+def _reached(listen: str) -> str:
+    return "127.0.0.1" if listen in ("", "0.0.0.0") else listen  # noqa: S104  # compared, not listened on
 
 
 def curl(version: Path, address: str, folder: Path) -> str:

@@ -100,7 +100,9 @@ class Cluster:
 
     def _series(self, plan: Plan, model: str) -> Iterator[Check | Absence]:
         bound = open_kube(self.uri, self.api.namespace, model, plan)
-        yield Check("metrics/series", lambda: sources.series(bound, plan, _where(plan, self.api.namespace)), ("rights", "metrics/source"))
+        yield Check(
+            "metrics/series", lambda: sources.series(bound, plan, _where(plan, self.api.namespace)), ("namespace", "metrics/source")
+        )
         yield Check("metrics/interval", lambda: _interval(bound, plan), ("metrics/series",))
         if plan.judge.objectives:
             yield Check("metrics/objectives", lambda: _objectives(bound, plan), ("metrics/series",))
