@@ -37,6 +37,8 @@ class Check:
     """Refused is a red line; Unavailable means that it could not be asked."""
     needs: tuple[str, ...] = ()
     """Checks without which it would only say the same again."""
+    unasked: str = ""
+    """What to do where it could not be asked."""
 
 
 def examined(about: str, checks: Iterable[Check | Absence], bound: float = BOUND) -> Look:
@@ -65,7 +67,8 @@ def _bounded(check: Check, seconds: float) -> Said:
     thread.start()
     thread.join(seconds)
     assert said or thread.is_alive(), f"check {check.name} crashed"
-    return said[0] if said else (Finding.INCONCLUSIVE, f"no answer within {seconds:.0f} s")
+    finding, reason = said[0] if said else (Finding.INCONCLUSIVE, f"no answer within {seconds:.0f} s")
+    return finding, f"{reason}; {check.unasked}" if check.unasked and finding is Finding.INCONCLUSIVE else reason
 
 
 def _asked(check: Check) -> Said:

@@ -65,4 +65,6 @@ def examine(host: str) -> Look:
     from tfcanary.platforms.checks import Check, examined
     from tfcanary.submit.remote import answers
 
-    return examined("doctor", [Check("pipelines", lambda: answers(host))])
+    return examined(
+        "doctor", [Check("pipelines", lambda: answers(host), unasked="look at --host; a port that is forwarded may have been closed")]
+    )

@@ -81,7 +81,7 @@ def _reached(host: str, ask: Any) -> Any:
     except ApiException as error:
         raise Unavailable(f"KFP at {host} answers {error.status} {error.reason}") from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise Unavailable(f"KFP at {host} cannot be reached: {error}") from error
+        raise Unavailable(f"KFP at {host} cannot be reached: {getattr(error, 'reason', None) or error}") from error
 
 
 def answers(host: str) -> Said:

@@ -37,6 +37,7 @@ STEPS = "tfcanary"
 """The account of the steps in deploy/."""
 INSTALLED = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "guard"}
 """The labels of an administrator's guard: deploy/guard."""
+FROM_HERE = "metrics.url is asked from here: if only the cluster reaches it, run the doctor there, or correct it"
 NO_PLAN, NO_MODEL = "not asked: name a plan with --plan", "not asked: name the model with --name"
 
 
@@ -56,7 +57,7 @@ class Cluster:
 
     def itself(self) -> Iterator[Check]:
         """What any release needs."""
-        yield Check("api", self._version)
+        yield Check("api", self._version, unasked="look at $KUBECONFIG and its context, and whether the cluster is reached from here")
         yield Check("identity", self._identity, ("api",))
         yield Check("namespace", self._namespace, ("api",))
         yield Check("rights", self._rights, ("namespace",))
@@ -86,7 +87,7 @@ class Cluster:
         elif plan.metrics.source == "scrape":
             yield from _absent(names, "not asked: `metrics.source: scrape` reads the pods' own pages, from within the cluster")
         else:
-            yield Check("metrics/source", lambda: _prometheus(plan))
+            yield Check("metrics/source", lambda: _prometheus(plan), unasked=FROM_HERE)
             yield from self._series(plan, model) if model else _absent(names[1:], NO_MODEL)
 
     def released(self) -> Iterator[Check | Absence]:
