@@ -205,7 +205,7 @@ OPEN = {"run_id": "r", "state": "watched"}
             planned(metrics=MetricsPlan(url="http://127.0.0.1:9", timeout=timedelta(seconds=0.2))),
             "metrics/source",
             "inconclusive",
-            "cannot reach Prometheus",
+            r"cannot reach Prometheus .*; metrics\.url is asked from here",
         ),
         (lambda site: site.prometheus.failures.append(403), "metrics/source", "fail", "Prometheus refuses the question"),
         (
@@ -245,6 +245,7 @@ def test_other_checks_go_on_after_a_red_one_and_those_that_rest_on_it_are_not_as
     found = site.examine()
     seen = findings(found)
     assert seen["api"] == "inconclusive"
+    assert "look at $KUBECONFIG" in reason(found, "api")
     assert (seen["bucket/canary"], seen["images"], seen["metrics/source"]) == ("pass", "pass", "pass")
     unasked = {one.about.removeprefix("doctor/") for one in found.absent if one.reason == "not asked: first mend api"}
     assert unasked >= {"namespace", "rights", "accounts/steps", "records", "router/kinds", "router/gateway", "guard", "release"}

@@ -46,7 +46,6 @@ for verb in (
 def main(arguments: list[str] | None = None) -> None:
     """Run a verb; what went wrong on purpose is one sentence on stderr and the design's exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # what could not be reached is said once, in our own words
     try:
         tfcanary.main(args=arguments, prog_name="tfcanary", standalone_mode=False)
     except click.exceptions.Abort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from dataclasses import dataclass
@@ -107,7 +108,10 @@ def _client(host: str, **more: str) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Client(host=host, **more)
+        client = Client(host=host, **more)
+    # The SDK has just set it lower: what cannot be reached is said once, in our own words.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    return client
 
 
 def _get(api: Any, path: str) -> dict[str, Any]:
