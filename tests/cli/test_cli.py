@@ -179,8 +179,9 @@ def test_the_doctor_says_what_to_do_for_each_thing_that_is_missing(
     assert all("pip install 'tfcanary[local]'" in reason for reason in broken["reasons"][:2])
 
 
-def test_the_doctor_is_for_a_local_platform(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("doctor", "--platform", "kube://serving") == 2
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_only_a_local_platform_can_be_started_and_stopped(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(verb, "--platform", "kube://serving") == 2
     assert "local:///<state folder>" in capsys.readouterr().err
 
 

@@ -23,7 +23,9 @@ from tests.cluster.proxy import Proxy
 from tests.cluster.waiting import until
 from tfcanary import codec, platforms
 from tfcanary.acts import ledger
+from tfcanary.domain import Finding
 from tfcanary.plan import Plan
+from tfcanary.platforms.checks import Wanted
 from tfcanary.ports import Platform
 from tfcanary.record import Record, Release
 
@@ -105,6 +107,12 @@ class Site:
     def platform(self, **changes: Any) -> Platform:
         decoded: Plan = codec.decode(Plan, self.plan(**changes))
         return platforms.open_platform(self.uri, NAME, decoded)
+
+    def ailments(self) -> dict[str, str]:
+        """What the doctor, asked by whoever runs the steps, finds in the way of a release."""
+        decoded: Plan = codec.decode(Plan, self.plan())
+        found = platforms.examine(self.uri, Wanted(decoded, NAME))
+        return {one.about: one.reason for one in found.evidence if one.finding not in (Finding.PASS, Finding.WARN)}
 
     def start(self, model: str, run_id: str = "", forced: bool = False, **changes: Any) -> Run:
         """The graph of a release, in a process of its own."""

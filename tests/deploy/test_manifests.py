@@ -12,9 +12,8 @@ from tfcanary import __version__
 from tfcanary.domain import ModelVersion, Track
 from tfcanary.kube import names
 from tfcanary.kube.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Resource
-from tfcanary.plan import GuardPodPlan, Plan, RouterKind
-from tfcanary.platforms.kube import manifests
-from tfcanary.platforms.kube.preflight import RIGHTS, WRITE
+from tfcanary.plan import GuardPodPlan, Plan, RouterKind, TrafficPlan
+from tfcanary.platforms.kube import manifests, rights
 from tfcanary.trigger import serving, settings
 
 RIGHTS_AND_POLICIES = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
@@ -64,8 +63,18 @@ def test_no_role_has_more_than_plain_verbs_on_plain_resources() -> None:
 @pytest.mark.parametrize("router", ROUTERS)
 def test_the_steps_have_every_right_that_is_asked_for_before_a_release(router: str) -> None:
     has = rules_of("tfcanary", router)
-    for resource, verbs in (*RIGHTS, (ROUTES[router], WRITE)):
-        assert all(allows(has, resource, verb) for verb in verbs), resource
+    for right in rights.of_steps(TrafficPlan(RouterKind(router), gateway="front"), "serving"):
+        assert all(allows(has, right.resource, verb) for verb in right.verbs), right
+
+
+@pytest.mark.parametrize("router", ROUTES)
+def test_the_guard_has_every_right_that_the_doctor_asks_for_and_no_other_on_these_kinds(router: str) -> None:
+    has = rules_of("tfcanary-guard", router)
+    wanted = rights.of_guard(TrafficPlan(RouterKind(router), gateway="front"))
+    for right in wanted:
+        assert all(allows(has, right.resource, verb) for verb in right.verbs), right
+    kinds = {right.resource.plural for right in wanted}
+    assert {kind for rule in has for kind in rule["resources"]} - kinds == {"events"}
 
 
 @pytest.mark.parametrize("router", ROUTERS)

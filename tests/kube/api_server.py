@@ -45,6 +45,10 @@ class ApiServer(WebServer):
         self.asked: list[Asked] = []
         super().__init__(Answers, port)
 
+    def otherwise(self, asked: Asked) -> Told:
+        """What is answered when nothing is `told`."""
+        return Told()
+
 
 class Answers(WebAnswers):
     server_of: ApiServer
@@ -53,8 +57,9 @@ class Answers(WebAnswers):
         target = urlsplit(self.path)
         text, api = self.read(), self.server_of
         query = {key: values[0] for key, values in parse_qs(target.query).items()}
-        api.asked.append(Asked(self.command, target.path, query, dict(self.headers), json.loads(text) if text else None))
-        told = api.told.pop(0) if api.told else Told()
+        asked = Asked(self.command, target.path, query, dict(self.headers), json.loads(text) if text else None)
+        api.asked.append(asked)
+        told = api.told.pop(0) if api.told else api.otherwise(asked)
         api.closing.wait(30 if told.how == "silent" else told.after)
         if told.how or api.closing.is_set():
             self.close_connection = True

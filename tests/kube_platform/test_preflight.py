@@ -17,7 +17,8 @@ from tfcanary.domain import Track
 from tfcanary.errors import Refused
 from tfcanary.kube.api import Api
 from tfcanary.kube.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, SERVICES
-from tfcanary.plan import BucketPlan, GuardPodPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
+from tfcanary.plan import BucketPlan, GuardPodPlan, MetricsPlan, Plan, RouterKind, ServingPlan, TrafficPlan
+from tfcanary.platforms.checks import Wanted
 from tfcanary.platforms.kube import manifests
 from tfcanary.ports import Change, Platform
 from tfcanary.record import Record
@@ -120,6 +121,35 @@ def test_rights_that_are_missing_are_told_all_at_once(place: Place, cluster: Clu
 def test_a_namespace_that_does_not_exist_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refused, match="nowhere"):
         platforms.open_platform("kube://nowhere", "m", replace(place.plan, guard=GuardPodPlan(installed=True))).preflight.check(RECORD)
+
+
+# The doctor: the same list, and what a double cannot show: that the questions are those that a real API server understands
+
+
+def examined(place: Place, **changed: Any) -> dict[str, tuple[str, str]]:
+    plan = replace(place.plan, **changed)
+    found = platforms.examine(f"kube://{place.api.namespace}", Wanted(plan, "m", account="default"))
+    return {one.about.removeprefix("doctor/"): (one.finding.value, one.reason) for one in found.evidence}
+
+
+def test_a_real_api_server_understands_every_question_of_the_doctor(place: Place) -> None:
+    found = examined(place)
+    assert found["api"][0] == "pass", found["api"]
+    assert found["identity"][1].startswith("the server knows us as ")
+    assert [found[name][0] for name in ("namespace", "rights", "records", "router/kinds")] == ["pass"] * 4, found
+    assert "may not: get configmaps, create configmaps" in found["accounts/steps"][1]
+    assert "may not: get configmaps, list configmaps" in found["guard"][1]
+    assert found["router/gateway"][0] in ("pass", "warn"), found["router/gateway"]
+
+
+def test_what_a_real_api_server_lacks_is_red(place: Place) -> None:
+    found = examined(place, traffic=TrafficPlan(router=RouterKind.GATEWAY, gateway="none"))
+    assert found["router/gateway"] == (
+        "fail",
+        f"traffic.gateway 'none': there is no Gateway none in namespace {place.api.namespace}; create it, or name another",
+    )
+    nowhere = platforms.examine("kube://nowhere", Wanted(place.plan, "m"))
+    assert "namespace nowhere does not exist" in next(one.reason for one in nowhere.evidence if one.about == "doctor/namespace")
 
 
 # What would be written

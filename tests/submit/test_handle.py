@@ -163,7 +163,7 @@ def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
         assert "script" not in browser(dict(browser(shown).attributes)["srcdoc"]).tags
     seen = hostile.snapshot()
     assert seen
-    shown = in_notebook(seen)
+    shown = in_notebook(seen, world.clock.now())
     assert set(browser(shown["text/html"]).tags) <= {"pre", "span"}
     assert HOSTILE in shown["text/plain"], "and is shown letter by letter"
 

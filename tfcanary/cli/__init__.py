@@ -8,13 +8,30 @@ import sys
 import click
 
 from tfcanary import __version__
-from tfcanary.cli import drift, guard, local, metrics, orders, plan, profile, release, replay, show, trigger, validate
+from tfcanary.cli import (
+    completion,
+    doctor,
+    drift,
+    guard,
+    local,
+    metrics,
+    orders,
+    plan,
+    profile,
+    release,
+    replay,
+    serve,
+    show,
+    trigger,
+    validate,
+)
+from tfcanary.cli.verbs import Verbs
 from tfcanary.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="tfcanary")
 def tfcanary() -> None:
     """Canary releases of TensorFlow Serving models: one candidate is promoted, or everything is put back, and it says why."""
@@ -23,7 +40,7 @@ def tfcanary() -> None:
 for verb in (
     local.up,
     local.down,
-    local.doctor,
+    doctor.doctor,
     guard.guard,
     release.release,
     orders.abort,
@@ -42,6 +59,8 @@ for verb in (
     drift.drift,
     profile.profile,
     trigger.trigger,
+    serve.serve,
+    completion.completion,
 ):
     tfcanary.add_command(verb)
 
@@ -53,8 +72,11 @@ def main(arguments: list[str] | None = None) -> None:
         tfcanary.main(args=arguments, prog_name="tfcanary", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(UNDECIDED)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        _say(_sentence(error))
         sys.exit(BAD_INPUT)
     except Refused as error:
         _say(error)
@@ -64,5 +86,12 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(UNDECIDED)
 
 
-def _say(error: Exception) -> None:
+def _sentence(error: click.ClickException) -> str:
+    """What was typed wrong, and where the right way is told."""
+    context = getattr(error, "ctx", None)
+    said = " ".join(error.format_message().split())
+    return f"{said} (see `{context.command_path} --help`)" if context else said
+
+
+def _say(error: Exception | str) -> None:
     click.echo(f"tfcanary: {error}", err=True)

@@ -21,7 +21,7 @@ SHOWN = 30
 """Columns in the terminal; the page and --json have them all."""
 
 
-@click.command()
+@click.command(short_help="Are rows distributed as others? Column by column.")
 @click.argument("reference")
 @click.argument("current")
 @options.plan(required=False)
@@ -30,7 +30,9 @@ SHOWN = 30
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
 @options.as_json
 def drift(reference: str, current: str, plan_file: Path | None, look: int, html: Path | None, json_: bool, **chosen: Any) -> None:
-    """Compare CURRENT with REFERENCE, column by column. Exit 0 no drift, 1 drift, 2 bad input, 3 not enough data.
+    """Compare CURRENT with REFERENCE, column by column.
+
+    Exit 0 no drift, 1 drift, 2 bad input, 3 not enough data.
 
     \b
     Either is a file, folder or gs:// prefix of Parquet, Arrow, CSV, JSON lines, TFRecord, KServe logger records or Envoy

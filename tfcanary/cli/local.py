@@ -1,18 +1,14 @@
-"""`up`, `down`, `doctor`: the platform on this machine."""
+"""`up`, `down`: the platform on this machine."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from tfcanary.cli import options
-from tfcanary.cli.looks import EXIT, reasons, show
 from tfcanary.errors import Refused
 from tfcanary.platforms import local
-from tfcanary.platforms.local.doctor import examine
-from tfcanary.platforms.local.folder import Folder
 
 
 def folder_of(platform_uri: str) -> Path:
@@ -22,41 +18,34 @@ def folder_of(platform_uri: str) -> Path:
     return Path(platform_uri.removeprefix("local://"))
 
 
-@click.command()
+@click.command(short_help="Start the local platform.")
 @options.platform
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Where the first model's proxy listens; further models take the next free ports."
 )
-def up(platform_uri: str, port: int | None) -> None:
+@options.as_json
+def up(platform_uri: str, port: int | None, json_: bool) -> None:
     """Start the local platform: a supervisor whose servers and proxy end with it.
+
+    Exit 0 it is up, 2 it cannot be on this machine, 3 it did not come up.
 
     \b
     Example:  tfcanary up --port 8600
     """
     local.up(folder_of(platform_uri), port)
-    click.echo(f"the local platform is up: {platform_uri}", err=True)
+    options.said("up", f"the local platform is up: {platform_uri}", json_)
 
 
-@click.command()
-@options.platform
-def down(platform_uri: str) -> None:
-    """Stop the local platform; models and records stay."""
-    local.down(folder_of(platform_uri))
-    click.echo(f"the local platform is down: {platform_uri}", err=True)
-
-
-@click.command()
+@click.command(short_help="Stop the local platform; models and records stay.")
 @options.platform
 @options.as_json
-def doctor(platform_uri: str, json_: bool) -> None:
-    """Check whether this machine is ready for the local platform, and say what to do where it is not. Exit 0 ready, 1 not.
+def down(platform_uri: str, json_: bool) -> None:
+    """Stop the local platform; models and records stay.
 
-    
-    Example:  tfcanary doctor
+    Exit 0 it is down, also where it never was up; 2 bad input, 3 it does not end.
+
+    \b
+    Example:  tfcanary down
     """
-    found = examine(Folder(folder_of(platform_uri)))
-    if json_:
-        options.print_json({"finding": found.finding, "reasons": reasons(found), "checks": found.evidence})
-    else:
-        show(found, platform_uri)
-    sys.exit(EXIT[found.finding])
+    local.down(folder_of(platform_uri))
+    options.said("down", f"the local platform is down: {platform_uri}", json_)

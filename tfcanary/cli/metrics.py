@@ -11,12 +11,14 @@ from tfcanary.cli import options
 from tfcanary.errors import Refused
 
 
-@click.command()
+@click.command(short_help="What Prometheus sees of the releases.")
 @options.platform
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Serve here until Ctrl-C; default: one page on stdout.")
-@click.option("--address", default=monitor.HERE[0], show_default=True, help="With --port: the address to listen at.")
+@click.option(
+    "--host-address", "address", default=monitor.HERE[0], show_default=True, metavar="ADDRESS", help="With --port: where to listen."
+)
 def metrics(platform_uri: str, port: int, address: str) -> None:
-    """Show or serve the metrics of every model of a platform.
+    """Show or serve the metrics of every model of a platform. Exit 0, or 2 bad input.
 
     \b
     Example:  tfcanary metrics --port 9464

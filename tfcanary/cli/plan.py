@@ -22,20 +22,20 @@ NOT_PUSHED = "sha256:" + "?" * 64
 """The identity of a candidate that is not there yet."""
 
 
-@click.command()
+@click.command(short_help="Is a plan sound, what would it write, how long does it take?")
 @click.argument("plan_file", type=click.Path(path_type=Path))
-@click.option("--name", help="The model: then the plan is checked against what the platform has and can do.")
+@options.name(required=False, text="The model: then the plan is checked against what the platform has and can do.")
 @options.platform
 @click.option("--diff", is_flag=True, help="Show every object that the release would write; needs --name.")
 @forecasts.options
 @options.as_json
 def plan(
-    plan_file: Path, name: str | None, platform_uri: str, diff: bool, json_: bool, strict: bool, html: Path | None, **told: float | None
+    plan_file: Path, name: str, platform_uri: str, diff: bool, json_: bool, strict: bool, html: Path | None, **told: float | None
 ) -> None:
     """Check a plan, with --name whether the platform can follow it, and say how long each stage will take. Nothing is written.
 
-    How long is told by stable's own counters (--name), or by numbers (--rate, --error-rate). Exit 0 sound, 2 not; with
-    --strict 1 where a stage cannot decide in its time.
+    How long is told by stable's own counters (--name), or by numbers (--rate, --error-rate). Exit 0 sound, 2 not,
+    3 could not ask; with --strict 1 where a stage cannot decide in its time.
 
     \b
     Example:  tfcanary plan plan.yaml --name digits --platform kube://models --diff
@@ -50,8 +50,7 @@ def plan(
     if html:
         forecasts.write(expected, asked, html)
     if json_:
-        objects = [{"object": c.name, "before": c.before, "after": c.after} for c in changes]
-        said = {"finding": "pass", "reasons": [], "plan": codec.encode(asked), "objects": objects}
+        said = {"finding": "pass", "reasons": [], "plan": codec.encode(asked), "objects": _objects(changes)}
         options.print_json({**said, **forecasts.as_json(expected)})
     else:
         for line in (*_stages(asked), *(line for change in changes for line in unified(change))):
@@ -98,31 +97,40 @@ def _yaml(side: object) -> list[str]:
     return yaml.dump(side, Dumper=_Readable, sort_keys=True).splitlines(keepends=True) if side is not None else []
 
 
-@click.command()
-@click.argument("name")
+@click.command(short_help="Take over running servers as the stable version.")
+@options.model()
 @click.option("--deployment", required=True, help="The Deployment that serves the model now.")
 @click.option("--version", "number", required=True, type=int, help="The version number that its servers show.")
 @click.option("--model", required=True, metavar="URI", help="The SavedModel that it serves: a directory or gs:// URI.")
 @options.plan(required=True)
 @options.platform
 @click.option("--yes", is_flag=True, help="Do it; without, only what would change is shown.")
-def adopt(name: str, deployment: str, number: int, model: str, plan_file: Path, platform_uri: str, yes: bool) -> None:
+@options.as_json
+def adopt(name: str, deployment: str, number: int, model: str, plan_file: Path, platform_uri: str, yes: bool, json_: bool) -> None:
     """Take over servers that were not started by tfcanary as the stable version of NAME. No pod is restarted.
+
+    Exit 0 done, or shown; 2 it cannot be taken over, 3 could not ask.
 
     \b
     Example:  tfcanary adopt digits --deployment digits-serving --version 41 --model gs://models/digits/41 \\
                 --plan plan.yaml --platform kube://models
     """
     asked = options.read_plan(plan_file)
-    _show(platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=True))
+    changes = platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=True)
+    if not json_:
+        _show(changes)
     if not yes:
-        click.echo("nothing was changed; --yes does it", err=True)
+        options.said("nothing", "nothing was changed; --yes does it", json_, objects=_objects(changes))
         return
     bound = platforms.open_platform(platform_uri, name, asked)
     source = steps.fetch(model)
     platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=False)
     version = adoption.adopt(bound, source, savedmodel.manifest(source), number)
-    click.echo(f"{name}: version {version.number} ({version.digest}) is stable")
+    options.said("adopted", f"{name}: version {version.number} ({version.digest}) is stable", json_, objects=_objects(changes))
+
+
+def _objects(changes: Iterable[Change]) -> list[dict[str, object]]:
+    return [{"object": one.name, "before": one.before, "after": one.after} for one in changes]
 
 
 def _show(changes: Iterable[Change]) -> None:

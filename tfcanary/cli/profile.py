@@ -8,18 +8,21 @@ from typing import Any
 import click
 
 from tfcanary import drift
-from tfcanary.cli import rows
+from tfcanary.cli import options, rows
 from tfcanary.errors import Refused
 from tfcanary.evaluate import references
 
 
-@click.command()
+@click.command(short_help="Count rows once: the reference of later comparisons.")
 @click.argument("data")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the profile here.")
 @click.option("--into", metavar="MODEL", help="Write it into this SavedModel: the model then brings its own reference.")
 @rows.selection
-def profile(data: str, output: Path | None, into: str | None, **chosen: Any) -> None:
+@options.as_json
+def profile(data: str, output: Path | None, into: str | None, json_: bool, **chosen: Any) -> None:
     """Count DATA (a file, folder or gs:// prefix) into a profile: the reference of `tfcanary drift`.
+
+    Exit 0 written, 2 bad input, also where there are no rows; 3 could not read.
 
     \b
     Example:  tfcanary profile gs://features/train -o reference.profile
@@ -39,4 +42,7 @@ def profile(data: str, output: Path | None, into: str | None, **chosen: Any) -> 
     if output and into:
         references.carry(counted, rows.fetched(into))
     lost = f"; {counted.dropped} rows could not be read" if counted.dropped else ""
-    click.echo(f"{counted.rows:,} rows, {len(counted.tallies)} columns{lost}: {written}", err=True)
+    sentence = f"{counted.rows:,} rows, {len(counted.tallies)} columns{lost}: {written}"
+    options.said(
+        "written", sentence, json_, rows=int(counted.rows), columns=[tally.column.name for tally in counted.tallies], file=str(written)
+    )

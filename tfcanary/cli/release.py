@@ -17,14 +17,14 @@ from tfcanary.submit.handle import release as submit_release
 YES, NO, UNDECIDED = 0, 1, 3
 
 
-@click.command()
+@click.command(short_help="Release a model as a canary, with live progress.")
 @click.argument("model")
-@click.option("--name", required=True, help="The name under which TensorFlow Serving serves the model.")
+@options.name(required=True, text="The name under which TensorFlow Serving serves the model.")
 @options.plan(required=True)
 @options.platform
-@click.option("--host", default="", metavar="URL", help="A Kubeflow Pipelines endpoint. Default: run the pipeline on this machine.")
-@click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")
-@click.option("--service-account", default="", metavar="NAME", help="As whom the steps run on that host. Default: the host's own.")
+@options.host
+@options.image
+@options.service_account
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
 @options.as_json
 def release(
@@ -38,10 +38,12 @@ def release(
     html: Path | None,
     json_: bool,
 ) -> None:
-    """Release MODEL (a directory or gs:// URI) as a canary. Exit 0 promoted, 1 refused or rolled back, 2 bad input, 3 undecided.
+    """Release MODEL (a directory or gs:// URI) as a canary.
+
+    Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it. Exit 0
+    promoted, 1 refused or rolled back, 2 bad input, 3 undecided, unreachable, or another release holds the model.
 
     \b
-    Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it.
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
     handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
@@ -55,7 +57,7 @@ def release(
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     if html:
         click.echo(f"report: {handle.report.save(html)}", err=True)
-    sys.exit(_said(seen, json_))
+    sys.exit(said(seen, json_))
 
 
 def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
@@ -68,7 +70,8 @@ def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
     click.echo(report.release_line(ended) if ended else "nothing had begun", err=True)
 
 
-def _said(seen: Snapshot, json_: bool) -> int:
+def said(seen: Snapshot, json_: bool) -> int:
+    """How a release ended, on stdout; returns the exit code."""
     ended = seen.release
     if json_:
         options.print_json({"decision": ended.state, "reasons": [ended.reason], "version": ended.candidate and ended.candidate.number})

@@ -30,15 +30,15 @@ class Told:
     same: bool | None
 
 
-@click.command()
-@click.argument("name", required=False)
+@click.command(short_help="What did the judge say, or what would it have said?")
+@options.model(required=False)
 @options.platform
 @click.option("--run", "run_id", default="", metavar="RUN", help="A former release, by its run id. Default: the present or last one.")
 @click.option("--prometheus", metavar="URL", help="Replay what this Prometheus remembers, instead of a release's own polls.")
 @click.option("--from", "begin", metavar="TIME", help="The first canary traffic, for example 2026-01-31T12:00:00Z ...")
 @click.option("--to", "end", metavar="TIME", help="... and the end.")
 @options.plan(required=False)
-@click.option("--name", "model", metavar="MODEL", help="The model, as its servers name it.")
+@click.option("--name", "model", metavar="MODEL", shell_complete=options.models, help="The model, as its servers name it.")
 @click.option(
     "--stable-selector", "stable", multiple=True, metavar="LABEL=VALUE", help="What tells stable's series apart; may be repeated."
 )
@@ -49,7 +49,8 @@ class Told:
 def replay(name: str | None, platform_uri: str, run_id: str, json_: bool, html: Path | None, **asked: Any) -> None:
     """Say what the judge said of a release, or would have said of what a Prometheus remembers. Nothing is changed.
 
-    A release is judged again from the polls that were kept beside it: exit 1 where that gives another verdict.
+    A release is judged again from the polls that were kept beside it. Exit 0 the same verdict, or none to compare with;
+    1 another verdict; 2 bad input, 3 could not ask.
 
     \b
     Example:  tfcanary replay digits --html replay.html

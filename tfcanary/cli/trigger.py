@@ -20,9 +20,13 @@ def duration(_: click.Context, param: click.Parameter, value: str) -> timedelta:
     return decoded
 
 
-@click.group()
+@click.group(short_help="Start a release whenever there is a new version.")
 def trigger() -> None:
-    """Start a release whenever there is a new version."""
+    """Start a release whenever there is a new version: told by events, or found in a folder. Exit 0 when it is ended, 2 bad input.
+
+    \b
+    Example:  tfcanary trigger serve --settings trigger.yaml
+    """
 
 
 @trigger.command()
@@ -30,7 +34,7 @@ def trigger() -> None:
 @click.option("--host-address", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
 def serve(settings_file: Path, host_address: str, port: int) -> None:
-    """Take events of new versions and release them, one at a time. Ends in order after SIGTERM.
+    """Take events of new versions and release them, one at a time. Ends in order after SIGTERM: exit 0; exit 2 is bad input.
 
     \b
     Example:  tfcanary trigger serve --settings trigger.yaml
@@ -44,12 +48,12 @@ def serve(settings_file: Path, host_address: str, port: int) -> None:
 
 @trigger.command()
 @click.argument("uri")
-@click.option("--name", required=True, help="The name under which TensorFlow Serving serves the model.")
+@options.name(required=True, text="The name under which TensorFlow Serving serves the model.")
 @options.plan(required=True)
 @options.platform
-@click.option("--host", default="", metavar="URL", help="A Kubeflow Pipelines endpoint. Default: run the pipelines on this machine.")
-@click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")
-@click.option("--service-account", default="", metavar="NAME", help="As whom the steps run on that host. Default: the host's own.")
+@options.host
+@options.image
+@options.service_account
 @click.option("--every", callback=duration, metavar="TIME", default="30s", show_default=True, help="Time between two looks.")
 @click.option(
     "--complete", default="", metavar="NAME", help="The object that is written last. Default: a version is complete when it rests."
@@ -77,6 +81,8 @@ def watch(
     existing: bool,
 ) -> None:
     """Look into URI (a directory or gs://bucket/folder) for complete new versions, and release them one at a time.
+
+    Exit 0 when it is ended, 2 bad input, 3 when it had to end by itself.
 
     \b
     Example:  tfcanary trigger watch gs://exports/digits --name digits --plan plan.yaml

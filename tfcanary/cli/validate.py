@@ -13,13 +13,15 @@ from tfcanary.cli.looks import EXIT, reasons, show
 from tfcanary.serving.requests import open_requests
 
 
-@click.command()
+@click.command(short_help="Check an exported SavedModel, and try it.")
 @click.argument("model")
 @click.option("--stable", metavar="MODEL", help="The model that serves now: the candidate must answer whoever it answers.")
 @options.plan(required=False)
 @options.as_json
 def validate(model: str, stable: str | None, plan_file: Path | None, json_: bool) -> None:
-    """Check an exported SavedModel and try it in a process of its own. Exit 0 pass, 1 fail, 2 bad input, 3 could not decide.
+    """Check an exported SavedModel and try it in a process of its own.
+
+    Exit 0 pass, 1 fail, 2 bad input, 3 could not decide.
 
     \b
     Example:  tfcanary validate exports/v2 --stable exports/v1

@@ -29,7 +29,8 @@ class Question:
     request: Request
 
     def __str__(self) -> str:
-        return f"{self.verb} {f'{self.resource.kind} {self.name}'.strip()} in namespace {self.namespace}"
+        what = f"{self.verb} {f'{self.resource.kind} {self.name}'.strip()}"
+        return what if self.resource.everywhere else f"{what} in namespace {self.namespace}"
 
     @property
     def of_a_pod(self) -> bool:

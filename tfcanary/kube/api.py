@@ -27,7 +27,9 @@ PAGE = 500
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+OWN_REVIEW = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", everywhere=True)
+ACCOUNT_REVIEW = Resource("authorization.k8s.io/v1", "localsubjectaccessreviews", "LocalSubjectAccessReview")
+WHO = Resource("authentication.k8s.io/v1", "selfsubjectreviews", "SelfSubjectReview", everywhere=True)
 OURS = {"fieldManager": MANAGER}
 """Else the server takes the name of our HTTP library for ours."""
 
@@ -137,14 +139,36 @@ class Api:
             raise complaint(self.server, question, answer)
         raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {short(answer)}")
 
-    def allowed(self, verb: str, resource: Resource) -> bool:
-        """Whether we may do this in the namespace, by the server's own word."""
+    def allowed(self, verb: str, resource: Resource, account: str = "") -> bool:
+        """Whether we may do this in the namespace, by the server's own word; or whether a service account `namespace/name` may."""
         plural, _, sub = resource.plural.partition("/")
         asked = {"namespace": self.namespace, "verb": verb, "group": resource.group, "resource": plural, "subresource": sub}
-        request = Request("POST", REVIEWS, body={"spec": {"resourceAttributes": asked}})
-        review = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
-        question = Question("create", review, self.namespace, "", request)
+        review = ACCOUNT_REVIEW if account else OWN_REVIEW
+        body = {"spec": {"resourceAttributes": asked, **(_as_user(account) if account else {})}}
+        question = Question("create", review, self.namespace, "", Request("POST", review.path(self.namespace), body=body))
         return bool(self._object(question, self._ask(question))["status"]["allowed"])
+
+    def version(self) -> str:
+        """The server's, for example `v1.34.4`."""
+        question = Question("read", Resource("", "version", "version", everywhere=True), "", "", Request("GET", "/version"))
+        return str(self._object(question, self._ask(question)).get("gitVersion", ""))
+
+    def whoami(self) -> str | None:
+        """As whom the server knows us; None where it is too old to say (below 1.28)."""
+        question = Question("create", WHO, "", "", Request("POST", WHO.path(""), body={"apiVersion": WHO.api, "kind": WHO.kind}))
+        answer = self._ask(question)
+        return None if answer.status == 404 else str(self._object(question, answer)["status"]["userInfo"].get("username", ""))
+
+    def served(self, group: str) -> dict[str, set[str]]:
+        """The versions of a group that the server has, each with the plural names of its kinds; none where it does not know the group."""
+        found = self._listed(f"/apis/{group}", group, "versions")
+        versions = [str(one["version"]) for one in found]
+        return {one: {str(kind["name"]) for kind in self._listed(f"/apis/{group}/{one}", group, "resources")} for one in versions}
+
+    def _listed(self, path: str, group: str, field: str) -> tuple[Json, ...]:
+        question = Question("read", Resource("", group, group, everywhere=True), "", "", Request("GET", path))
+        answer = self._ask(question)
+        return () if answer.status == 404 else tuple(self._object(question, answer).get(field) or ())
 
     def _question(
         self,
@@ -189,6 +213,13 @@ class Api:
                 raise
             return None, str(error)
         return answer, short(answer)
+
+
+def _as_user(account: str) -> Json:
+    """How the server knows a service account `namespace/name`."""
+    namespace, _, name = account.partition("/")
+    groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
+    return {"user": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
 
 
 def _pauses() -> Iterator[float]:

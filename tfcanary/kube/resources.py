@@ -21,6 +21,8 @@ class Resource:
     kind: str
     needs: str = ""
     """What brings the kind into a cluster, for the sentence that says it is missing; empty: every cluster has it."""
+    everywhere: bool = False
+    """It belongs to the cluster, not to a namespace."""
 
     @property
     def group(self) -> str:
@@ -31,7 +33,7 @@ class Resource:
         """Where the API server has it."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         # Names of routes and namespaces are typed by people: none may lead to another path.
-        parts = ("namespaces", namespace, self.plural, name)
+        parts = (self.plural, name) if self.everywhere else ("namespaces", namespace, self.plural, name)
         return "/".join([root, *(quote(part, safe="") for part in parts if part)])
 
 
@@ -43,7 +45,10 @@ PODS = Resource("v1", "pods", "Pod")
 PAGES = Resource("v1", "pods/proxy", "Pod")
 """What `Api.page` reads: to ask whether it is allowed."""
 SERVICES = Resource("v1", "services", "Service")
+SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
+NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)
 INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
+INGRESS_CLASSES = Resource("networking.k8s.io/v1", "ingressclasses", "IngressClass", everywhere=True)
 HTTP_ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", needs="the Gateway API (its standard CRDs)")
 GATEWAYS = Resource("gateway.networking.k8s.io/v1", "gateways", "Gateway", needs="the Gateway API (its standard CRDs)")
 VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "VirtualService", needs="Istio")

@@ -108,6 +108,15 @@ class PrometheusSource:
         samples = ((when, self._sample(track, found[when], _fresh(times, when))) for when in sorted(found))
         return iter([(when - begin.timestamp(), sample) for when, sample in samples])
 
+    def reach(self) -> None:
+        """Ask for nothing in particular. Raises Unavailable where no Prometheus answers, Refused where it does not let us ask."""
+        self._answer(lambda left: list(self._client.custom_query("vector(1)", None, left)))
+
+    def intervals(self, track: Track, at: datetime) -> dict[str, float]:
+        """Seconds between two scrapes of each server that was scraped twice at least in the last minutes."""
+        times = self._scrapes(track, at, LOOKBACK)
+        return {target[0]: _interval(scraped) for target, scraped in times.items() if len(scraped) > 1}
+
     def check(self, track: Track) -> None:
         """Ask for the objectives of a track once, now. Raises Refused where a selector selects nothing there, or is none to Prometheus."""
         if not self._objectives:

@@ -6,8 +6,10 @@ import os
 import re
 from pathlib import Path
 
+from tfcanary.domain import Look
 from tfcanary.errors import Refused
 from tfcanary.plan import Plan
+from tfcanary.platforms.checks import Wanted
 from tfcanary.platforms.packaged import check_package
 from tfcanary.ports import Change, Platform
 
@@ -15,6 +17,8 @@ FORMS = "local:///<state folder>, for example local:///srv/tfcanary, or kube://<
 STATE = Path(".tfcanary")
 """The local platform's folder, below the working directory, where none is named."""
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+PATIENCE = 90.0
+"""Seconds for which a cluster is asked which models it has: as long as for any other call."""
 
 
 def default() -> str:
@@ -35,8 +39,8 @@ def open_platform(uri: str, model: str, plan: Plan) -> Platform:
     raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
 
 
-def models(uri: str) -> tuple[str, ...]:
-    """The models that have a record on a platform, sorted. Raises Refused where the URI is none."""
+def models(uri: str, patience: float = PATIENCE) -> tuple[str, ...]:
+    """The models that have a record on a platform, sorted; a cluster is asked for `patience` seconds. Raises Refused where the URI is none."""
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "local" and rest.startswith("/"):
         from tfcanary.platforms.local.folder import Folder
@@ -46,7 +50,22 @@ def models(uri: str) -> tuple[str, ...]:
         from tfcanary.kube.api import Api
         from tfcanary.platforms.kube.models import recorded
 
-        return recorded(Api(_namespace(uri, rest)))
+        return recorded(Api(_namespace(uri, rest), patience=patience))
+    raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
+
+
+def examine(uri: str, wanted: Wanted) -> Look:
+    """Whether a platform is ready for what is wanted, check by check. Raises Refused where the URI is none, nothing else."""
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme == "local" and rest.startswith("/"):
+        from tfcanary.platforms.local import doctor as machine
+        from tfcanary.platforms.local.folder import Folder
+
+        return machine.examine(Folder(Path(rest)), wanted)
+    if separator and scheme == "kube":
+        from tfcanary.platforms.kube import doctor as cluster
+
+        return cluster.examine(uri, _namespace(uri, rest), wanted)
     raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
 
 

@@ -29,6 +29,14 @@ def open_storage(uri: str) -> Storage:
     raise Refused(f"storage {uri!r}: {scheme}:// is not supported; use {FORMS}")
 
 
+def folder_of(uri: str) -> Path | None:
+    """The directory that a URI names; None where it names a bucket."""
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme != "file":
+        return None
+    return Path(unquote(rest) if separator else uri).expanduser()
+
+
 def _directory(uri: str, path: str) -> Storage:
     from tfcanary.storage.directory import DirectoryStorage
 

@@ -11,6 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfcanary.domain import Look
+
 
 class Run(Protocol):
     """A submitted pipeline."""
@@ -56,3 +58,13 @@ def start(submission: Submission) -> Run:
     from tfcanary.submit.local import LocalRun
 
     return LocalRun.start(submission)
+
+
+def examine(host: str) -> Look:
+    """Whether a KFP host would take a pipeline."""
+    from tfcanary.platforms.checks import Check, examined
+    from tfcanary.submit.remote import answers
+
+    return examined(
+        "doctor", [Check("pipelines", lambda: answers(host), unasked="look at --host; a port that is forwarded may have been closed")]
+    )

@@ -88,10 +88,8 @@ class Handle:
 
     def snapshot(self) -> Snapshot | None:
         """The record and what was seen so far; None while the record does not show this release."""
-        record = ledger.read(self.platform)
-        if record.release is None or record.release.run_id == self.before:
-            return None
-        return Snapshot(record, record.release, checkpoint.load(self.platform, record.release))
+        found = look(self.platform)
+        return None if found is None or found.release.run_id == self.before else found
 
     @property
     def verdict(self) -> Verdict | None:
@@ -144,6 +142,21 @@ def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), codec.read_document(Path(plan)))
     decoded: Plan = codec.decode(Plan, {} if document is None else document, at=at)
     return decoded
+
+
+def look(platform: Platform) -> Snapshot | None:
+    """How far the release in the record is; None where there never was one."""
+    record = ledger.read(platform)
+    return Snapshot(record, record.release, checkpoint.load(platform, record.release)) if record.release else None
+
+
+def watching(platform: Platform) -> Iterator[Snapshot]:
+    """The release in the record as it goes on, about once a second, until it has ended; whoever submitted it."""
+    while (seen := look(platform)) is not None:
+        yield seen
+        if seen.release.state.ended:
+            return
+        platform.clock.sleep(REFRESH)
 
 
 def release(

@@ -59,6 +59,10 @@ class PodCounters:
         """Raises Refused where an objective of the plan selects nothing on the track, or is none to Prometheus."""
         self._bound().check(track)
 
+    def intervals(self, track: Track, at: datetime) -> dict[str, float]:
+        """Seconds between two scrapes of each pod of the track."""
+        return self._bound().intervals(track, at)
+
     def _bound(self) -> PrometheusSource:
         if self._source:
             return self._source

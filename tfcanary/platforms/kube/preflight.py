@@ -9,19 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tfcanary.domain import ModelVersion, Track, TrafficSplit
 from tfcanary.errors import Conflict, Refused
 from tfcanary.kube import names
-from tfcanary.kube.resources import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    ENDPOINT_SLICES,
-    HTTP_ROUTES,
-    INGRESSES,
-    PODS,
-    SERVICES,
-    VIRTUAL_SERVICES,
-    Resource,
-)
-from tfcanary.plan import Plan, RouterKind
-from tfcanary.platforms.kube import manifests
+from tfcanary.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES, Resource
+from tfcanary.plan import Plan
+from tfcanary.platforms.kube import manifests, rights
 from tfcanary.platforms.kube.counters import PodCounters, open_metrics, pods_of
 from tfcanary.platforms.kube.fleet import Fleet, TrackServers
 from tfcanary.platforms.kube.objects import check_ours, shown
@@ -32,17 +22,6 @@ from tfcanary.record import Record
 if TYPE_CHECKING:
     from tfcanary.routing import ClusterRouter
 
-SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
-ROUTES = {RouterKind.GATEWAY: HTTP_ROUTES, RouterKind.ISTIO: VIRTUAL_SERVICES, RouterKind.NGINX: INGRESSES}
-WRITE = ("get", "create", "patch")
-"""Server-side apply is `patch`, and `create` where there is nothing yet."""
-RIGHTS: tuple[tuple[Resource, tuple[str, ...]], ...] = (
-    (CONFIG_MAPS, (*WRITE, "list", "delete")),
-    (DEPLOYMENTS, (*WRITE, "list", "delete")),
-    (SERVICES, WRITE),
-    (PODS, ("list",)),
-    (ENDPOINT_SLICES, ("list",)),
-)
 UNKNOWN = "the-release"
 """A release's run id, before there is one, where its objects are only shown."""
 OWN_IMAGE = "the-image-of-the-step"
@@ -128,18 +107,9 @@ class KubePreflight:
         return ModelVersion(number, f"{self.plan.bucket.canary.rstrip('/')}/{self.fleet.model}/{number}", "sha256:")
 
     def _check_rights(self) -> None:
-        route = ROUTES.get(self.plan.traffic.router)
-        wanted = (*RIGHTS, (route, WRITE)) if route else RIGHTS
-        lacks = [
-            f"{verb} {resource.plural}{f'.{resource.group}' if resource.group else ''}"
-            for resource, verbs in wanted
-            for verb in verbs
-            if not self.fleet.api.allowed(verb, resource)
-        ]
-        if lacks:
-            raise Refused(
-                f"in namespace {self.fleet.api.namespace} we may not: {', '.join(lacks)}; bind the Role in deploy/ to who runs this"
-            )
+        api = self.fleet.api
+        if lacks := rights.lacking(api, rights.of_steps(self.plan.traffic, api.namespace)):
+            raise Refused(f"in namespace {api.namespace} we may not: {', '.join(lacks)}; bind the Role in deploy/ to who runs this")
 
     def _check_objects(self) -> None:
         for track in Track:

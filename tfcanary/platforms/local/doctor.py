@@ -8,28 +8,31 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from tfcanary import __version__
-from tfcanary.domain import Evidence, Finding, Look
+from tfcanary.domain import Finding, Look
 from tfcanary.errors import Refused
+from tfcanary.plan import Plan
+from tfcanary.platforms import sources
+from tfcanary.platforms.checks import Check, Said, Wanted, examined
 from tfcanary.platforms.local import ask
 from tfcanary.platforms.local.folder import Folder
+from tfcanary.platforms.local.platform import open_local
 from tfcanary.platforms.local.records import FileRecords
 
 ROOM_MIB = 2048
 """Free disk: a few versions of a model, logs, and the judge's states."""
 MEMORY_MIB = 2048
 """Two servers, the process they are forked from, Envoy, and a trial."""
+WHERE = "look at its server in `tfcanary status`, and at its log"
 INSTALL = "pip install 'tfcanary[local]'"
 
-Said = tuple[Finding, str]
 
-
-def examine(folder: Folder) -> Look:
-    """Every check, whatever the others say."""
-    checks: dict[str, Callable[[], Said]] = {
+def examine(folder: Folder, wanted: Wanted) -> Look:
+    """Every check of the machine, and those of the plan and the model where they are named."""
+    machine = {
         "system": _system,
         "python": _python,
         "envoy": _envoy,
@@ -40,7 +43,22 @@ def examine(folder: Folder) -> Look:
         "records": lambda: _records(folder),
         "supervisor": lambda: _supervisor(folder),
     }
-    return Look("doctor", tuple(Evidence(f"doctor/{name}", *check()) for name, check in checks.items()))
+    return examined("doctor", [*(Check(name, ask) for name, ask in machine.items()), *_planned(folder, wanted)])
+
+
+def _planned(folder: Folder, wanted: Wanted) -> Iterator[Check]:
+    plan = wanted.plan
+    if plan is None:
+        return
+    yield Check("plan", lambda: _plan(folder, plan))
+    yield from sources.buckets(plan, "plan")
+    if wanted.model and ask.is_up(folder):
+        yield Check("metrics/series", lambda: sources.series(open_local(folder, wanted.model, plan), plan, WHERE), ("plan", "records"))
+
+
+def _plan(folder: Folder, plan: Plan) -> Said:
+    open_local(folder, "any", plan)
+    return Finding.PASS, "this machine can follow the plan"
 
 
 def _system() -> Said:
