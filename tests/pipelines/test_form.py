@@ -16,7 +16,7 @@ NAMES = sorted(compiling.definitions())
 PIPELINES = ["abort_release", "canary_release"]
 GATES = {"compare-predictions", "evaluate-drift", "evaluate-metrics", "evaluate-quality", "judge-canary", "guard-release"}
 """What has numbers that are worth comparing between runs; the watch's are the judge's."""
-WORDLESS = {"push-model", "shift-traffic", "profile-data"}
+WORDLESS = {"push-model", "shift-traffic", "profile-data", "trigger-release"}
 """They act or count, and find nothing: their output is a number or a profile."""
 
 
