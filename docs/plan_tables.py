@@ -44,7 +44,7 @@ def parts(kind: type, path: str, meaning: str, default: str) -> Iterator[Part]:
     said = docstrings(kind)
     hints = typing.get_type_hints(kind)
     for one in fields(kind):
-        inner, named = _inner(hints[one.name])
+        inner, named = leads_to(hints[one.name])
         if inner is not None:
             at = f"{path}.{one.name}".lstrip(".") + (".<name>" if named else "")
             yield from parts(inner, at, said.get(one.name, ""), "off" if _default(one) is None else "on")
@@ -78,7 +78,7 @@ def _section(part: Part) -> str:
 
 
 def _row(part: Part, one: Field[Any], kind: Any, said: str) -> tuple[str, ...]:
-    inner, named = _inner(kind)
+    inner, named = leads_to(kind)
     if inner is not None:
         at = f"{part.path}.{one.name}".lstrip(".") + (".<name>" if named else "")
         value = f"[part](#{anchor(at)})" if not named else f"[parts](#{anchor(at)}) by name"
@@ -101,11 +101,11 @@ def _enum(kind: Any) -> type[StrEnum] | None:
     return kind if isinstance(kind, type) and issubclass(kind, StrEnum) else None
 
 
-def _inner(kind: Any) -> tuple[type | None, bool]:
+def leads_to(kind: Any) -> tuple[type | None, bool]:
     """The dataclass that a field leads to, if any, and whether there may be several by name."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        return next((found for one in typing.get_args(kind) if (found := _inner(one))[0]), (None, False))
+        return next((found for one in typing.get_args(kind) if (found := leads_to(one))[0]), (None, False))
     if origin is not None and issubclass(origin, Mapping):
         value = typing.get_args(kind)[1]
         return (value, True) if is_dataclass(value) else (None, False)
