@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs import graph, interfaces, plan_tables
+from docs import graph, interfaces, plan_tables, rates
 from docs.markdown import put
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +18,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     """Each file with its generated part as it should be now."""
     plan = ROOT / "docs" / "plan.md"
     yield plan, put(plan.read_text(encoding="utf-8"), "fields", plan_tables.reference())
+    comparison = ROOT / "docs" / "comparison.md"
+    yield comparison, put(comparison.read_text(encoding="utf-8"), "rates", rates.rates(ROOT / "docs" / "judge.md"))
     for component in sorted(ROOT.glob("components/*/component.py")):
         readme = component.with_name("README.md")
         yield readme, put(readme.read_text(encoding="utf-8"), "interface", interfaces.interface(component))

@@ -116,13 +116,17 @@ def _named(task: Dag) -> str:
 def draw(shown: Flow) -> str:
     """An SVG file that is read in light and dark surroundings."""
     height = LAST + HIGH + 26
-    tip = element("marker", element("path", d="M0 0L8 4L0 8z", class_="head"), id="tip", refX=7, refY=4, markerWidth=8, markerHeight=8, orient="auto")
+    tip = element(
+        "marker", element("path", d="M0 0L8 4L0 8z", class_="head"), id="tip", refX=7, refY=4, markerWidth=8, markerHeight=8, orient="auto"
+    )
     parts = [
         element("style", STYLE),
         element("defs", tip),
         element("rect", x=0, y=0, width=WIDTH, height=height, rx=8, class_="paper"),
         element("rect", x=12, y=14, width=WIDTH - 24, height=LAST - 54, rx=8, class_="frame"),
-        element("text", "the run, inside an exit handler; where a gate does not hear its word, the run ends", x=26, y=36, class_="left word"),
+        element(
+            "text", "the run, inside an exit handler; where a gate does not hear its word, the run ends", x=26, y=36, class_="left word"
+        ),
         *_row(shown.before, LEFT, FIRST),
         *_stage(shown),
         *_ends(shown),
@@ -150,7 +154,9 @@ def _stage(shown: Flow) -> Iterator[Markup]:
     row, begin = SECOND + 60, LEFT + BOX // 2
     judge = begin + (len(shown.stage) - 1) * (BOX + GAP)
     yield element("rect", x=LEFT - 14, y=SECOND, width=judge + BOX // 2 - LEFT + 28, height=150, rx=8, class_="stage")
-    yield element("text", f"a stage: once for each weight of the plan, at most {shown.stages}", x=begin + 16, y=SECOND + 24, class_="left word")
+    yield element(
+        "text", f"a stage: once for each weight of the plan, at most {shown.stages}", x=begin + 16, y=SECOND + 24, class_="left word"
+    )
     yield from _row(shown.stage, LEFT, row)
     above, turn, back = begin + (len(shown.before) - 1) * (BOX + GAP), SECOND - 46, row + HIGH + 24
     yield from _way(f"M{above} {FIRST + HIGH}V{turn}H{begin}V{row}", shown.stage[0].gate, above - 24, turn - 7)

@@ -19,6 +19,8 @@ from tfcanary.plan import Plan
 
 WORDS = {str: "text", bool: "`true` or `false`", int: "whole number", float: "number", timedelta: "time", object: "anything"}
 PLURALS = {str: "texts", int: "whole numbers", float: "numbers", object: "anything"}
+NAMED, LISTED = ".<name>", "[]"
+WHAT = {"": "[part]", NAMED: "[parts by name]", LISTED: "[list of parts]"}
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -44,10 +46,9 @@ def parts(kind: type, path: str, meaning: str, default: str) -> Iterator[Part]:
     said = docstrings(kind)
     hints = typing.get_type_hints(kind)
     for one in fields(kind):
-        inner, named = leads_to(hints[one.name])
+        inner, several = leads_to(hints[one.name])
         if inner is not None:
-            at = f"{path}.{one.name}".lstrip(".") + (".<name>" if named else "")
-            yield from parts(inner, at, said.get(one.name, ""), "off" if _default(one) is None else "on")
+            yield from parts(inner, _below(path, one.name, several), said.get(one.name, ""), _on(one))
 
 
 def docstrings(kind: type) -> dict[str, str]:
@@ -60,6 +61,11 @@ def docstrings(kind: type) -> dict[str, str]:
         if isinstance(target, ast.Name) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
             found[target.id] = inspect.cleandoc(str(below.value.value))
     return found
+
+
+def shown_default(kind: type, name: str) -> str:
+    """A field's default as one writes it."""
+    return _literal(_default(next(one for one in fields(kind) if one.name == name)))
 
 
 def _section(part: Part) -> str:
@@ -78,12 +84,10 @@ def _section(part: Part) -> str:
 
 
 def _row(part: Part, one: Field[Any], kind: Any, said: str) -> tuple[str, ...]:
-    inner, named = leads_to(kind)
+    inner, several = leads_to(kind)
     if inner is not None:
-        at = f"{part.path}.{one.name}".lstrip(".") + (".<name>" if named else "")
-        value = f"[part](#{anchor(at)})" if not named else f"[parts](#{anchor(at)}) by name"
-        default = "off" if _default(one) is None else "on"
-        return (f"`{one.name}`", value, default, cell(inspect.getdoc(inner) or ""))
+        value = f"{WHAT[several]}(#{anchor(_below(part.path, one.name, several))})"
+        return (f"`{one.name}`", value, _on(one), cell(inspect.getdoc(inner) or ""))
     return (f"`{one.name}`", _kind(kind), _shown(one), cell(_meaning(said) or inspect.getdoc(_enum(kind)) or ""))
 
 
@@ -98,18 +102,30 @@ def _words(name: str, kind: type[StrEnum] | None) -> list[str]:
 
 
 def _enum(kind: Any) -> type[StrEnum] | None:
+    if typing.get_origin(kind) is tuple:
+        return _enum(typing.get_args(kind)[0])
     return kind if isinstance(kind, type) and issubclass(kind, StrEnum) else None
 
 
-def leads_to(kind: Any) -> tuple[type | None, bool]:
-    """The dataclass that a field leads to, if any, and whether there may be several by name."""
-    origin = typing.get_origin(kind)
+def leads_to(kind: Any) -> tuple[type | None, str]:
+    """The dataclass that a field leads to, if any, and what stands behind the field's name where there may be several: NAMED or LISTED."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return next((found for one in typing.get_args(kind) if (found := leads_to(one))[0]), (None, False))
+        return next((found for one in inner if (found := leads_to(one))[0]), (None, ""))
+    if origin is tuple:
+        return (inner[0], LISTED) if is_dataclass(inner[0]) else (None, "")
     if origin is not None and issubclass(origin, Mapping):
-        value = typing.get_args(kind)[1]
-        return (value, True) if is_dataclass(value) else (None, False)
-    return (kind, False) if is_dataclass(kind) else (None, False)
+        return (inner[1], NAMED) if is_dataclass(inner[1]) else (None, "")
+    return (kind, "") if is_dataclass(kind) else (None, "")
+
+
+def _below(path: str, name: str, several: str) -> str:
+    return f"{path}.{name}".lstrip(".") + several
+
+
+def _on(one: Field[Any]) -> str:
+    """Whether a part that is left out is there."""
+    return "off" if _default(one) in (None, ()) else "on"
 
 
 def _kind(kind: Any) -> str:
@@ -119,7 +135,7 @@ def _kind(kind: Any) -> str:
         kinds = [_kind(one) for one in inner if one is not type(None)]
         return ", or ".join((*kinds, f"`{codec.NONE}`") if type(None) in inner else kinds)
     if origin is tuple:
-        return f"list of {PLURALS[inner[0]]}" if inner[0] in PLURALS else f"list of {_kind(inner[0])}"
+        return f"list of {PLURALS[inner[0]] if inner[0] in PLURALS else _kind(inner[0])}"
     if origin is not None and issubclass(origin, Mapping):
         return f"names to {PLURALS[inner[1]]}"
     if members := _enum(kind):

@@ -13,12 +13,26 @@ from docs.markdown import Block, blocks
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "components/**/*.md", "pipelines/**/*.md", "deploy/**/*.md", "notebooks/**/*.md", "bench/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "components/**/*.md",
+        "pipelines/**/*.md",
+        "deploy/**/*.md",
+        "notebooks/**/*.md",
+        "bench/**/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 PLACES = {"<digest>": "0" * 64, "<repository>": "registry.example.com"}
 """What a reader replaces, and what stands in its place here."""
-CALL = re.compile(r"(?:^|(?<=\s))tfcanary(?=\s+[a-z-])")
+CALL = re.compile(r"(?:^\s*(?:\$ )?|\s{2,})tfcanary(?=\s+[a-z-])")
+"""At the beginning of a line, or after a gap."""
+ON_THE_WAY = frozenset(
+    ("trigger", "pause", "resume", "approve", "reject", "doctor --plan", "docs/monitoring.md", "docs/notifications.md", "docs/triggers.md")
+    + ("notebooks/release.ipynb", "deploy/monitoring")
+)
+"""Verbs, options and files that other branches bring: not missed while they are not there, checked like all others once they are."""
 
 
 @dataclass(frozen=True)

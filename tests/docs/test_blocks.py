@@ -11,8 +11,8 @@ import click
 import pytest
 import yaml
 
-from docs.plan_tables import leads_to
-from tests.docs.documents import FILES, ROOT, Place, all_blocks, commands, filled
+from docs.plan_tables import NAMED, leads_to
+from tests.docs.documents import FILES, ON_THE_WAY, ROOT, Place, all_blocks, commands, filled
 from tfcanary import codec
 from tfcanary.cli import tfcanary
 from tfcanary.errors import Refused
@@ -52,7 +52,16 @@ CALLS = [(place, arguments) for place in all_blocks(*SHELL) for arguments in com
 
 @pytest.mark.parametrize(("place", "arguments"), CALLS, ids=lambda one: one if isinstance(one, str) else " ".join(map(str, [one]))[:90])
 def test_every_command_has_a_verb_and_options_that_exist(place: Place, arguments: list[str]) -> None:
+    if not has_arrived(arguments):
+        pytest.skip(f"{arguments[0]}: another branch brings it")
     parse(tfcanary, arguments)
+
+
+def has_arrived(arguments: list[str]) -> bool:
+    verb = tfcanary.commands.get(arguments[0])
+    known = {option for one in (verb.params if verb else ()) for option in one.opts}
+    late = {option for option in arguments if f"{arguments[0]} {option}" in ON_THE_WAY and option not in known}
+    return not late and (verb is not None or arguments[0] not in ON_THE_WAY)
 
 
 def parse(group: click.Command, arguments: list[str]) -> None:
@@ -69,7 +78,13 @@ def parse(group: click.Command, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [["relaese", "exports/v2"], ["abort", "digits", "--platfrom", "x"], ["abort"], ["release", "m", "--name", "digits"], ["up", "--port", "x"]],
+    [
+        ["relaese", "exports/v2"],
+        ["abort", "digits", "--platfrom", "x"],
+        ["abort"],
+        ["release", "m", "--name", "digits"],
+        ["up", "--port", "x"],
+    ],
     ids=" ".join,
 )
 def test_a_command_with_a_mistake_would_be_noticed(wrong: list[str]) -> None:
@@ -123,9 +138,9 @@ def test_a_field_that_does_not_exist_would_be_noticed() -> None:
 def exists(path: str) -> bool:
     kind: Any = Plan
     for name in path.split("."):
-        part, named = leads_to(kind)
+        part, several = leads_to(kind)
         if name == "<name>":
-            if not named:
+            if several != NAMED:
                 return False
         elif part is None or name not in get_type_hints(part):
             return False

@@ -28,7 +28,11 @@ def test_every_field_is_explained() -> None:
 
 def test_defaults_are_shown_as_one_writes_them() -> None:
     text = plan_tables.reference()
-    for row in ("| `minimum` | time | `5m` |", "| `weights` | list of whole numbers | `[5, 25, 50]` |", "| `source` | text | **required** |"):
+    for row in (
+        "| `minimum` | time | `5m` |",
+        "| `weights` | list of whole numbers | `[5, 25, 50]` |",
+        "| `source` | text | **required** |",
+    ):
         assert row in text
 
 
@@ -62,3 +66,10 @@ def test_a_step_that_is_missing_from_the_pipeline_is_missing_from_the_picture() 
     inner["deploy-canary"]["dependentTasks"] = []
     del inner["push-model"]
     assert "push_model" not in graph.draw(graph.flow(pipeline))
+
+
+@pytest.mark.parametrize("component", sorted(ROOT.glob("components/*/component.py")), ids=lambda p: p.parent.name)
+def test_every_component_is_told_in_the_same_order(component: Path) -> None:
+    text = component.with_name("README.md").read_text(encoding="utf-8")
+    headings = [line for line in text.splitlines() if line.startswith("#") and " " in line]
+    assert headings == [f"# {component.parent.name}", "## A worked call", "## What may go wrong", "## Inputs and outputs"]
