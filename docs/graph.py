@@ -89,7 +89,8 @@ class _Inside:
 
     def of(self, task: Dag) -> Dag | None:
         """The graph within a task, if it has one."""
-        return self.components[task["componentRef"]["name"]].get("dag")
+        found: Dag | None = self.components[task["componentRef"]["name"]].get("dag")
+        return found
 
     def steps(self, dag: Dag | None, gate: str) -> Iterator[Step]:
         """In the order in which they can run; the first one behind a gate carries its word."""
@@ -116,9 +117,8 @@ def _named(task: Dag) -> str:
 def draw(shown: Flow) -> str:
     """An SVG file that is read in light and dark surroundings."""
     height = LAST + HIGH + 26
-    tip = element(
-        "marker", element("path", d="M0 0L8 4L0 8z", class_="head"), id="tip", refX=7, refY=4, markerWidth=8, markerHeight=8, orient="auto"
-    )
+    arrow = element("path", d="M0 0L8 4L0 8z", class_="head")
+    tip = element("marker", arrow, id="tip", refX=7, refY=4, markerWidth=8, markerHeight=8, orient="auto")
     parts = [
         element("style", STYLE),
         element("defs", tip),
@@ -132,8 +132,11 @@ def draw(shown: Flow) -> str:
         *_ends(shown),
         *_guard(shown),
     ]
-    size = {"viewBox": f"0 0 {WIDTH} {height}", "width": WIDTH, "height": height}
-    return picture("The graph of a release", _told(shown), *parts, xmlns="http://www.w3.org/2000/svg", **size).text + "\n"
+    box = f"0 0 {WIDTH} {height}"
+    drawn = picture(
+        "The graph of a release", _told(shown), *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, width=WIDTH, height=height
+    )
+    return drawn.text + "\n"
 
 
 def _told(shown: Flow) -> str:

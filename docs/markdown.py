@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 FENCE = re.compile(r"^( *)(`{3,})([^\n`]*)\n(.*?)^\1\2[ ]*$", re.MULTILINE | re.DOTALL)
@@ -66,7 +66,7 @@ def cell(text: str) -> str:
     return "".join(span if span.startswith("`") else span.replace("<", "&lt;") for span in spans).replace("|", "\\|")
 
 
-def table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A table of cells that are made already."""
     lines = ["| " + " | ".join(one) + " |" for one in (heads, ("---",) * len(heads), *rows)]
     return "\n".join(lines) + "\n"

@@ -113,10 +113,14 @@ def leads_to(kind: Any) -> tuple[type | None, str]:
     if origin in (typing.Union, types.UnionType):
         return next((found for one in inner if (found := leads_to(one))[0]), (None, ""))
     if origin is tuple:
-        return (inner[0], LISTED) if is_dataclass(inner[0]) else (None, "")
+        return _part(inner[0]), LISTED
     if origin is not None and issubclass(origin, Mapping):
-        return (inner[1], NAMED) if is_dataclass(inner[1]) else (None, "")
-    return (kind, "") if is_dataclass(kind) else (None, "")
+        return _part(inner[1]), NAMED
+    return _part(kind), ""
+
+
+def _part(kind: Any) -> type | None:
+    return kind if isinstance(kind, type) and is_dataclass(kind) else None
 
 
 def _below(path: str, name: str, several: str) -> str:

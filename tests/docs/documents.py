@@ -11,28 +11,15 @@ from pathlib import Path
 from docs.markdown import Block, blocks
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(
-    path
-    for pattern in (
-        "*.md",
-        "docs/**/*.md",
-        "components/**/*.md",
-        "pipelines/**/*.md",
-        "deploy/**/*.md",
-        "notebooks/**/*.md",
-        "bench/**/*.md",
-    )
-    for path in ROOT.glob(pattern)
-)
+FOLDERS = ("docs", "components", "pipelines", "deploy", "notebooks", "bench", "examples")
+FILES = sorted((*ROOT.glob("*.md"), *(file for folder in FOLDERS for file in (ROOT / folder).glob("**/*.md"))))
 PLACES = {"<digest>": "0" * 64, "<repository>": "registry.example.com"}
 """What a reader replaces, and what stands in its place here."""
 CALL = re.compile(r"(?:^\s*(?:\$ )?|\s{2,})tfcanary(?=\s+[a-z-])")
 """At the beginning of a line, or after a gap."""
-ON_THE_WAY = frozenset(
-    ("trigger", "pause", "resume", "approve", "reject", "doctor --plan", "docs/monitoring.md", "docs/notifications.md", "docs/triggers.md")
-    + ("notebooks/release.ipynb", "deploy/monitoring")
-)
-"""Verbs, options and files that other branches bring: not missed while they are not there, checked like all others once they are."""
+LATE_VERBS = frozenset({"trigger", "pause", "resume", "approve", "reject", "doctor --plan"})
+LATE_FILES = frozenset({"docs/monitoring.md", "docs/notifications.md", "docs/triggers.md", "notebooks/release.ipynb"})
+"""What other branches bring: not missed while it is not there, checked like all else once it is."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ def filled(text: str) -> str:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The arguments of every call of `tfcanary` in a block: comments and prompts dropped, continued lines joined, the brackets of options opened."""
+    """The arguments of every call of `tfcanary`: comments and prompts dropped, continued lines joined, the brackets of options opened."""
     joined = re.sub(r"\\\n\s*|\n {6,}(?=\[?--)", " ", text)
     for line in re.split(r"\n|&&|;", re.sub(r"(?m)(?:^|\s)#\s.*$", "", joined)):
         for call in CALL.split(line)[1:]:

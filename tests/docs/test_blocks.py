@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from docs.plan_tables import NAMED, leads_to
-from tests.docs.documents import FILES, ON_THE_WAY, ROOT, Place, all_blocks, commands, filled
+from tests.docs.documents import FILES, LATE_VERBS, ROOT, Place, all_blocks, commands, filled
 from tfcanary import codec
 from tfcanary.cli import tfcanary
 from tfcanary.errors import Refused
@@ -60,36 +60,30 @@ def test_every_command_has_a_verb_and_options_that_exist(place: Place, arguments
 def has_arrived(arguments: list[str]) -> bool:
     verb = tfcanary.commands.get(arguments[0])
     known = {option for one in (verb.params if verb else ()) for option in one.opts}
-    late = {option for option in arguments if f"{arguments[0]} {option}" in ON_THE_WAY and option not in known}
-    return not late and (verb is not None or arguments[0] not in ON_THE_WAY)
+    late = {option for option in arguments if f"{arguments[0]} {option}" in LATE_VERBS and option not in known}
+    return not late and (verb is not None or arguments[0] not in LATE_VERBS)
 
 
 def parse(group: click.Command, arguments: list[str]) -> None:
     """As click does before it runs anything; raises click's own error where a verb, an option or a value does not fit."""
-    at: click.Command = group
+    if not isinstance(group, click.Group):
+        return
     context = click.Context(group, info_name="tfcanary")
-    rest = arguments
-    while isinstance(at, click.Group) and rest and rest[0] not in ("--help", "-h", "--version"):
-        name, at, rest = at.resolve_command(context, rest)
-        assert at is not None, name
-        if not isinstance(at, click.Group):
-            at.make_context(name, rest, parent=context)
+    name, command, rest = group.resolve_command(context, arguments)
+    assert command is not None
+    if isinstance(command, click.Group):
+        parse(command, rest)
+    else:
+        command.make_context(name, rest, parent=context)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        ["relaese", "exports/v2"],
-        ["abort", "digits", "--platfrom", "x"],
-        ["abort"],
-        ["release", "m", "--name", "digits"],
-        ["up", "--port", "x"],
-    ],
-    ids=" ".join,
-)
-def test_a_command_with_a_mistake_would_be_noticed(wrong: list[str]) -> None:
+WRONG = ("relaese exports/v2", "abort digits --platfrom x", "abort", "release m --name digits", "up --port x")
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_command_with_a_mistake_would_be_noticed(wrong: str) -> None:
     with pytest.raises(click.UsageError):
-        parse(tfcanary, wrong)
+        parse(tfcanary, wrong.split())
 
 
 def test_commands_are_found_where_they_stand() -> None:
@@ -115,13 +109,12 @@ FILE_NAMES = re.compile(r"\.(md|py|yaml|html|json|jsonl|parquet|profile|svg|png|
 
 
 def mentioned() -> list[tuple[str, str]]:
-    found = []
+    found: set[tuple[str, str]] = set()
     for file in FILES:
         text = re.sub(r"```.*?```", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for path in FIELD.findall(text):
-            if path.split(".")[0] in PARTS and not FILE_NAMES.search(path):
-                found.append((str(file.relative_to(ROOT)), path))
-    return sorted(set(found))
+        paths = (path for path in FIELD.findall(text) if path.split(".")[0] in PARTS and not FILE_NAMES.search(path))
+        found.update((str(file.relative_to(ROOT)), path) for path in paths)
+    return sorted(found)
 
 
 @pytest.mark.parametrize(("file", "path"), mentioned(), ids=str)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from docs.markdown import anchors, links
-from tests.docs.documents import FILES, ON_THE_WAY, ROOT
+from tests.docs.documents import FILES, LATE_FILES, ROOT
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
@@ -22,7 +22,7 @@ def _leads(file: Path, text: str, link: str) -> bool:
         return True
     name, _, heading = link.partition("#")
     target = (file.parent / name).resolve() if name else file
-    if not target.exists() and str(target.relative_to(ROOT)) in ON_THE_WAY:
+    if not target.exists() and str(target.relative_to(ROOT)) in LATE_FILES:
         return True
     if not target.exists() or not target.is_relative_to(ROOT):
         return False
