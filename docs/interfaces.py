@@ -71,8 +71,10 @@ def _parameters(function: ast.FunctionDef, said: str) -> list[Parameter]:
 def _default(default: ast.expr | None) -> str | None:
     if default is None:
         return None
-    text = ast.unparse(default)
-    return {"None": "none", "''": '""', "True": "true", "False": "false"}.get(text, text)
+    value = ast.literal_eval(default)
+    if isinstance(value, str):
+        return value or '""'
+    return "none" if value is None else str(value).lower()
 
 
 def _meaning(said: str, name: str) -> str:

@@ -19,8 +19,8 @@ from tfcanary.errors import Refused
 from tfcanary.plan import Plan
 
 PARTS = {one.name for one in fields(Plan)}
-OTHERS = {"apiVersion", "spec", "name"}
-"""With what a YAML block begins that is no plan: an object of Kubernetes, a part of one, a filter of Envoy."""
+OTHERS = {"apiVersion", "spec", "name", "models", "receivers"}
+"""What a YAML block has that is no plan: an object of Kubernetes, a part of one, a filter of Envoy, a trigger's settings, Alertmanager's."""
 SHELL = ("", "console", "sh", "bash", "shell")
 
 
