@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+import sys
 import textwrap
 import types
 import typing
@@ -21,6 +23,8 @@ WORDS = {str: "text", bool: "`true` or `false`", int: "whole number", float: "nu
 PLURALS = {str: "texts", int: "whole numbers", float: "numbers", object: "anything"}
 NAMED, LISTED = ".<name>", "[]"
 WHAT = {"": "[part]", NAMED: "[parts by name]", LISTED: "[list of parts]"}
+CONSTANT = re.compile(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b|\b[A-Z]{5,}\b")
+DOCUMENT = re.compile(r"\bdocs/([a-z]+\.md)\b")
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -59,7 +63,7 @@ def docstrings(kind: type) -> dict[str, str]:
     for above, below in zip(body.body, body.body[1:], strict=False):
         target = above.target if isinstance(above, ast.AnnAssign) else above.targets[0] if isinstance(above, ast.Assign) else None
         if isinstance(target, ast.Name) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            found[target.id] = inspect.cleandoc(str(below.value.value))
+            found[target.id] = readable(inspect.cleandoc(str(below.value.value)), kind)
     return found
 
 
@@ -68,12 +72,19 @@ def shown_default(kind: type, name: str) -> str:
     return _literal(_default(next(one for one in fields(kind) if one.name == name)))
 
 
+def readable(said: str, kind: type) -> str:
+    """With the value of each constant that it names, and links in place of the documents' names."""
+    known = vars(sys.modules[kind.__module__])
+    said = CONSTANT.sub(lambda name: str(known.get(name.group(), name.group())), said)
+    return DOCUMENT.sub(r"[\1](\1)", said)
+
+
 def _section(part: Part) -> str:
     said = docstrings(part.kind)
     hints = typing.get_type_hints(part.kind)
     heading = f"### `{part.path}`" if part.path else "### The plan itself"
     rows = [_row(part, one, hints[one.name], said.get(one.name, "")) for one in fields(part.kind)]
-    about = [cell(inspect.getdoc(part.kind) or "")] if part.path else []
+    about = [cell(_about(part.kind))] if part.path else []
     if part.default == "off":
         about.append("Off by default.")
     if part.meaning:
@@ -87,8 +98,12 @@ def _row(part: Part, one: Field[Any], kind: Any, said: str) -> tuple[str, ...]:
     inner, several = leads_to(kind)
     if inner is not None:
         value = f"{WHAT[several]}(#{anchor(_below(part.path, one.name, several))})"
-        return (f"`{one.name}`", value, _on(one), cell(inspect.getdoc(inner) or ""))
-    return (f"`{one.name}`", _kind(kind), _shown(one), cell(_meaning(said) or inspect.getdoc(_enum(kind)) or ""))
+        return (f"`{one.name}`", value, _on(one), cell(_about(inner)))
+    return (f"`{one.name}`", _kind(kind), _shown(one), cell(_meaning(said) or _about(_enum(kind))))
+
+
+def _about(kind: type | None) -> str:
+    return readable(inspect.getdoc(kind) or "", kind) if kind else ""
 
 
 def _meaning(said: str) -> str:

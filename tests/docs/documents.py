@@ -18,9 +18,7 @@ PLACES = {"<digest>": "0" * 64, "<repository>": "registry.example.com"}
 CALL = re.compile(r"(?:^\s*(?:\$ )?|\s{2,})tfcanary(?=\s+[a-z-])")
 """At the beginning of a line, or after a gap."""
 LATE_VERBS = frozenset({"trigger", "pause", "resume", "approve", "reject", "doctor --plan"})
-LATE_FILES = frozenset(
-    {"docs/monitoring.md", "docs/notifications.md", "docs/triggers.md", "notebooks/release.ipynb", "examples/reuse_components.py"}
-)
+LATE_FILES = frozenset({"docs/monitoring.md", "docs/notifications.md", "docs/triggers.md", "notebooks/release.ipynb"})
 """What other branches bring: not missed while it is not there, checked like all else once it is."""
 
 
@@ -52,4 +50,4 @@ def commands(text: str) -> Iterator[list[str]]:
     joined = re.sub(r"\\\n\s*|\n {6,}(?=\[?--)", " ", text)
     for line in re.split(r"\n|&&|;", re.sub(r"(?m)(?:^|\s)#\s.*$", "", joined)):
         for call in CALL.split(line)[1:]:
-            yield shlex.split(re.sub(r"[\[\]]", " ", re.sub(r"\s[|>]\s.*", "", call)))
+            yield shlex.split(re.sub(r"[\[\]]", " ", re.sub(r"\s[|>]\s.*|\s{3,}.*", "", call)))
