@@ -117,6 +117,7 @@ class ServingPlan:
     batching: str = ""
     """BatchingParameters as text; empty: no batching. With it latency depends on traffic: a canary fills its batches worse."""
     service_type: ServiceType = ServiceType.CLUSTER_IP
+    """Of the tracks' Services, as Kubernetes calls it."""
     pod_patch: Mapping[str, object] = field(default_factory=dict)
     """Strategic-merge patch for the pod template: GPUs, node pools, service account, image pull secrets."""
 
@@ -136,3 +137,4 @@ class GuardPodPlan:
     image: str = ""
     """tfcanary's own image. Default: the one that the step runs in."""
     service_account: str = "tfcanary-guard"
+    """As whom it runs; deploy/ makes this one, with its rights."""

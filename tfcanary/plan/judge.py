@@ -50,7 +50,9 @@ class QualityPlan:
     """The mean of a per-request value, higher is better; relative to the stable's mean."""
 
     tolerance: float = 0.003
+    """Lower by 0.3 % may not cause a rollback."""
     margin: float = 0.010
+    """Promotion must exclude that it is 1 % lower."""
 
 
 @dataclass(frozen=True, slots=True)
