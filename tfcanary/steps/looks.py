@@ -14,10 +14,10 @@ from tfcanary.domain import Absence, Decision, Evidence, Finding, Look, ModelVer
 from tfcanary.drift import Profile
 from tfcanary.errors import Refused
 from tfcanary.steps.artifacts import gate, read_artifact
-from tfcanary.steps.opened import Artifact, Step, fetch, fetch_one, requests
+from tfcanary.steps.files import fetch, fetch_one
+from tfcanary.steps.opened import Artifact, Step, requests
+from tfcanary.steps.recorded import Window, answered
 
-EVERYTHING = "all"
-"""A plan's `drift.time` where no window is taken."""
 WORLD_DRIFT = "the world has drifted"
 """How the event begins that asks for retraining."""
 
@@ -53,9 +53,9 @@ def drifted(step: Step, stage: int, watched: Artifact) -> Look:
         return Look(about, absent=(Absence("drift", why),))
     if not release.state.ended:
         ledger.hold(step.platform, step.run_id, f"drift of stage {stage}")
-    since, until = release.stage_began or release.began, verdict.at or step.platform.clock.now()
+    window = release.stage_began or release.began, verdict.at or step.platform.clock.now()
     lost: list[int] = []
-    stable, canary = (_answered(step, step.plan.drift.source, track, since, until, lost) for track in (Track.STABLE, Track.CANARY))
+    stable, canary = (_answered(step, step.plan.drift.source, track, window, lost) for track in (Track.STABLE, Track.CANARY))
     look = drift.evaluate(stable, canary, step.plan.drift, stage + 1, reference(step))
     _tell_of_the_world(step, look)
     return replace(look, about=about, evidence=(*look.evidence, *_unread("drift", lost)))
@@ -69,18 +69,8 @@ def _unread(about: str, lost: list[int]) -> tuple[Evidence, ...]:
     return (Evidence(f"{about}/unread", Finding.WARN, reason, gating=False, figures={"dropped": sum(lost)}),)
 
 
-def _answered(step: Step, source: str, track: Track, since: datetime, until: datetime, lost: list[int]) -> Iterator[Any]:
-    """A track's answered requests of these minutes: of the servers' own log, or of a folder with one folder a track. What could not be read is added to `lost`."""
-    from tfcanary.evaluate import sources
-
-    if source == "log":
-        yield from step.platform.log.answered(track, since, until)
-        return
-    time = step.plan.drift.time if step.plan.drift else ""
-    chosen = sources.Selection() if time == EVERYTHING else sources.Selection(time=time, since=since, until=until)
-    for piece in sources.pieces(fetch(f"{source.rstrip('/')}/{track.value}")):
-        for batch, _ in sources.read(piece, chosen, lost.append):
-            yield batch
+def _answered(step: Step, source: str, track: Track, window: Window, lost: list[int]) -> Iterator[Any]:
+    return answered(step.platform, source, track, window, step.plan.drift.time if step.plan.drift else "", lost=lost)
 
 
 def good(step: Step) -> Look:
@@ -91,9 +81,9 @@ def good(step: Step) -> Look:
     if plan is None:
         return Look("quality", absent=(Absence("quality", "absent by plan"),))
     since = (release.first_traffic or release.began) if release else datetime.min.replace(tzinfo=UTC)
-    until = step.platform.clock.now()
+    window = since, step.platform.clock.now()
     lost: list[int] = []
-    stable, canary = (_answered(step, plan.source, track, since, until, lost) for track in (Track.STABLE, Track.CANARY))
+    stable, canary = (_answered(step, plan.source, track, window, lost) for track in (Track.STABLE, Track.CANARY))
     look = quality.evaluate(stable, canary, quality.read_labels(fetch(plan.labels)), plan)
     return replace(look, evidence=(*look.evidence, *_unread("quality", lost)))
 
