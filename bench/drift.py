@@ -70,7 +70,7 @@ def main() -> None:
     if options.shape in (None, "alarms"):
         alarms_of_all(options)
     if options.write:
-        write_down(options.write)
+        write_down(options.write, options)
 
 
 def say(line: str) -> None:
@@ -79,11 +79,12 @@ def say(line: str) -> None:
     said.append(line.rstrip())
 
 
-def write_down(document: Path) -> None:
+def write_down(document: Path, options: argparse.Namespace) -> None:
     """Put what was said between the marks, with the day and the command."""
     text = document.read_text()
     before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
-    command = " ".join(["python -m bench.drift", *(one for one in sys.argv[1:] if not one.startswith("/") and "=/" not in one)])
+    asked = " ".join(f"--only {name}" for name in options.only or ())
+    command = f"python -m bench.drift {asked}".strip()
     shown = "\n".join([f"{date.today()}, {os.cpu_count()} processors, `{command}`:", "", "```", *said, "```", ""])
     document.write_text(text[:before] + shown + text[after:])
 
@@ -166,9 +167,7 @@ def records(folder: Path) -> None:
         rows = sources.count(sources.pieces(path)).rows
         took.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     wall, processor = (rows / min(times) for times in zip(*took, strict=True))
-    say(
-        f"TFRecord of tf.Example, 20 features, profiled: {wall:,.0f} examples/s, {processor:,.0f} a second of CPU (best of 5)"
-    )
+    say(f"TFRecord of tf.Example, 20 features, profiled: {wall:,.0f} examples/s, {processor:,.0f} a second of CPU (best of 5)")
 
 
 def write(file: Path, rows: int, seed: int, numbers: int, categories: int) -> None:

@@ -13,7 +13,9 @@ class PredictionsPlan:
     """The same requests to both tracks, at weight 0, before any user sees the candidate."""
 
     source: str
-    """Requests to send: a file or `gs://` URI (JSONL, Parquet, PredictionLog), or `log` for the stable's own request log."""
+    """Requests to send: a file or `gs://` URI (JSONL, Parquet, PredictionLog), or `log` for the stable's own request log.
+
+    A folder with `stable/` and `canary/` in it holds the logs of mirrored requests: they are joined by id, and nothing is sent."""
     limit: int = 500
     """Requests to send at most, to each track."""
     accuracy_margin: float = 0.02

@@ -13,9 +13,10 @@ from tfcanary.acts import ledger
 from tfcanary.domain import Absence, Decision, Evidence, Finding, Look, ModelVersion, Track, Verdict
 from tfcanary.drift import Profile
 from tfcanary.errors import Refused
+from tfcanary.plan import PredictionsPlan
 from tfcanary.steps.artifacts import gate, read_artifact
 from tfcanary.steps.files import fetch, fetch_one
-from tfcanary.steps.opened import Artifact, Step, requests
+from tfcanary.steps.opened import Artifact, Step, mirrored, requests
 from tfcanary.steps.recorded import Window, answered
 
 WORLD_DRIFT = "the world has drifted"
@@ -36,8 +37,20 @@ def compared(step: Step) -> Look:
     if gate(came_up) != Finding.PASS.value:
         return replace(came_up, about="compare")
     ledger.hold(step.platform, step.run_id, "compare predictions")
+    if folder := mirrored(step.plan.predictions.source):
+        return _of_pairs(folder, step.plan.predictions)
     asked = requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     return predictions.compare(step.platform.predictor, asked, step.plan.predictions, step.platform.clock)
+
+
+def _of_pairs(folder: Path, plan: PredictionsPlan) -> Look:
+    """Answers that both tracks have given already: nothing is sent."""
+    from tfcanary.evaluate import predictions
+    from tfcanary.evaluate.mirrored import Mirrored
+
+    logs = Mirrored(folder)
+    look = predictions.compare_pairs(logs.pairs(plan.limit), plan)
+    return replace(look, evidence=(logs.evidence(), *look.evidence))
 
 
 def drifted(step: Step, stage: int, watched: Artifact) -> Look:

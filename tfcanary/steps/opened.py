@@ -75,11 +75,19 @@ def requests(step: Step, source: str) -> RequestSource:
     return step.platform.log if source == "log" else open_requests(str(fetch(source)))
 
 
+def mirrored(source: str) -> Path | None:
+    """The folder of a source that holds the logs of both tracks, as a mirror leaves them; None where it does not."""
+    from tfcanary.evaluate.mirrored import is_mirrored
+
+    path = fetch(source) if source != "log" else None
+    return path if path and is_mirrored(path) else None
+
+
 def sample_requests(step: Step) -> Iterator[Request]:
     """Requests to warm a server with: the plan's own, else made up from the candidate's signature."""
     from tfcanary.savedmodel.samples import generated
 
-    if step.plan.predictions:
+    if step.plan.predictions and not mirrored(step.plan.predictions.source):
         yield from requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     elif step.release.candidate:
         yield from generated(files_of(step.platform, step.release.candidate), step.plan.validation)

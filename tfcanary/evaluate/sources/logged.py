@@ -71,6 +71,12 @@ def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterat
             yield pa.RecordBatch.from_pydict(_chosen(found, chosen)), piece.name
 
 
+def exchanges(piece: Piece, drop: Callable[[int], None]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """Each logged request as it came: its id (empty: none), its body, and that of its answer; None where it failed."""
+    for asked, given in _pairs(_records(piece), drop):
+        yield asked.id or "", asked.body, None if given.failed else given.body or b""
+
+
 def _chosen(found: list[bodies.Row], chosen: Selection) -> dict[str, list[Any]]:
     return {
         name: values
