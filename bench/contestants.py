@@ -48,7 +48,8 @@ def batches(file: Path) -> Iterator[Any]:
     """One row group after the other, the next one read meanwhile."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file, read_dictionary=[f"k{k}" for k in CATEGORIES]) as parquet, ThreadPoolExecutor(1) as ahead:
+    texts = [name for name in pq.read_schema(file).names if name.startswith("k")]
+    with pq.ParquetFile(file, read_dictionary=texts) as parquet, ThreadPoolExecutor(1) as ahead:
         waiting = ahead.submit(parquet.read_row_group, 0)
         for number in range(parquet.num_row_groups):
             table = waiting.result()

