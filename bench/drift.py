@@ -129,6 +129,8 @@ def measure(name: str, shape: str, options: argparse.Namespace) -> tuple[float, 
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [options.pythons[name], "-W", "ignore", "-m", "bench.drift", str(options.folder), "--shape", shape, "--run", name]
     done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode and name in ("read", "tfcanary"):
+        raise SystemExit(done.stderr)
     if done.returncode:
         return time.perf_counter() - began, 0.0, 0, f"failed: {done.stderr.strip().splitlines()[-1][:100]}"
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
