@@ -235,8 +235,8 @@ def power(n, seeds):
 
 
 @pytest.mark.parametrize("n", [500, 2_000])
-def test_of_fifty_columns_without_drift_none_is_flagged(n):
-    assert alarms(n, range(8)) == (0, 0)
+def test_of_four_hundred_columns_without_drift_one_is_flagged_at_most(n):
+    assert alarms(n, range(8))[0] <= 1 / 400
 
 
 @pytest.mark.parametrize(("n", "least"), [(500, 0.92), (2_000, 0.99)])
