@@ -24,6 +24,7 @@ MIB = 2**20
 
 
 def main() -> None:
+    """Parse the options, and run the contestants in turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mib", type=int, default=100)

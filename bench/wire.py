@@ -86,6 +86,7 @@ def measured(name: str, read: Callable[[Path], float], path: Path, records: int,
 
 
 def main() -> None:
+    """Write the files, measure both decoders on each, and compare their values."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)

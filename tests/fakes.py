@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -179,6 +179,8 @@ class World:
         self.log: list[Request] = []
         self.answered: dict[Track, list[Any]] = {}
         """Arrow record batches that the servers recorded."""
+        self.answered_at: dict[Track, list[tuple[datetime, Any]]] = {}
+        """The same with their instants, where windows matter."""
 
     def flow(self, seconds: float) -> None:
         """Users' requests of that many seconds, split by weight."""
@@ -304,7 +306,8 @@ class _Log:
         return iter(self.world.log[:limit])
 
     def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
-        return iter(self.world.answered.get(track, ()))
+        timed = (batch for at, batch in self.world.answered_at.get(track, ()) if since <= at < until)
+        return chain(self.world.answered.get(track, ()), timed)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 from tests.storage.conftest import emulated, emulator
 from tfcanary import steps
 from tfcanary.errors import Refused
+from tfcanary.steps.files import Copies
 from tfcanary.storage import open_storage
 
 __all__ = ["emulated", "emulator"]
@@ -32,6 +33,20 @@ def test_a_single_file_in_a_bucket_becomes_a_file_here(emulated: str) -> None:
     open_storage(f"gs://{emulated}/golden").write("digits.jsonl", b"{}")
     open_storage(f"gs://{emulated}/golden").write("digits.jsonl.bak", b"another")
     assert steps.fetch(f"gs://{emulated}/golden/digits.jsonl").read_bytes() == b"{}"
+
+
+def test_what_is_looked_at_again_and_again_is_copied_once(emulated: str) -> None:
+    logs = open_storage(f"gs://{emulated}/logs")
+    logs.write("stable/a", b"old")
+    logs.write("labels", b"one")
+    copies = Copies()
+    folder, labels = copies.fetch(f"gs://{emulated}/logs/stable"), copies.fetch(f"gs://{emulated}/logs/labels")
+    (folder / "a").write_bytes(b"not copied again")
+    logs.write("stable/b", b"new")
+    logs.write("labels", b"one, two")
+    assert (copies.fetch(f"gs://{emulated}/logs/stable"), copies.fetch(f"gs://{emulated}/logs/labels")) == (folder, labels)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {"a": b"not copied again", "b": b"new"}
+    assert labels.read_bytes() == b"one, two"
 
 
 def test_an_empty_place_in_a_bucket_is_refused(emulated: str) -> None:

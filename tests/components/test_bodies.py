@@ -71,6 +71,7 @@ MEASURED = (*LOOK, "metrics")
 VERDICT = ("verdict", "report", "summary", "metrics")
 ENDED = ("report", "summary", "metrics")
 MODEL = "good"
+MIRRORED = {"inference.request": {"instances": [[1.0]]}, "inference.response": {"predictions": [[0.9, 0.1]]}}
 
 
 def judge(stage: int, watched: Output, outputs: Callable[..., dict[str, Output]], judged: dict[str, Output] | None = None) -> str:
@@ -350,6 +351,21 @@ def test_labels_that_arrive_late_judge_the_recorded_answers(
     found = outputs(*MEASURED)
     assert evaluate_quality.python_func(**look, plan=plan, **found) == "pass"
     assert -0.1 < found["metrics"].metadata["quality/accuracy"] < 0.1
+
+
+def test_mirrored_requests_are_compared_and_nothing_is_sent(
+    world: World, deployed: int, outputs: Callable[..., dict[str, Output]], tmp_path: Path
+) -> None:
+    for track in ("stable", "canary"):
+        (tmp_path / "log" / track).mkdir(parents=True)
+        both = ({"specversion": "1.0", "id": f"r{i}", "type": what, "data": said} for i in range(120) for what, said in MIRRORED.items())
+        (tmp_path / "log" / track / "a.jsonl").write_text("\n".join(map(json.dumps, both)))
+    before = world.clock.now()
+    compared = outputs(*LOOK)
+    plan = {**QUICK, "predictions": {"source": str(tmp_path / "log"), "flips": 0.1}}
+    assert compare_predictions.python_func(**{**RELEASE, "plan": plan}, **compared) == "pass"
+    assert "requests have an answer of each track in the logs" in Path(compared["evidence"].path).read_text()
+    assert world.clock.now() == before  # a request to a track takes time
 
 
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:

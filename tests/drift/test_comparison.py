@@ -235,11 +235,11 @@ def power(n, seeds):
 
 
 @pytest.mark.parametrize("n", [500, 2_000])
-def test_of_fifty_columns_without_drift_none_is_flagged(n):
-    assert alarms(n, range(8)) == (0, 0)
+def test_of_four_hundred_columns_without_drift_one_is_flagged_at_most(n):
+    assert alarms(n, range(8))[0] <= 1 / 400
 
 
-@pytest.mark.parametrize(("n", "least"), [(500, 0.88), (2_000, 0.99)])
+@pytest.mark.parametrize(("n", "least"), [(500, 0.92), (2_000, 0.99)])
 def test_columns_that_moved_a_fifth_of_their_rows_are_found(n, least):
     assert power(n, range(6)) >= least
 
@@ -253,6 +253,6 @@ def test_false_alarms_stay_below_one_column_in_a_thousand_and_three_comparisons_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "least"), [(500, 0.90), (2_000, 0.995)])
+@pytest.mark.parametrize(("n", "least"), [(500, 0.955), (2_000, 0.995)])
 def test_power_over_many_seeds(n, least):
     assert power(n, range(100)) >= least

@@ -1,10 +1,10 @@
-"""Categories: the share of moved rows, the chi-square test and unseen values, against simulation and SciPy."""
+"""Categories: the share of moved rows, the test of the mix and unseen values, against simulation and SciPy."""
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from tfcanary.drift.unordered import mix_chance, moved_share, pooled, seen_from, unseen
+from tfcanary.drift.unordered import Mix, mix, moved_share, pooled, unseen
 
 
 def pair(n, m, first, second, seed):
@@ -54,38 +54,58 @@ def test_one_row_is_compared_plainly():
 
 
 @pytest.mark.parametrize("k", [3, 20, 300])
-def test_the_chi_square_test_is_scipys_where_nothing_must_be_pooled(k):
-    a, b = pair(40 * k, 25 * k, flat(k), flat(k), k)
-    assert mix_chance(a, b)[0] == pytest.approx(scipy_stats.chi2_contingency(np.stack([a, b]), correction=False).pvalue, rel=1e-8)
+def test_the_chi_square_test_is_scipys_where_all_values_have_as_many_rows(k):
+    a = np.random.default_rng(k).binomial(20_000, 0.5, k)
+    b = 20_000 - a
+    assert mix(a, b).chance == pytest.approx(scipy_stats.chi2_contingency(np.stack([a, b]), correction=False).pvalue, rel=0.01)
+    assert mix(a, b).freedom == pytest.approx(k - 1, rel=0.01)
 
 
 def test_two_values_are_tested_exactly():
     a, b = np.array([7, 23]), np.array([20, 20])
-    assert mix_chance(a, b)[0] == pytest.approx(scipy_stats.fisher_exact(np.stack([a, b])).pvalue, rel=0.3)
-    assert mix_chance(np.array([30]), np.array([10])) == (1, 0)
+    assert mix(a, b).chance == pytest.approx(scipy_stats.fisher_exact(np.stack([a, b])).pvalue, rel=0.3)
+    assert mix(np.array([30]), np.array([10])) == Mix()
 
 
-def test_rare_values_are_pooled_by_their_sums_until_each_group_lets_expect_five():
-    a, b = np.array([1, 500, 0, 3, 6, 2]), np.array([2, 400, 1, 3, 5, 4])
+def test_rare_values_are_pooled_by_their_sums_until_each_group_lets_expect_two():
+    a, b = np.array([1, 500, 0, 1, 2, 1]), np.array([1, 400, 1, 1, 1, 1])
     first, second = pooled(a, b)
     assert (first.sum(), second.sum()) == (a.sum(), b.sum())
     both, least = first + second, min(a.sum(), b.sum()) / (a.sum() + b.sum())
-    assert len(both) == 2  # 0 + 1, 1 + 2, 3 + 3 ... 6 + 5 rows go together
-    assert (both * least >= 5).all()
+    assert len(both) == 3  # 0 + 1, 1 + 1 and 1 + 1 rows go together, and 1 + 1 and 2 + 1
+    assert (both * least >= 2).all()
 
 
 @pytest.mark.parametrize(("k", "n", "m"), [(2, 300, 300), (200, 500, 500), (1_000, 2_000, 300), (50_000, 20_000, 20_000)])
 def test_equal_mixes_are_rarely_called_different(k, n, m):
     shares = 1 / np.arange(1, k + 1)
-    chances = [mix_chance(*pair(n, m, shares / shares.sum(), shares / shares.sum(), seed))[0] for seed in range(60)]
+    chances = [mix(*pair(n, m, shares / shares.sum(), shares / shares.sum(), seed)).chance for seed in range(60)]
     assert np.mean(np.array(chances) < 0.1) < 0.22  # five standard deviations above 0.1
+
+
+@pytest.mark.parametrize("shares", [[0.99, 0.007, 0.003], [0.9, 0.09, 0.01], [0.95, *[1e-4] * 500], [0.98, *[0.001] * 20]])
+@pytest.mark.parametrize(("n", "m"), [(500, 500), (20_000, 500), (500, 5_000), (100, 60)])
+def test_few_rows_of_rare_values_are_not_called_different(shares, n, m):
+    chances = np.array([mix(*pair(n, m, shares, shares, seed)).chance for seed in range(400)])
+    assert np.sum(chances < 0.01) <= 14  # of 4 to be expected: five standard deviations
+    assert chances.min() > 2e-5
+
+
+def test_a_drift_of_frequent_values_is_not_drowned_by_rare_ones():
+    shares = 1 / np.arange(1, 201) ** 0.8
+    shares /= shares.sum()
+    moved = shares * np.where(np.random.default_rng(7).permutation(200) % 2, 1.4, 0.6)
+    pairs = [pair(500, 500, shares, moved / moved.sum(), seed) for seed in range(200)]
+    found = [mix(*one).chance < 0.007 for one in pairs]
+    by_chi_square = [scipy_stats.chi2_contingency(np.stack(one), correction=False).pvalue < 0.007 for one in pairs]
+    assert np.mean(found) > np.mean(by_chi_square) + 0.15
 
 
 def test_the_share_that_is_seen_is_found_about_half_the_time():
     k, n, chance = 10, 600, 0.001
-    share = seen_from(n, n, chance, k - 1)
+    share = mix(np.full(k, n // k), np.full(k, n // k)).seen_from(chance)
     moved = flat(k) + np.where(np.arange(k) % 2, 1, -1) * share * 2 / k
-    found = [mix_chance(*pair(n, n, flat(k), moved, seed))[0] < chance for seed in range(200)]
+    found = [mix(*pair(n, n, flat(k), moved, seed)).chance < chance for seed in range(200)]
     assert 0.3 < np.mean(found) < 0.7
 
 

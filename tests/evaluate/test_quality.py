@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from tfcanary import codec
 from tfcanary.domain import Finding, Look
 from tfcanary.errors import Refused
+from tfcanary.evaluate import sources
 from tfcanary.evaluate.quality import count, evaluate, read_labels
 from tfcanary.plan import LabelledPlan
 
@@ -102,3 +104,28 @@ def test_labels_are_read_from_any_form_and_checked(tmp_path):
     path.write_text('{"key": "a", "label": 1}\n')
     with pytest.raises(Refused, match="column 'id' is missing; there are key, label"):
         read_labels(path)
+
+
+def test_labels_join_what_kserve_and_envoy_have_logged(tmp_path):
+    def body(value):
+        return b64encode(json.dumps(value).encode()).decode()
+
+    asked, given = {"instances": [[1.0]]}, {"predictions": [[0.9, 0.1]]}
+    for what, content in (("request", asked), ("response", given)):
+        record = {"bytes": body(content), "reqType": f"org.kubeflow.serving.inference.{what}", "id": "canary-1"}
+        (tmp_path / f"{what}.json").write_text(json.dumps([record]))
+    headers = [{"key": "x-request-id", "value": "canary-2"}]
+    tap = {
+        "request": {"headers": headers, "body": {"as_bytes": body(asked)}},
+        "response": {"headers": [{"key": ":status", "value": "200"}], "body": {"as_bytes": body(given)}},
+    }
+    (tmp_path / "tap.json").write_text(json.dumps({"http_buffered_trace": tap}))
+    read = [batch for piece in sources.pieces(tmp_path) for batch, _ in sources.read(piece, sources.Selection(ids=True), lambda _: None)]
+    assert count(read, LABELS).quality == (2.0, 2.0, 2.0)
+    assert [tally.column.name for tally in sources.count(sources.pieces(tmp_path)).tallies] == [
+        "input.value",
+        "input.value[0]",
+        "output.value",
+        "output.value[0]",
+        "output.value[1]",
+    ]

@@ -267,3 +267,26 @@ def test_a_million_columns_nothing_and_folders_of_nothing_are_refused(tmp_path):
     for path, sentence in ((tmp_path / "empty", "no files"), (tmp_path / "none", "cannot be read")):
         with pytest.raises(Refused, match=sentence):
             pieces(path)
+
+
+def test_values_of_mixed_types_are_refused_with_the_column(tmp_path):
+    (tmp_path / "m.jsonl").write_text('{"x": 1}\n{"x": "one"}\n')
+    with pytest.raises(Refused, match=r"m\.jsonl: cannot be read as JSON lines \(.*x.*number to string"):
+        count(pieces(tmp_path / "m.jsonl"))
+    (tmp_path / "m.csv").write_text("x\n" + "1\n" * 3_000_000 + "one\n")
+    with pytest.raises(Refused, match=r"m\.csv: cannot be read as CSV \(.*'one'"):
+        count(pieces(tmp_path / "m.csv"))
+
+
+def test_texts_that_are_no_utf_8_are_values_like_others(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("city\nK\xf6ln\nK\xf6ln\nBonn\n".encode("latin-1"))
+    assert count(pieces(tmp_path / "latin.csv")).of("city").counts.tolist() == [1, 2]
+
+
+def test_a_dictionary_with_a_million_values_is_counted_whatever_of_it_occurs(tmp_path):
+    names = pa.array([f"value {i}" for i in range(1_000_000)])
+    one = pa.DictionaryArray.from_arrays(pa.array([999_999, 0, 999_999], pa.int32()), names)
+    with pa.ipc.new_file(str(tmp_path / "d.arrow"), pa.schema([("x", one.type)])) as writer:
+        writer.write_batch(pa.record_batch({"x": one}))
+    got = count(pieces(tmp_path / "d.arrow")).of("x")
+    assert dict(zip(got.keys.to_pylist(), got.counts.tolist(), strict=True)) == {b"value 0": 1, b"value 999999": 2}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tfcanary.domain import Finding
-from tfcanary.drift import ordered, unordered, words
+from tfcanary.drift import ordered, words
 from tfcanary.drift.counts import Tally
 from tfcanary.drift.found import ColumnFound, Comparison, Settings, Test, belongs
 from tfcanary.drift.layout import Kind
@@ -170,10 +170,9 @@ def _judged(measured: Measured, most: Test, kind: Kind, asked: _Asked) -> tuple[
 
 def _seen_from(measured: Measured, asked: _Asked) -> float:
     """The smallest share of moved rows that would have been found; of those with a value, as the values are the hardest to compare."""
-    times = measured.design.mix if measured.freedom else measured.design.ordered
-    n, m = (max(1, round(side.rows * measured.share / times)) for side in (asked.reference, asked.current))
-    if measured.freedom:
-        return measured.share * unordered.seen_from(n, m, asked.chance, measured.freedom)
+    if measured.mix and measured.mix.freedom:
+        return measured.share * measured.mix.seen_from(asked.chance)
+    n, m = (max(1, round(side.rows * measured.share / measured.design.ordered)) for side in (asked.reference, asked.current))
     return measured.share * ordered.seen_from(n, m, asked.chance)
 
 

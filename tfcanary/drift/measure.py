@@ -24,8 +24,8 @@ class Measured:
     shares: tuple[Share, ...] = ()
     share: float = 1.0
     """Of the rows that have a value: no more can have moved within the values."""
-    freedom: int = 0
-    """Degrees of freedom, where values were compared by the chi-square test."""
+    mix: unordered.Mix | None = None
+    """Where values have no order."""
     hidden: float = 0.0
     """By how much the effect may be larger than the cells show."""
     design: Design = Design()
@@ -111,14 +111,14 @@ def _categories(asked: _Sides, tests: tuple[Test, ...]) -> Measured:
     settings, share = asked.settings, asked.share
     keys, first, second = aligned(asked.reference, asked.current)
     n, m = int(first.sum()), int(second.sum())
-    chance, freedom = unordered.mix_chance(first, second, asked.design.mix)
+    mix = unordered.mix(first, second, asked.design.mix)
     top = np.argsort(-np.abs(first / n - second / m), kind="stable")[: words.BARS - 1].tolist()
     labels = [words.value(keys[i].as_py()) if not isinstance(keys, np.ndarray) else f"values with checksum {keys[i]:04x}" for i in top]
     moved = f"{labels[0]}: {words.against(first[top[0]] / n, second[top[0]] / m, settings)}"
-    found = [Test("values", unordered.moved_share(first, second) * share, chance, moved), *tests]
+    found = [Test("values", unordered.moved_share(first, second) * share, mix.chance, moved), *tests]
     if not isinstance(keys, np.ndarray):
         found.append(_unseen(*unordered.unseen(first, second), share, settings, asked.design.mix))
-    return Measured(tuple(found), words.bars_of_values(labels, first, second, top), share, freedom, design=asked.design)
+    return Measured(tuple(found), words.bars_of_values(labels, first, second, top), share, mix, design=asked.design)
 
 
 def _unseen(new: float, expected: float, chance: float, share: float, settings: Settings, times: float) -> Test:

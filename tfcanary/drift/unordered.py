@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +15,8 @@ from tfcanary.drift.ordered import all_in_second, weakened
 from tfcanary.stats.chisquare import chi_square_critical, chi_square_tail
 from tfcanary.stats.hypergeometric import difference_tail
 
-EXPECTED = 5
-"""Rows that each group of rare values must let expect in the smaller sample, so that the chi-square distribution fits."""
+EXPECTED = 2
+"""Rows that each group of rare values must let expect in the smaller sample: fewer are hardly ever told apart, and their chances are coarse."""
 FEW_ROWS = 24
 """A value with more rows than this is halved as if its counts were normal; both ways agree there to 1 %."""
 IMPOSSIBLE = 1e-9
@@ -41,27 +42,66 @@ def moved_share(first: Counts, second: Counts) -> float:
     return max(0.0, float(rare + _halved_normal(first[~few] / n, second[~few] / m, n, m)) / 2)
 
 
-def mix_chance(first: Counts, second: Counts, effect: float = 1.0) -> tuple[float, int]:
-    """The chance of shares this different when nothing differs, and the degrees of freedom: chi-square test of homogeneity.
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How the shares of two samples differ, summed up over all values."""
 
-    `effect` is the design effect of the rows.
+    chance: float = 1.0
+    """Of as much when nothing differs."""
+    freedom: float = 0.0
+    """Degrees of freedom of the chi-square distribution that the sum has when nothing differs; 0: there is one value only."""
+    spread: float = 0.0
+    """The standard deviation of the sum when nothing differs."""
+    pull: float = 1.0
+    """By how much the sum would grow if all rows moved, and all values alike."""
+
+    def seen_from(self, chance: float) -> float:
+        """The share of moved rows from which on a difference counts, at this chance of a false alarm, when all values move alike."""
+        beyond = max(0.0, chi_square_critical(chance, self.freedom) - self.freedom) / math.sqrt(2 * self.freedom)
+        return math.sqrt(beyond * self.spread / self.pull)
+
+
+def mix(first: Counts, second: Counts, effect: float = 1.0) -> Mix:
+    """Compare two samples value by value; `effect` is the design effect of their rows.
+
+    Each value's rows in the second sample, less those to be expected, are squared and weighed by one over the square root of its rows.
+    The chi-square test divides by the rows themselves: then a hundred rare values, in which nothing can be seen, drown the few that
+    show a drift. Where all have as many rows, it is the chi-square test.
     """
     n, m = int(first.sum()), int(second.sum())
     first, second = pooled(first, second)
-    freedom = len(first) - 1
-    if freedom == 0:
-        return 1.0, 0
-    if freedom == 1:
-        return weakened(difference_tail(int(first[0] + second[0]), n, m, abs(first[0] / n - second[0] / m)), effect), 1
-    both = first + second
-    statistic = (n + m) * (float(np.sum(first * first / both)) / n + float(np.sum(second * second / both)) / m - 1)
-    return chi_square_tail(statistic / effect, freedom), freedom
+    if len(first) == 1:
+        return Mix()
+    rows, part = (first + second).astype(float), m / (n + m)
+    weights = 1 / np.sqrt(rows)
+    mean, variance, freedom = _when_nothing_differs(rows, weights, part)
+    summed = float(np.sum(weights * (second - part * rows) ** 2))
+    pull = 4 * (part * (1 - part)) ** 2 * float(np.sum(weights * rows * rows))
+    if len(first) == 2:
+        chance = weakened(difference_tail(int(rows[0]), n, m, abs(first[0] / n - second[0] / m)), effect)
+    else:
+        chance = chi_square_tail(freedom + (summed / effect - mean) * math.sqrt(2 * freedom / variance), freedom)
+    return Mix(chance, freedom, effect * math.sqrt(variance), pull)
 
 
-def seen_from(n: int, m: int, chance: float, freedom: int) -> float:
-    """The share of moved rows from which on a difference counts, at this chance of a false alarm, when all values move alike."""
-    beyond = max(0.0, chi_square_critical(chance, max(1, freedom)) - freedom)
-    return math.sqrt(beyond * (n + m) / (4 * n * m))
+def _when_nothing_differs(rows: Shares, weights: Shares, part: float) -> tuple[float, float, float]:
+    """Mean and variance of the sum when the rows are dealt out by chance, and the freedom of the chi-square distribution as skew as it.
+
+    The values' rows in the second sample are then binomial, given that they add up; a binomial's cumulants tell how far the sum of few
+    rows is from that of normal numbers, which adding up makes dependent (Buckley and Eagleson 1988 for such sums). The more skewed of
+    both is taken: it has the longer tail.
+    """
+    total, dealt = float(rows.sum()), part * (1 - part)
+    each = dealt * rows * total / (total - 1)
+    parts, tied = weights * each, weights * each**2 * (total - 1) / (dealt * total**2)
+    tie, tied_parts = float(tied.sum()), float(np.sum(tied * parts))
+    squares = float(np.sum(parts**2)) - 2 * tied_parts + tie**2
+    cubes = float(np.sum(parts**3)) - 3 * float(np.sum(tied * parts**2)) + 3 * tied_parts * tie - tie**3
+    third, fourth, sixth = (1 - 2 * part) * each, (1 - 6 * dealt) * each, (1 - 30 * dealt + 120 * dealt**2) * each
+    variance = 2 * squares + float(np.sum(weights**2 * fourth))
+    skewed = 8 * cubes + float(np.sum(weights**3 * (sixth + 12 * fourth * each + 10 * third**2)))
+    freedom = squares**3 / cubes**2
+    return float(parts.sum()) - tie, variance, min(freedom, 8 * variance**3 / skewed**2) if skewed > 0 else freedom
 
 
 def unseen(first: Counts, second: Counts) -> tuple[float, float, float]:

@@ -34,13 +34,22 @@ def compare(
 ) -> Look:
     """Ask both tracks the same and compare their answers row by row.
 
+    Raises Refused where a request cannot be read; a track that does not answer at all ends the comparison as inconclusive.
+    """
+    return compare_pairs(_asked(predictor, requests, plan, clock), plan, progress)
+
+
+def compare_pairs(
+    pairs: Iterable[tuple[Request, Prediction, Prediction]], plan: PredictionsPlan, progress: Callable[[int], None] | None = None
+) -> Look:
+    """Compare stable's and the canary's answers to the same requests, row by row.
+
     It ends before the plan's limit where all questions with a limit are settled: the intervals hold at every look. `progress` is told the
-    number of requests done. Raises Refused where a request cannot be read; a track that does not
-    answer at all ends the comparison as inconclusive.
+    number of requests done.
     """
     tally = Tally(names=plan.slices)
     try:
-        for request, stable, canary in _asked(predictor, requests, plan, clock):
+        for request, stable, canary in pairs:
             tally.add(request, stable, canary)
             if progress:
                 progress(tally.sent)
@@ -233,6 +242,8 @@ def _difference(tally: Tally, times: float, alpha: float) -> Interval:
 
 def _latency(tally: Tally) -> Evidence | Absence:
     """Shown only: some hundred requests, one after the other, on servers without other load."""
+    if not any(tally.stable_seconds):
+        return Absence("predictions/latency", "recorded answers do not say how long they took")
     stable, canary = (1000 * median(seconds) for seconds in (tally.stable_seconds, tally.canary_seconds))
     figures: dict[str, float | str] = {
         "requests": tally.answered,

@@ -88,11 +88,7 @@ def evaluate(stable: Iterable[Any], canary: Iterable[Any], labels: Labels, plan:
 def count(batches: Iterable[Any], labels: Labels, names: tuple[str, ...] = ()) -> Counted:
     """How many of a track's answers have a label, and how many of those are right; a failed request is a wrong answer."""
     counted = Counted()
-    for row in _rows(batches):
-        counted.answered += 1
-        known = labels.get(str(row.get(ID)))
-        if known is None:
-            continue
+    for row, known in _joined_rows(batches, labels, counted):
         outputs = {name.removeprefix(OUTPUT): value for name, value in row.items() if name.startswith(OUTPUT)}
         if counted.read is None and any(value is not None for value in outputs.values()):
             counted.read = reading(outputs, known[LABEL])
@@ -106,9 +102,14 @@ def count(batches: Iterable[Any], labels: Labels, names: tuple[str, ...] = ()) -
     return counted
 
 
-def _rows(batches: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+def _joined_rows(batches: Iterable[Any], labels: Labels, counted: Counted) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The rows that have a label, each with it: only they are turned into Python's values."""
     for batch in batches:
-        yield from batch.to_pylist()
+        counted.answered += batch.num_rows
+        ids = batch.column(ID).to_pylist() if ID in batch.schema.names else []
+        joined = [place for place, one in enumerate(ids) if str(one) in labels]
+        for place, row in zip(joined, batch.take(joined).to_pylist() if joined else [], strict=True):
+            yield row, labels[str(ids[place])]
 
 
 def _joined(stable: Counted, canary: Counted) -> Evidence:

@@ -13,7 +13,9 @@ class PredictionsPlan:
     """The same requests to both tracks, at weight 0, before any user sees the candidate."""
 
     source: str
-    """Requests to send: a file or `gs://` URI (JSONL, Parquet, PredictionLog), or `log` for the stable's own request log."""
+    """Requests to send: a file or `gs://` URI (JSONL, Parquet, PredictionLog), or `log` for the stable's own request log.
+
+    A folder with `stable/` and `canary/` in it holds the logs of mirrored requests: they are joined by id, and nothing is sent."""
     limit: int = 500
     """Requests to send at most, to each track."""
     accuracy_margin: float = 0.02
@@ -76,9 +78,13 @@ class LabelledPlan:
     """How good the answers were, once labels are known: canary against stable."""
 
     labels: str
-    """Labels by the id of a request: a file or `gs://` URI in any form that drift reads, with columns `id` and `label`."""
+    """Labels by the id of a request: a file or `gs://` URI in any form that drift reads, with columns `id` and `label`.
+
+    With `judge.quality` they are looked for during the watch, too, and the judge hears how right both tracks were."""
     source: str = "log"
     """The answered requests, as in `drift.source`; each needs its id."""
+    history: timedelta = seconds(86_400)
+    """Stable's answers of so long before the canary's first request give the level that the judge compares with: their labels are here."""
     slices: tuple[str, ...] = ()
     """Inputs, or columns beside the labels, whose values divide the requests; each slice is judged on its own."""
     margin: float = 0.02
@@ -89,6 +95,8 @@ class LabelledPlan:
     def __post_init__(self) -> None:
         fraction("margin", self.margin)
         fraction("alpha", self.alpha, 0.5)
+        if self.history < seconds(0):
+            raise ValueError(f"history {self.history}: must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

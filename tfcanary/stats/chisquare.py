@@ -14,10 +14,10 @@ SMALLEST = 1e-300
 """Stands for a 0 that would be divided by (Lentz's method)."""
 
 
-def chi_square_tail(x: float, freedom: int) -> float:
-    """The chance of a value above x; relative error below 1e-9 down to 1e-300. Raises ValueError where freedom < 1."""
-    if freedom < 1:
-        raise ValueError(f"{freedom} degrees of freedom: must be at least 1")
+def chi_square_tail(x: float, freedom: float) -> float:
+    """The chance of a value above x; relative error below 1e-9 down to 1e-300. Raises ValueError where freedom is not positive."""
+    if not freedom > 0:
+        raise ValueError(f"{freedom} degrees of freedom: must be positive")
     if x <= 0:
         return 1.0
     a, half = freedom / 2, x / 2
@@ -26,7 +26,7 @@ def chi_square_tail(x: float, freedom: int) -> float:
     return _front(a, half) * _fraction(a, half)
 
 
-def chi_square_critical(p: float, freedom: int) -> float:
+def chi_square_critical(p: float, freedom: float) -> float:
     """The value that is exceeded with chance p (Wilson and Hilferty 1931): within 3 % down to p = 0.001, good enough to plan with."""
     spread = 2 / (9 * freedom)
     return float(freedom * max(0.0, 1 - spread + NormalDist().inv_cdf(1 - p) * math.sqrt(spread)) ** 3)

@@ -18,8 +18,9 @@ from tfcanary.steps.artifacts import (
     timeline,
     write_look,
 )
+from tfcanary.steps.files import fetch, files_of
 from tfcanary.steps.looks import WORLD_DRIFT, compared, drifted, good, judged, merged, profiled, reference
-from tfcanary.steps.opened import Artifact, Step, fetch, files_of, lineage, open_step, reopen_step, requests, sample_requests, stable_model
+from tfcanary.steps.opened import Artifact, Step, lineage, open_step, reopen_step, requests, sample_requests, stable_model
 
 __all__ = [
     "WORLD_DRIFT",

@@ -14,7 +14,8 @@ from tfcanary.acts.checkpoint import Checkpoint
 from tfcanary.domain import Evidence, Finding, Look, Verdict
 from tfcanary.errors import Refused, TfcanaryError
 from tfcanary.report import SignaturePairs, SignatureRow, Timeline
-from tfcanary.steps.opened import Artifact, Step, graph_of, lineage
+from tfcanary.steps.files import graph_of
+from tfcanary.steps.opened import Artifact, Step, lineage
 
 MOVED = "moved "
 """How the figures of drift name a column's effect."""

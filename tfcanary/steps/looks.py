@@ -13,12 +13,13 @@ from tfcanary.acts import ledger, notify
 from tfcanary.domain import Absence, Decision, Evidence, Finding, Look, ModelVersion, Track, Verdict
 from tfcanary.drift import Profile
 from tfcanary.errors import Refused
+from tfcanary.plan import PredictionsPlan
 from tfcanary.record import DriftTold, Record
 from tfcanary.steps.artifacts import gate, read_artifact
-from tfcanary.steps.opened import Artifact, Step, fetch, fetch_one, requests
+from tfcanary.steps.files import fetch, fetch_one
+from tfcanary.steps.opened import Artifact, Step, mirrored, requests
+from tfcanary.steps.recorded import Window, answered
 
-EVERYTHING = "all"
-"""A plan's `drift.time` where no window is taken."""
 WORLD_DRIFT = "the world has drifted"
 """How the event begins that asks for retraining."""
 
@@ -37,8 +38,20 @@ def compared(step: Step) -> Look:
     if gate(came_up) != Finding.PASS.value:
         return replace(came_up, about="compare")
     ledger.hold(step.platform, step.run_id, "compare predictions")
+    if folder := mirrored(step.plan.predictions.source):
+        return _of_pairs(folder, step.plan.predictions)
     asked = requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     return predictions.compare(step.platform.predictor, asked, step.plan.predictions, step.platform.clock)
+
+
+def _of_pairs(folder: Path, plan: PredictionsPlan) -> Look:
+    """Answers that both tracks have given already: nothing is sent."""
+    from tfcanary.evaluate import predictions
+    from tfcanary.evaluate.mirrored import Mirrored
+
+    logs = Mirrored(folder)
+    look = predictions.compare_pairs(logs.pairs(plan.limit), plan)
+    return replace(look, evidence=(logs.evidence(), *look.evidence))
 
 
 def drifted(step: Step, stage: int, watched: Artifact) -> Look:
@@ -54,9 +67,9 @@ def drifted(step: Step, stage: int, watched: Artifact) -> Look:
         return Look(about, absent=(Absence("drift", why),))
     if not release.state.ended:
         ledger.hold(step.platform, step.run_id, f"drift of stage {stage}")
-    since, until = release.stage_began or release.began, verdict.at or step.platform.clock.now()
+    window = release.stage_began or release.began, verdict.at or step.platform.clock.now()
     lost: list[int] = []
-    stable, canary = (_answered(step, step.plan.drift.source, track, since, until, lost) for track in (Track.STABLE, Track.CANARY))
+    stable, canary = (_answered(step, step.plan.drift.source, track, window, lost) for track in (Track.STABLE, Track.CANARY))
     look = drift.evaluate(stable, canary, step.plan.drift, stage + 1, reference(step))
     _tell_of_the_world(step, look)
     return replace(look, about=about, evidence=(*look.evidence, *_unread("drift", lost)))
@@ -70,18 +83,8 @@ def _unread(about: str, lost: list[int]) -> tuple[Evidence, ...]:
     return (Evidence(f"{about}/unread", Finding.WARN, reason, gating=False, figures={"dropped": sum(lost)}),)
 
 
-def _answered(step: Step, source: str, track: Track, since: datetime, until: datetime, lost: list[int]) -> Iterator[Any]:
-    """A track's answered requests of these minutes: of the servers' own log, or of a folder with one folder a track. What could not be read is added to `lost`."""
-    from tfcanary.evaluate import sources
-
-    if source == "log":
-        yield from step.platform.log.answered(track, since, until)
-        return
-    time = step.plan.drift.time if step.plan.drift else ""
-    chosen = sources.Selection() if time == EVERYTHING else sources.Selection(time=time, since=since, until=until)
-    for piece in sources.pieces(fetch(f"{source.rstrip('/')}/{track.value}")):
-        for batch, _ in sources.read(piece, chosen, lost.append):
-            yield batch
+def _answered(step: Step, source: str, track: Track, window: Window, lost: list[int]) -> Iterator[Any]:
+    return answered(step.platform, source, track, window, step.plan.drift.time if step.plan.drift else "", lost=lost)
 
 
 def good(step: Step) -> Look:
@@ -92,9 +95,9 @@ def good(step: Step) -> Look:
     if plan is None:
         return Look("quality", absent=(Absence("quality", "absent by plan"),))
     since = (release.first_traffic or release.began) if release else datetime.min.replace(tzinfo=UTC)
-    until = step.platform.clock.now()
+    window = since, step.platform.clock.now()
     lost: list[int] = []
-    stable, canary = (_answered(step, plan.source, track, since, until, lost) for track in (Track.STABLE, Track.CANARY))
+    stable, canary = (_answered(step, plan.source, track, window, lost) for track in (Track.STABLE, Track.CANARY))
     look = quality.evaluate(stable, canary, quality.read_labels(fetch(plan.labels)), plan)
     return replace(look, evidence=(*look.evidence, *_unread("quality", lost)))
 

@@ -22,10 +22,11 @@ Progress = Callable[[int], None]
 """Told the size of each file in bytes as soon as it has arrived, in the caller's thread."""
 
 
-def pull(storage: Storage, prefix: str, into: Path, progress: Progress | None = None) -> None:
+def pull(storage: Storage, prefix: str, into: Path, progress: Progress | None = None, known: dict[str, int] | None = None) -> None:
     """Copy everything in the folder `prefix` into the folder `into`, which is made where it does not exist.
 
-    Each file is read at the generation of one listing. Files that are there already are written anew. Raises Refused
+    Each file is read at the generation of one listing. Files that are there already are written anew, but for those that lie there in
+    the generation that `known` holds, by name; it is brought up to date. Raises Refused
     where the folder is empty or a name would leave `into`, Conflict where a file was written meanwhile.
     """
     folder = as_folder(prefix)
@@ -33,8 +34,10 @@ def pull(storage: Storage, prefix: str, into: Path, progress: Progress | None = 
     if not blobs:
         raise Refused(f"{prefix or 'storage'}: nothing is stored there")
     # All the paths before the first byte: a bad name is refused while nothing has been written.
-    targets = [(blob, plain_path(into, blob.name.removeprefix(folder))) for blob in blobs]
+    known = {} if known is None else known
+    targets = [(blob, plain_path(into, blob.name.removeprefix(folder))) for blob in blobs if known.get(blob.name) != blob.generation]
     _together((partial(_pull_file, storage, blob, target) for blob, target in targets), progress)
+    known |= {blob.name: blob.generation for blob, _ in targets}
 
 
 def push(storage: Storage, source: Path, prefix: str, names: Sequence[str], progress: Progress | None = None) -> None:

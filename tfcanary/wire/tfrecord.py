@@ -24,8 +24,8 @@ from tfcanary.errors import Refused
 
 LARGEST_RECORD = 64 << 20
 """Bytes in one record: a larger length is damage or malice, and is refused before anything is allocated."""
-BLOCK = 2 << 20
-"""Bytes that are read at once."""
+BLOCK = 1 << 20
+"""Bytes that are read at once: what is decoded of them together stays in the cache."""
 
 _LENGTH = struct.Struct("<Q")
 _HEADER = struct.Struct("<QI")

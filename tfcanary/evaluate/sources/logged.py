@@ -23,6 +23,7 @@ from tfcanary.wire import bodies
 LARGEST = 256 << 20
 """Bytes of one file: a logger's batch, which is parsed as a whole."""
 ROWS = 4_096
+ID = "id"
 MOST_NAMES = 1 << 20
 """Bytes of the first line of a CSV file."""
 
@@ -48,6 +49,7 @@ class _Half:
     body: bytes | None
     at: float | None
     failed: bool = False
+    id: str | None = None
 
 
 def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterator[tuple[Any, str]]:
@@ -58,7 +60,8 @@ def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterat
     for pair in _pairs(_records(piece), drop):
         if chosen.windowed and not _inside(pair[0], chosen, piece):
             continue
-        found += _rows(pair, drop)
+        rows = _rows(pair, drop)
+        found += [{ID: pair[0].id if len(rows) == 1 else None, **row} for row in rows] if chosen.ids else rows
         if len(found) >= ROWS:
             with explained(piece.name, piece.format):
                 yield pa.RecordBatch.from_pydict(_chosen(found, chosen)), piece.name
@@ -68,8 +71,18 @@ def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterat
             yield pa.RecordBatch.from_pydict(_chosen(found, chosen)), piece.name
 
 
+def exchanges(piece: Piece, drop: Callable[[int], None]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """Each logged request as it came: its id (empty: none), its body, and that of its answer; None where it failed."""
+    for asked, given in _pairs(_records(piece), drop):
+        yield asked.id or "", asked.body, None if given.failed else given.body or b""
+
+
 def _chosen(found: list[bodies.Row], chosen: Selection) -> dict[str, list[Any]]:
-    return {name: values for name, values in bodies.columns(found).items() if not chosen.columns or name in chosen.columns}
+    return {
+        name: values
+        for name, values in bodies.columns(found).items()
+        if not chosen.columns or name in chosen.columns or (chosen.ids and name == ID)
+    }
 
 
 def _inside(asked: _Half, chosen: Selection, piece: Piece) -> bool:
@@ -103,7 +116,7 @@ def _pairs(records: Iterable[Mapping[str, Any]], drop: Callable[[int], None]) ->
             continue
         kind = str(record.get("reqtype") or record.get("type") or "")
         key, answers = str(record.get("id")), kind.endswith("response")
-        half = _Half(_body(record), _time(record.get("time")))
+        half = _Half(_body(record), _time(record.get("time")), id=key)
         partner = waiting.pop((key, not answers), None)
         if partner is None:
             drop((key, answers) in waiting)
@@ -124,9 +137,11 @@ def _body(record: Mapping[str, Any]) -> bytes | None:
 def _tapped(trace: Mapping[str, Any]) -> tuple[_Half, _Half]:
     """Both halves of an Envoy tap."""
     asked, given = (trace.get(side, {}) for side in ("request", "response"))
-    headers = {one.get("key"): one.get("value") for one in given.get("headers", [])}
+    sent, headers = ({one.get("key"): one.get("value") for one in side.get("headers", [])} for side in (asked, given))
     at = _time(asked.get("headers_received_time")) or _http_time(headers.get("date"))
-    return _Half(_text(asked.get("body", {})), at), _Half(_text(given.get("body", {})), at, headers.get(":status") != "200")
+    return _Half(_text(asked.get("body", {})), at, id=sent.get("x-request-id")), _Half(
+        _text(given.get("body", {})), at, headers.get(":status") != "200"
+    )
 
 
 def _served(record: Mapping[str, Any]) -> tuple[_Half, _Half]:
@@ -134,7 +149,7 @@ def _served(record: Mapping[str, Any]) -> tuple[_Half, _Half]:
     at = record.get("at")
     seconds = at.timestamp() if isinstance(at, datetime) else _time(at)
     asked, given = (str(record.get(side) or "").encode() for side in ("request", "response"))
-    return _Half(asked, seconds), _Half(given, seconds, str(record["status"]) != "200")
+    return _Half(asked, seconds, id=record.get(ID) or None), _Half(given, seconds, str(record["status"]) != "200")
 
 
 def _text(body: Mapping[str, Any]) -> bytes | None:

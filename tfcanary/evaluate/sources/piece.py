@@ -34,6 +34,8 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     """Rows from `since` until before this."""
+    ids: bool = False
+    """Logged requests get a column `id`, by which labels join; a request of several rows has none that could be joined."""
 
     @property
     def windowed(self) -> bool:
