@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format compile clean
+.PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ check: $(STAMP) ## Lint, types, layers, and the compiled packages are fresh
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write what the documents read off the code, and the rules and the dashboard of deploy/monitoring
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tfcanary.monitor deploy/monitoring docs/monitoring.md
+
+screenshots: $(STAMP) ## Make the documents' pictures from a real run; needs Chromium
+	$(BIN)/python -m docs.screenshots
 
 compile: $(STAMP) ## Write components and pipelines as YAML; IMAGE=... names the image of the steps
 	TFCANARY_IMAGE='$(IMAGE)' $(BIN)/python -m pipelines.compile

@@ -33,6 +33,7 @@ setup(
         "requests>=2.31",
         "rich>=13",
         "click>=8.1",
+        "cloudevents>=2.0",
     ],
     extras_require={
         "local": [
@@ -45,10 +46,9 @@ setup(
             "orjson>=3.9",
         ],
         "trigger": [  # `tfcanary trigger serve`
-            "starlette>=0.40",
+            "starlette>=1.0",
             "uvicorn>=0.30",
-            "pyjwt[crypto]>=2.9",
-            "cloudevents>=2",
+            "pyjwt[crypto]>=2.10",
         ],
         "beam": ["apache-beam>=2.60"],  # drift over more rows than one machine reads
         "test": [
