@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from tfcanary.steps.files import Copies
 from tfcanary.storage import open_storage
 
 __all__ = ["emulated", "emulator"]
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_path_is_used_where_it_lies(tmp_path: Path) -> None:
@@ -52,3 +56,35 @@ def test_what_is_looked_at_again_and_again_is_copied_once(emulated: str) -> None
 def test_an_empty_place_in_a_bucket_is_refused(emulated: str) -> None:
     with pytest.raises(Refused, match="nothing is stored there"):
         steps.fetch(f"gs://{emulated}/exports/8")
+
+
+FAILS = """
+import sys
+from tests.fakes import World
+from tfcanary import platforms, steps
+from tfcanary.acts import ledger, rollback
+from tfcanary.errors import Unavailable
+
+world = World()
+world.has_stable()
+platforms.open_platform = lambda uri, model, plan: world.platform(model)
+step = steps.open_step("fake://", "digits", {}, "run-1")
+ledger.begin(step.platform, step.plan, "run-1")
+after = sys.excepthook
+
+
+def seen(*error):
+    after(*error)
+    print(rollback.roll_back(world.platform(), "run-1").reason)
+
+
+sys.excepthook = seen
+raise Unavailable("gs://models: 403, the account may not write")
+"""
+
+
+def test_a_release_whose_step_failed_ends_with_what_the_step_said() -> None:
+    ran = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert ran.returncode == 1
+    assert "Traceback" in ran.stderr
+    assert ran.stdout.strip() == "gs://models: 403, the account may not write"

@@ -66,6 +66,16 @@ def test_a_stage_that_was_watched_already_returns_its_verdict_and_moves_nothing(
     assert world.weights == moved
 
 
+def test_what_the_guard_convicts_by_between_two_stages_is_in_the_record(world: World, deployed: ModelVersion) -> None:
+    watch.watch_stage(world.platform(), RUN, 0)
+    world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.5)
+    release = watch.stand_guard(world.platform(), RUN)
+    assert (release.state, world.weight) == (State.ROLLED_BACK, 0)
+    assert release.tripped
+    assert release.tripped.evidence
+    assert release.tripped.reason == release.reason
+
+
 class Dies(Exception):
     """The process is killed."""
 

@@ -126,6 +126,10 @@ class Release:
     """What each watched stage ended with, by stage: a step that runs again returns it."""
     verdicts: tuple[Verdict, ...] = ()
     """What the judge decided at the end of each stage, by stage."""
+    trip: Verdict | None = None
+    """The verdict at which the weight went to 0, whoever watched."""
+    failure: str = ""
+    """What the last step said that could not do its work."""
     events: tuple[Event, ...] = ()
     reason: str = ""
     """Why it ended, in one sentence."""
@@ -137,7 +141,7 @@ class Release:
     @property
     def tripped(self) -> Verdict | None:
         """The verdict that rolled it back, if one did."""
-        return next((v for v in (*self.watched, *self.verdicts) if v.decision is Decision.ROLLBACK), None)
+        return self.trip or next((v for v in (*self.watched, *self.verdicts) if v.decision is Decision.ROLLBACK), None)
 
     @property
     def failed(self) -> bool:
@@ -249,5 +253,5 @@ class Record:
     def with_stable(self, version: ModelVersion) -> Record:
         """With another stable version; the former one is the first of `previous`, of which the plan's `bucket.keep` are kept."""
         keep = self.release.plan.bucket.keep if self.release else 1
-        former = (self.stable, *self.previous) if self.stable else self.previous
+        former = tuple(v for v in (self.stable, *self.previous) if v and v.number != version.number)
         return replace(self, stable=version, previous=former[: max(keep - 1, 0)])

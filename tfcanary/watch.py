@@ -71,7 +71,7 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
     said = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
     verdict = _alarmed(said, _alarm(platform, release, memory.weight))
     if verdict.decision is Decision.ROLLBACK:
-        shift.trip(platform, release.run_id, verdict.reason)
+        shift.trip(platform, release.run_id, verdict.reason, verdict)
     log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
     memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict))
     ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
@@ -188,7 +188,7 @@ def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict | No
     None where a person must speak first: the release is paused, or waits for approval from now on.
     """
     if verdict.decision is Decision.ROLLBACK:
-        shift.trip(platform, run_id, verdict.reason)
+        shift.trip(platform, run_id, verdict.reason, verdict)
         first = over(ledger.ours(ledger.read(platform), run_id), verdict.stage)
         if first and first.reason != verdict.reason:
             return first
@@ -212,7 +212,7 @@ def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, d
         return recorded
     verdict = over(release, stage) or stages.combine(watched, drift, release.plan, stage)
     if verdict.decision is Decision.ROLLBACK:
-        shift.trip(platform, run_id, verdict.reason)
+        shift.trip(platform, run_id, verdict.reason, verdict)
     ledger.change(platform, run_id, lambda r: replace(r, verdicts=ledger.put_verdict(r.verdicts, verdict)))
     return verdict
 

@@ -20,7 +20,7 @@ def promote_canary(
         summary: The same as Markdown.
 
     Returns:
-        promoted.
+        promoted; rolled back where the servers cannot become enough for all traffic.
     """
     from tfcanary import steps
     from tfcanary.acts import promote

@@ -353,3 +353,10 @@ def test_a_router_that_takes_longer_than_a_lease_does_not_lose_the_hold(
     assert holder is not None
     assert holder.until > held.until
     assert world.weight == 10
+
+
+def test_going_back_to_a_former_version_leaves_it_in_one_place(world: World, at_last_stage: ModelVersion) -> None:
+    promote.promote(world.platform(), RUN)
+    record = ledger.read(world.platform())
+    assert record.stable == at_last_stage
+    assert [v.number for v in record.with_stable(record.previous[0]).previous] == [at_last_stage.number]

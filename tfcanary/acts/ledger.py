@@ -180,6 +180,12 @@ def note(platform: Platform, run_id: str, look: Look) -> Release:
     return change(platform, run_id, noted)
 
 
+def failed(platform: Platform, run_id: str, failure: str) -> None:
+    """A step of this run could not do its work: whoever ends the release says so, where nothing else is the reason."""
+    now = platform.clock.now()
+    change(platform, run_id, lambda r: r if r.state.ended else replace(r, failure=failure).happened(now, f"a step failed: {failure}"))
+
+
 def end(platform: Platform, run_id: str, state: State, reason: str, also: Callable[[Record], Record] = lambda r: r) -> Release:
     """The release has ended; what has ended stays as it ended. `also` changes the rest of the record in the same write."""
     now = platform.clock.now()

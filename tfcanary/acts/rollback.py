@@ -42,14 +42,14 @@ def _afterwards(platform: Platform, ended: Release) -> Release:
 
 
 def reason_of(release: Release, given: str = "") -> str:
-    """Why it ends, in one sentence: what was given, what the judge said, which gate refused, or that nobody said anything."""
+    """Why it ends, in one sentence: what was given, what the judge said, which gate refused, which step failed, or that nobody said anything."""
     if given or release.reason:
         return release.reason or given
     if release.tripped:
         return release.tripped.reason
     worst = [e for look in release.looks.values() for e in look.evidence if e.gating and e.finding in (Finding.FAIL, Finding.INCONCLUSIVE)]
     worst.sort(key=lambda e: e.finding is not Finding.FAIL)
-    return worst[0].reason if worst else NO_VERDICT
+    return worst[0].reason if worst else release.failure or NO_VERDICT
 
 
 def _restore(platform: Platform, record: Record, release: Release) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tfcanary.acts import ledger
-from tfcanary.domain import TrafficSplit
+from tfcanary.domain import TrafficSplit, Verdict
 from tfcanary.errors import Held, Refused
 from tfcanary.ports import Platform
 from tfcanary.record import Release, State
@@ -84,14 +84,14 @@ def to_zero(platform: Platform) -> None:
     platform.router.set_split(TrafficSplit(canary=0))
 
 
-def trip(platform: Platform, run_id: str, reason: str) -> None:
-    """The decision fell: weight to 0 first, then the record, so that nothing that goes wrong with the record keeps traffic on the canary."""
+def trip(platform: Platform, run_id: str, reason: str, verdict: Verdict | None = None) -> None:
+    """The decision fell, by a verdict or without one: weight to 0 first, then the record, so that nothing that goes wrong with the record keeps traffic on the canary."""
     to_zero(platform)
     now = platform.clock.now()
 
     def tripped(release: Release) -> Release:
         if release.state.ended or release.state is State.ROLLING_BACK:
             return release
-        return replace(release, state=State.ROLLING_BACK, weight=0, reason=reason).happened(now, f"weight 0: {reason}")
+        return replace(release, state=State.ROLLING_BACK, weight=0, reason=reason, trip=verdict).happened(now, f"weight 0: {reason}")
 
     ledger.change(platform, run_id, tripped)

@@ -74,7 +74,7 @@ def release_markdown(record: Record, timeline: Timeline | None = None, pairs: Si
 def release_line(release: Release) -> str:
     """One line for terminals: `digits v3 rolled back at stage 1 (25 %): errors 4.1 times stable's; 480 requests reached it`."""
     head = f"{named(release.candidate)} {release.state.value} {where(release)}".strip()
-    line = isolated(cut(visible(f"{head}: {why(release)}"), _LINE))
+    line = isolated(cut(visible(f"{head}: {why(release).removesuffix('.')}"), _LINE))
     requests = canary_requests(release)
     if release.state is State.OPEN or requests is None:
         return line

@@ -71,7 +71,8 @@ def _column(before: Point, after: Point) -> Column:
 def runs(timeline: Timeline, about: str) -> tuple[Run, ...]:
     """One criterion's findings, those that lasted taken together."""
     points = timeline.points
-    until = [*(p.at for p in points[1:]), *(p.at for p in points[-1:])]
+    # What the last poll found lasts to the end of the picture: it may be the one that convicted.
+    until = [*(p.at for p in points[1:]), *(p.at + max((p.at - points[0].at) * _AFTER, timedelta(seconds=1)) for p in points[-1:])]
     asked = [(p.at, end, p.findings.get(about)) for p, end in zip(points, until, strict=True)]
     groups = [(finding, list(group)) for finding, group in groupby(asked, key=lambda a: a[2])]
     return tuple(Run(group[0][0], group[-1][1], finding) for finding, group in groups if finding is not None)

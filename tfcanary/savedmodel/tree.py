@@ -34,7 +34,7 @@ SHARD = re.compile(r"variables/variables\.data-(\d{5})-of-(\d{5})")
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 KNOWN = re.compile(
     r"saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|batching_params\.pbtxt|debug/saved_model_debug_info\.pb"
-    r"|variables/variables\.(index|data-\d{5}-of-\d{5})|assets/.+|assets\.extra/(tf_serving_warmup_requests|tfcanary_reference\.profile)"
+    r"|variables/variables\.(index|data-\d{5}-of-\d{5})|assets/.+|assets\.extra/(tf_serving_warmup_requests|tfcanary_reference\.profile)|_SUCCESS"
 )
 OTHERWISE = {
     "model.tflite": "a server with prefer_tflite_model would serve it in place of saved_model.pb",

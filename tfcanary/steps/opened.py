@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 from tfcanary import __version__, codec, platforms
 from tfcanary.acts import ledger
 from tfcanary.domain import Request
+from tfcanary.errors import Held, TfcanaryError
 from tfcanary.plan import Plan
 from tfcanary.ports import Platform, RequestSource
 from tfcanary.record import Record, Release
 from tfcanary.steps.files import fetch, files_of
 from tfcanary.steps.labels import with_labels
+
+LONGEST_FAILURE = 500
+"""Characters of what a failed step says: the record is no log."""
 
 
 class Artifact(Protocol):
@@ -46,7 +53,21 @@ class Step:
 def open_step(platform: str, model_name: str, plan: Mapping[str, Any], run_id: str) -> Step:
     """Decode the plan and bind the platform; raises Refused where one of them is wrong."""
     decoded: Plan = codec.decode(Plan, plan, at="plan")
-    return _bound(platform, model_name, decoded, run_id)
+    return _tells_of_its_failure(_bound(platform, model_name, decoded, run_id))
+
+
+def _tells_of_its_failure(step: Step) -> Step:
+    """Where this process ends by an error of ours, the record says which: a person sees the record, and not every pod's log."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        if isinstance(error, TfcanaryError) and not isinstance(error, Held):
+            with suppress(TfcanaryError):
+                ledger.failed(step.platform, step.run_id, str(error)[:LONGEST_FAILURE])
+
+    sys.excepthook = hook
+    return step
 
 
 def reopen_step(platform: str, model_name: str, run_id: str = "") -> Step:
