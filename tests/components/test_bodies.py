@@ -361,7 +361,7 @@ def test_mirrored_requests_are_compared_and_nothing_is_sent(
         both = ({"specversion": "1.0", "id": f"r{i}", "type": what, "data": said} for i in range(120) for what, said in MIRRORED.items())
         (tmp_path / "log" / track / "a.jsonl").write_text("\n".join(map(json.dumps, both)))
     before = world.clock.now()
-    compared = outputs(*LOOK)
+    compared = outputs(*MEASURED)
     plan = {**QUICK, "predictions": {"source": str(tmp_path / "log"), "flips": 0.1}}
     assert compare_predictions.python_func(**{**RELEASE, "plan": plan}, **compared) == "pass"
     assert "requests have an answer of each track in the logs" in Path(compared["evidence"].path).read_text()
