@@ -191,7 +191,7 @@ RIGHT = {"kind": "counter", "events": 'my_fallbacks_total{job="x"}'}
         ({f"o{i}": RIGHT for i in range(9)}, "objectives: has 9; must be 1 to 8"),
         ({"Fallbacks": RIGHT}, "objectives: name 'Fallbacks': must be a letter"),
         ({"a/b": RIGHT}, "objectives: name 'a/b'"),
-        ({"a": {**RIGHT, "kind": "mean"}}, "$.objectives.a.kind: 'mean' is not one of ratio, counter"),
+        ({"a": {**RIGHT, "kind": "median"}}, "$.objectives.a.kind: 'median' is not one of ratio, counter, mean"),
         (
             {"a": {**RIGHT, "events": "rate(a_total[1m])"}},
             "$.objectives.a: events 'rate(a_total[1m])': must be one selector of a raw counter",
@@ -205,7 +205,7 @@ RIGHT = {"kind": "counter", "events": 'my_fallbacks_total{job="x"}'}
         ({"a": {**RIGHT, "margin": float("inf")}}, "$.objectives.a.margin: inf is not a finite number"),
         ({"a": {**RIGHT, "direction": "higher", "margin": 1}}, "which must be below 1 where higher is better"),
         ({"a": {**RIGHT, "marign": 1}}, "$.objectives.a.marign: unknown key; did you mean 'margin'?"),
-        ({"a": {"kind": "counter"}}, "$.objectives.a.events: is missing"),
+        ({"a": {"kind": "counter"}}, "$.objectives.a: events '': must be given for kinds `ratio` and `counter`"),
     ],
 )
 def test_a_wrong_objective_is_refused_when_the_plan_is_read(objectives: object, sentence: str) -> None:

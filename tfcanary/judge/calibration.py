@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from tfcanary.domain import Sample
-from tfcanary.judge import means, shift
+from tfcanary.judge import shift
 from tfcanary.judge.course import Window
 from tfcanary.judge.dispersion import Noise, Series, lags, observed
 from tfcanary.judge.frozen import Frozen, freeze
-from tfcanary.judge.means import Means
+from tfcanary.judge.means import Means, mean_rows
 from tfcanary.judge.rows import LATENCY_WANDER, Kind, Row, count, rows
 from tfcanary.judge.shift import Shift
 from tfcanary.judge.standing import NOTHING
@@ -108,9 +108,8 @@ def _noise(windows: Sequence[Window], plan: JudgePlan, frozen: Frozen) -> dict[s
     found = _of_rates(windows, step, plan, frozen)
     if plan.latency and frozen.latency:
         found |= _of_latency(windows, plan, plan.latency, frozen, step)
-    if plan.quality and frozen.quality is not None:
-        row = Means(plan, plan.quality, frozen.quality, {})
-        found |= _of_one(means.NAME, _added(windows, row), step, means.WANDER)
+    for row in mean_rows(plan, frozen):
+        found |= _of_one(row.name, _added(windows, Means(plan, row, {})), step, row.wander)
     return found
 
 
