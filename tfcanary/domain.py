@@ -94,6 +94,8 @@ class Sample:
     up: bool
     """Every server of the track answered. Where not, `servers` may lack some and nothing may be concluded."""
     servers: Mapping[str, Counters] = field(default_factory=dict)
+    every: float = field(default=0.0, compare=False)
+    """Seconds between two counts, where somebody else counts and only tells; 0: each look counts anew. It is no part of what was counted."""
 
 
 class Finding(StrEnum):

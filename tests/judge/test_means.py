@@ -46,7 +46,7 @@ def mixture(s, information, scale):
 
 
 @pytest.mark.parametrize(
-    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0, wander=0.004)], ids=["assumed", "calibrated"]
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=3.0, wander=0.004)], ids=["assumed", "calibrated"]
 )
 def test_the_row_equals_its_definition(history):
     rng = np.random.default_rng(2)
@@ -63,7 +63,7 @@ def test_the_row_equals_its_definition(history):
     spread = []
     for which, lag in enumerate((4, 10)):
         if history:
-            prior, worth = chance * (1 + history.excess[which] * max(h / history.size, 0.5)), 3600
+            prior, worth = chance * (1 + history.excess[which] * max(h / STEP / history.size, 0.5)), 3600
         else:
             rho = math.exp(-0.25)
             inflation = 1 + 2 * sum((1 - j / (lag + 1)) * rho**j for j in range(1, lag + 1))

@@ -48,7 +48,7 @@ def test_the_masses_of_a_shifted_histogram_are_nearly_the_true_ones():
 
 
 @pytest.mark.parametrize(
-    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0, wander=0.01)], ids=["assumed", "calibrated"]
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=3.0, wander=0.01)], ids=["assumed", "calibrated"]
 )
 def test_the_row_equals_its_definition(history):
     rng, cells = np.random.default_rng(4), Cells.of(FROZEN)

@@ -131,7 +131,7 @@ def _of_one(name: str, series: Series, step: float, wander: float) -> dict[str, 
     if series.windows[0] < FEWEST_WINDOWS:
         return {}
     first, second = _excess(series, step)[:, 0].tolist()
-    return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]), wander=wander)}
+    return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]) / step, wander=wander)}
 
 
 def _wander(series: Series, assumed: Any) -> Array:
@@ -154,13 +154,13 @@ def _of_rates(windows: Sequence[Window], step: float, plan: JudgePlan, frozen: F
     series = Series.of_rates(raw * down_weight(raw[0] + raw[2], raw[1], raw[3], wander[:, None]), counted)
     excess = _excess(series, step)
     return {
-        row.name: _of_rate(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]))
+        row.name: _of_rate(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]), step)
         for i, row in enumerate(every)
         if series.windows[i] >= FEWEST_WINDOWS
     }
 
 
-def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wander: float) -> Noise:
+def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wander: float, step: float) -> Noise:
     """Measured where there were events enough, else bounded from above by the bursts of the other servers' events."""
     known = min(float(series.chance[i]) / WELL_KNOWN, 1.0)
     burst = _burst(row, counted)
@@ -168,7 +168,7 @@ def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wand
     # Bursts of errors do not grow with a window's exposure; rates that wander do.
     bursts = burst if row.kind in (Kind.ERRORS, Kind.OUTAGE) else 0.0
     fixed = (float(np.clip(bursts, 0.0, first)), float(np.clip(bursts, 0.0, second)))
-    return Noise(excess=(first, second), fixed=fixed, size=float(series.size[i]), wander=wander)
+    return Noise(excess=(first, second), fixed=fixed, size=float(series.size[i]) / step, wander=wander)
 
 
 def _excess(series: Series, step: float) -> Array:

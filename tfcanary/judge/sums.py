@@ -50,7 +50,7 @@ class Sums:
     def _variance(self, windows: Array, total: float, which: int) -> float:
         chance = total * self.chance
         if self.noise:
-            growth = max(float(windows @ self.size) / max(windows.sum(), 1.0) / self.noise.size, LEAST_GROWTH)
+            growth = max(float(windows @ self.size) / max(windows.sum(), 1.0) / self.poll / self.noise.size, LEAST_GROWTH)
             excess, fixed = self.noise.excess[which], self.noise.fixed[which]
             return float(chance * (1 + fixed + (excess - fixed) * growth))
         # Without history the watch's own windows soon outweigh the assumption; here they are as calm as chance.

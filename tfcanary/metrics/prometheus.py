@@ -20,6 +20,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -38,7 +39,7 @@ HISTORY = timedelta(hours=2)
 """How far back `history` goes: what the judge's calibration wants."""
 
 STEP = timedelta(seconds=30)
-"""Between two samples of `history`."""
+"""Between two samples of `history`, at least: not less than between two scrapes."""
 
 LOOKBACK = timedelta(minutes=5)
 """How far Prometheus itself looks back for a value: what is older was never in an answer."""
@@ -94,15 +95,15 @@ class PrometheusSource:
         text = self._counters(track)
         found = self._answer(lambda left: self._by_instant(self._client.custom_query(text, _at(at), left)))
         instant = next(iter(found.values()), {})
-        return self._sample(track, instant, _fresh(times, at.timestamp()))
+        return replace(self._sample(track, instant, _fresh(times, at.timestamp())), every=_slowest(times))
 
     def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
-        """As promised by the port: every STEP, seconds from the begin of HISTORY; instants without any server are left out."""
+        """As promised by the port: every STEP or scrape, seconds from the begin of HISTORY; instants without any server are left out."""
         end = at.replace(microsecond=0)
         begin = end - HISTORY
         times = self._scrapes(track, end, HISTORY + LOOKBACK)
         text = self._counters(track)
-        step = f"{STEP.total_seconds():.0f}s"
+        step = f"{max(STEP.total_seconds(), math.ceil(_slowest(times))):.0f}s"
         found = self._answer(lambda left: self._by_instant(self._client.custom_query_range(text, begin, end, step, timeout=left)))
         samples = ((when, self._sample(track, found[when], _fresh(times, when))) for when in sorted(found))
         return iter([(when - begin.timestamp(), sample) for when, sample in samples])
@@ -231,6 +232,11 @@ def _fresh(times: Mapping[Target, Sequence[float]], at: float) -> dict[Target, f
     """When each target was scraped last before `at`, without those that have missed two scrapes."""
     last = {target: scraped[bisect_right(scraped, at) - 1] for target, scraped in times.items() if scraped and scraped[0] <= at}
     return {target: when for target, when in last.items() if at - when <= 2 * _interval(times[target])}
+
+
+def _slowest(times: Mapping[Target, Sequence[float]]) -> float:
+    """Seconds between two scrapes of the servers that are scraped most rarely; 0 where none was scraped twice."""
+    return max((_interval(scraped) for scraped in times.values() if len(scraped) > 1), default=0.0)
 
 
 def _interval(scraped: Sequence[float]) -> float:
