@@ -94,6 +94,13 @@ def test_requests_are_the_canary_s_share_of_all() -> None:
     assert found.requests == pytest.approx(10 * found.seconds)
 
 
+def test_a_window_is_planned_no_shorter_than_stable_is_scraped() -> None:
+    baseline = Baseline(200, 0.001, LATENCY)
+    often, rarely = (forecast(Plan(), replace(baseline, every=every)).rollback["errors x10"].seconds or 0 for every in (0.0, 60.0))
+    assert often % 60 != 0
+    assert rarely % 60 == 0
+
+
 @pytest.mark.parametrize("weight", [0, 100])
 def test_without_two_tracks_nothing_is_ever_decided(weight: int) -> None:
     assert forecaster(200).rollback([Part(weight)], Regression(errors=10)) == NEVER

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import NormalDist
 
@@ -69,7 +69,8 @@ def look(platform: Platform, plan: Plan) -> Known:
         calibration, _ = calibrate(history, plan.judge)
         told = [f"stable's last {seconds / 3600:.2g} h: {counted.requests:,.0f} requests"]
         told += [f"{calibration.lacking}; the judge's own assumptions of noise apply"] if calibration.lacking else []
-        return Known(_baseline(counted, counted, seconds, calibration.noise), tuple(told))
+        every = max(sample.every for _, sample in history)
+        return Known(replace(_baseline(counted, counted, seconds, calibration.noise), every=every), tuple(told))
     first = _sample(platform)
     platform.clock.sleep(BETWEEN)
     later = platform.clock.now()

@@ -66,6 +66,8 @@ class Baseline:
     """By criterion, from its history; what lacks has the judge's own assumption. None: as calm as can be."""
     objectives: Mapping[str, Level] = field(default_factory=dict)
     """The user's, by name, without those that stable does not count."""
+    every: float = 0.0
+    """Seconds between two counts of stable's servers: no window is shorter."""
 
 
 @dataclass(frozen=True, slots=True)

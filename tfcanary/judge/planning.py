@@ -154,7 +154,7 @@ def _shares(schedule: Sequence[Part]) -> Array:
 
 def forecast(plan: Plan, baseline: Baseline) -> Forecast:
     """What to expect of a plan, with stable and the traffic as they are."""
-    forecaster = Forecaster(plan.judge, baseline, plan.stage.poll.total_seconds())
+    forecaster = Forecaster(plan.judge, baseline, max(plan.stage.poll.total_seconds(), baseline.every))
     every = named(plan.judge)
     seen = [regression for regression in every if forecaster.expected.shows(regression)]
     minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()

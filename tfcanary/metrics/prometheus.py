@@ -105,7 +105,8 @@ class PrometheusSource:
         text = self._counters(track)
         step = f"{max(STEP.total_seconds(), math.ceil(_slowest(times))):.0f}s"
         found = self._answer(lambda left: self._by_instant(self._client.custom_query_range(text, begin, end, step, timeout=left)))
-        samples = ((when, self._sample(track, found[when], _fresh(times, when))) for when in sorted(found))
+        every = _slowest(times)
+        samples = ((when, replace(self._sample(track, found[when], _fresh(times, when)), every=every)) for when in sorted(found))
         return iter([(when - begin.timestamp(), sample) for when, sample in samples])
 
     def check(self, track: Track) -> None:
