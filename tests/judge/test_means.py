@@ -124,6 +124,11 @@ def test_bounds_of_the_values_stand_for_squares_that_are_not_known():
     assert not standing(with_means([(0.69, 0.7)] * 10), within=(0.0, 0.5)).heard, "a mean that lies outside is none"
 
 
+def test_a_few_values_that_are_alike_by_chance_are_believed_to_vary_as_stables_do():
+    alike = [window(counts(190, quality=(190 * 0.7, 190 * 0.4901, 190)), counts(10, quality=(6.5, 4.2251, 10)))]
+    assert standing(alike, variance=0.04).log_up < 1.0 < standing(alike).log_up
+
+
 @pytest.mark.parametrize("mean", [50.0, 0.0])
 def test_without_squares_and_beyond_0_to_1_nothing_breaks(mean):
     assert math.isfinite(standing(with_means([(mean, mean)] * 5, squares=False)).log_up)

@@ -60,6 +60,8 @@ class Frozen:
     """Mean of the per-request value."""
     means: Mapping[str, float]
     """Of the user's objectives of that kind, by name."""
+    variances: Mapping[str, float]
+    """Of one value of `quality` and of each mean, by its name; without those whose squares are not known."""
     watched: tuple[int, ...]
     """The classes that are watched one by one, by index."""
     classes: tuple[float, ...]
@@ -91,6 +93,9 @@ def freeze(level: Counts, plan: JudgePlan) -> Frozen | None:
     watched, shares = _classes(level) if plan.classes else ((), ())
     averaged = sorted(name for name, one in (plan.objectives or {}).items() if one.kind is ObjectiveKind.MEAN)
     means = {name: mean for name in averaged if (mean := _mean(*level.objectives.get(name, (0.0, 0.0))[:2])) is not None}
+    values = {f"objective/{name}": level.objectives[name] for name in means}
+    if quality is not None and level.quality is not None and level.quality[1] is not None:
+        values["quality"] = (level.quality[0], level.quality[2], level.quality[1])
     asked = (
         ("latency", plan.latency, bool(latency)),
         ("quality", plan.quality, quality is not None),
@@ -103,6 +108,7 @@ def freeze(level: Counts, plan: JudgePlan) -> Frozen | None:
         latency=latency,
         quality=quality,
         means=means,
+        variances={name: max(told[2] / told[1] - (told[0] / told[1]) ** 2, 0.0) for name, told in values.items() if len(told) > 2},
         watched=watched,
         classes=shares,
         known_classes=len(level.classes) if shares else 0,

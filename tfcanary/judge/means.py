@@ -49,6 +49,8 @@ class MeanRow:
     gating: bool = True
     within: tuple[float, float] | None = None
     """Between these all values lie: it bounds how much they vary where their squares are not known."""
+    variance: float = 0.0
+    """Of one value on stable, where it is known: the first few values of a watch may be alike by chance, and are never believed to vary less."""
 
     def of(self, counts: Counts) -> Quality | None:
         """Sum, squares and number of a track's values; None where they are not counted, or say nothing about how much they vary."""
@@ -69,7 +71,18 @@ def mean_rows(plan: JudgePlan, frozen: Frozen) -> Iterator[MeanRow]:
     if plan.quality and frozen.quality is not None:
         within = plan.quality.metric.within if plan.quality.metric else None
         part = weights(plan)[NAME]
-        yield MeanRow(NAME, NAME, part, frozen.quality, plan.quality.tolerance, plan.quality.margin, WANDER, "answered", within=within)
+        yield MeanRow(
+            NAME,
+            NAME,
+            part,
+            frozen.quality,
+            plan.quality.tolerance,
+            plan.quality.margin,
+            WANDER,
+            what="answered",
+            within=within,
+            variance=frozen.variances.get(NAME, 0.0),
+        )
     for name, mean in sorted(frozen.means.items()):
         objective = (plan.objectives or {})[name]
         yield MeanRow(
@@ -83,6 +96,7 @@ def mean_rows(plan: JudgePlan, frozen: Frozen) -> Iterator[MeanRow]:
             lower_is_worse=objective.direction is Direction.HIGHER,
             gating=objective.gating,
             within=objective.metric.within if objective.metric else None,
+            variance=frozen.variances.get(f"objective/{name}", 0.0),
         )
 
 
@@ -172,12 +186,12 @@ class Means:
         return self._weighted / self._size if self._size > 0 else 0.0
 
     def _variance(self) -> float:
-        """Of one value. Where squares are not known: the largest within the bounds; without bounds of a yes or no, or the mean's own square."""
+        """Of one value, at least stable's. Without squares the largest within the bounds; without bounds a yes or no's, or the mean's square."""
         summed, squares, number = add_quality(*self._tracks)
         mean = summed / max(number, 1e-300)
         spread = squares / number - mean * mean if squares is not None and number > 0 else 0.0
-        if spread > 0:
-            return spread
+        if max(spread, self._row.variance) > 0:
+            return max(spread, self._row.variance)
         low, high = self._row.within or (0.0, 1.0)
         return max((mean - low) * (high - mean) if low <= mean <= high else mean * mean, SMALLEST_VARIANCE * self._scale**2)
 
