@@ -77,7 +77,8 @@ class Counters:
     classes: tuple[float, ...] = ()
     """Predictions by class, if somebody counts them."""
     objectives: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Events and exposures by the name of the plan's objective; without those that this server does not count."""
+    """Events and exposures by the name of the plan's objective; of a mean the sum and number of the values, and the sum of their squares
+    where it is known. Without those that this server does not count."""
 
     @property
     def failed(self) -> float:
@@ -93,6 +94,8 @@ class Sample:
     up: bool
     """Every server of the track answered. Where not, `servers` may lack some and nothing may be concluded."""
     servers: Mapping[str, Counters] = field(default_factory=dict)
+    every: float = field(default=0.0, compare=False)
+    """Seconds between two counts, where somebody else counts and only tells; 0: each look counts anew. It is no part of what was counted."""
 
 
 class Finding(StrEnum):

@@ -1,6 +1,7 @@
-"""Measures how often judges are wrong, and how late: `python -m bench.judge [--quick] [--seed N] [--write]`.
+"""Measures how often judges are wrong, and how late: `python -m bench.judge [--size quick|medium|full] [--seed N] [--write]`.
 
-Exits with 1 where a bar is missed by more than its Monte-Carlo error. The full size takes some hours of processor time.
+Exits with 1 where a bar is missed by more than its Monte-Carlo error. The full size takes some hours of processor time,
+the medium one about ten minutes, the quick one less than two on two processors.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from datetime import date
 from bench.judge import bars, document
 from bench.judge.contestants import ENTRIES, OURS
 from bench.judge.runner import ORACLE_OF_GOOD, processors, run
-from bench.judge.scenarios import Cell, cells, quick_cells
+from bench.judge.scenarios import Cell, cells, medium_cells, quick_cells
+
+SIZES = {"quick": quick_cells, "medium": medium_cells, "full": cells}
+ORACLE_OF_GOOD_AT = {"quick": 0, "medium": 6, "full": ORACLE_OF_GOOD}
+"""Healthy watches of a cell for which the oracle is asked."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the bench; the exit code."""
     options = _parser().parse_args(arguments)
-    chosen = quick_cells() if options.quick else cells()
+    chosen = SIZES[options.size]()
     if options.scale != 1.0:
         chosen = tuple(replace(cell, size=max(round(cell.size * options.scale), 1)) for cell in chosen)
     if options.poll:
@@ -31,12 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     def tell(said: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s: {said}", file=sys.stderr)
 
-    found = run(chosen, judges, options.seed, options.workers, tell, 0 if options.quick else ORACLE_OF_GOOD)
+    found = run(chosen, judges, options.seed, options.workers, tell, ORACLE_OF_GOOD_AT[options.size])
     results = bars.results(found)
     how = _how(options, chosen)
     print(document.text(found, results, how))
     if options.write:
-        document.write(found, results, how)
+        document.write(found, results, how, other=bool(options.poll))
     missed = [result for result in results if result.missed]
     for result in missed:
         print(f"missed: {result.title}: {result.reached}, must be {result.limit}", file=sys.stderr)
@@ -46,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     described = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m bench.judge", description=__doc__, formatter_class=described)
-    parser.add_argument("--quick", action="store_true", help="a few cells, within two minutes on two processors")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="how many cells and watches (default: full)")
+    parser.add_argument("--quick", dest="size", action="store_const", const="quick", help="--size quick")
     parser.add_argument("--seed", type=int, default=1, help="names all draws (default: 1)")
     parser.add_argument("--write", action="store_true", help="write the tables into docs/judge.md and the picture beside it")
     parser.add_argument("--judges", choices=("all", "ours"), default="all", help="with the rivals (default), or ours alone")
@@ -58,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _how(options: argparse.Namespace, chosen: tuple[Cell, ...]) -> str:
     asked = ["python -m bench.judge", f"--seed {options.seed}"]
-    asked += ["--quick"] * options.quick
+    asked += [f"--size {options.size}"] * (options.size != "full")
     asked += [f"--judges {options.judges}"] * (options.judges != "all")
     asked += [f"--scale {options.scale:g}"] * (options.scale != 1.0)
     asked += [f"--poll {options.poll:g}"] if options.poll else []

@@ -37,7 +37,7 @@ def _all(cells: Sequence[Found]) -> Iterator[Result | None]:
     yield from _guards(cells)
     for law, factor, more in (("calm", 6, 240), ("noisy", 8, 300)):
         yield _share_in_time(m.select(cells, _in(law)), law, factor, more)
-    yield _over_the_oracle(m.select(cells, lambda found: found.cell.poll == 30.0))
+    yield _over_the_oracle(m.select(cells, lambda found: not found.cell.is_stress))
     yield from _promoted(cells)
 
 
@@ -70,7 +70,7 @@ def _bad(cells: Sequence[Found]) -> Iterator[Result | None]:
 
 
 def _guards(cells: Sequence[Found]) -> Iterator[Result | None]:
-    flat = m.select(cells, lambda found: found.cell.fault in (OUTAGE, CRASH, SILENT) and found.cell.poll == 30.0)
+    flat = m.select(cells, lambda found: found.cell.fault in (OUTAGE, CRASH, SILENT) and not found.cell.is_stress)
     if flat:
         yield _at_least("outage, crash, silent drop rolled back", flat, "rollback", 1.0)
     limits = {OUTAGE: (240, 90, 60, 60), CRASH: (240, 240, 240, 240), SILENT: (480, 210, 150, 150)}

@@ -12,6 +12,8 @@ from bench.judge.runner import Found
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- bench.judge writes from here -->", "<!-- bench.judge wrote until here -->"
+BEGIN_OTHER, END_OTHER = (mark.replace("judge ", "judge --poll ") for mark in (BEGIN, END))
+"""Around what was measured at another poll than 30 s; without the picture, which shows all judges."""
 
 
 def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
@@ -19,6 +21,8 @@ def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
     parts = [
         how,
         tables.summary(cells),
+        "In brackets: 95 % intervals, exact for rates, by order for medians over cells. What was asked for beyond the bars:",
+        tables.goals(cells),
         "Ours, fault by fault at 5 % of the traffic: median seconds of the waiting oracle / ours, and the share rolled back.",
         tables.faults(cells),
         "Healthy canaries before our judge:",
@@ -29,13 +33,18 @@ def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
     return "\n\n".join(parts)
 
 
-def write(cells: Sequence[Found], results: Sequence[Result], how: str, docs: Path = DOCS) -> None:
-    """Replace the marked block of judge.md, and the picture. Raises ValueError where the marks are missing."""
+def write(cells: Sequence[Found], results: Sequence[Result], how: str, docs: Path = DOCS, other: bool = False) -> None:
+    """Replace the marked block of judge.md, and the picture. Raises ValueError where the marks are missing.
+
+    `other`: the block of other polls, and no picture.
+    """
     page = docs / "judge.md"
     held = page.read_text(encoding="utf-8")
-    if held.count(BEGIN) != 1 or held.count(END) != 1:
-        raise ValueError(f"{page}: must hold {BEGIN!r} and {END!r} once each")
-    before, rest = held.split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{BEGIN}\n\n{text(cells, results, how)}\n\n{END}{after}", encoding="utf-8")
-    (docs / "judge-rates.svg").write_text(draw(cells, how.replace("`", "")), encoding="utf-8")
+    begin, end = (BEGIN_OTHER, END_OTHER) if other else (BEGIN, END)
+    if held.count(begin) != 1 or held.count(end) != 1:
+        raise ValueError(f"{page}: must hold {begin!r} and {end!r} once each")
+    before, rest = held.split(begin)
+    _, after = rest.split(end)
+    page.write_text(f"{before}{begin}\n\n{text(cells, results, how)}\n\n{end}{after}", encoding="utf-8")
+    if not other:
+        (docs / "judge-rates.svg").write_text(draw(cells, how.replace("`", "")), encoding="utf-8")

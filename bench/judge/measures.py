@@ -47,6 +47,28 @@ def binomial_tail(count: int, of: int, p: float) -> float:
     return min(sum(map(math.exp, logs)), 1.0)
 
 
+def interval(seen: Rate) -> tuple[float, float]:
+    """Of the true rate, 95 %, exact (Clopper and Pearson 1934)."""
+
+    def bound(too_low: Callable[[float], bool]) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            low, high = (middle, high) if too_low(middle) else (low, middle)
+        return (low + high) / 2
+
+    least = bound(lambda p: binomial_tail(seen.count, seen.of, p) < 0.025) if seen.count else 0.0
+    most = bound(lambda p: binomial_tail(seen.of - seen.count, seen.of, 1 - p) > 0.025) if seen.count < seen.of else 1.0
+    return least, most
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Of the true median, at least 95 %: two of the values, in their order, as far from the middle as a fair coin goes."""
+    ordered, n = sorted(values), len(values)
+    beyond = next((k for k in range(n // 2, 0, -1) if binomial_tail(n - k + 1, n, 0.5) <= 0.025), 0)
+    return (ordered[beyond - 1], ordered[n - beyond]) if beyond else (0.0, math.inf)
+
+
 def rate(cells: Iterable[Found], judge: str, word: str) -> Rate:
     """How often the judge said the word, all watches of the cells together."""
     outcomes = [outcome for found in cells for outcome in found.outcomes[judge]]

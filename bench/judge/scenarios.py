@@ -12,6 +12,8 @@ LOADS = (2.0, 20.0, 200.0, 2000.0)
 FEW, MANY = 0.001, 0.01
 """Base error rates."""
 HOUR = 3600.0
+POLLS = (30.0, 10.0)
+"""Seconds between two polls that the judge is designed for."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Cell:
     @property
     def is_stress(self) -> bool:
         """Beyond the design: harsh noise, other polls, heavy tails."""
-        return self.law == HARSH or self.heavy or self.poll != 30.0
+        return self.law == HARSH or self.heavy or self.poll not in POLLS
 
     def every(self, poll: float) -> Cell:
         """The same at another poll."""
@@ -124,6 +126,24 @@ def quick_cells() -> tuple[Cell, ...]:
     """Some watches of the cells at 200 and 2,000 requests a second: enough to see that a judge has become worse, not to measure it."""
     chosen = (cell for cell in cells() if cell.rate >= 200.0 and cell.fault.name in QUICK and not cell.heavy)
     return tuple(replace(cell, size=QUICK[cell.fault.name]) for cell in chosen)
+
+
+def medium_cells() -> tuple[Cell, ...]:
+    """The cells from 20 requests a second on; most watches where a rate must be known: of healthy canaries, and of those on a margin."""
+    chosen = (cell for cell in cells() if cell.rate >= 20.0 and (cell.fault.is_good or cell.ramp == FLAT))
+    return tuple(replace(cell, size=_medium(cell)) for cell in chosen)
+
+
+def _medium(cell: Cell) -> int:
+    if cell.fault == ALIKE:
+        return 8 if cell.ramp == RISING else 12 if cell.is_stress else 16
+    return 16 if is_on_margin(cell) and cell.rate >= 200.0 else 4
+
+
+def is_on_margin(cell: Cell) -> bool:
+    """A canary that promotion must just exclude: it may be promoted in 5 % of the watches."""
+    kind = (cell.fault, cell.base)
+    return cell.fault in (SLOWER, QUALITY_1) or kind in ((ERRORS_X1_5, MANY), (ERRORS_X3, FEW))
 
 
 def _sized(cell: Cell) -> Cell:

@@ -9,7 +9,7 @@ from bench.judge import measures as m
 from bench.judge.bars import JUDGE, Result, seconds_of
 from bench.judge.contestants import ENTRIES
 from bench.judge.runner import Found
-from bench.judge.scenarios import LOADS
+from bench.judge.scenarios import LOADS, is_on_margin
 
 MINIMUM = 600.0
 """Seconds: no healthy canary is promoted earlier, by plan."""
@@ -26,8 +26,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def percent(seen: m.Rate) -> str:
-    """A rate as a table shows it."""
-    return f"{100 * seen.share:.1f} %" if seen.of else "-"
+    """A rate as a table shows it, with its interval."""
+    low, high = m.interval(seen) if seen.of else (0.0, 1.0)
+    return f"{100 * seen.share:.1f} % ({100 * low:.1f}-{100 * high:.1f})" if seen.of else "-"
 
 
 def summary(cells: Sequence[Found]) -> str:
@@ -56,7 +57,7 @@ def _line(cells: Sequence[Found], key: str) -> list[str]:
         percent(m.rate(bad, key, "promote")),
         percent(m.rate(bad, key, "rollback")),
         seconds_of(m.median(found_in_time)),
-        times_of(m.median(ratios)),
+        _with_interval(ratios),
         f"{m.exposed(busy, key):,.0f}",
     ]
 
@@ -64,6 +65,32 @@ def _line(cells: Sequence[Found], key: str) -> list[str]:
 def times_of(ratio: float) -> str:
     """A multiple as a table shows it."""
     return f"{ratio:.1f} x" if math.isfinite(ratio) else "-"
+
+
+def _with_interval(ratios: Sequence[float]) -> str:
+    low, high = m.median_interval(ratios) if ratios else (0.0, math.inf)
+    return f"{times_of(m.median(ratios))} ({low:.1f}-{high:.1f})" if math.isfinite(m.median(ratios)) else "-"
+
+
+def goals(cells: Sequence[Found]) -> str:
+    """What was asked for beyond the bars, and what was reached; by the same watches."""
+    rollback = m.ratios(cells, JUDGE)
+    promote = m.promotion_ratios(m.select(cells, lambda found: not found.cell.is_stress), JUDGE, MINIMUM)
+    margin = m.select(cells, lambda found: is_on_margin(found.cell) and found.cell.rate >= 200.0 and found.cell.ramp.name == "5 %")
+    rates = [m.rate([found], JUDGE, "promote") for found in margin]
+    worst = max(rates, key=lambda seen: seen.share, default=m.Rate(0, 0))
+    factor = 1.5 if any(found.cell.poll == 10.0 for found in cells) else 1.8
+    rows = [
+        (f"rollback, median over {len(rollback)} cells", f"{factor:g} x the waiting oracle", _with_interval(rollback)),
+        (f"promotion, median over {len(promote)} cells", "1.4 x the waiting oracle", _with_interval(promote)),
+        ("canaries exactly on a margin promoted, 200/s and more, all cells", "5 %", percent(_pooled(rates))),
+        ("the same, worst cell", "5 %", percent(worst)),
+    ]
+    return table(("goal", "at most", "reached (95 % interval)"), rows)
+
+
+def _pooled(rates: Sequence[m.Rate]) -> m.Rate:
+    return m.Rate(sum(one.count for one in rates), sum(one.of for one in rates))
 
 
 def faults(cells: Sequence[Found]) -> str:

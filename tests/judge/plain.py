@@ -33,7 +33,7 @@ def variance(u, a, chance, size, counted, step, lag, chi, omega, noise, which):
         prior, worth = chi * chance + omega**2 * min(sum(a) ** 2, inflation * sum(x * x for x in a)), 600
     else:
         fixed, excess = noise.fixed[which], noise.excess[which]
-        prior, worth = chance * (1 + fixed + (excess - fixed) * max(size / noise.size, 0.5)), 3600
+        prior, worth = chance * (1 + fixed + (excess - fixed) * max(size / step / noise.size, 0.5)), 3600
     beta = 1 / (1 + counted * step / worth)
     return max(beta * prior + (1 - beta) * long_run(u, lag), chance)
 

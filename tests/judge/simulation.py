@@ -10,46 +10,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.judge.noise import CALM as CALM
+from bench.judge.noise import NOISY as NOISY
+from bench.judge.noise import Generator, Law, wander
+from bench.judge.traffic import CLASSES, SERVERS, masses
 from tfcanary.domain import LATENCY_BOUNDS, Counters, Sample, Track
 from tfcanary.judge import Poll
-
-Generator = np.random.Generator
-
-SERVERS = 10
-BUCKET_BOUNDS = np.log(np.array(LATENCY_BOUNDS) / 1000)  # log milliseconds
-CLASSES = np.array([0.22, 0.18, 0.14, 0.12, 0.10, 0.08, 0.06, 0.05, 0.03, 0.02])
-BULK = (0.97, 40.0, 0.45)
-TAIL = (0.03, 160.0, 0.50)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard deviations of the wander (log traffic, log error rate, log latency, quality), shared and of each server."""
-
-    shared: tuple[float, float, float, float]
-    server: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    fixed: tuple[float, float] = (0.0, 0.0)
-    routing: float = 0.0
-    incident: float = 0.0
-    batch: float = 1.0
-    cold: tuple[float, float] = (2.0, 15.0)
-    missed: float = 0.01
-    memory: float = 120.0
-    daily: float = 0.3
-
-
-CALM = Noise(shared=(0.05, 0.10, 0.02, 0.003))
-NOISY = Noise(
-    shared=(0.20, 0.50, 0.08, 0.010),
-    server=(0.30, 0.04, 0.003),
-    fixed=(0.05, 0.015),
-    routing=0.10,
-    incident=0.20,
-    batch=3.0,
-    cold=(3.0, 25.0),
-    missed=0.04,
-    daily=0.5,
-)
 
 
 @dataclass(frozen=True)
@@ -90,31 +56,9 @@ class Totals:
         )
 
 
-def cdf(x: np.ndarray) -> np.ndarray:
-    """The normal distribution function, to seven digits (Abramowitz and Stegun 26.2.17): simulation needs no more."""
-    t = 1 / (1 + 0.2316419 * np.abs(x))
-    poly = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
-    upper = np.exp(-x * x / 2) / np.sqrt(2 * np.pi) * poly
-    return np.where(x >= 0, 1 - upper, upper)
-
-
 def buckets(shift: float, tail: float) -> np.ndarray:
     """Share of each latency bucket when everything is e^shift times slower, the tail by another factor."""
-    below = sum(
-        part * cdf((BUCKET_BOUNDS - np.log(median) - shift - extra) / spread)
-        for (part, median, spread), extra in ((BULK, 0.0), (TAIL, np.log(tail)))
-    )
-    return np.maximum(np.diff(np.concatenate([[0.0], below, [1.0]])), 0.0)
-
-
-def wander(rng: Generator, length: int, deviation: float, step: float, memory: float) -> np.ndarray:
-    """A stationary series whose neighbours are alike."""
-    rho, draws = np.exp(-step / memory), rng.standard_normal(length)
-    series = np.empty(length)
-    series[0] = draws[0]
-    for i in range(1, length):
-        series[i] = rho * series[i - 1] + np.sqrt(1 - rho**2) * draws[i]
-    return deviation * series
+    return masses(np.array([shift]), tail)[0]
 
 
 @dataclass
@@ -122,7 +66,7 @@ class World:
     """The shared noise of one watch, and how a group of servers counts in it."""
 
     rng: Generator
-    noise: Noise
+    noise: Law
     length: int
     step: float
     rate: float
@@ -132,9 +76,11 @@ class World:
         rng, noise = self.rng, self.noise
         phase = rng.uniform(0, 2 * np.pi)
         daily = noise.daily * np.sin(2 * np.pi * np.arange(self.length) * self.step / 86400 + phase)
-        traffic, errors, latency, quality = (wander(rng, self.length, sd, self.step, noise.memory) for sd in noise.shared)
-        self.traffic = np.exp(traffic - noise.shared[0] ** 2 / 2) * (1 + daily)
-        self.errors = np.exp(errors - noise.shared[1] ** 2 / 2)
+        self.correlation = float(np.exp(-self.step / noise.memory))
+        shared = np.array([noise.traffic, noise.errors, noise.latency, noise.quality])
+        traffic, errors, latency, quality = wander(rng, shared, self.length, self.correlation)
+        self.traffic = np.exp(traffic - noise.traffic**2 / 2) * (1 + daily)
+        self.errors = np.exp(errors - noise.errors**2 / 2)
         if rng.uniform() < noise.incident:
             start = rng.integers(0, self.length)
             self.errors[start : start + rng.integers(4, 14)] *= 20
@@ -142,9 +88,10 @@ class World:
         self.quality = quality
 
     def group(self, servers: int) -> Group:
-        sds = np.array(self.noise.server) / np.sqrt(servers)
-        fixed = self.rng.standard_normal(2) * np.array(self.noise.fixed) / np.sqrt(servers)
-        errors, latency, quality = (wander(self.rng, self.length, sd, self.step, self.noise.memory) for sd in sds)
+        law = self.noise
+        sds = np.array([law.server_errors, law.server_latency, law.server_quality]) / np.sqrt(servers)
+        fixed = self.rng.standard_normal(2) * np.array([law.fixed_errors, law.fixed_latency]) / np.sqrt(servers)
+        errors, latency, quality = wander(self.rng, sds, self.length, self.correlation)
         return Group(self, np.exp(errors - sds[0] ** 2 / 2 + fixed[0]), latency + fixed[1], quality)
 
 
@@ -181,7 +128,7 @@ class Group:
         cold = 0.0 if age is None else np.log1p((factor - 1) * np.exp(-age / decay))
         shares = buckets(world.latency[i] + self.latency[i] + np.log(what.latency) + cold, what.tail)
         self.totals.ok += ok
-        self.totals.latency += rng.multinomial(ok, shares / shares.sum())
+        self.totals.latency += rng.multinomial(ok, shares)
         mean = (0.70 + world.quality[i] + self.quality[i]) * what.quality
         summed = float(np.clip(ok * mean + np.sqrt(ok) * 0.2 * rng.standard_normal(), 0, ok))
         self.totals.quality += (summed, ok * (0.04 + mean**2), ok)
@@ -192,7 +139,7 @@ class Group:
 
 def watch(
     rng: Generator,
-    noise: Noise = CALM,
+    noise: Law = CALM,
     what: Canary = GOOD,
     rate: float = 200.0,
     weights: tuple[tuple[float, int], ...] = ((0.0, 5),),
@@ -220,7 +167,7 @@ def watch(
         yield poll((i + 1) * step, stable.totals, canary.totals, weight, up=(bool(up[0]), bool(up[1]) and not what.crashed))
 
 
-def history(rng: Generator, noise: Noise, rate: float = 200.0, base_error: float = 0.001, step: float = 30.0) -> list[tuple[float, Sample]]:
+def history(rng: Generator, noise: Law, rate: float = 200.0, base_error: float = 0.001, step: float = 30.0) -> list[tuple[float, Sample]]:
     """Two hours of stable alone: one server, and the nine others counted as one."""
     length = round(7200 / step)
     world = World(rng, replace(noise, incident=0.0), length, step, rate, base_error)

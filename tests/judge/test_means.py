@@ -9,7 +9,8 @@ from scipy import integrate
 from tests.judge.literal import counts, window
 from tests.judge.plain import cautious, long_run
 from tfcanary.judge.dispersion import Noise
-from tfcanary.judge.means import Means
+from tfcanary.judge.frozen import weights
+from tfcanary.judge.means import WANDER, MeanRow, Means
 from tfcanary.plan import JudgePlan, QualityPlan
 
 PLAN = JudgePlan(quality=QualityPlan())
@@ -20,8 +21,10 @@ def values(n, mean, squares=True):
     return (n * mean, n * (0.04 + mean**2) if squares else None, n)
 
 
-def standing(windows, mean=0.7, history=None):
-    row = Means(PLAN, QualityPlan(), mean, {"quality": history} if history else {})
+def standing(windows, mean=0.7, history=None, **facts):
+    weight, quality = weights(PLAN)["quality"], PLAN.quality
+    what = MeanRow("quality", "quality", weight, mean, quality.tolerance, quality.margin, WANDER, **facts)
+    row = Means(PLAN, what, {"quality": history} if history else {})
     for one in windows:
         row.add(one)
     return row.standing(STEP)
@@ -43,7 +46,7 @@ def mixture(s, information, scale):
 
 
 @pytest.mark.parametrize(
-    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=90.0, wander=0.004)], ids=["assumed", "calibrated"]
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=3.0, wander=0.004)], ids=["assumed", "calibrated"]
 )
 def test_the_row_equals_its_definition(history):
     rng = np.random.default_rng(2)
@@ -60,7 +63,7 @@ def test_the_row_equals_its_definition(history):
     spread = []
     for which, lag in enumerate((4, 10)):
         if history:
-            prior, worth = chance * (1 + history.excess[which] * max(h / history.size, 0.5)), 3600
+            prior, worth = chance * (1 + history.excess[which] * max(h / STEP / history.size, 0.5)), 3600
         else:
             rho = math.exp(-0.25)
             inflation = 1 + 2 * sum((1 - j / (lag + 1)) * rho**j for j in range(1, lag + 1))
@@ -101,6 +104,29 @@ def test_without_squares_the_value_is_taken_for_a_yes_or_no():
     known, assumed = (standing(with_means([(0.69, 0.7)] * 10, squares=known)) for known in (True, False))
     assert assumed.log_up < known.log_up, "0.21 is the largest variance that a mean of 0.7 can have between 0 and 1"
     assert standing(with_means([(0.6, 0.7)] * 10, squares=False)).fails(PLAN)
+
+
+def test_where_lower_is_better_the_same_numbers_stand_on_their_head():
+    worse, mirrored = (standing(with_means([(mean, 0.7)] * 10), lower_is_worse=lower) for mean, lower in ((0.665, True), (0.735, False)))
+    assert worse.log_up == pytest.approx(mirrored.log_up, rel=0.01)
+    assert (mirrored.tolerance, mirrored.margin) == (pytest.approx(1.003), pytest.approx(1.01))
+    assert mirrored.interval.estimate == pytest.approx(1.05)
+    assert mirrored.interval.low > 1.003 > mirrored.tolerance - 1e-9
+    assert standing(with_means([(0.665, 0.7)] * 60), lower_is_worse=False).passes(PLAN)
+
+
+def test_bounds_of_the_values_stand_for_squares_that_are_not_known():
+    known, tight, wide = (
+        standing(with_means([(0.69, 0.7)] * 10, squares=squares), within=within)
+        for squares, within in ((True, None), (False, (0.3, 1.0)), (False, (0.0, 5.0)))
+    )
+    assert known.log_up > tight.log_up > wide.log_up, "a larger variance is believed"
+    assert not standing(with_means([(0.69, 0.7)] * 10), within=(0.0, 0.5)).heard, "a mean that lies outside is none"
+
+
+def test_a_few_values_that_are_alike_by_chance_are_believed_to_vary_as_stables_do():
+    alike = [window(counts(190, quality=(190 * 0.7, 190 * 0.4901, 190)), counts(10, quality=(6.5, 4.2251, 10)))]
+    assert standing(alike, variance=0.04).log_up < 1.0 < standing(alike).log_up
 
 
 @pytest.mark.parametrize("mean", [50.0, 0.0])

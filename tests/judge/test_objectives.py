@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.judge.literal import polls
 from tests.judge.simulation import NOISY, history, watch
@@ -20,7 +22,7 @@ from tfcanary.errors import Refused
 from tfcanary.judge import Judge, Poll
 from tfcanary.judge.frozen import objective_weight, weights
 from tfcanary.judge.windows import Reading, change
-from tfcanary.plan import Direction, JudgePlan, ObjectiveKind, ObjectivePlan, Plan
+from tfcanary.plan import Direction, JudgePlan, MeanPlan, ObjectiveKind, ObjectivePlan, Plan
 
 FALLBACKS = ObjectivePlan(ObjectiveKind.COUNTER, "my_fallbacks_total")
 CLICKS = ObjectivePlan(ObjectiveKind.RATIO, "clicks_total", "shown_total", Direction.HIGHER)
@@ -128,9 +130,26 @@ def test_alpha_is_spent_once_whatever_the_plan_asks_for() -> None:
     assert sum(weights(plan(dry=replace(CLICKS, gating=False))).values()) == pytest.approx(1.0)
 
 
-def test_the_order_of_objectives_changes_nothing() -> None:
-    one = judged(plan(fallbacks=FALLBACKS, clicks=CLICKS), {**SHARE, "clicks": 0.2})
-    assert judged(plan(clicks=CLICKS, fallbacks=FALLBACKS), {**SHARE, "clicks": 0.2}) == one
+FOUR = {
+    "fallbacks": FALLBACKS,
+    "clicks": CLICKS,
+    "dry": replace(FALLBACKS, gating=False),
+    "value": ObjectivePlan(ObjectiveKind.MEAN, metric=MeanPlan("v_sum", "v_count", within=(0.0, 1.0))),
+}
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(order=st.permutations(list(FOUR)), share=st.sampled_from([0.3, 0.25, 0.2]))
+def test_the_order_of_objectives_changes_nothing(order: list[str], share: float) -> None:
+    """Neither in the plan nor in what is counted."""
+    counts = {"fallbacks": 0.02, "clicks": share, "dry": 0.03, "value": 0.4}
+    one, other = Judge.begin(plan(**FOUR), "r1"), Judge.begin(plan(**{name: FOUR[name] for name in order}), "r1")
+    for poll in polls(seconds=600.0, step=60.0):
+        first, second = (
+            replace(poll, stable=_with(poll.stable, SHARE | {"dry": 0.02, "value": 0.4}), canary=_with(poll.canary, told))
+            for told in (counts, {name: counts[name] for name in order})
+        )
+        assert one.poll(first) == other.poll(second)
 
 
 def test_a_judge_that_was_stopped_goes_on_bit_for_bit() -> None:
@@ -176,8 +195,13 @@ def test_the_example_of_the_docs_is_a_plan() -> None:
         "fallbacks": (ObjectiveKind.COUNTER, Direction.LOWER, True),
         "clicks": (ObjectiveKind.RATIO, Direction.HIGHER, True),
         "cache-misses": (ObjectiveKind.RATIO, Direction.LOWER, False),
+        "revenue": (ObjectiveKind.MEAN, Direction.HIGHER, True),
     }
     assert codec.decode(Plan, codec.brief(Plan(judge=JudgePlan(objectives=objectives)))).judge.objectives == objectives
+    own = text.partition("### Quality and classes from your own counters")[2].partition("```yaml\n")[2].partition("```")[0]
+    judge = codec.decode(Plan, yaml.safe_load(own)).judge
+    assert sorted(judge.selectors) == ["classes.metric", "quality.metric.count", "quality.metric.sum"]
+    assert codec.decode(Plan, codec.brief(Plan(judge=judge))).judge == judge
 
 
 RIGHT = {"kind": "counter", "events": 'my_fallbacks_total{job="x"}'}
@@ -191,7 +215,7 @@ RIGHT = {"kind": "counter", "events": 'my_fallbacks_total{job="x"}'}
         ({f"o{i}": RIGHT for i in range(9)}, "objectives: has 9; must be 1 to 8"),
         ({"Fallbacks": RIGHT}, "objectives: name 'Fallbacks': must be a letter"),
         ({"a/b": RIGHT}, "objectives: name 'a/b'"),
-        ({"a": {**RIGHT, "kind": "mean"}}, "$.objectives.a.kind: 'mean' is not one of ratio, counter"),
+        ({"a": {**RIGHT, "kind": "median"}}, "$.objectives.a.kind: 'median' is not one of ratio, counter, mean"),
         (
             {"a": {**RIGHT, "events": "rate(a_total[1m])"}},
             "$.objectives.a: events 'rate(a_total[1m])': must be one selector of a raw counter",
@@ -205,7 +229,7 @@ RIGHT = {"kind": "counter", "events": 'my_fallbacks_total{job="x"}'}
         ({"a": {**RIGHT, "margin": float("inf")}}, "$.objectives.a.margin: inf is not a finite number"),
         ({"a": {**RIGHT, "direction": "higher", "margin": 1}}, "which must be below 1 where higher is better"),
         ({"a": {**RIGHT, "marign": 1}}, "$.objectives.a.marign: unknown key; did you mean 'margin'?"),
-        ({"a": {"kind": "counter"}}, "$.objectives.a.events: is missing"),
+        ({"a": {"kind": "counter"}}, "$.objectives.a: events '': must be given for kinds `ratio` and `counter`"),
     ],
 )
 def test_a_wrong_objective_is_refused_when_the_plan_is_read(objectives: object, sentence: str) -> None:

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 
 from tests.judge import simulation
+from tests.judge.literal import polls
+from tests.judge.test_mean_objectives import REVENUE, WAITING, valued
+from tests.judge.test_objectives import CLICKS, FALLBACKS, counted
+from tfcanary.domain import Decision
+from tfcanary.judge import Judge
 from tfcanary.judge.calibration import calibrate
-from tfcanary.judge.expected import Baseline, Expected, Regression
-from tfcanary.judge.planning import NEVER, Forecaster, Part, forecast, said
-from tfcanary.plan import ClassesPlan, JudgePlan, Plan, QualityPlan, StagePlan
+from tfcanary.judge.expected import Baseline, Expected, Level, Regression
+from tfcanary.judge.planning import NEVER, Forecaster, Part, forecast, named, said
+from tfcanary.plan import ClassesPlan, JudgePlan, ObjectivePlan, Plan, QualityPlan, StagePlan
 
 PLAN = JudgePlan(alpha=0.05, quality=QualityPlan(), classes=ClassesPlan())
 LATENCY = tuple((1e6 * simulation.buckets(0.0, 1.0)).tolist())
@@ -89,6 +94,13 @@ def test_requests_are_the_canary_s_share_of_all() -> None:
     assert found.requests == pytest.approx(10 * found.seconds)
 
 
+def test_a_window_is_planned_no_shorter_than_stable_is_scraped() -> None:
+    baseline = Baseline(200, 0.001, LATENCY)
+    often, rarely = (forecast(Plan(), replace(baseline, every=every)).rollback["errors x10"].seconds or 0 for every in (0.0, 60.0))
+    assert often % 60 != 0
+    assert rarely % 60 == 0
+
+
 @pytest.mark.parametrize("weight", [0, 100])
 def test_without_two_tracks_nothing_is_ever_decided(weight: int) -> None:
     assert forecaster(200).rollback([Part(weight)], Regression(errors=10)) == NEVER
@@ -144,6 +156,54 @@ def test_a_stage_without_traffic_by_plan_need_not_decide() -> None:
 def test_a_plan_without_latency_is_planned_without_it() -> None:
     found = forecast(Plan(judge=replace(JudgePlan(), latency=None)), Baseline(200, 0.001, LATENCY))
     assert set(found.rollback) == {"errors x2", "errors x10"}
+
+
+VALUE = {"value": Level(4.0, variance=1.0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "objective", "level"),
+    [
+        ("fallbacks", FALLBACKS, Level(0.02)),
+        ("clicks", CLICKS, Level(0.3)),
+        ("value", REVENUE, VALUE["value"]),
+        ("value", WAITING, VALUE["value"]),
+    ],
+)
+def test_objectives_take_as_long_as_the_judge_itself_takes_on_traffic_without_chance(
+    name: str, objective: ObjectivePlan, level: Level
+) -> None:
+    plan = replace(JudgePlan(objectives={name: objective}), latency=None)
+    one = Forecaster(plan, Baseline(200, 0.001, (), noise={}, objectives={name: level}), POLL)
+    factor = next(regression.objectives[name] for regression in named(plan) if name in regression.objectives)
+    for times, expected in (
+        (factor, one.rollback([Part(5)], Regression(objectives={name: factor}))),
+        (1.0, one.promote([Part(5)])),
+    ):
+        stream = polls(seconds=7200.0)
+        told = valued(stream, 4.0 * times) if name == "value" else counted(stream, {name: level.level * times}, stable={name: level.level})
+        judge = Judge.begin(plan, "r1")
+        seconds = next(poll.t for poll in told if judge.decide(poll) is (Decision.PROMOTE if times == 1.0 else Decision.ROLLBACK))
+        assert expected.seconds is not None
+        assert seconds / 1.6 <= expected.seconds <= 1.6 * seconds
+
+
+def test_each_gating_objective_is_planned_for_at_its_margin_and_a_dry_run_is_not() -> None:
+    plan = JudgePlan(objectives={"value": REVENUE, "dry": replace(WAITING, gating=False), "lost": FALLBACKS})
+    found = forecast(Plan(judge=plan), Baseline(200, 0.001, LATENCY, objectives=VALUE))
+    assert set(found.rollback) == {"errors x2", "errors x10", "p50 +10 %", "p99 +50 %", "value -10 %"}
+    assert found.unseen == ("quality -1 %", "lost +50 %")
+    assert found.promote == NEVER
+    assert found.stages[-1].sentences[0].startswith("stable exports no lost, which the plan asks for")
+
+
+def test_a_promotion_waits_for_the_slowest_objective() -> None:
+    hard = replace(REVENUE, tolerance=0.001, margin=0.002)
+    easy, late = (
+        Forecaster(JudgePlan(objectives={"value": one}), Baseline(200, 0.001, LATENCY, objectives=VALUE), POLL).promote([Part(5)]).seconds
+        for one in (REVENUE, hard)
+    )
+    assert (easy or 0) < (late or math.inf)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (300, "5 min"), (5400, "1.5 h"), (50400, "14 h"), (260000, "3 d")])

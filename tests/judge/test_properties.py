@@ -159,6 +159,37 @@ def test_two_polls_at_the_same_instant_count_their_requests_and_no_time():
     assert Judge.resume(judge.dumps(), "r1", JudgePlan()).verdict() == judge.verdict()
 
 
+def test_looks_between_two_scrapes_change_nothing_and_a_track_that_is_away_is_seen_at_once():
+    """Prometheus scrapes stable and the canary at different seconds: what lies between two scrapes of all servers would tear them apart."""
+    slow, quick = Judge.begin(JudgePlan(), "r1"), Judge.begin(JudgePlan(), "r1")
+    for poll in polls(seconds=900, step=10.0):
+        torn = {}
+        for track, phase in (("stable", 4.0), ("canary", 18.0)):
+            told = 30.0 * math.floor((poll.t - phase) / 30.0) + phase
+            traffic, age = (STABLE, 7200.0) if track == "stable" else (CANARY, 0.0)
+            torn[track] = replace(sample(Track(track), traffic.in_seconds(max(age + told, 0.0))), every=30.0)
+        before = quick.dumps()
+        quick.poll(replace(poll, **torn))
+        if poll.t % 30 == 0:
+            slow.poll(replace(poll, **torn))
+        else:
+            assert quick.dumps() == before
+    assert quick.dumps() == slow.dumps()
+    assert quick.verdict().decision is Decision.PROMOTE
+    assert (
+        "the canary has not answered for 10 s"
+        in quick.poll(replace(poll, t=910.0, canary=down(Track.CANARY), **{"stable": torn["stable"]})).reason
+    )
+
+
+@pytest.mark.parametrize("every", [math.nan, math.inf, -5.0, 1e9])
+def test_an_odd_time_between_two_counts_keeps_nobody_waiting(every):
+    judge = Judge.begin(JudgePlan(), "r1")
+    for poll in polls(replace(CANARY, error_rate=1.0), seconds=600):
+        verdict = judge.poll(replace(poll, canary=replace(poll.canary, every=every)))
+    assert verdict.decision is Decision.ROLLBACK
+
+
 @pytest.mark.parametrize(("canary", "word"), [(CANARY, Decision.HOLD), (replace(CANARY, error_rate=0.5), Decision.ROLLBACK)])
 def test_a_window_of_a_day_is_one_window(canary, word):
     judge = Judge.begin(JudgePlan(), "r1")

@@ -51,7 +51,7 @@ def standings(windows, plan=PLAN, frozen=FROZEN, history=None):
 
 
 @pytest.mark.parametrize(
-    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.3, 0.3), size=120.0, wander=0.02)], ids=["assumed", "calibrated"]
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.3, 0.3), size=4.0, wander=0.02)], ids=["assumed", "calibrated"]
 )
 def test_every_row_equals_its_definition(history):
     windows = noisy_windows()

@@ -33,7 +33,7 @@ def server() -> Iterator[PrometheusServer]:
 
 
 def source(server: PrometheusServer) -> PrometheusSource:
-    return PrometheusSource(server.url, "m", MetricsPlan(selectors={"job": "serving"}), TRACKS, objectives=OBJECTIVES)
+    return PrometheusSource(server.url, "m", MetricsPlan(selectors={"job": "serving"}), TRACKS, judge=JudgePlan(objectives=OBJECTIVES))
 
 
 def sample(server: PrometheusServer, *pages: Page) -> Sample:
@@ -47,10 +47,10 @@ def marked(name: str, mark: str, number: float, more: str = "") -> dict[str, flo
 
 ALL = {
     **answered(70.0),
-    **marked("falls_total", "fallbacks/events", 3.0, ',why="a"'),
-    **marked("falls_total", "fallbacks/events", 4.0, ',why="b"'),
-    **marked("clicks_total", "clicks/events", 20.0),
-    **marked("shown_total", "clicks/exposures", 200.0),
+    **marked("falls_total", "objectives.fallbacks.events", 3.0, ',why="a"'),
+    **marked("falls_total", "objectives.fallbacks.events", 4.0, ',why="b"'),
+    **marked("clicks_total", "objectives.clicks.events", 20.0),
+    **marked("shown_total", "objectives.clicks.exposures", 200.0),
 }
 
 
@@ -63,17 +63,15 @@ def test_all_is_asked_at_once_and_each_series_is_marked(server: PrometheusServer
     sample(server, Page("c", "canary", series=ALL))
     (question,) = [one.params["query"] for one in server.asked if "[" not in one.params["query"]]
     labels = 'job="serving", track="canary"'
-    assert (
-        f'or up{{{labels}}} or label_replace(falls_total{{why!="test", {labels}}}, "tfcanary_objective", "fallbacks/events", "", "")'
-        in question
-    )
-    assert question.endswith(f'or label_replace(shown_total{{{labels}}}, "tfcanary_objective", "clicks/exposures", "", "")')
+    events = f'label_replace(falls_total{{why!="test", {labels}}}, "tfcanary_objective", "objectives.fallbacks.events", "", "")'
+    assert f"or up{{{labels}}} or {events}" in question
+    assert question.endswith(f'or label_replace(shown_total{{{labels}}}, "tfcanary_objective", "objectives.clicks.exposures", "", "")')
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), None])
 def test_a_part_that_is_missing_or_no_number_hides_its_objective_only(server: PrometheusServer, number: float | None) -> None:
     lost = {name: value for name, value in ALL.items() if not name.startswith("shown")}
-    series = lost if number is None else {**lost, **marked("shown_total", "clicks/exposures", number)}
+    series = lost if number is None else {**lost, **marked("shown_total", "objectives.clicks.exposures", number)}
     counters = Counters(70.0, objectives={"fallbacks": (7.0, 70.0)})
     assert sample(server, Page("c", "canary", series=series)) == Sample(Track.CANARY, True, {"c": counters})
 
@@ -112,7 +110,7 @@ def opened(**metrics: Any) -> object:
 
 
 def test_the_servers_own_pages_cannot_serve_objectives() -> None:
-    with pytest.raises(Refused, match=r"judge\.objectives: metrics\.source `scrape` .* must be `prometheus`"):
+    with pytest.raises(Refused, match=r"judge\.objectives, .*: metrics\.source `scrape` .* must be `prometheus`"):
         opened(source="scrape")
 
 

@@ -43,6 +43,7 @@ def test_each_track_has_its_own_servers(server: PrometheusServer) -> None:
     stable, canary = (source(server).sample(track, AT) for track in Track)
     assert stable == Sample(Track.STABLE, True, {"a": Counters(900), "b": Counters(800)})
     assert canary == Sample(Track.CANARY, True, {"c": Counters(70)})
+    assert stable.every == canary.every == INTERVAL, "looks in between tell nothing new"
 
 
 def test_entry_points_and_verbs_add_up_and_errors_go_by_status(server: PrometheusServer) -> None:

@@ -21,7 +21,7 @@ from tfcanary.domain import LATENCY_BOUNDS, Counters, Sample, Track
 from tfcanary.errors import Refused
 from tfcanary.metrics.prometheus import PrometheusSource
 from tfcanary.metrics.scrape import ScrapeSource
-from tfcanary.plan import MetricsPlan, ObjectiveKind, ObjectivePlan
+from tfcanary.plan import JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan
 
 pytestmark = pytest.mark.slow
 
@@ -244,4 +244,6 @@ falls_total{why="test"} 50
 
 
 def with_objectives(url: str, objectives: dict[str, ObjectivePlan]) -> PrometheusSource:
-    return PrometheusSource(url, "m", MetricsPlan(), {track: {"track": track.value} for track in Track}, objectives=objectives)
+    return PrometheusSource(
+        url, "m", MetricsPlan(), {track: {"track": track.value} for track in Track}, judge=JudgePlan(objectives=objectives)
+    )

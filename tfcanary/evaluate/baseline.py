@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import NormalDist
 
@@ -16,9 +16,9 @@ from tfcanary.errors import Unavailable
 from tfcanary.evaluate import metrics
 from tfcanary.judge.calibration import calibrate
 from tfcanary.judge.dispersion import Noise
-from tfcanary.judge.expected import Baseline
+from tfcanary.judge.expected import Baseline, Level
 from tfcanary.judge.windows import Counts, add_up, change, read, total
-from tfcanary.plan import JudgePlan, Plan
+from tfcanary.plan import JudgePlan, ObjectiveKind, Plan
 from tfcanary.ports import Platform
 
 BETWEEN = 10.0
@@ -28,6 +28,9 @@ ASSUMED_LATENCY = ((0.97, 40.0, 0.45), (0.03, 160.0, 0.50))
 """Share, median in ms and spread of log latency: most requests, and a slow few. Only the spread matters: the judge compares ratios."""
 ASSUMED_QUALITY = (0.7, 0.04)
 """Mean and variance."""
+ASSUMED_EVENTS = Level(0.05)
+ASSUMED_VALUES = Level(1.0, variance=1.0)
+"""Of the user's objectives: an event in twenty, and values that vary as much as they are large; one for each request."""
 FEWEST_LATENCIES = 100
 """Requests from which a histogram has a shape."""
 
@@ -45,11 +48,14 @@ def assumed(plan: JudgePlan, rate: float, error_rate: float | None) -> Known:
     told = ["no noise beyond chance", *(["latency spread like a usual model's"] if plan.latency else ())]
     told += ["a per-request value of 0.7 with deviation 0.2"] if plan.quality else []
     told += [f"{100 * ASSUMED_ERRORS:g} % errors"] if error_rate is None else []
+    told += ["objectives of 5 events in 100 requests, means of values that vary as much as they are large"] if plan.objectives else []
+    kinds = {name: one.kind for name, one in (plan.objectives or {}).items()}
     baseline = Baseline(
         rate=rate,
         error_rate=ASSUMED_ERRORS if error_rate is None else error_rate,
         latency=_usual_latency() if plan.latency else (),
         quality=ASSUMED_QUALITY if plan.quality else None,
+        objectives={name: ASSUMED_VALUES if kind is ObjectiveKind.MEAN else ASSUMED_EVENTS for name, kind in kinds.items()},
     )
     return Known(baseline, (f"assumed: {'; '.join(told)}",))
 
@@ -63,7 +69,8 @@ def look(platform: Platform, plan: Plan) -> Known:
         calibration, _ = calibrate(history, plan.judge)
         told = [f"stable's last {seconds / 3600:.2g} h: {counted.requests:,.0f} requests"]
         told += [f"{calibration.lacking}; the judge's own assumptions of noise apply"] if calibration.lacking else []
-        return Known(_baseline(counted, counted, seconds, calibration.noise), tuple(told))
+        every = max(sample.every for _, sample in history)
+        return Known(replace(_baseline(counted, counted, seconds, calibration.noise), every=every), tuple(told))
     first = _sample(platform)
     platform.clock.sleep(BETWEEN)
     later = platform.clock.now()
@@ -96,7 +103,18 @@ def _baseline(counted: Counts, level: Counts, seconds: float, noise: Mapping[str
         latency=latency if sum(latency) >= FEWEST_LATENCIES else (),
         quality=_quality(level),
         noise=noise,
+        objectives={name: one for name, told in level.objectives.items() if (one := _level(told, max(level.ok, 1.0))) is not None},
     )
+
+
+def _level(told: Sequence[float], answered: float) -> Level | None:
+    """Of an objective from what was counted; of a mean without squares the values are taken to vary as much as they are large."""
+    total, number, *squares = told
+    if not (total > 0 and number > 0):
+        return None
+    mean = total / number
+    spread = squares[0] / number - mean**2 if squares else 0.0
+    return Level(mean, number / answered, spread if spread > 0 else mean**2)
 
 
 def _quality(level: Counts) -> tuple[float, float] | None:

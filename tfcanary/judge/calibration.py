@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from tfcanary.domain import Sample
-from tfcanary.judge import means, shift
+from tfcanary.judge import shift
 from tfcanary.judge.course import Window
 from tfcanary.judge.dispersion import Noise, Series, lags, observed
 from tfcanary.judge.frozen import Frozen, freeze
-from tfcanary.judge.means import Means
+from tfcanary.judge.means import Means, mean_rows
 from tfcanary.judge.rows import LATENCY_WANDER, Kind, Row, count, rows
 from tfcanary.judge.shift import Shift
 from tfcanary.judge.standing import NOTHING
@@ -108,9 +108,8 @@ def _noise(windows: Sequence[Window], plan: JudgePlan, frozen: Frozen) -> dict[s
     found = _of_rates(windows, step, plan, frozen)
     if plan.latency and frozen.latency:
         found |= _of_latency(windows, plan, plan.latency, frozen, step)
-    if plan.quality and frozen.quality is not None:
-        row = Means(plan, plan.quality, frozen.quality, {})
-        found |= _of_one(means.NAME, _added(windows, row), step, means.WANDER)
+    for row in mean_rows(plan, frozen):
+        found |= _of_one(row.name, _added(windows, Means(plan, row, {})), step, row.wander)
     return found
 
 
@@ -132,7 +131,7 @@ def _of_one(name: str, series: Series, step: float, wander: float) -> dict[str, 
     if series.windows[0] < FEWEST_WINDOWS:
         return {}
     first, second = _excess(series, step)[:, 0].tolist()
-    return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]), wander=wander)}
+    return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]) / step, wander=wander)}
 
 
 def _wander(series: Series, assumed: Any) -> Array:
@@ -155,13 +154,13 @@ def _of_rates(windows: Sequence[Window], step: float, plan: JudgePlan, frozen: F
     series = Series.of_rates(raw * down_weight(raw[0] + raw[2], raw[1], raw[3], wander[:, None]), counted)
     excess = _excess(series, step)
     return {
-        row.name: _of_rate(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]))
+        row.name: _of_rate(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]), step)
         for i, row in enumerate(every)
         if series.windows[i] >= FEWEST_WINDOWS
     }
 
 
-def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wander: float) -> Noise:
+def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wander: float, step: float) -> Noise:
     """Measured where there were events enough, else bounded from above by the bursts of the other servers' events."""
     known = min(float(series.chance[i]) / WELL_KNOWN, 1.0)
     burst = _burst(row, counted)
@@ -169,7 +168,7 @@ def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wand
     # Bursts of errors do not grow with a window's exposure; rates that wander do.
     bursts = burst if row.kind in (Kind.ERRORS, Kind.OUTAGE) else 0.0
     fixed = (float(np.clip(bursts, 0.0, first)), float(np.clip(bursts, 0.0, second)))
-    return Noise(excess=(first, second), fixed=fixed, size=float(series.size[i]), wander=wander)
+    return Noise(excess=(first, second), fixed=fixed, size=float(series.size[i]) / step, wander=wander)
 
 
 def _excess(series: Series, step: float) -> Array:

@@ -14,6 +14,11 @@ from tfcanary.domain import Sample
 from tfcanary.judge.windows import Change, Counts, Readings, change, read
 from tfcanary.plan import JudgePlan
 
+EARLY = 0.9
+"""Of the time between two counts, after which a look is late enough: clocks are not exact."""
+LONGEST_INTERVAL = 120.0
+"""Seconds. Whoever counts more rarely than this is not waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Poll:
@@ -83,6 +88,15 @@ class Course:
 def repeats(course: Course, poll: Poll) -> bool:
     """Whether the poll is the last one delivered again: no time has passed and nothing was counted."""
     return _clock(course, poll.t)[0] == course.closed and (read(poll.stable), read(poll.canary)) == (course.stable, course.canary)
+
+
+def too_soon(course: Course, poll: Poll) -> bool:
+    """Whether both tracks answer, but not every server can have been counted again since the window began: its counts would tear them apart."""
+    every = max(poll.stable.every, poll.canary.every)
+    if course.closed is None or not (math.isfinite(every) and every > 0):
+        return False
+    since = _clock(course, poll.t)[0] - course.closed
+    return since < EARLY * min(every, LONGEST_INTERVAL) and read(poll.stable) is not None and read(poll.canary) is not None
 
 
 def step(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tuple[Course, Window | None]:

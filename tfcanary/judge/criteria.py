@@ -9,7 +9,7 @@ from __future__ import annotations
 from tfcanary.judge.calibration import Calibration
 from tfcanary.judge.course import Window
 from tfcanary.judge.frozen import Frozen
-from tfcanary.judge.means import Means
+from tfcanary.judge.means import Means, mean_rows
 from tfcanary.judge.rates import RateRows
 from tfcanary.judge.shift import Shift
 from tfcanary.judge.standing import Standing
@@ -22,12 +22,11 @@ class Criteria:
     def __init__(self, plan: JudgePlan, frozen: Frozen | None, calibration: Calibration) -> None:
         noise = calibration.noise
         self._rates = RateRows(plan, frozen, noise)
-        mean = frozen.quality if frozen else None
         self._others: list[Shift | Means] = []
         if plan.latency and frozen and frozen.latency:
             self._others.append(Shift(plan, plan.latency, frozen, noise))
-        if plan.quality and mean is not None:
-            self._others.append(Means(plan, plan.quality, mean, noise))
+        if frozen:
+            self._others += [Means(plan, row, noise) for row in mean_rows(plan, frozen)]
         self._windows, self._seconds = 0, 0.0
         self.requests = 0.0
         """The canary's, in all windows."""

@@ -30,7 +30,7 @@ def decide(plan: JudgePlan, course: Course, frozen: Frozen | None, calibration: 
     decision, reason = (
         _guarded(watched)
         or _convicted(standings, plan)
-        or _held(course, unknown, standings, plan)
+        or _held(course, [one for one in unknown if one.gating], standings, plan)
         or _too_early(course, criteria.requests, plan)
         or (Decision.PROMOTE, reasons.promoted(standings, course, criteria.requests))
     )
@@ -48,7 +48,7 @@ def word(plan: JudgePlan, course: Course, frozen: Frozen | None, criteria: Crite
     standings = _deciding(criteria.standings(drawn=False))
     if trips(course, plan) or convict(standings, plan):
         return Decision.ROLLBACK
-    known = course.fresh and not unweighed(plan, frozen, course.answered)
+    known = course.fresh and not any(one.gating for one in unweighed(plan, frozen, course.answered))
     proven = known and all(standing.passes(plan) for standing in standings)
     return Decision.PROMOTE if proven and not reasons.too_early(course, criteria.requests, plan) else Decision.HOLD
 

@@ -27,7 +27,7 @@ ASSUMED_WORTH, MEASURED_WORTH = 600.0, 3600.0
 MOST_FREQUENT = 0.98
 """Binomial events vary less than Poisson ones; never less than a fiftieth."""
 LEAST_GROWTH = 0.5
-"""Wander weighs less in smaller windows than in the history's, but is never believed to weigh less than half."""
+"""Wander weighs less with less traffic than in the history, but is never believed to weigh less than half."""
 CAUTION = 1.4
 """Promotion takes the variance beyond chance as so much larger: 300 s of memory miss a quarter of the wander of minutes, and the estimate
 itself varies. Measured on canaries that lie exactly on a margin."""
@@ -45,7 +45,7 @@ class Noise:
     fixed: tuple[float, float]
     """The part of the excess that does not grow with a window's size: bursts."""
     size: float
-    """Mean effective exposure of the history's windows."""
+    """Effective exposure of the history in a second, on the mean: not in a window, for noise that wanders for minutes weighs by time."""
     wander: float
     """By how much a server's own log rate wanders from window to window; at most what is assumed without history."""
 
@@ -75,7 +75,7 @@ class Prior:
         inflation = np.array([bartlett_sum(lag, correlation) for lag in lags])[:, None]
         total, squares = np.sum(series.information, axis=1), np.sum(series.information**2, axis=1)
         assumed = self.burst * series.chance + self.wander**2 * np.minimum(total**2, inflation * squares)
-        growth = np.maximum(series.size / self.size, LEAST_GROWTH)
+        growth = np.maximum(series.size / step / self.size, LEAST_GROWTH)
         measured: Array = np.where(self.measured, series.chance * (1.0 + self.fixed + (self.excess - self.fixed) * growth), assumed)
         return measured
 

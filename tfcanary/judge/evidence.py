@@ -56,10 +56,11 @@ def _counts(standing: Standing) -> Mapping[str, float]:
     exposures = {"stable requests": n_b, "canary requests": n_c}
     if standing.name == "latency":
         return exposures
-    if standing.name == "quality":
-        return {**exposures, "stable mean": events_b / max(n_b, 1.0), "canary mean": events_c / max(n_c, 1.0)}
     if reasons.is_objective(standing):
         exposures = {f"stable {standing.what}": n_b, f"canary {standing.what}": n_c}
+    if standing.averaged:
+        return {**exposures, "stable mean": events_b / max(n_b, 1.0), "canary mean": events_c / max(n_c, 1.0)}
+    if reasons.is_objective(standing):
         return {**exposures, "stable events": events_b, "canary events": events_c}
     events = EVENTS.get(standing.name, f"requests that {standing.what}")
     return {**exposures, f"stable {events}": events_b, f"canary {events}": events_c}
@@ -83,10 +84,16 @@ def unweighed(plan: JudgePlan, frozen: Frozen | None, answered: float) -> tuple[
         why = reasons.unfrozen(answered, plan)
         own = (_unknown(f"objective/{name}", f"{name}: {why}", one.gating) for name, one in sorted((plan.objectives or {}).items()))
         return (*(_unknown(f"metrics/{name}", f"{name}: {why}") for name in ("errors", *_asked(plan))), *own)
-    return tuple(
-        _unknown(f"metrics/{name}", f"{name}: stable exported none when its level was taken: the release cannot be promoted")
-        for name in frozen.missing
-    )
+    return tuple(_missing(name, plan) for name in frozen.missing)
+
+
+def _missing(name: str, plan: JudgePlan) -> Evidence:
+    kind, _, own = name.rpartition("/")
+    why = f"{own}: stable exported none when its level was taken"
+    if not kind:
+        return _unknown(f"metrics/{name}", f"{why}: the release cannot be promoted")
+    gating = (plan.objectives or {})[own].gating
+    return _unknown(name, f"{why}{': the release cannot be promoted' if gating else ''}", gating)
 
 
 def _unknown(about: str, reason: str, gating: bool = True) -> Evidence:

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from tfcanary.domain import LATENCY_BOUNDS
-from tfcanary.judge import means, shift
+from tfcanary.judge import shift
 from tfcanary.judge.absolute import AbsoluteErrors
 from tfcanary.judge.course import Window
-from tfcanary.judge.dispersion import ASSUMED_WORTH, CORRELATION_TIME, LEAST_GROWTH, MOST_FREQUENT, Noise, cautious, lags
+from tfcanary.judge.dispersion import MOST_FREQUENT, Noise, cautious
 from tfcanary.judge.frozen import Frozen, freeze, weights
+from tfcanary.judge.means import NAME as QUALITY
+from tfcanary.judge.means import MeanRow, mean_rows
 from tfcanary.judge.rates import ON_RELATIVE
 from tfcanary.judge.rows import ERROR_BETS, LATENCY_WANDER, Kind, Row, rows
+from tfcanary.judge.sums import Sums, mean_scores
 from tfcanary.judge.windows import Buckets, Counts
-from tfcanary.plan import JudgePlan, LatencyPlan, QualityPlan
-from tfcanary.stats.binomial import GAPS, NO_CHANGE, down_weight, grid, log_likelihood, points, promote_mixture, rollback_mixture
+from tfcanary.plan import JudgePlan, LatencyPlan
+from tfcanary.stats.binomial import GAPS, down_weight, log_likelihood, points
 from tfcanary.stats.logarithms import Array, log_add
-from tfcanary.stats.longrun import bartlett_sum
-from tfcanary.stats.normal import log_half_normal_mixture
 
 TAIL = 0.03
 """`tail` slows the slowest 3 % of the requests, and none faster than they."""
@@ -36,6 +37,18 @@ CALM = 0.05
 """Variance beyond chance where nobody has looked: the least that any history proves."""
 NONE = 1e-300
 """Stands for no request at all where one divides by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Of one of the user's objectives on stable."""
+
+    level: float
+    """Events for each exposure, or the mean of the values."""
+    each: float = 1.0
+    """Exposures, or values, for each answered request."""
+    variance: float = 0.0
+    """Of one value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,10 @@ class Baseline:
     """Mean and variance of the per-request value."""
     noise: Mapping[str, Noise] | None = None
     """By criterion, from its history; what lacks has the judge's own assumption. None: as calm as can be."""
+    objectives: Mapping[str, Level] = field(default_factory=dict)
+    """The user's, by name, without those that stable does not count."""
+    every: float = 0.0
+    """Seconds between two counts of stable's servers: no window is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,8 @@ class Regression:
     latency: float = 1.0
     tail: float = 1.0
     quality: float = 1.0
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Of the user's, by name: events for each exposure, or the mean."""
 
 
 Scores = Callable[[Array], tuple[float, float]]
@@ -90,12 +109,15 @@ class Expected:
     @property
     def missing(self) -> tuple[str, ...]:
         """What the plan asks for and stable does not export: such a release cannot be promoted."""
-        return self._frozen.missing
+        gating = {name: one for name, one in (self._plan.objectives or {}).items() if one.gating}
+        metrics = [name for name in self._frozen.missing if "/" not in name]
+        return (*metrics, *sorted(gating.keys() - self._baseline.objectives.keys()))
 
     def shows(self, regression: Regression) -> bool:
         """Whether the plan and stable's metrics allow to see the regression at all."""
         slower, worse = regression.latency != 1 or regression.tail != 1, regression.quality != 1
-        return (bool(self._frozen.latency) or not slower) and (self._quality is not None or not worse)
+        own = regression.objectives.keys() <= self._baseline.objectives.keys()
+        return own and (bool(self._frozen.latency) or not slower) and (self._quality is not None or not worse)
 
     def criteria(self, share: Array, regression: Regression) -> list[Criterion]:
         """All that the judge decides on by counting, for canaries of these shares of the traffic, one a part."""
@@ -103,26 +125,32 @@ class Expected:
         canary, stable = n * share, n * (1 - share)
         settle, warm = self._plan.settle.total_seconds(), self._plan.warmup.total_seconds()
         found = [
-            Criterion(row.weight, settle if row.kind is Kind.ERRORS else warm, self._rate(row, canary, stable, regression))
+            Criterion(row.weight, warm if row.kind is Kind.TAIL else settle, self._rate(row, canary, stable, regression))
             for row in rows(self._plan, self._frozen)
-            if row.kind in (Kind.ERRORS, Kind.TAIL)
+            if row.kind in (Kind.ERRORS, Kind.TAIL) or self._counts(row)
         ]
         parts = weights(self._plan)
         if self._plan.latency and self._frozen.latency:
             found.append(Criterion(parts[shift.NAME], warm, self._shift(self._plan.latency, canary, stable, regression)))
-        if self._plan.quality and self._quality:
-            found.append(Criterion(parts[means.NAME], settle, self._means(self._plan.quality, self._quality, canary, stable, regression)))
-        return found
+        averaged = (row for row in mean_rows(self._plan, self._frozen) if row.gating)
+        return [*found, *(Criterion(row.weight, settle, self._means(row, canary, stable, regression)) for row in averaged)]
+
+    def _counts(self, row: Row) -> bool:
+        """Whether it is an objective that decides, and that stable counts."""
+        return row.kind is Kind.OBJECTIVE and row.gating and row.title in self._baseline.objectives
 
     def _rate(self, row: Row, canary: Array, stable: Array, regression: Regression) -> Scores:
         p_c, p_b = self._frequencies(row, regression)
         noise, wander = self._noise(row.name, row.wander)
-        light = down_weight(canary * p_c + stable * p_b, canary, stable, wander)
-        x_c, n_c, x_b, n_b = light * np.stack([canary * p_c, canary, stable * p_b, stable])
+        each = self._baseline.objectives[row.title].each if row.kind is Kind.OBJECTIVE else 1.0
+        sides = ((canary * each, p_c), (stable * each, p_b))
+        (n_c, p_c), (n_b, p_b) = reversed(sides) if row.swapped else sides
+        light = down_weight(n_c * p_c + n_b * p_b, n_c, n_b, wander)
+        x_c, n_c, x_b, n_b = light * np.stack([n_c * p_c, n_c, n_b * p_b, n_b])
         etas = points([row.tolerance], [row.margin], GAPS)[0]
         share = n_c * p_c / np.maximum(n_c * p_c + n_b * p_b, NONE)
         frequency = float(np.sum(x_c + x_b) / max(np.sum(n_c + n_b), NONE))
-        sums = _Sums(
+        sums = Sums(
             likelihoods=log_likelihood(x_c[:, None], n_c[:, None], x_b[:, None], n_b[:, None], etas),
             information=(x_c + x_b) * share * (1 - share),
             size=n_c * n_b / np.maximum(n_c + n_b, NONE),
@@ -132,10 +160,11 @@ class Expected:
             wander=wander,
             poll=self._poll,
         )
-        bets = np.log(ERROR_BETS) if row.kind is Kind.ERRORS else np.full(len(GAPS), -math.log(len(GAPS)))
-        return partial(self._errors, sums, bets, canary, stable, p_c) if row.kind is Kind.ERRORS else partial(sums.scores, bets)
+        if row.kind is Kind.ERRORS:
+            return partial(self._errors, sums, np.log(ERROR_BETS), canary, stable, p_c)
+        return partial(sums.scores, np.full(len(GAPS), -math.log(len(GAPS))), row.kind is Kind.OBJECTIVE)
 
-    def _errors(self, sums: _Sums, bets: Array, canary: Array, stable: Array, p_c: float, windows: Array) -> tuple[float, float]:
+    def _errors(self, sums: Sums, bets: Array, canary: Array, stable: Array, p_c: float, windows: Array) -> tuple[float, float]:
         """Relative and absolute: rollback must beat both tolerances, promote may use either."""
         rollback, promote = sums.phi(windows)
         up, down = sums.mixtures(windows, bets, max(rollback, promote), promote)
@@ -149,6 +178,9 @@ class Expected:
     def _frequencies(self, row: Row, regression: Regression) -> tuple[float, float]:
         if row.kind is Kind.ERRORS:
             return min(self._baseline.error_rate * regression.errors, 1.0), self._baseline.error_rate
+        if row.kind is Kind.OBJECTIVE:
+            level = self._baseline.objectives[row.title].level
+            return level * regression.objectives.get(row.title, 1.0), level
         bound = np.array([LATENCY_BOUNDS[row.index]])
         return float(self._slower(bound, regression)[0]), float(self._slower(bound, Regression())[0])
 
@@ -173,7 +205,7 @@ class Expected:
         noise, wander = self._noise(shift.NAME, LATENCY_WANDER)
         light = 1.0 / (1.0 + wander**2 * information)
         mixed = np.log(share[:, None, None] * np.exp(log_ratios) + 1 - share[:, None, None])
-        sums = _Sums(
+        sums = Sums(
             likelihoods=light[:, None] * (ours @ log_ratios - np.einsum("sc,scg->sg", both, mixed)),
             information=light * information,
             size=light * canary * (1 - share),
@@ -183,15 +215,17 @@ class Expected:
             wander=wander,
             poll=self._poll,
         )
-        return partial(sums.scores, shift.EVEN[0])
+        return partial(sums.scores, shift.EVEN[0], False)
 
-    def _means(self, quality: QualityPlan, level: tuple[float, float], canary: Array, stable: Array, regression: Regression) -> Scores:
-        scale, variance = abs(level[0]), level[1]
-        noise, wander = self._noise(means.NAME, means.WANDER)
-        size = canary * stable / np.maximum(canary + stable, NONE)
-        sums = _Sums(np.zeros((len(size), 2)), size, size, variance, noise, 1.0, wander * scale, self._poll)
-        lost, tolerance, margin = (part * scale for part in (1 - regression.quality, quality.tolerance, quality.margin))
-        return partial(_mean_scores, sums, lost, tolerance, margin)
+    def _means(self, row: MeanRow, canary: Array, stable: Array, regression: Regression) -> Scores:
+        own = self._baseline.objectives.get(row.title) or Level(row.level, variance=(self._quality or (0.0, 0.0))[1])
+        factor = regression.objectives.get(row.title, 1.0) if row.name != QUALITY else regression.quality
+        scale = abs(row.level)
+        noise, wander = self._noise(row.name, row.wander)
+        size = own.each * canary * stable / np.maximum(canary + stable, NONE)
+        sums = Sums(np.zeros((len(size), 2)), size, size, own.variance, noise, 1.0, wander * scale, self._poll)
+        lost = (1 - factor if row.lower_is_worse else factor - 1) * scale
+        return partial(mean_scores, sums, lost, row.tolerance * scale, row.margin * scale)
 
     def _noise(self, name: str, assumed: float) -> tuple[Noise | None, float]:
         """What history has shown, and by how much windows wander; None: nothing."""
@@ -199,68 +233,6 @@ class Expected:
             return Noise(excess=(CALM, CALM), fixed=(CALM, CALM), size=1.0, wander=assumed), assumed
         known = self._baseline.noise.get(name)
         return known, known.wander if known else assumed
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """What one window of each part adds to a criterion."""
-
-    likelihoods: Array
-    """Shape (parts, grid)."""
-    information: Array
-    size: Array
-    chance: float
-    """Variance by chance alone, for each unit of information."""
-    noise: Noise | None
-    burst: float
-    wander: float
-    poll: float
-
-    def scores(self, bets: Array, windows: Array) -> tuple[float, float]:
-        """Logarithms of the e-values for rollback and for promote."""
-        return self.mixtures(windows, bets, *self.phi(windows))
-
-    def mixtures(self, windows: Array, bets: Array, rollback: float, promote: float) -> tuple[float, float]:
-        """The same, for dispersions that are known."""
-        at_tolerance, at_margin, beyond, inside = grid((windows @ self.likelihoods)[None, :])
-        up = rollback_mixture(at_tolerance, beyond, rollback, bets)
-        return float(up[0]), float(promote_mixture(at_margin, inside, float(cautious(promote, 1.0)))[0])
-
-    def phi(self, windows: Array) -> tuple[float, float]:
-        """Dispersion for rollback and for promote."""
-        total = float(windows @ self.information)
-        if not total > 0:
-            return 1.0, 1.0
-        rollback, promote = (self._variance(windows, total, which) / total for which in (0, 1))
-        return rollback, promote
-
-    def _variance(self, windows: Array, total: float, which: int) -> float:
-        chance = total * self.chance
-        if self.noise:
-            growth = max(float(windows @ self.size) / max(windows.sum(), 1.0) / self.noise.size, LEAST_GROWTH)
-            excess, fixed = self.noise.excess[which], self.noise.fixed[which]
-            return float(chance * (1 + fixed + (excess - fixed) * growth))
-        # Without history the watch's own windows soon outweigh the assumption; here they are as calm as chance.
-        inflation = bartlett_sum(lags(self.poll)[which], math.exp(-self.poll / CORRELATION_TIME))
-        assumed = self.burst * chance + self.wander**2 * min(total**2, inflation * float(windows @ self.information**2))
-        believed = 1.0 / (1.0 + float(windows.sum()) * self.poll / ASSUMED_WORTH)
-        return max(believed * assumed + (1 - believed) * chance, chance)
-
-
-def _mean_scores(sums: _Sums, lost: float, tolerance: float, margin: float, windows: Array) -> tuple[float, float]:
-    size = float(windows @ sums.size)
-    if not size > 0:
-        return 0.0, 0.0
-    rollback, promote = sums.phi(windows)
-    gap = margin - tolerance
-    information = size / rollback
-    s = information * (lost - tolerance)
-    near, far = (log_half_normal_mixture(s, information, scale) for scale in (gap, means.FAR * gap))
-    information = size / float(cautious(promote, sums.chance))
-    t = information * (margin - lost)
-    same = math.log(NO_CHANGE) + margin * t - 0.5 * margin**2 * information
-    down = log_add(same, math.log(1 - NO_CHANGE) + log_half_normal_mixture(t, information, gap))
-    return float(log_add(near, far)) - math.log(2.0), float(down)
 
 
 def _frozen(plan: JudgePlan, baseline: Baseline) -> Frozen:
@@ -272,6 +244,7 @@ def _frozen(plan: JudgePlan, baseline: Baseline) -> Frozen:
         failed=requests * baseline.error_rate,
         latency=Buckets.of(counts * requests / whole) if whole > 0 else None,
         quality=(requests * baseline.quality[0], None, requests) if baseline.quality else None,
+        objectives={name: (requests * one.each * one.level, requests * one.each) for name, one in baseline.objectives.items()},
     )
     frozen = freeze(level, replace(plan, classes=None))
     assert frozen is not None

@@ -7,13 +7,14 @@ promotion is impossible, so that an empty first scrape opens no hole.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfcanary.domain import LATENCY_BOUNDS
 from tfcanary.judge.windows import Counts
-from tfcanary.plan import JudgePlan
+from tfcanary.plan import JudgePlan, ObjectiveKind
 from tfcanary.stats.logarithms import Array
 from tfcanary.stats.survival import Survival
 
@@ -57,6 +58,10 @@ class Frozen:
     """Requests by bucket, all of them, or none."""
     quality: float | None
     """Mean of the per-request value."""
+    means: Mapping[str, float]
+    """Of the user's objectives of that kind, by name."""
+    variances: Mapping[str, float]
+    """Of one value of `quality` and of each mean, by its name; without those whose squares are not known."""
     watched: tuple[int, ...]
     """The classes that are watched one by one, by index."""
     classes: tuple[float, ...]
@@ -86,16 +91,24 @@ def freeze(level: Counts, plan: JudgePlan) -> Frozen | None:
     latency = _latency(level) if plan.latency else ()
     quality = _quality(level) if plan.quality else None
     watched, shares = _classes(level) if plan.classes else ((), ())
+    averaged = sorted(name for name, one in (plan.objectives or {}).items() if one.kind is ObjectiveKind.MEAN)
+    means = {name: mean for name in averaged if (mean := _mean(*level.objectives.get(name, (0.0, 0.0))[:2])) is not None}
+    values = {f"objective/{name}": level.objectives[name] for name in means}
+    if quality is not None and level.quality is not None and level.quality[1] is not None:
+        values["quality"] = (level.quality[0], level.quality[2], level.quality[1])
     asked = (
         ("latency", plan.latency, bool(latency)),
         ("quality", plan.quality, quality is not None),
         ("classes", plan.classes, bool(shares)),
+        *((f"objective/{name}", name, name in means) for name in averaged),
     )
     return Frozen(
         requests=level.requests,
         error_rate=(level.failed + 0.5) / (level.requests + 1.0),
         latency=latency,
         quality=quality,
+        means=means,
+        variances={name: max(told[2] / told[1] - (told[0] / told[1]) ** 2, 0.0) for name, told in values.items() if len(told) > 2},
         watched=watched,
         classes=shares,
         known_classes=len(level.classes) if shares else 0,
@@ -109,10 +122,12 @@ def _latency(level: Counts) -> tuple[float, ...]:
 
 
 def _quality(level: Counts) -> float | None:
+    return _mean(level.quality[0], level.quality[2]) if level.quality else None
+
+
+def _mean(total: float, number: float) -> float | None:
     """A mean of 0 has no "1 % worse"."""
-    if level.quality is None or not level.quality[2] > 0 or level.quality[0] == 0:
-        return None
-    return level.quality[0] / level.quality[2]
+    return total / number if number > 0 and total != 0 else None
 
 
 def _classes(level: Counts) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -14,7 +14,7 @@ from tfcanary.domain import Decision, Sample, Verdict
 from tfcanary.errors import Refused
 from tfcanary.judge import state
 from tfcanary.judge.calibration import calibrate
-from tfcanary.judge.course import Course, Poll, Window, repeats, step
+from tfcanary.judge.course import Course, Poll, Window, repeats, step, too_soon
 from tfcanary.judge.criteria import Criteria
 from tfcanary.judge.decision import decide, word
 from tfcanary.judge.frozen import freeze
@@ -83,7 +83,7 @@ class Judge:
         return self._decision()
 
     def _hear(self, poll: Poll) -> None:
-        if self._decision() is Decision.ROLLBACK or repeats(self._state.course, poll):
+        if self._decision() is Decision.ROLLBACK or repeats(self._state.course, poll) or too_soon(self._state.course, poll):
             return
         course, window = step(self._state.course, poll, self._plan, frozen=self._state.frozen is not None)
         self._state = replace(self._state, course=course)

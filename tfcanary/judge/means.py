@@ -1,9 +1,10 @@
-"""The row of a per-request value, higher is better: the difference of the two tracks' means, window by window."""
+"""The rows of values that are averaged, quality and the user's own: the difference of the two tracks' means, window by window."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from tfcanary.domain import Interval
 from tfcanary.judge.columns import Columns
 from tfcanary.judge.course import Window
 from tfcanary.judge.dispersion import Noise, Prior, Series, cautious, variance
-from tfcanary.judge.frozen import weights
+from tfcanary.judge.frozen import Frozen, objective_weight, weights
 from tfcanary.judge.intervals import SPREADS
 from tfcanary.judge.standing import RATIO, Need, Quiet, Standing
-from tfcanary.judge.windows import Quality, add_quality
-from tfcanary.plan import JudgePlan, QualityPlan
+from tfcanary.judge.windows import Counts, Quality, add_quality
+from tfcanary.plan import Direction, JudgePlan
 from tfcanary.stats.binomial import NO_CHANGE
 from tfcanary.stats.logarithms import Array, log_add
 from tfcanary.stats.normal import log_half_normal_mixture
@@ -23,21 +24,91 @@ from tfcanary.stats.roots import rises_above_zero
 
 NAME = "quality"
 WANDER = 0.004
-"""By how much a track's mean is assumed to wander, relative to stable's mean, until data speak."""
+"""By how much a track's quality is assumed to wander, relative to stable's mean, until data speak.
+
+Nobody knows that of the user's own values: they are assumed to wander by their tolerance, which the user calls no difference."""
 FAR = 5.0
 """Rollback bets half on differences as small as the gap between tolerance and margin, half on five times that."""
 SMALLEST_VARIANCE = 1e-6
 
 
-class Means:
-    """Accumulates the windows of the per-request value."""
+@dataclass(frozen=True, slots=True)
+class MeanRow:
+    """One value; tolerance, margin and wander are relative to stable's mean."""
 
-    def __init__(self, plan: JudgePlan, quality: QualityPlan, mean: float, history: Mapping[str, Noise]) -> None:
-        self._plan = plan
-        self._weight = weights(plan)[NAME]
-        self._scale = abs(mean)
-        self._tolerance, self._margin = quality.tolerance * self._scale, quality.margin * self._scale
-        self._prior = Prior.of((NAME,), np.ones(1), np.full(1, WANDER * self._scale), history)
+    name: str
+    title: str
+    weight: float
+    level: float
+    """Stable's mean."""
+    tolerance: float
+    margin: float
+    wander: float
+    what: str = "values"
+    lower_is_worse: bool = True
+    gating: bool = True
+    within: tuple[float, float] | None = None
+    """Between these all values lie: it bounds how much they vary where their squares are not known."""
+    variance: float = 0.0
+    """Of one value on stable, where it is known: the first few values of a watch may be alike by chance, and are never believed to vary less."""
+
+    def of(self, counts: Counts) -> Quality | None:
+        """Sum, squares and number of a track's values; None where they are not counted, or say nothing about how much they vary."""
+        if self.name == NAME:
+            values = counts.quality
+        else:
+            total, number, *squares = counts.objectives.get(self.title, (0.0, 0.0))
+            values = (total, squares[0] if squares else None, number)
+            if not squares and self.within is None:
+                return None
+        if values is None or not values[2] > 0:
+            return None
+        return values if self.within is None or self.within[0] <= values[0] / values[2] <= self.within[1] else None
+
+
+def mean_rows(plan: JudgePlan, frozen: Frozen) -> Iterator[MeanRow]:
+    """The rows in force: what stable's level was taken of."""
+    if plan.quality and frozen.quality is not None:
+        within = plan.quality.metric.within if plan.quality.metric else None
+        part = weights(plan)[NAME]
+        yield MeanRow(
+            NAME,
+            NAME,
+            part,
+            frozen.quality,
+            plan.quality.tolerance,
+            plan.quality.margin,
+            WANDER,
+            what="answered",
+            within=within,
+            variance=frozen.variances.get(NAME, 0.0),
+        )
+    for name, mean in sorted(frozen.means.items()):
+        objective = (plan.objectives or {})[name]
+        yield MeanRow(
+            f"objective/{name}",
+            name,
+            objective_weight(plan, objective.gating),
+            mean,
+            objective.tolerance,
+            objective.margin,
+            objective.tolerance,
+            lower_is_worse=objective.direction is Direction.HIGHER,
+            gating=objective.gating,
+            within=objective.metric.within if objective.metric else None,
+            variance=frozen.variances.get(f"objective/{name}", 0.0),
+        )
+
+
+class Means:
+    """Accumulates the windows of one value."""
+
+    def __init__(self, plan: JudgePlan, row: MeanRow, history: Mapping[str, Noise]) -> None:
+        self._plan, self._row = plan, row
+        self._scale = abs(row.level)
+        self._sign = 1.0 if row.lower_is_worse else -1.0
+        self._tolerance, self._margin = row.tolerance * self._scale, row.margin * self._scale
+        self._prior = Prior.of((row.name,), np.ones(1), np.full(1, row.wander * self._scale), history)
         self._columns = Columns(3)
         self._tracks: tuple[Quality, Quality] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
         """The canary's values and stable's."""
@@ -48,11 +119,11 @@ class Means:
         """Add a window; it counts nothing where a track has no value in it."""
         heard = False
         column = np.zeros(3)
-        canary, stable = window.canary.quality, window.stable.quality
         if window.frozen and window.settled:
-            if canary and stable and canary[2] > 0 and stable[2] > 0:
+            canary, stable = self._row.of(window.canary), self._row.of(window.stable)
+            if canary and stable:
                 heard = True
-                difference = canary[0] / canary[2] - stable[0] / stable[2]
+                difference = self._sign * (canary[0] / canary[2] - stable[0] / stable[2])
                 size = stable[2] * canary[2] / (stable[2] + canary[2])
                 column = np.array([difference, size, 1.0])
                 self._size += size
@@ -79,15 +150,16 @@ class Means:
         (sum_c, _, n_c), (sum_b, _, n_b) = self._tracks
         silent = self._quiet.is_silence(self._plan.guards)
         heard = n_c > 0 and not silent
+        row = self._row
         return Standing(
-            name=NAME,
-            weight=self._weight,
-            title=NAME,
-            what="answered",
+            name=row.name,
+            weight=row.weight,
+            title=row.title,
+            what=row.what,
             need=Need.PROOF,
             unit=RATIO,
-            tolerance=1 - self._tolerance / self._scale,
-            margin=1 - self._margin / self._scale,
+            tolerance=1 - self._sign * row.tolerance,
+            margin=1 - self._sign * row.margin,
             log_up=self._log_up(-self._tolerance, rollback),
             log_down=self._log_down(self._margin, promote),
             progress=math.log(NO_CHANGE) + 0.5 * self._information(promote) * self._margin**2,
@@ -95,30 +167,33 @@ class Means:
             heard=heard,
             interval=self._interval(rollback, promote) if drawn and heard else None,
             silent=silent,
-            lower_is_worse=True,
+            lower_is_worse=row.lower_is_worse,
+            gating=row.gating,
+            averaged=True,
         )
 
     def _interval(self, rollback: float, promote: float) -> Interval:
-        """Relative to stable's mean; the lower the worse, so that promote draws the lower bound and rollback the upper one."""
+        """Relative to stable's mean; promote draws the bound towards "worse" and rollback the other one."""
         estimate = self._estimate()
-        convicts = -math.log(self._plan.alpha) - math.log(self._weight)
+        convicts = -math.log(self._plan.alpha) - math.log(self._row.weight)
         passes = -math.log(self._plan.alpha_promote)
         up, down = (SPREADS / math.sqrt(self._information(spread)) for spread in (rollback, promote))
         high = _first(lambda bound: self._log_up(bound, rollback) - convicts, estimate, estimate + up)
         low = -_first(lambda margin: self._log_down(margin, promote) - passes, -estimate, down - estimate)
-        return Interval(*(1 + difference / self._scale for difference in (low, estimate, high)))
+        return Interval(*sorted(1 + self._sign * difference / self._scale for difference in (low, estimate, high)))
 
     def _estimate(self) -> float:
         return self._weighted / self._size if self._size > 0 else 0.0
 
     def _variance(self) -> float:
-        """Of one value. Where squares are not exported: of a yes or no, or as large as the mean's own square."""
+        """Of one value, at least stable's. Without squares the largest within the bounds; without bounds a yes or no's, or the mean's square."""
         summed, squares, number = add_quality(*self._tracks)
         mean = summed / max(number, 1e-300)
         spread = squares / number - mean * mean if squares is not None and number > 0 else 0.0
-        if spread > 0:
-            return spread
-        return max(mean * (1 - mean) if 0 <= mean <= 1 else mean * mean, SMALLEST_VARIANCE)
+        if max(spread, self._row.variance) > 0:
+            return max(spread, self._row.variance)
+        low, high = self._row.within or (0.0, 1.0)
+        return max((mean - low) * (high - mean) if low <= mean <= high else mean * mean, SMALLEST_VARIANCE * self._scale**2)
 
     def _spread(self, step: float) -> tuple[float, float]:
         """Variance of the summed score for each unit of size, for rollback and promote; 1 before the first window."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcanary.judge.expected import Baseline, Expected, Regression
-from tfcanary.plan import JudgePlan, Plan
+from tfcanary.plan import Direction, JudgePlan, Plan
 from tfcanary.stats.logarithms import Array, log_sum_exp
 
 HORIZON = 30 * 86400.0
@@ -28,6 +28,14 @@ NAMED = (
 )
 BETTER = (10, 25, 50)
 """Weights that are suggested instead of one that is too small; beyond half, stable becomes the track that hears too little."""
+
+
+def named(plan: JudgePlan) -> tuple[Regression, ...]:
+    """NAMED, and each gating objective of the user's at its margin."""
+    gating = sorted((name, one) for name, one in (plan.objectives or {}).items() if one.gating)
+    factors = {name: 1 - one.margin if one.direction is Direction.HIGHER else 1 + one.margin for name, one in gating}
+    own = (Regression(f"{name} {100 * (factor - 1):+.3g} %", objectives={name: factor}) for name, factor in factors.items())
+    return (*NAMED, *own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +154,16 @@ def _shares(schedule: Sequence[Part]) -> Array:
 
 def forecast(plan: Plan, baseline: Baseline) -> Forecast:
     """What to expect of a plan, with stable and the traffic as they are."""
-    forecaster = Forecaster(plan.judge, baseline, plan.stage.poll.total_seconds())
-    seen = [regression for regression in NAMED if forecaster.expected.shows(regression)]
+    forecaster = Forecaster(plan.judge, baseline, max(plan.stage.poll.total_seconds(), baseline.every))
+    every = named(plan.judge)
+    seen = [regression for regression in every if forecaster.expected.shows(regression)]
     minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()
     ramp = [Part(weight, minimum) for weight in plan.weights]
     whole = minimum * (len(ramp) - 1) + maximum
     promote = forecaster.promote(ramp, least=minimum * len(ramp))
     rollback = {one.name: forecaster.rollback(ramp, one, whole) for one in seen}
     stages = tuple(_stage(forecaster, plan, number, seen, promote, rollback) for number in range(len(ramp)))
-    unseen = tuple(one.name for one in NAMED if one not in seen)
+    unseen = tuple(one.name for one in every if one not in seen)
     return Forecast(baseline, stages, promote, rollback, whole, unseen)
 
 

@@ -116,7 +116,7 @@ def _facts(standing: Standing) -> str:
         return f"{events_b:,.0f} requests on the canary, {arrives}"
     if standing.name == "latency":
         return f"{_ratio(standing.interval.estimate)} times stable's over {n_c:,.0f} canary answers" if standing.interval else "no answers"
-    if standing.name == "quality":
+    if standing.averaged:
         return f"mean {events_c / max(n_c, 1.0):.4g} of {n_c:,.0f} canary values, {events_b / max(n_b, 1.0):.4g} of stable's"
     if is_objective(standing):
         return f"{_each(events_c, n_c)} for each of {n_c:,.0f} canary {standing.what}, {_each(events_b, n_b)} for stable's"

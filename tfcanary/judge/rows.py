@@ -184,7 +184,8 @@ def _classes(plan: JudgePlan, frozen: Frozen, parts: dict[str, float]) -> tuple[
 
 
 def _objectives(plan: JudgePlan) -> Iterator[Row]:
-    for name, objective in sorted((plan.objectives or {}).items()):
+    counted = {name: one for name, one in (plan.objectives or {}).items() if one.kind is not ObjectiveKind.MEAN}
+    for name, objective in sorted(counted.items()):
         higher = objective.direction is Direction.HIGHER
         tolerance, margin = (-math.log1p(-part) if higher else math.log1p(part) for part in (objective.tolerance, objective.margin))
         yield Row(
@@ -233,8 +234,8 @@ def _count(row: Row, window: Window, classes: tuple[list[float], list[float]] | 
             ours, theirs = classes
             return ours[row.index], sum(ours), theirs[row.index], sum(theirs)
         case Kind.OBJECTIVE if could_count(row, window) and row.title in canary.objectives and row.title in stable.objectives:
-            one, other = canary.objectives[row.title], stable.objectives[row.title]
-            return (*other, *one) if row.swapped else (*one, *other)
+            (events_c, n_c), (events_b, n_b) = canary.objectives[row.title][:2], stable.objectives[row.title][:2]
+            return (events_b, n_b, events_c, n_c) if row.swapped else (events_c, n_c, events_b, n_b)
     return None
 
 

@@ -86,6 +86,8 @@ class Standing:
     lower_is_worse: bool = False
     gating: bool = True
     """False: a dry run, which never decides."""
+    averaged: bool = False
+    """Its counts are sums of values and how many there were."""
 
     @property
     def log_evidence(self) -> float:

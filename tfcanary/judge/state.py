@@ -17,7 +17,7 @@ from tfcanary.judge.course import Course, Window
 from tfcanary.judge.frozen import Frozen
 from tfcanary.plan import JudgePlan
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised with every change of the fields below or of what they mean."""
 
 

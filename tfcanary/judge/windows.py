@@ -37,8 +37,8 @@ LARGEST = 1e30
 Quality = tuple[float, float | None, float]
 """Sum, sum of squares (None: not exported) and number of a per-request value."""
 
-Objectives = Mapping[str, tuple[float, float]]
-"""Events and exposures of the user's objectives, by name."""
+Objectives = Mapping[str, tuple[float, ...]]
+"""Events and exposures of the user's objectives, by name; of a mean the sum and number of its values, and the sum of their squares if known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ def _reading(counters: Counters) -> Reading | None:
         quality=_read_quality(counters.quality),
         classes=tuple(map(float, counters.classes)) if _are_counts(counters.classes) else (),
         objectives={
-            _plain(name): (float(pair[0]), float(pair[1]))
-            for name, pair in counters.objectives.items()
-            if len(pair) == 2 and _are_counts(pair)
+            _plain(name): tuple(map(float, numbers))
+            for name, numbers in counters.objectives.items()
+            if 2 <= len(numbers) <= 3 and _are_counts(numbers)
         },
     )
 
@@ -170,7 +170,8 @@ def _add_classes(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[f
 
 
 def _add_objectives(first: Objectives, second: Objectives) -> Objectives:
-    both = {name: (first[name][0] + second[name][0], first[name][1] + second[name][1]) for name in first.keys() & second.keys()}
+    """Squares are known where both know them."""
+    both = {name: tuple(a + b for a, b in zip(first[name], second[name], strict=False)) for name in first.keys() & second.keys()}
     return {**first, **second, **both}
 
 
@@ -240,8 +241,8 @@ def _objectives_fell(before: Reading, now: Reading) -> bool:
     return any(_fell(before.objectives[name], now.objectives[name]) for name in before.objectives.keys() & now.objectives.keys())
 
 
-def _fell(before: tuple[float, float], now: tuple[float, float]) -> bool:
-    return now[0] < before[0] or now[1] < before[1]
+def _fell(before: tuple[float, ...], now: tuple[float, ...]) -> bool:
+    return any(later < earlier for earlier, later in zip(before, now, strict=False))  # one may know its squares, the other not
 
 
 def _difference(before: Reading, now: Reading, fallen: Reading | None = None) -> Counts:
@@ -260,7 +261,7 @@ def _risen(before: Objectives, now: Objectives, fallen: Objectives) -> Objective
     """What each objective has counted, without those that fell, or jumped back to where they were before they did."""
     stayed = {name: (before[name], now[name]) for name in sorted(before.keys() & now.keys()) if not _fell(before[name], now[name])}
     back = {name for name in stayed if name in fallen and _fell(fallen[name], before[name]) and not _fell(fallen[name], now[name])}
-    return {name: (b[0] - a[0], b[1] - a[1]) for name, (a, b) in stayed.items() if name not in back}
+    return {name: tuple(y - x for x, y in zip(a, b, strict=False)) for name, (a, b) in stayed.items() if name not in back}
 
 
 def _by_bucket(before: tuple[float, ...], now: tuple[float, ...]) -> Array:

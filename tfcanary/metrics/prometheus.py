@@ -8,7 +8,7 @@ Two questions give a sample: every counter at one instant, and when each server 
   gone; a pod without any other is missing, and the track is not up.
 * A pod that is up and has no series has counted nothing yet: TF Serving shows a series from its first request on.
 * A value that is no finite number, or a histogram that is not TF Serving's, makes its pod missing.
-* Series of the user's objectives count from all of a pod's targets that are still scraped. They never make a pod missing.
+* Series of the user's own counters count from all of a pod's targets that are still scraped. They never make a pod missing.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from urllib.parse import urlsplit
 from tfcanary.domain import Counters, Sample, Track
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.metrics.exposition import BOUNDS, PREFIX, Series
-from tfcanary.metrics.objectives import MARK, Objectives, counted, questions
+from tfcanary.metrics.objectives import MARK, counted, questions, unsound
 from tfcanary.metrics.queries import Labels, label_name, matchers, query
-from tfcanary.plan import MetricsPlan
+from tfcanary.plan import JudgePlan, MetricsPlan
 
 HISTORY = timedelta(hours=2)
 """How far back `history` goes: what the judge's calibration wants."""
 
 STEP = timedelta(seconds=30)
-"""Between two samples of `history`."""
+"""Between two samples of `history`, at least: not less than between two scrapes."""
 
 LOOKBACK = timedelta(minutes=5)
 """How far Prometheus itself looks back for a value: what is older was never in an answer."""
@@ -63,7 +63,7 @@ Instant = Mapping[Target, Sequence[Series]]
 class PrometheusSource:
     """`ports.MetricSource` for one model. `selectors`: by track, labels that its series have and the other track's have not.
 
-    The latency is that of one entry point (None: of all), as in `exposition.counters`. `objectives` are the plan's, by name.
+    The latency is that of one entry point (None: of all), as in `exposition.counters`. `judge` names counters of the user's own.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class PrometheusSource:
         plan: MetricsPlan,
         selectors: Mapping[Track, Labels],
         entrypoint: str | None = "REST",
-        objectives: Objectives | None = None,
+        judge: JudgePlan | None = None,
     ) -> None:
         self._url = _checked(url)
         self._model = model
         self._plan = plan
         self._entrypoint = entrypoint
-        self._objectives = objectives or {}
+        self._judge = judge or JudgePlan()
         self._labels: Mapping[Track, Labels] = {track: {**plan.selectors, **selectors.get(track, {})} for track in Track}
         stable, canary = self._labels[Track.STABLE], self._labels[Track.CANARY]
         if not any(stable[name] != canary[name] for name in stable.keys() & canary.keys()):
@@ -95,17 +95,18 @@ class PrometheusSource:
         text = self._counters(track)
         found = self._answer(lambda left: self._by_instant(self._client.custom_query(text, _at(at), left)))
         instant = next(iter(found.values()), {})
-        return self._sample(track, instant, _fresh(times, at.timestamp()))
+        return replace(self._sample(track, instant, _fresh(times, at.timestamp())), every=_slowest(times))
 
     def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
-        """As promised by the port: every STEP, seconds from the begin of HISTORY; instants without any server are left out."""
+        """As promised by the port: every STEP or scrape, seconds from the begin of HISTORY; instants without any server are left out."""
         end = at.replace(microsecond=0)
         begin = end - HISTORY
         times = self._scrapes(track, end, HISTORY + LOOKBACK)
         text = self._counters(track)
-        step = f"{STEP.total_seconds():.0f}s"
+        step = f"{max(STEP.total_seconds(), math.ceil(_slowest(times))):.0f}s"
         found = self._answer(lambda left: self._by_instant(self._client.custom_query_range(text, begin, end, step, timeout=left)))
-        samples = ((when, self._sample(track, found[when], _fresh(times, when))) for when in sorted(found))
+        every = _slowest(times)
+        samples = ((when, replace(self._sample(track, found[when], _fresh(times, when)), every=every)) for when in sorted(found))
         return iter([(when - begin.timestamp(), sample) for when, sample in samples])
 
     def reach(self) -> None:
@@ -118,22 +119,24 @@ class PrometheusSource:
         return {target[0]: _interval(scraped) for target, scraped in times.items() if len(scraped) > 1}
 
     def check(self, track: Track) -> None:
-        """Ask for the objectives of a track once, now. Raises Refused where a selector selects nothing there, or is none to Prometheus."""
-        if not self._objectives:
+        """Ask for the user's own counters of a track once, now. Raises Refused where they cannot be what the plan says, or select nothing."""
+        if not self._judge.selectors:
             return
-        text = " or ".join(questions(self._objectives, self._labels[track]))
-        found = self._answer(lambda left: {one["metric"].get(MARK) for one in self._client.custom_query(text, None, left)})
-        for name, objective in self._objectives.items():
-            for part, selector in objective.selectors.items():
-                if f"{name}/{part}" not in found:
-                    raise Refused(
-                        f"judge.objectives.{name}.{part} {selector!r}: selects no series with {matchers(self._labels[track])}, the labels of "
-                        f"{track}; its servers must export it from the start, with 0"
-                    )
+        text = " or ".join(questions(self._judge, self._labels[track]))
+        instants = self._answer(lambda left: self._by_instant(self._client.custom_query(text, None, left)))
+        found = [one for instant in instants.values() for series in instant.values() for one in series]
+        for place, selector in self._judge.selectors.items():
+            if not any(one.labels.get(MARK) == place for one in found):
+                raise Refused(
+                    f"judge.{place} {selector!r}: selects no series with {matchers(self._labels[track])}, the labels of "
+                    f"{track}; its servers must export it from the start, with 0"
+                )
+        if wrong := next(unsound(self._judge, found), ""):
+            raise Refused(wrong)
 
     def _counters(self, track: Track) -> str:
         labels = self._labels[track]
-        return " or ".join([query("counters", self._model, labels), *questions(self._objectives, labels)])
+        return " or ".join([query("counters", self._model, labels), *questions(self._judge, labels)])
 
     @cached_property
     def _client(self) -> Any:
@@ -176,11 +179,7 @@ class PrometheusSource:
                 marked[target[0]] += [one for one in series if MARK in one.labels]
         found = {pod: _server(pods[pod], scraped) for pod in sorted(pods)}
         read = {pod: _counters(series, self._entrypoint) for pod, series in found.items() if series is not None}
-        servers = {
-            pod: replace(counters, objectives=counted(self._objectives, marked[pod], counters.ok))
-            for pod, counters in read.items()
-            if counters is not None
-        }
+        servers = {pod: counted(self._judge, marked[pod], counters) for pod, counters in read.items() if counters is not None}
         return Sample(track, up=0 < len(pods) == len(servers), servers=servers)
 
     def _answer(self, ask: Callable[[float], Answer]) -> Answer:
@@ -243,6 +242,11 @@ def _fresh(times: Mapping[Target, Sequence[float]], at: float) -> dict[Target, f
     """When each target was scraped last before `at`, without those that have missed two scrapes."""
     last = {target: scraped[bisect_right(scraped, at) - 1] for target, scraped in times.items() if scraped and scraped[0] <= at}
     return {target: when for target, when in last.items() if at - when <= 2 * _interval(times[target])}
+
+
+def _slowest(times: Mapping[Target, Sequence[float]]) -> float:
+    """Seconds between two scrapes of the servers that are scraped most rarely; 0 where none was scraped twice."""
+    return max((_interval(scraped) for scraped in times.values() if len(scraped) > 1), default=0.0)
 
 
 def _interval(scraped: Sequence[float]) -> float:

@@ -17,6 +17,7 @@ from tfcanary.plan.judge import (
     GuardsPlan,
     JudgePlan,
     LatencyPlan,
+    MeanPlan,
     ObjectiveKind,
     ObjectivePlan,
     QualityPlan,
@@ -41,6 +42,7 @@ __all__ = [
     "JudgePlan",
     "LabelledPlan",
     "LatencyPlan",
+    "MeanPlan",
     "MetricsPlan",
     "NoticeFormat",
     "NotifyPlan",
@@ -107,6 +109,9 @@ class Plan:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
         if len(self.notify) > MOST_RECEIVERS:
             raise ValueError(f"notify: has {len(self.notify)} receivers; at most {MOST_RECEIVERS} are told")
+        quality = self.judge.quality
+        if quality and (quality.metric is None) is (self.labelled is None):
+            raise ValueError("judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`")
         if self.deploy.lease <= 2 * self.stage.poll:
             raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
 

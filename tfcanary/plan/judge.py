@@ -46,6 +46,40 @@ class LatencyPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanPlan:
+    """Raw, cumulative counters of a value of the user's: its mean, and how much it varies. None of the values may be negative.
+
+    Each is a PromQL selector, as in `ObjectivePlan.events`. Only the metric source `prometheus` can serve them.
+    """
+
+    sum: str
+    """The sum of all values so far."""
+    count: str
+    """How many there were."""
+    squares: str = ""
+    """The sum of their squares. Where it is not counted, `buckets` or `within` must say how much the values vary at most."""
+    buckets: str = ""
+    """The buckets of a histogram of the values: a square is at most that of its bucket's bound. The finer they are, the sooner one knows."""
+    within: tuple[float, float] | None = None
+    """No value lies outside, for example [0, 1]."""
+
+    def __post_init__(self) -> None:
+        _parsed(self.selectors)
+        if bool(self.squares) + bool(self.buckets or self.within) != 1:
+            raise ValueError(
+                "squares, buckets, within: must have squares, or else buckets or within: nobody knows how much the values vary without"
+            )
+        if self.within is not None and not 0 <= self.within[0] < self.within[1]:
+            raise ValueError(f"within {list(self.within)}: must be two numbers that rise, the first not negative")
+
+    @property
+    def selectors(self) -> Mapping[str, str]:
+        """By what they count."""
+        every = {"sum": self.sum, "count": self.count, "squares": self.squares, "buckets": self.buckets}
+        return {part: text for part, text in every.items() if text or part in ("sum", "count")}
+
+
+@dataclass(frozen=True, slots=True)
 class QualityPlan:
     """The mean of a per-request value, higher is better; relative to the stable's mean."""
 
@@ -53,6 +87,8 @@ class QualityPlan:
     """Lower by 0.3 % may not cause a rollback."""
     margin: float = 0.010
     """Promotion must exclude that it is 1 % lower."""
+    metric: MeanPlan | None = None
+    """Prometheus' counters of the value. None: the labels of the plan's `labelled` are its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +97,27 @@ class ClassesPlan:
 
     tolerance: float = 0.05
     """No class may gain more than 5 points."""
+    metric: str = ""
+    """A PromQL selector of a raw counter of predictions, as in `ObjectivePlan.events`. Empty: the platform counts them itself, or nobody does."""
+    label: str = "class"
+    """The label of the counter that holds the class."""
+    names: tuple[str, ...] = ()
+    """The classes to watch, as the label has them, at most MOST_NAMES; all others are watched together."""
+
+    def __post_init__(self) -> None:
+        if bool(self.metric) != bool(self.names):
+            raise ValueError(f"metric {self.metric!r}, names {list(self.names)}: the counter and the classes in it must be named together")
+        if self.metric:
+            _parsed({"metric": self.metric})
+        if not LABEL.fullmatch(self.label):
+            raise ValueError(f"label {self.label!r}: must be letters, digits and _, and not begin with a digit")
+        if len(set(self.names)) < len(self.names) or len(self.names) > MOST_NAMES:
+            raise ValueError(f"names {list(self.names)[:10]}: must be different, and at most {MOST_NAMES}")
+
+
+LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+MOST_NAMES = 49
+"""With the others together the judge watches fifty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +143,8 @@ class ObjectiveKind(StrEnum):
     """Events of exposures, both counters of the user's."""
     COUNTER = "counter"
     """Events for each request that the model server answered."""
+    MEAN = "mean"
+    """No events but values: their mean."""
 
 
 class Direction(StrEnum):
@@ -98,6 +157,8 @@ class Direction(StrEnum):
 OBJECTIVE_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 MOST_OBJECTIVES = 8
 """They share a fixed part of alpha: the more there are, the longer each takes."""
+MOST_SELECTORS = 16
+"""Of objectives, quality and classes together: all of them travel in one address."""
 LARGEST_MARGIN = 100.0
 """Nobody means to allow more than a hundredfold."""
 
@@ -107,7 +168,7 @@ class ObjectivePlan:
     """Something of the user's that is counted, canary against stable. Only the metric source `prometheus` can serve it."""
 
     kind: ObjectiveKind
-    events: str
+    events: str = ""
     """A PromQL selector of raw, cumulative counters, for example `my_fallbacks_total{job="serving"}`; the track's labels are added.
 
     The counters must be there from the start, with 0."""
@@ -121,15 +182,18 @@ class ObjectivePlan:
     """Relative to stable: promotion must exclude that it is worse by this."""
     gating: bool = True
     """`false`: a dry run, which is reported and never decides."""
+    metric: MeanPlan | None = None
+    """For `mean`, instead of events."""
 
     def __post_init__(self) -> None:
+        mean = self.kind is ObjectiveKind.MEAN
+        if mean is bool(self.events):
+            raise ValueError(f"events {self.events!r}: must be given for kinds `ratio` and `counter`, and not for `mean`")
+        if mean is (self.metric is None):
+            raise ValueError("metric: is for kind `mean`, which needs it")
         if (self.kind is ObjectiveKind.RATIO) != bool(self.exposures):
             raise ValueError(f"exposures {self.exposures!r}: is for kind `ratio`, which needs it; `counter` counts answered requests")
-        for part, text in self.selectors.items():
-            try:
-                parse(text)
-            except ValueError as error:
-                raise ValueError(f"{part} {error}") from error
+        _parsed({} if mean else self.selectors)
         most = 1.0 if self.direction is Direction.HIGHER else LARGEST_MARGIN
         if not 0 < self.tolerance < self.margin < most:
             raise ValueError(
@@ -139,7 +203,9 @@ class ObjectivePlan:
 
     @property
     def selectors(self) -> Mapping[str, str]:
-        """By what they count: `events`, and `exposures` where they are the user's."""
+        """By what they count: `events`, and `exposures` where they are the user's; of a mean its own."""
+        if self.metric:
+            return {f"metric.{part}": text for part, text in self.metric.selectors.items()}
         return {"events": self.events, **({"exposures": self.exposures} if self.exposures else {})}
 
 
@@ -177,3 +243,30 @@ class JudgePlan:
             raise ValueError(f"objectives: has {len(self.objectives)}; must be 1 to {MOST_OBJECTIVES}, or be left out")
         if odd := [name for name in self.objectives or () if not OBJECTIVE_NAME.fullmatch(name)]:
             raise ValueError(f"objectives: name {odd[0]!r}: must be a letter, then letters, digits and -, all small, at most 40")
+        if len(self.selectors) > MOST_SELECTORS:
+            raise ValueError(f"objectives, quality, classes: have {len(self.selectors)} selectors; must be at most {MOST_SELECTORS}")
+
+    @property
+    def selectors(self) -> Mapping[str, str]:
+        """All counters of the user's that the plan names, by their place in it, for example `objectives.fallbacks.events`."""
+        found = {f"objectives.{name}.{part}": text for name, one in (self.objectives or {}).items() for part, text in one.selectors.items()}
+        if self.quality and self.quality.metric:
+            found |= {f"quality.metric.{part}": text for part, text in self.quality.metric.selectors.items()}
+        if self.classes and self.classes.metric:
+            found["classes.metric"] = self.classes.metric
+        return found
+
+    @property
+    def means(self) -> Mapping[str, MeanPlan]:
+        """The values of the user's that are averaged, by their place in the plan."""
+        found = {f"objectives.{name}.metric": one.metric for name, one in (self.objectives or {}).items() if one.metric}
+        return {**found, **({"quality.metric": self.quality.metric} if self.quality and self.quality.metric else {})}
+
+
+def _parsed(selectors: Mapping[str, str]) -> None:
+    """Raises ValueError for the first that is none."""
+    for part, text in selectors.items():
+        try:
+            parse(text)
+        except ValueError as error:
+            raise ValueError(f"{part} {error}") from error

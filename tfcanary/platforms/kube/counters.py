@@ -8,11 +8,11 @@ from datetime import datetime
 from tfcanary.domain import Sample, Track
 from tfcanary.errors import Refused
 from tfcanary.kube import names
-from tfcanary.metrics.objectives import NO_OBJECTIVES, Objectives
+from tfcanary.metrics.objectives import NO_OBJECTIVES
 from tfcanary.metrics.prometheus import PrometheusSource
 from tfcanary.metrics.queries import Pattern, literally
 from tfcanary.metrics.scrape import ScrapeSource
-from tfcanary.plan import MetricsPlan, Plan
+from tfcanary.plan import JudgePlan, MetricsPlan, Plan
 from tfcanary.platforms.kube.fleet import Fleet, TrackServers
 
 SUFFIXES = "[a-z0-9]+(-[a-z0-9]{5})?"
@@ -26,7 +26,7 @@ def open_metrics(whole: Plan, fleet: Fleet, servers: TrackServers) -> PodCounter
     plan = whole.metrics
     source = plan.source or "prometheus"
     if source == "scrape":
-        if whole.judge.objectives:
+        if whole.judge.selectors:
             raise Refused(NO_OBJECTIVES)
         return PodPages(fleet.model, plan, servers)
     if source != "prometheus":
@@ -35,16 +35,16 @@ def open_metrics(whole: Plan, fleet: Fleet, servers: TrackServers) -> PodCounter
         raise Refused(
             "metrics.url: is missing; give Prometheus' address, for example http://prometheus.monitoring:9090, or `source: scrape`"
         )
-    return PodCounters(fleet, plan, whole.judge.objectives)
+    return PodCounters(fleet, plan, whole.judge)
 
 
 class PodCounters:
     """`ports.MetricSource` by Prometheus. Which version each track has is asked once, when both have one: no track changes in a watch."""
 
-    def __init__(self, fleet: Fleet, plan: MetricsPlan, objectives: Objectives | None = None) -> None:
+    def __init__(self, fleet: Fleet, plan: MetricsPlan, judge: JudgePlan | None = None) -> None:
         self._fleet = fleet
         self._plan = plan
-        self._objectives = objectives
+        self._judge = judge
         self._source: PrometheusSource | None = None
 
     def sample(self, track: Track, at: datetime) -> Sample:
@@ -56,7 +56,7 @@ class PodCounters:
         return self._bound().history(track, at)
 
     def check(self, track: Track) -> None:
-        """Raises Refused where an objective of the plan selects nothing on the track, or is none to Prometheus."""
+        """Raises Refused where a counter that the plan names selects nothing on the track, or is none to Prometheus."""
         self._bound().check(track)
 
     def intervals(self, track: Track, at: datetime) -> dict[str, float]:
@@ -70,7 +70,7 @@ class PodCounters:
         tracks = self._fleet.tracks(versions)
         deployments = {track: str(versions[number]["metadata"]["name"]) for track, number in tracks.items() if number in versions}
         chosen = {track: self._labels(deployments.get(track)) for track in Track}
-        source = PrometheusSource(self._plan.url, self._fleet.model, self._plan, chosen, objectives=self._objectives)
+        source = PrometheusSource(self._plan.url, self._fleet.model, self._plan, chosen, judge=self._judge)
         if len(deployments) == len(Track):
             self._source = source
         return source
