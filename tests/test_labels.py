@@ -191,8 +191,13 @@ def test_a_track_whose_servers_are_down_is_not_made_alive_by_its_labels(world: W
 
 def test_a_plan_without_both_labels_and_a_quality_criterion_changes_nothing(world: World, plan: Plan) -> None:
     platform = world.platform()
-    assert with_labels(platform, replace(plan, labelled=None)) is platform
     assert with_labels(platform, replace(plan, judge=replace(plan.judge, quality=None))) is platform
+    assert with_labels(platform, replace(plan, judge=replace(plan.judge, quality=None), labelled=None)) is platform
+
+
+def test_a_quality_criterion_needs_one_source_of_its_values(plan: Plan) -> None:
+    with pytest.raises(ValueError, match=r"judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`"):
+        replace(plan, labelled=None)
 
 
 def test_an_error_in_the_first_look_hides_no_server(world: World) -> None:

@@ -18,7 +18,7 @@ from tfcanary.judge import Judge
 from tfcanary.judge.calibration import calibrate
 from tfcanary.judge.expected import Baseline, Expected, Level, Regression
 from tfcanary.judge.planning import NEVER, Forecaster, Part, forecast, named, said
-from tfcanary.plan import ClassesPlan, JudgePlan, ObjectivePlan, Plan, QualityPlan, StagePlan
+from tfcanary.plan import ClassesPlan, JudgePlan, LabelledPlan, ObjectivePlan, Plan, QualityPlan, StagePlan
 
 PLAN = JudgePlan(alpha=0.05, quality=QualityPlan(), classes=ClassesPlan())
 LATENCY = tuple((1e6 * simulation.buckets(0.0, 1.0)).tolist())
@@ -116,7 +116,7 @@ def test_what_the_plan_asks_for_and_nobody_exports_is_never_promoted() -> None:
     bare = Baseline(200, 0.001, ())
     assert Expected(PLAN, bare, POLL).missing == ("latency", "quality")
     assert Forecaster(PLAN, bare, POLL).promote([Part(50)]) == NEVER
-    stage = forecast(Plan(judge=PLAN), bare).stages[-1]
+    stage = forecast(Plan(judge=PLAN, labelled=LabelledPlan("labels.jsonl")), bare).stages[-1]
     assert not stage.decides
     assert stage.sentences[0] == "stable exports no latency and no quality, which the plan asks for: no canary can be promoted"
 
