@@ -19,6 +19,7 @@ SEEDS = {"evidently": 8, "nannyml": 12, "tfdv": 12, "scipy": 100, "tfcanary": 40
 
 
 def columns(n: int, rng: np.random.Generator, drifted: bool) -> dict[str, Any]:
+    """Hard shapes of numbers, and categories of few to many values; with drift some of both move, others never do."""
     import pyarrow as pa
 
     found: dict[str, Any] = {
@@ -64,6 +65,7 @@ def run_read(reference: Path, current: Path) -> str:
 
 
 def run_tfcanary(reference: Path, current: Path) -> str:
+    """Both files into profiles, and the profiles compared; says how long each took, and what was found."""
     from tfcanary import drift
     from tfcanary.evaluate import sources
 
