@@ -28,8 +28,9 @@ STAND_IN = Program(server="tests.local.standin", preload=("tests.local.preloaded
 
 
 def free_port() -> int:
-    """A port that is free, and so are the next ones, most likely: far from where the kernel takes its own."""
-    for port in range(21000, 32000, 20):
+    """A port that is free, and so are the next ones, most likely: far from where the kernel takes its own, and from another worker's."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    for port in range(21000 + 2500 * worker, 23000 + 2500 * worker, 20):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port + os.getpid() % 20))
