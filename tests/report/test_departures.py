@@ -7,7 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from tfcanary.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
+from tfcanary.plan import (
+    DriftPlan,
+    JudgePlan,
+    NotifyPlan,
+    ObjectiveKind,
+    ObjectivePlan,
+    OnUndecided,
+    Plan,
+    PredictionsPlan,
+    StagePlan,
+)
 from tfcanary.report.departures import Departure, departures
 
 PLAN = Plan()
@@ -89,3 +99,9 @@ def test_every_field_that_is_known_to_weaken_exists() -> None:
 
     named = module._SMALLER | module._LARGER | {path for path, _ in module._WEAKER}
     assert named <= paths(whole)
+
+
+def test_an_objective_is_written_out_by_what_it_names_and_a_receiver_as_it_lets_itself_be_shown() -> None:
+    objective = ObjectivePlan(kind=ObjectiveKind.COUNTER, events='f_total{job="s"}')
+    found = departures(Plan(judge=JudgePlan(objectives={"fallbacks": objective}), notify=(NotifyPlan(url="https://a.example/canary"),)))
+    assert [one.here for one in found] == ['fallbacks=(kind=counter, events=f_total{job="s"})', "json to a.example"]

@@ -106,4 +106,8 @@ def _text(value: Any) -> str:
         return ", ".join(f"{key}={_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, tuple | list):
         return ", ".join(_text(item) for item in value) or "none"
+    # A receiver of notices says itself what may be shown of it.
+    if is_dataclass(value) and type(value).__str__ is object.__str__:
+        changed = [(one.name, item) for one in fields(value) if (item := getattr(value, one.name)) != _default(one)]
+        return f"({', '.join(f'{name}={_text(item)}' for name, item in changed)})"
     return str(value) or "none"
