@@ -10,6 +10,7 @@ import pytest
 from tfcanary.plan import (
     DriftPlan,
     JudgePlan,
+    LabelledPlan,
     NotifyPlan,
     ObjectiveKind,
     ObjectivePlan,
@@ -88,7 +89,7 @@ def test_every_field_that_is_known_to_weaken_exists() -> None:
     from tfcanary.report import departures as module
 
     judge = replace(PLAN.judge, quality=QualityPlan(), classes=ClassesPlan())
-    whole = replace(PLAN, judge=judge, predictions=PredictionsPlan("x"), drift=DriftPlan())
+    whole = replace(PLAN, judge=judge, predictions=PredictionsPlan("x"), drift=DriftPlan(), labelled=LabelledPlan("x"))
 
     def paths(value: object, at: str = "") -> set[str]:
         found = set()
