@@ -15,7 +15,7 @@ from tfcanary.plan import Plan
 warnings.filterwarnings("ignore", message=".*does not contain 'python'.*")
 
 TESTS = Path(__file__).parent
-CLUSTER = {"cluster", "deploy", "kube", "kube_platform", "routing"}
+CLUSTER = {"cluster", "deploy", "kube", "kube_platform", "monitor", "routing"}
 """Folders whose tests share one control plane."""
 
 QUICK = {
