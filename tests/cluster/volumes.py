@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.api import Json
+from tests.cluster.api import ApiError, Json
 
 Read = Callable[[str, str], Json]
 """A ConfigMap or Secret of the pod's namespace, by plural and name; raises ApiError."""
@@ -36,11 +36,17 @@ def _moved(content: bytes, moved: Mapping[str, str]) -> bytes:
 
 def _contents(volume: Json, read: Read) -> dict[str, bytes]:
     if "configMap" in volume:
-        source, found = volume["configMap"], read("configmaps", volume["configMap"]["name"])
+        source, asked = volume["configMap"], ("configmaps", volume["configMap"]["name"])
     elif "secret" in volume:
-        source, found = volume["secret"], read("secrets", volume["secret"]["secretName"])
+        source, asked = volume["secret"], ("secrets", volume["secret"]["secretName"])
     else:
         return {}
+    try:
+        found = read(*asked)
+    except ApiError as error:
+        if error.status == 404 and source.get("optional"):
+            return {}
+        raise
     paths = {item["key"]: item["path"] for item in source.get("items", [])}
     return {paths.get(key, key): value for key, value in data(found).items() if not paths or key in paths}
 

@@ -173,7 +173,7 @@ def test_a_step_runs_as_kubeflow_starts_it(image: Image) -> None:
     temporary = image.folder / "tmp"
     artifacts = {
         name: {"artifacts": [{"name": name, "uri": str(temporary / name), "metadata": {}, "type": {"schemaTitle": title}}]}
-        for name, title in (("report", "system.HTML"), ("summary", "system.Markdown"))
+        for name, title in (("report", "system.HTML"), ("summary", "system.Markdown"), ("metrics", "system.Metrics"))
     }
     given = {
         "inputs": {"parameterValues": {"model_name": "digits", "platform": f"local://{temporary}/state", "run_id": "run-1"}},
