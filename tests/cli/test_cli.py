@@ -17,7 +17,7 @@ from tfcanary.cli import main
 from tfcanary.cli.release import exit_code
 from tfcanary.domain import UNDECIDED, Decision, Evidence, Finding, Verdict
 from tfcanary.plan import Plan
-from tfcanary.record import Release, State
+from tfcanary.record import Release, State, Waiting
 
 
 @pytest.fixture(autouse=True)
@@ -202,3 +202,11 @@ def test_people_pause_and_resume_a_release_and_its_status_says_so(world: World, 
     said = json.loads(capsys.readouterr().out)
     assert (said["decision"], len(said["reasons"])) == ("watched", 1)
     assert run("approve", "digits") == run("reject", "digits") == 2
+
+
+def test_status_of_a_model_whose_first_candidate_waits_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    candidate = Waiting("0" * 16, "gs://exports/digits/1", world.clock.now())
+    ledger.update(world.platform(), lambda record: replace(record, waiting=(candidate,)))
+    assert run("status", "digits") == 0
+    assert "waits for the road: gs://exports/digits/1" in capsys.readouterr().out
+    assert run("report", "digits") == 2

@@ -30,10 +30,10 @@ WHY = 120
 """Characters of a reason in a table."""
 
 
-def record_of(platform_uri: str, name: str) -> Record:
-    """The model's record; raises Refused where nothing was ever released under the name."""
+def record_of(platform_uri: str, name: str, waiting: bool = False) -> Record:
+    """The model's record; raises Refused where nothing was ever released under the name, nor `waiting` for its release."""
     record = ledger.read(steps.reopen_step(platform_uri, name).platform)
-    if record.release is None:
+    if record.release is None and not (waiting and record.waiting):
         raise Refused(f"{name}: nothing was ever released under this name on {platform_uri}")
     return record
 
@@ -59,7 +59,7 @@ def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> No
     if name is None:
         _all(platform_uri, json_)
         return
-    record = record_of(platform_uri, name)
+    record = record_of(platform_uri, name, waiting=True)
     if json_:
         options.print_json({**_standing(record), **codec.encode(record)})
         return
