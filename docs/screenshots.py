@@ -82,7 +82,7 @@ def _tfcanary() -> list[str]:
 
 
 def _run() -> None:
-    """The demo to its end; the terminal's picture is of the last moment before the better model is promoted."""
+    """The demo to its end; the terminal's picture is of the last moment in which the better model is watched."""
     last = None
     with subprocess.Popen([sys.executable, "-m", "examples.demo"], cwd=ROOT) as demo:
         while demo.poll() is None:
@@ -101,7 +101,8 @@ def _seen() -> Snapshot | None:
         release = record.release
         if release is None or release.candidate is None or release.candidate.number != GOOD or release.state is not State.WATCHED:
             return None
-        return Snapshot(record, release, checkpoint.load(platform, release))
+        watched = release.holder is not None and release.holder.watching
+        return Snapshot(record, release, checkpoint.load(platform, release)) if watched else None
     except TfcanaryError:
         # Between two releases, or before the first: there is nothing to see yet.
         return None

@@ -158,3 +158,11 @@ def test_a_release_without_a_poll_yet_is_drawn_too(world: World, plan: Plan) -> 
     assert seen is not None
     assert checkpoint.load(world.platform(), seen.release) is None
     assert "is being checked and deployed; it has no traffic" in drawn(seen, world)
+
+
+def test_of_a_stage_that_is_over_no_time_is_left(world: World, deployed: ModelVersion) -> None:
+    watch.watch_stage(world.platform(), RUN, 0)
+    seen = look(world.platform())
+    assert seen
+    assert timeleft.left(seen.release, seen.timeline, world.clock.now()) is None
+    assert "stage ends" not in drawn(seen, world)

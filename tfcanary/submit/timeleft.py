@@ -42,7 +42,8 @@ class Left:
 
 def left(release: Release, seen: Timeline | None, now: datetime) -> Left | None:
     """None where no stage is being watched: nobody knows how long a gate or a start takes."""
-    if release.state is not State.WATCHED or release.stage_began is None or release.stage < 0:
+    over = any(verdict.stage == release.stage for verdict in release.watched)
+    if release.state is not State.WATCHED or release.stage_began is None or release.stage < 0 or over:
         return None
     stage, spent, last = (
         release.plan.stage,
