@@ -145,7 +145,7 @@ def test_a_plain_service_divides_by_replicas(cluster: Cluster, namespace: str, g
 def test_no_request_is_lost_while_servers_come_and_go(cluster: Cluster, namespace: str, gateway: MakeGateway) -> None:
     # Without the pause a server may be gone before its endpoint is.
     container = {**answering("web"), "lifecycle": {"preStop": {"sleep": {"seconds": 4}}}}
-    cluster.apply([deployment("web", container, replicas=2), service("web")], namespace)
+    cluster.apply([deployment("web", container, replicas=2, terminationGracePeriodSeconds=6), service("web")], namespace)
     made = gateway("Service", "web")
     until(lambda: available(cluster.api, namespace, "web") == 2 and set(ask(made, 5)) == {"web"})
     found: collections.Counter[str] = collections.Counter()
