@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ NONE = "none"
 """How a document says that something optional is not asked for; `null` says the same."""
 # Argo expands {{...}} and Kubernetes $(...) in the arguments of a container: a value with either would arrive changed.
 EXPANDED = ("{{", "$(")
+_OPENING = re.compile(r"\{(?=\{)|\$(?=\()")
 
 
 def decode(kind: Any, value: Any, at: str = "$") -> Any:
@@ -67,6 +69,17 @@ def _default(one: Field[Any]) -> Any:
 def dumps(value: Any) -> str:
     """Canonical JSON: the same value gives the same text. Raises ValueError for NaN and infinities."""
     return json.dumps(encode(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def broken(text: str) -> str:
+    """The text with whatever Argo and Kubernetes would expand broken apart by a space."""
+    return _OPENING.sub(r"\g<0> ", text)
+
+
+def inert(value: Any) -> Any:
+    """A value that `loads` reads back, whatever a person, a step or a model has said in it."""
+    text = dumps(value)
+    return loads(type(value), broken(text)) if any(mark in text for mark in EXPANDED) else value
 
 
 def loads(kind: Any, text: str | bytes, at: str = "$") -> Any:

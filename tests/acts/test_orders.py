@@ -11,7 +11,7 @@ import pytest
 
 from tests.acts.conftest import RUN, at_last_stage, deployed, model, pushed
 from tests.fakes import Behaviour, World
-from tfcanary import watch
+from tfcanary import codec, watch
 from tfcanary.acts import ledger, orders, promote
 from tfcanary.domain import Decision, ModelVersion
 from tfcanary.errors import Refused
@@ -208,3 +208,10 @@ def test_nobody_is_told_anything_where_no_release_is_on_the_road(world: World) -
     for order in (orders.pause, orders.resume, orders.approve, orders.reject):
         with pytest.raises(Refused, match="digits: no release is on the road"):
             order(world.platform(), "")
+
+
+def test_whatever_a_person_says_the_record_can_be_read_again(world: World, deployed: ModelVersion) -> None:
+    orders.pause(world.platform(), "$(date) {{{x}}}")
+    record = ledger.read(world.platform())
+    assert codec.loads(type(record), codec.dumps(record)) == record
+    assert "paused: $ (date) { { {x}}}" in [event.what for event in now(world).events]

@@ -37,7 +37,7 @@ def update(platform: Platform, change: Callable[[Record], Record], known: Stored
     """
     for attempt in range(TRIES):
         stored = known or platform.records.read() or Stored(Record(model=platform.model, writer=__version__), 0)
-        after = replace(change(stored.record), writer=__version__)
+        after: Record = codec.inert(replace(change(stored.record), writer=__version__))
         if stored.generation and after == stored.record:
             return stored
         try:

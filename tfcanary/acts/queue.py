@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tfcanary.codec import EXPANDED
+from tfcanary.codec import broken
 from tfcanary.errors import Held
 from tfcanary.plan import WaitingPolicy, seconds
 from tfcanary.record import Called, Dropped, Fate, Record, Waiting
@@ -106,9 +106,7 @@ def _drop(record: Record, candidate: Waiting, fate: Fate, reason: str, now: date
 
 def bounded(text: str) -> str:
     """A sentence as the record may hold it: short, and without what the codec refuses to read."""
-    for mark in EXPANDED:
-        text = text.replace(mark, " ".join(mark))
-    text = text.encode("utf-8", "replace").decode()
+    text = broken(text).encode("utf-8", "replace").decode()
     return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
 
 

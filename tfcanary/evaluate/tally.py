@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfcanary.codec import EXPANDED
+from tfcanary.codec import broken
 from tfcanary.domain import Prediction, Request
 from tfcanary.evaluate.answers import Kind, Numbers, Reading, Row, is_whole, matches, numbers, reading, rows
 from tfcanary.evaluate.slices import Slice, Slices, named
@@ -203,9 +203,7 @@ def _newly_broken(stable: Numbers, canary: Numbers) -> bool:
 
 def shown(value: object, most: int = 60) -> str:
     """What came from outside, short, and without what Argo and Kubernetes would expand."""
-    text = value if isinstance(value, str) else repr(value)
-    for mark in EXPANDED:
-        text = text.replace(mark, " ".join(mark))
+    text = broken(value if isinstance(value, str) else repr(value))
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
