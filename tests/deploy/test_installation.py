@@ -115,11 +115,13 @@ def records(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(
-    cluster: Cluster, installed: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, installed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The Deployment as it is shipped, under its own Role. It looks every 15 s."""
     ours = records(cluster, installed, monkeypatch)
-    plan: Plan = codec.decode(Plan, {"stage": {"poll": "1s"}, "deploy": {"lease": "3s"}, "guard": {"installed": True}})
+    (tmp_path / "bucket").mkdir()
+    wanted = {"stage": {"poll": "1s"}, "deploy": {"lease": "3s"}, "guard": {"installed": True}}
+    plan: Plan = codec.decode(Plan, {**wanted, "bucket": {"canary": str(tmp_path / "bucket")}})
     began = datetime.now(UTC)
     release = Release("run-1", plan, codec.digest(plan), began, holder=Holder("run-1: deploy", began, watching=False))
     generation = ours.swap(Record("digits", __version__, release=release), 0)

@@ -14,15 +14,18 @@ from tfcanary.record import State
 
 pytestmark = pytest.mark.slow
 Ours = Callable[[Tally], dict[str, int]]
+EXPORTED = "20s"
+"""A stage that lasts until the guard's page, which is read anew every five seconds, has been scraped on a busy machine."""
 
 
 def test_a_better_model_is_promoted_and_no_pod_is_restarted(site: Site, ours: Ours) -> None:
     until(site.ailments, good=lambda found: not found)  # stable's counters are there from the first scrapes on
     before = site.uids(1)
-    run = site.start("better")
+    run = site.start("better", stage={"minimum": EXPORTED})
     site.in_traffic(run)
     canary = site.uids(2)
-    until(lambda: site.prometheus.query(f'tfcanary_weight_asked_ratio{{job="tfcanary", namespace="{site.namespace}"}} > 0'))
+    weight = f'tfcanary_weight_asked_ratio{{job="tfcanary", namespace="{site.namespace}"}}'
+    until(lambda: site.prometheus.query(f"max_over_time({weight}[5m]) > 0"))
     run.wait()
     ended, record = site.release_of(run.run_id), site.record()
     assert (ended.state, record.stable and record.stable.number) == (State.PROMOTED, 2), ended.reason
