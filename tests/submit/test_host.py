@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.kube.api_server import ApiServer, Asked, Told
+from tests.kube.api_server import Told
+from tests.submit.kfp_host import JSON, NEW, OLD, Host
 from tfcanary import submit
 from tfcanary.domain import Evidence
-
-NEW, OLD = "/apis/v2beta1/healthz", "/apis/v1beta1/healthz"
-JSON = {"Content-Type": "application/json"}
-
-
-class Host(ApiServer):
-    """A KFP API server that knows two pages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pages = {NEW: Told(body={"multi_user": False}, headers=JSON), OLD: Told(body={"tag_name": "2.17.0"}, headers=JSON)}
-
-    def otherwise(self, asked: Asked) -> Told:
-        return self.pages.get(asked.path, Told(404, {"error": "not found"}))
-
-
-@pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Iterator[Host]:
-    monkeypatch.setenv("HOME", str(tmp_path))  # the SDK keeps a context there
-    host = Host()
-    yield host
-    host.close()
 
 
 def said(url: str) -> Evidence:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from tfcanary.platforms.checks import Said
 from tfcanary.submit import Submission, package
 
 ASK = 10.0
-"""Seconds for an answer to a doctor's question."""
+"""Seconds for an answer; a host that accepts and then says nothing holds up no trigger and no notebook."""
+AGAIN = 3
+"""More attempts where nobody could be reached, or where only something was read and the answer was lost."""
 ENDED = {"SUCCEEDED": True, "SKIPPED": True, "FAILED": False, "CANCELED": False}
 
 
@@ -43,7 +47,8 @@ class RemoteRun:
         """Submit to the host; raises Unavailable where it cannot be reached."""
         text = package(submission.pipeline)
         text = with_image(text, submission.image) if submission.image else text
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        # The SDK prints links, into the middle of what `--json` prints.
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file, redirect_stdout(io.StringIO()):
             Path(file.name).write_text(text, encoding="utf-8")
             client = _reached(submission.host, lambda: _client(submission.host))
             name = f"{submission.pipeline} {submission.arguments.get('model_name', '')}"
@@ -87,10 +92,9 @@ def _reached(host: str, ask: Any) -> Any:
 
 def answers(host: str) -> Said:
     """What a KFP host says of itself: reachable, willing, and of a version that runs the package."""
-    # A namespace of any name: without one the SDK asks for its own, five times, with pauses between.
-    client = _reached(host, lambda: _client(host, namespace="any"))
+    client = _reached(host, lambda: _client(host))
     api = client._healthz_api.api_client  # the SDK's own way to ask shows no version
-    health = _reached(host, lambda: _get(api, "/apis/v2beta1/healthz"))
+    health = _reached(host, lambda: _health(client))
     try:
         version = str(_reached(host, lambda: _get(api, "/apis/v1beta1/healthz")).get("tag_name") or "")
     except Unavailable:
@@ -101,17 +105,39 @@ def answers(host: str) -> Said:
     return Finding.PASS, f"KFP at {host} answers, version {version or 'unknown'}{many}"
 
 
-def _client(host: str, **more: str) -> Any:
+def _client(host: str) -> Any:
+    """The SDK's client, with limits of time, and in the namespace that the SDK would have found for it."""
     import warnings
 
     from kfp import Client
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        client = Client(host=host, **more)
+        # Without a namespace the SDK asks the host for one, five times and without a limit of time, before we can set any.
+        client = Client(host=host, namespace="any")
     # The SDK has just set it lower: what cannot be reached is said once, in our own words.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    _limit(client._run_api.api_client.rest_client)
+    client._load_context_setting_or_default()
+    if not client.get_user_namespace() and _health(client).get("multi_user"):
+        own = Path(client._NAMESPACE_PATH)
+        client._context_setting["namespace"] = own.read_text(encoding="utf-8") if own.exists() else ""
     return client
+
+
+def _limit(rest: Any) -> None:
+    """Give every question of this client a limit of time, and its further attempts pauses; the SDK offers neither."""
+    import urllib3
+
+    ask = rest.request
+    # For a connection and for an answer; the SDK leaves out a single number that is not whole.
+    rest.request = lambda *args, **named: ask(*args, **{**named, "_request_timeout": (ASK, ASK)})
+    # A question that changes something is asked again only where nobody was reached: that is urllib3's own rule.
+    rest.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(AGAIN, backoff_factor=0.3, backoff_jitter=0.3)
+
+
+def _health(client: Any) -> dict[str, Any]:
+    return _get(client._healthz_api.api_client, "/apis/v2beta1/healthz")
 
 
 def _get(api: Any, path: str) -> dict[str, Any]:
@@ -122,7 +148,6 @@ def _get(api: Any, path: str) -> dict[str, Any]:
         response_type="object",
         auth_settings=["Bearer"],
         _return_http_data_only=True,
-        _request_timeout=ASK,
     )
     if not isinstance(found, dict):
         raise ValueError(f"{path} answers no object")
