@@ -368,7 +368,7 @@ class Pipelines:
         run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
         try:
             if self.begins:
-                ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.run_id)
+                ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.run_id, submission.arguments["model_uri"])
         except Held:
             self.collisions += 1
         self.runs.append(run)

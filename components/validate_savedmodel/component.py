@@ -39,7 +39,7 @@ def validate_savedmodel(
     from tfcanary.acts import ledger
 
     step = steps.open_step(platform, model_name, plan, run_id)
-    ledger.begin(step.platform, step.plan, run_id)
+    ledger.begin(step.platform, step.plan, run_id, model_uri)
     model = steps.fetch(model_uri)
     stable = steps.stable_model(step)
     golden = step.plan.validation.golden

@@ -34,6 +34,12 @@ def offered(record: Record, *candidates: Waiting, policy: WaitingPolicy = NEWEST
     return record
 
 
+def begun(record: Record) -> Record:
+    """The release of whoever was called has begun."""
+    assert record.called is not None
+    return queue.begun(record, record.called.candidate.model_uri, NEWEST, NOW)
+
+
 def versions(record: Record) -> list[str]:
     return [one.model_uri.rpartition("/")[2] for one in record.waiting]
 
@@ -42,14 +48,14 @@ def versions(record: Record) -> list[str]:
 def test_the_same_event_heard_twice_is_one_candidate(version: object) -> None:
     waits = offered(EMPTY, candidate(version, "a"))
     called = queue.call(waits, candidate(version, "a").event, NOW)
-    for once in (waits, called, queue.begun(called), queue.expire(called, LATER)):
+    for once in (waits, called, begun(called), queue.expire(called, LATER)):
         again = queue.offer(once, candidate(version, "a"), NEWEST, LATER)
         assert (again.answer, again.record) == (Answer.HEARD, once)
 
 
 def test_a_name_that_is_written_anew_is_a_candidate_anew() -> None:
     called = queue.call(offered(EMPTY, candidate("latest", "a")), candidate("latest", "a").event, NOW)
-    again = queue.offer(queue.begun(called), candidate("latest", "b", NOW + timedelta(hours=1)), NEWEST, LATER)
+    again = queue.offer(begun(called), candidate("latest", "b", NOW + timedelta(hours=1)), NEWEST, LATER)
     assert again.answer is Answer.WAITING
 
 
@@ -81,7 +87,7 @@ def test_names_that_are_no_numbers_of_one_folder_are_ordered_by_the_time_of_thei
 
 def test_a_version_that_is_older_than_the_one_on_the_road_is_not_released_after_it() -> None:
     called = queue.call(offered(EMPTY, candidate(8)), candidate(8).event, NOW)
-    for record in (called, queue.begun(called)):
+    for record in (called, begun(called)):
         for policy in WaitingPolicy:
             assert queue.offer(record, candidate(7), policy, NOW).answer is Answer.REPLACED
 
@@ -101,7 +107,7 @@ def test_a_claim_takes_the_road_and_its_end_or_a_release_frees_it() -> None:
     assert queue.next_up(record, LATER) == candidate(8)
     with pytest.raises(Held):
         queue.call(record, candidate(8).event, NOW)
-    assert queue.next_up(queue.begun(record), NOW) == candidate(8), "here no release is on the road"
+    assert queue.next_up(begun(record), NOW) == candidate(8), "here no release is on the road"
 
 
 def test_a_claim_without_a_release_is_dropped_with_a_sentence() -> None:
@@ -126,12 +132,21 @@ def test_a_claim_that_is_given_back_waits_again_unless_a_newer_one_does() -> Non
     assert versions(queue.give_back(called, candidate(7).event, NEWEST, NOW)) == ["7"]
     busy = queue.give_back(offered(called, candidate(8)), candidate(7).event, NEWEST, NOW)
     assert (versions(busy), busy.called, busy.dropped[0].fate) == (["8"], None, Fate.REPLACED)
-    assert queue.give_back(queue.begun(called), candidate(7).event, NEWEST, NOW) == queue.begun(called)
+    assert queue.give_back(begun(called), candidate(7).event, NEWEST, NOW) == begun(called)
+
+
+def test_a_claimed_candidate_waits_again_where_another_models_release_was_quicker() -> None:
+    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW)
+    quicker = queue.begun(called, candidate(8).model_uri, NEWEST, NOW)
+    assert (versions(quicker), quicker.called, quicker.latest) == (["7"], None, None)
+    assert queue.begun(quicker, candidate(8).model_uri, NEWEST, NOW) == quicker
+    ours = queue.begun(called, f"{candidate(7).model_uri}/", NEWEST, NOW)
+    assert (versions(ours), ours.latest and ours.latest.candidate) == ([], candidate(7))
 
 
 def test_the_page_is_noted_also_where_the_release_has_begun_already() -> None:
     called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW)
-    for record in (called, queue.begun(called)):
+    for record in (called, begun(called)):
         noted = queue.submitted(record, candidate(7).event, "https://kfp/run")
         assert [one.page for one in (noted.called, noted.latest) if one] == ["https://kfp/run"]
     assert queue.submitted(called, "another", "https://kfp/run") == called
@@ -158,7 +173,7 @@ def test_the_beginning_of_a_release_ends_the_claim(world: World, plan: Plan) -> 
     platform = world.platform()
     ledger.update(platform, lambda r: queue.offer(r, candidate(7), NEWEST, platform.clock.now()).record)
     ledger.update(platform, lambda r: queue.call(r, candidate(7).event, platform.clock.now()))
-    ledger.begin(platform, plan, "run-1")
+    ledger.begin(platform, plan, "run-1", candidate(7).model_uri)
     record = ledger.read(platform)
     assert record.called is None
     assert record.latest is not None
@@ -184,11 +199,19 @@ class Road:
         elif what == "look":
             self._look()
         elif what == "begin" and self.record.called and not self.on_the_road:
-            self.record, self.on_the_road = queue.begun(self.record), True
+            self.record, self.on_the_road = begun(self.record), True
+        elif what == "rival" and not self.on_the_road:
+            self._rival()
         elif what == "end":
             self.on_the_road = False
         elif what == "wait":
             self.now += queue.BEGINS
+
+    def _rival(self) -> None:
+        """A person's release begins; whoever was called is so no more."""
+        if self.record.called:
+            self.called.pop()
+        self.record, self.on_the_road = queue.begun(self.record, "gs://elsewhere/1", self.policy, self.now), True
 
     def _look(self) -> None:
         # The release itself is the ledger's; here it is a flag beside the record.
@@ -200,7 +223,7 @@ class Road:
             self.called.append(int(turn.model_uri.rpartition("/")[2]))
 
 
-STEPS = st.tuples(st.sampled_from(["offer"] * 4 + ["look", "look", "begin", "end", "wait"]), st.integers(1, 12))
+STEPS = st.tuples(st.sampled_from(["offer"] * 4 + ["look", "look", "begin", "rival", "end", "wait"]), st.integers(1, 12))
 
 
 @settings(max_examples=150, deadline=None)

@@ -35,7 +35,7 @@ def main(job: Path) -> None:
 
 def _release(step: Step, model: Path, forced: bool) -> None:
     platform, run_id = step.platform, step.run_id
-    ledger.begin(platform, step.plan, run_id)
+    ledger.begin(platform, step.plan, run_id, str(model))
     candidate = push.push_candidate(platform, run_id, model, savedmodel.manifest(model))
     look = deploy.deploy_canary(platform, run_id, candidate, lambda: steps.sample_requests(step))
     if steps.gate(look) != "pass" or step.release.state.ended:

@@ -51,6 +51,19 @@ def test_a_release_that_begins_at_the_last_moment_puts_the_candidate_back(site: 
     assert (site.record().waiting, site.record().called) == ((made,), None)
 
 
+def test_a_persons_release_that_begins_before_the_called_ones_puts_the_candidate_back(site: Site) -> None:
+    one, made = dispatcher(site), offered(site, 7)
+    site.pipelines.begins = False  # its pod is not there yet
+    assert one.look()
+    platform = site.worlds["digits"].platform()
+    ledger.begin(platform, PLAN, "a-person", f"{EXPORTS['digits']}/6")
+    assert (site.record().waiting, site.record().called) == ((made,), None)
+    assert not one.look()
+    ledger.end(platform, "a-person", State.PROMOTED, "good")
+    assert one.look()
+    assert site.pipelines.versions() == ["7", "7"]
+
+
 def test_a_candidate_that_cannot_be_given_back_frees_the_road_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     one = dispatcher(site)
     offered(site, 7)

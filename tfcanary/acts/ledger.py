@@ -62,8 +62,11 @@ def ours(record: Record, run_id: str) -> Release:
     return record.release
 
 
-def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
-    """Open this run's release, or find it open. Raises Held where another one is on the road, Refused where it cannot end well."""
+def begin(platform: Platform, plan: Plan, run_id: str, model_uri: str = "") -> Release:
+    """Open this run's release, or find it open. Raises Held where another one is on the road, Refused where it cannot end well.
+
+    `model_uri` tells whether it is the release of the candidate that a trigger has called.
+    """
     now = platform.clock.now()
     check(platform, plan, run_id)
 
@@ -72,7 +75,7 @@ def begin(platform: Platform, plan: Plan, run_id: str) -> Release:
             return record
         may_begin(record, plan, now)
         release = Release(run_id=run_id, plan=plan, plan_digest=codec.digest(plan), began=now)
-        record = queue.begun(_archived(record))
+        record = queue.begun(_archived(record), model_uri, plan.waiting, now)
         return replace(record, writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
 
     return ours(update(platform, opened).record, run_id)

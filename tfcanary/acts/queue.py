@@ -2,7 +2,7 @@
 
     offer ──▶ waiting ──call──▶ called ──the release begins──▶ latest
                  │                 │
-                 │                 ├── give_back ──▶ waiting
+                 │                 ├── give_back, or another's release begins ──▶ waiting
                  └── a newer one ──┴── refused, late ──▶ dropped
 
 Each function takes a record and returns the next one, for `ledger.update`. The road is free only where no release is on
@@ -164,9 +164,14 @@ def submitted(record: Record, event: str, page: str) -> Record:
     return record
 
 
-def begun(record: Record) -> Record:
-    """A release begins: the claim has done its work."""
-    return replace(record, called=None, latest=record.called) if record.called else record
+def begun(record: Record, model_uri: str, policy: WaitingPolicy, now: datetime) -> Record:
+    """A release of this model begins: the claim has done its work. Where a person was quicker, the claimed candidate waits again."""
+    if record.called is None:
+        return record
+    candidate = record.called.candidate
+    if candidate.model_uri.rstrip("/") != model_uri.rstrip("/"):
+        return give_back(record, candidate.event, policy, now)
+    return replace(record, called=None, latest=record.called)
 
 
 def _of(record: Record, event: str) -> Waiting | None:
