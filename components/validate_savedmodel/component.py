@@ -36,15 +36,15 @@ def validate_savedmodel(
     from pathlib import Path
 
     from tfcanary import steps, trial
-    from tfcanary.acts import ledger
+    from tfcanary.acts import ledger, notify
 
     step = steps.open_step(platform, model_name, plan, run_id)
+    notify.settle(step.platform)
     ledger.begin(step.platform, step.plan, run_id, model_uri)
     model = steps.fetch(model_uri)
     stable = steps.stable_model(step)
-    golden = step.plan.validation.golden
-    requests = list(steps.requests(step, golden).requests(trial.GOLDEN)) if golden else []
-    look = trial.validate(model, step.plan.validation, stable, requests)
+    golden = steps.golden_requests(step, trial.GOLDEN)
+    look = trial.validate(model, step.plan.validation, stable, golden)
     Path(digest).write_text(trial.digest(look))
     pairs = steps.side_by_side(step.plan.validation.signature, stable, model)
     return steps.publish_look(step, look, f"{model_name}: validation", evidence, report, summary, pairs)

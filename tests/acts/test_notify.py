@@ -261,6 +261,19 @@ def test_of_the_release_before_nobody_is_told_when_the_next_one_is_in_the_record
     assert told(world) == []
 
 
+def test_what_everybody_died_before_telling_is_told_before_the_next_release_begins(
+    world: World, plan: Plan, at_last_stage: ModelVersion
+) -> None:
+    assert notify.settle(world.platform())
+    assert told(world) == [], "this one is on the road"
+    ledger.end(world.platform(), RUN, State.ROLLED_BACK, "errors")
+    for _ in range(2):
+        assert notify.settle(world.platform())
+    ledger.begin(world.platform(), plan, "run-2")
+    assert told(world) == both("release.rolled_back")
+    assert [line.run_id for line in ledger.read(world.platform()).history] == [RUN]
+
+
 def test_who_has_begun_to_tell_goes_on_when_the_next_release_begins(world: World, plan: Plan, at_last_stage: ModelVersion) -> None:
     send = world.notices.send
 

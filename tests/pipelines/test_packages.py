@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import yaml
@@ -18,7 +17,7 @@ from tfcanary.kube.names import WATCHES
 from tfcanary.plan import MAX_STAGES, Plan
 from tfcanary.plan.notify import SECRET, SECRETS
 from tfcanary.platforms.packaged import PACKAGE
-from tfcanary.submit import Submission, package, start
+from tfcanary.submit import package
 from tfcanary.submit.remote import with_image
 
 NAMES = sorted(compiling.definitions())
@@ -192,27 +191,3 @@ def test_no_pod_is_ended_before_the_defaults_of_the_plan_are_over() -> None:
     assert plan.stage.maximum.total_seconds() < WATCH
     waits = plan.deploy.ready_timeout + plan.deploy.warm_timeout + plan.deploy.heartbeat
     assert max(waits, plan.validation.timeout).total_seconds() < STEP
-
-
-class Host:
-    """In the place of kfp.Client: remembers what was submitted."""
-
-    submitted: ClassVar[list[dict]] = []
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-
-    def create_run_from_pipeline_package(self, file: str, **given: object) -> object:
-        self.submitted.append({"documents": list(yaml.safe_load_all(Path(file).read_text())), **given})
-        return type("Run", (), {"run_id": "run-1"})()
-
-
-@pytest.mark.parametrize(("asked", "passed"), [("tfcanary", "tfcanary"), ("", None)])
-def test_the_service_account_of_a_run_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str, passed: str | None) -> None:
-    monkeypatch.setattr("kfp.Client", Host)
-    arguments = {"model_name": "digits"}
-    run = start(Submission("canary_release", arguments, tmp_path, "https://kfp.example", "example/tfcanary:1", asked))
-    submitted = Host.submitted.pop()
-    assert (submitted["service_account"], submitted["arguments"]) == (passed, arguments)
-    assert len(submitted["documents"]) == 2
-    assert run.describe() == "https://kfp.example/#/runs/details/run-1"

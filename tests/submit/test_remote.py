@@ -41,6 +41,12 @@ def test_what_the_sdk_prints_is_not_mixed_into_our_own_output(host: Host, capsys
     assert capsys.readouterr().out == ""
 
 
+def test_without_an_account_the_host_takes_its_own_default(host: Host) -> None:
+    run = RemoteRun.start(wanted(host))
+    assert host.runs[run.run_id].get("service_account") is None
+    assert "platforms:" in yaml.safe_dump(host.runs[run.run_id]["pipeline_spec"]), "the second document, with the Secrets, is kept"
+
+
 def test_a_run_is_under_way_until_the_host_says_how_it_ended(host: Host) -> None:
     run = RemoteRun.start(wanted(host))
     assert run.finished() is None

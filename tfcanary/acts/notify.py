@@ -51,6 +51,15 @@ def aside(platform: Platform, run_id: str) -> threading.Thread:
     return thread
 
 
+def settle(platform: Platform) -> bool:
+    """Before the next release takes the record: tell how the last one ended, where everybody died who was to tell it."""
+    try:
+        last = ledger.read(platform).release
+    except TfcanaryError:
+        return False
+    return last is None or not last.state.ended or deliver(platform, last.run_id)
+
+
 def due(record: Record, platform: str) -> tuple[Due, ...]:
     """Everything that has happened and has not been told, oldest first."""
     release = record.release

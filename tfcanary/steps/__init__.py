@@ -20,7 +20,7 @@ from tfcanary.steps.artifacts import (
 )
 from tfcanary.steps.files import fetch, files_of
 from tfcanary.steps.looks import WORLD_DRIFT, compared, drifted, good, judged, merged, profiled, reference
-from tfcanary.steps.opened import Artifact, Step, lineage, open_step, reopen_step, requests, sample_requests, stable_model
+from tfcanary.steps.opened import Artifact, Step, golden_requests, lineage, open_step, reopen_step, requests, sample_requests, stable_model
 
 __all__ = [
     "WORLD_DRIFT",
@@ -31,6 +31,7 @@ __all__ = [
     "fetch",
     "files_of",
     "gate",
+    "golden_requests",
     "good",
     "judged",
     "lineage",

@@ -96,6 +96,12 @@ def requests(step: Step, source: str) -> RequestSource:
     return step.platform.log if source == "log" else open_requests(str(fetch(source)))
 
 
+def golden_requests(step: Step, most: int) -> list[Request]:
+    """The plan's golden requests, the first of them; none where it names none."""
+    golden = step.plan.validation.golden
+    return list(requests(step, golden).requests(most)) if golden else []
+
+
 def mirrored(source: str) -> Path | None:
     """The folder of a source that holds the logs of both tracks, as a mirror leaves them; None where it does not."""
     from tfcanary.evaluate.mirrored import is_mirrored
