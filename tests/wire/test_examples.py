@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tfcanary.errors import Refused
-from tfcanary.wire import messages, names, tfrecord, vectors
+from tfcanary.wire import layout, messages, names, tfrecord, vectors
 from tfcanary.wire.columns import Texts
 from tfcanary.wire.examples import Columns, decode_examples, read_examples
 
@@ -62,6 +62,7 @@ def same(ours: list[dict[str, list]], theirs: list[dict[str, list]]) -> bool:
 
 
 NAMES = st.sampled_from(["a", "b", "city", "a_name_of_sixteen", "a_name_of_more_than_sixteen", "ü" * 70, ""])
+TEXT = st.lists(st.binary(max_size=60), min_size=1, max_size=1)
 INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 300), max_size=5)
 FLOATS = st.lists(st.floats(width=32), max_size=5).map(tuple)
 TEXTS = st.lists(st.binary(max_size=200), min_size=1, max_size=4)
@@ -187,6 +188,45 @@ def test_names_with_the_same_first_bits_of_their_hash_are_told_apart():
     """With 10,000 names there are many that share a slot of the table."""
     many = [f"feature_{i}" for i in range(10_000)]
     records = [written({name: [i] for i, name in enumerate(many[k::10], 1)}) for k in range(10)] * 2
+    assert same(rows(decode_examples(block_of(records))), by_protobuf(records))
+
+
+ALIKE = {"a": [7], "city": [b"Ghent"], "score": (0.5, 2.0), "ü" * 20: [b""]}
+LIKE_IT = st.fixed_dictionaries(
+    {"a": st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5), "city": TEXT, "score": FLOATS, "ü" * 20: TEXT}
+)
+
+
+@given(st.lists(LIKE_IT, min_size=1, max_size=12))
+def test_examples_with_the_same_features_read_as_protobuf_reads_them(features):
+    records = [written(one) for one in features]
+    assert same(rows(decode_examples(block_of(records))), by_protobuf(records))
+
+
+def read_or_refused(records: list[bytes]) -> str:
+    try:
+        return repr([sorted(row.items()) for row in rows(decode_examples(block_of(records)))])
+    except Refused as error:
+        return str(error)
+
+
+def test_a_record_with_any_byte_changed_is_not_taken_for_one_like_the_others(monkeypatch):
+    good = written(ALIKE)
+    assert rows(decode_examples(block_of([good, good]))) == by_protobuf([good, good])
+    changed = [
+        good[:at] + bytes([octet]) + good[at + 1 :]
+        for at in range(len(good))
+        for octet in {good[at] ^ 1, good[at] ^ 0x80, 0, 0x0A, 0x7F, 0xFF}
+    ]
+    ours = [read_or_refused([good, record, good]) for record in changed]
+    monkeypatch.setattr(layout, "alike", lambda *_: {})
+    assert ours == [read_or_refused([good, record, good]) for record in changed]
+    assert len(set(ours)) > 100
+
+
+def test_what_is_written_alike_is_read_without_the_general_decoder(monkeypatch):
+    monkeypatch.setattr(vectors.Octets, "repeated", None)
+    records = [written({**ALIKE, "a": [n], "city": [b"x" * n]}) for n in range(60)]
     assert same(rows(decode_examples(block_of(records))), by_protobuf(records))
 
 

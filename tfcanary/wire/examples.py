@@ -1,7 +1,8 @@
 """Files of tf.Example to columns, without TensorFlow: what drift is measured on.
 
-All records of a block are decoded together (`vectors`), some 30 times as fast as one protobuf message after the other. A
-record that is written in an unusual way is first written anew by protobuf, so the values are always protobuf's.
+All records of a block are decoded together (`vectors`; `layout` where all are written alike), which `bench.wire` compares with
+one protobuf message after the other. A record that is written in an unusual way is first written anew by protobuf, so the
+values are always protobuf's.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.errors import Refused
-from tfcanary.wire import blocks, tfrecord
+from tfcanary.wire import blocks, layout, tfrecord
 from tfcanary.wire.columns import Column, Lists, Texts, columns
+from tfcanary.wire.layout import ENTRY, FLOATS, INTEGERS, KEY, KINDS, TEXTS, VALUE
 from tfcanary.wire.names import Names
 from tfcanary.wire.vectors import Octets, Positions, owned, raise_odd
 
-_ENTRY, _KEY, _VALUE = 0x0A, 0x0A, 0x12
-_TEXTS, _FLOATS, _INTEGERS = 0x0A, 0x12, 0x1A
-_IS_KIND = np.isin(np.arange(256), (_TEXTS, _FLOATS, _INTEGERS))
+_IS_KIND = np.isin(np.arange(256), KINDS)
 # The six bytes before a short list's values, but the kind: 12, size - 2, kind, size - 4, 0a, size - 6.
 _SHORT = np.int64(0x0A_00_00_00_12 - (2 << 8) - (4 << 24) - (6 << 40))
 _BUT_KIND = np.uint64(0xFFFF_FF00_FFFF)
@@ -68,18 +68,22 @@ def _anew(record: bytes) -> bytes:
 
 def _decode(source: Octets, begins: Positions, ends: Positions, names: Names) -> Columns:
     """All records in step; raises Odd with those that are written in an unusual way."""
-    counts, entry_begins, entry_ends = _entries(source, begins, ends)
+    maps = _maps(source, begins, ends)
+    if found := layout.alike(source, maps, ends):
+        names.add(found)
+        return Columns(len(begins), found)
+    counts, entry_begins, entry_ends = source.repeated(ENTRY, maps, ends)
     features = _features(source, entry_begins, entry_ends, np.repeat(np.arange(len(begins)), counts), names)
-    lists = [_list(source, features, kind) for kind in (_FLOATS, _INTEGERS, _TEXTS)]
+    lists = [_list(source, features, kind) for kind in (FLOATS, INTEGERS, TEXTS)]
     return Columns(len(begins), columns(list(names.known.values()), features.names, lists, len(begins)))
 
 
-def _entries(source: Octets, begins: Positions, ends: Positions) -> tuple[Positions, Positions, Positions]:
-    """The features of each record: how many, and where their map entries lie."""
+def _maps(source: Octets, begins: Positions, ends: Positions) -> Positions:
+    """Where the map of features begins in each record; its end is the record's."""
     tags, inner, inner_ends = source.fields(begins, ends)
     is_empty = begins == ends
-    raise_odd(np.flatnonzero(~is_empty & ((tags != _ENTRY) | (inner_ends != ends))))
-    return source.repeated(_ENTRY, np.where(is_empty, ends, inner), ends)
+    raise_odd(np.flatnonzero(~is_empty & ((tags != ENTRY) | (inner_ends != ends))))
+    return np.where(is_empty, ends, inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class _Features:
 def _features(source: Octets, begins: Positions, ends: Positions, records: Positions, names: Names) -> _Features:
     """The features in these map entries: a key and a value each, in this order."""
     tags, key_begins, key_ends = source.fields(begins, ends)
-    raise_odd(records[(tags != _KEY) | (key_ends >= ends)])
+    raise_odd(records[(tags != KEY) | (key_ends >= ends)])
     kinds, is_short = _short(source, key_ends, ends)
     list_begins = key_ends + 4
     if (long := np.flatnonzero(~is_short)).size:
@@ -125,7 +129,7 @@ def _short(source: Octets, begins: Positions, ends: Positions) -> tuple[NDArray[
 def _long(source: Octets, begins: Positions, ends: Positions, records: Positions) -> tuple[NDArray[np.uint8], Positions]:
     """The same step by step: the kind of each feature, and where its list begins."""
     tags, inner, inner_ends = source.fields(begins, ends)
-    good = (tags == _VALUE) & (inner_ends == ends)
+    good = (tags == VALUE) & (inner_ends == ends)
     kinds, list_begins, list_ends = source.fields(inner, ends)
     is_empty = inner == ends
     good &= is_empty | (list_ends == ends) & _IS_KIND[kinds]
@@ -139,11 +143,11 @@ def _list(source: Octets, features: _Features, kind: int) -> Lists:
     which = np.flatnonzero(features.kinds == kind)
     begins, ends, is_short = features.begins[which], features.ends[which], features.is_short[which].all()
     with owned(features.records[which]):
-        if kind != _TEXTS:
+        if kind != TEXTS:
             begins = begins + 2 if is_short else _packed(source, begins, ends)
-            counts, values = source.fixed("<f4", begins, ends) if kind == _FLOATS else source.varints(begins, ends)
+            counts, values = source.fixed("<f4", begins, ends) if kind == FLOATS else source.varints(begins, ends)
             return Lists(which, features.records[which], counts, np.cumsum(counts), values)
-        counts, begins, ends = (np.ones_like(begins), begins + 2, ends) if is_short else source.repeated(_ENTRY, begins, ends)
+        counts, begins, ends = (np.ones_like(begins), begins + 2, ends) if is_short else source.repeated(ENTRY, begins, ends)
         return Lists(which, features.records[which], counts, np.cumsum(counts), Texts(source.content, begins, ends))
 
 
@@ -151,5 +155,5 @@ def _packed(source: Octets, begins: Positions, ends: Positions) -> Positions:
     """Where the numbers begin in lists that hold them packed, or hold none."""
     tags, inner, inner_ends = source.fields(begins, ends)
     is_empty = begins == ends
-    raise_odd(np.flatnonzero(~is_empty & ((tags != _ENTRY) | (inner_ends != ends))))
+    raise_odd(np.flatnonzero(~is_empty & ((tags != ENTRY) | (inner_ends != ends))))
     return np.where(is_empty, ends, inner)

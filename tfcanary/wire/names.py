@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,14 @@ class Names:
         """A guess by the first bits of the hash: right but for the few that share them."""
         self._lengths = np.full(1, -1)
         self._words: list[NDArray[np.uint64]] = []
+
+    def add(self, names: Iterable[str]) -> None:
+        """Names that somebody else has read; raises Refused where there are too many."""
+        known = len(self.known)
+        self.known.update((name.encode(), name) for name in names)
+        if len(self.known) > known:
+            self._bounded()
+            self._index()
 
     def numbers(self, source: Octets, begins: Positions, ends: Positions, owners: Positions) -> Positions:
         """The number of each name; a new one is learnt.
@@ -76,10 +86,13 @@ class Names:
                 self.known[octets] = octets.decode()
             except UnicodeDecodeError:
                 odd.append(owner)
-        if len(self.known) > MOST:
-            raise Refused(f"more than {MOST} different names")
+        self._bounded()
         self._index()
         raise_odd(np.array(odd, np.int64))
+
+    def _bounded(self) -> None:
+        if len(self.known) > MOST:
+            raise Refused(f"more than {MOST} different names")
 
     def _index(self) -> None:
         """Arrays of what is known: hashes in their order, and lengths and words by number."""

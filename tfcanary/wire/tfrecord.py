@@ -113,7 +113,7 @@ def _missing(rest: bytes) -> int:
 
 def _block(path: Path, content: bytes, first: int) -> Block:
     """All whole records in `content`, checked, and the length of the one that is cut off."""
-    starts = _starts(content)
+    starts, checksums = _walked(content)
     lengths = _numbers(content, starts, "<u8")
     damaged = np.flatnonzero(_length_checksums(content, starts) != _numbers(content, starts + 8, "<u4"))
     if damaged.size:
@@ -125,21 +125,23 @@ def _block(path: Path, content: bytes, first: int) -> Block:
     ends = begins + lengths.astype(np.int64)
     whole = len(ends) - int(len(ends) > 0 and ends[-1] + _FOOTER.size > len(content))
     block = Block(content, first, begins[:whole], ends[:whole])
-    checksums = np.array([crc32c(record) for record in block.records()], np.uint32)
-    damaged = np.flatnonzero(_masked(checksums) != _numbers(content, block.ends, "<u4"))
+    damaged = np.flatnonzero(_masked(checksums[:whole]) != _numbers(content, block.ends, "<u4"))
     if damaged.size:
         raise Refused(f"{path}: record {first + damaged[0]}: the checksum of its content is wrong: damaged")
     return block
 
 
-def _starts(content: bytes) -> NDArray[np.int64]:
-    """Where the records start, the last one perhaps cut off; each step believes the length before."""
-    starts, at, last = [], 0, len(content) - _HEADER.size
-    length_at = _LENGTH.unpack_from
+def _walked(content: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Where the records start, the last one perhaps cut off, and the checksums of what they hold; each step believes the length before."""
+    starts, checksums, at, last = [], [], 0, len(content) - _HEADER.size
+    length_at, header, footer = _LENGTH.unpack_from, _HEADER.size, _FOOTER.size
     while at <= last:
+        begin = at + header
+        end = begin + length_at(content, at)[0]
         starts.append(at)
-        at += length_at(content, at)[0] + _FRAME
-    return np.array(starts, np.int64)
+        checksums.append(crc32c(content[begin:end]))
+        at = end + footer
+    return np.array(starts, np.int64), np.array(checksums, np.uint32)
 
 
 def _numbers(content: bytes, at: NDArray[np.int64], kind: str) -> NDArray[Any]:
