@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import contestants
+from bench import contestants, marks
 from bench.contestants import FEW_CATEGORIES, FEW_ROWS, columns
 
 GROUP = 250_000
@@ -42,7 +42,6 @@ ONLY_SMALL = ("scipy", "evidently", "nannyml", "tfdv")
 """They hold everything in memory: five gigabytes and minutes for the large shape."""
 EXAMPLES = 100_000
 """Records of the TFRecord file; 20 features each."""
-BEGIN, END = "<!-- written by bench.drift -->\n", "<!-- end -->\n"
 said: list[str] = []
 
 
@@ -81,12 +80,10 @@ def say(line: str) -> None:
 
 def write_down(document: Path, options: argparse.Namespace) -> None:
     """Put what was said between the marks, with the day and the command."""
-    text = document.read_text()
-    before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
     asked = " ".join(f"--only {name}" for name in options.only or ())
     command = f"python -m bench.drift {asked}".strip()
-    shown = "\n".join([f"{date.today()}, {os.cpu_count()} processors, `{command}`:", "", "```", *said, "```", ""])
-    document.write_text(text[:before] + shown + text[after:])
+    shown = "\n".join([f"{date.today()}, {os.cpu_count()} processors, `{command}`:", "", "```", *said, "```"])
+    marks.put(document, "bench.drift", shown)
 
 
 def files(folder: Path, shape: str) -> list[Path]:

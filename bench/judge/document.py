@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import marks
 from bench.judge import tables
 from bench.judge.bars import Result
 from bench.judge.picture import draw
 from bench.judge.runner import Found
 
 DOCS = Path(__file__).parents[2] / "docs"
-BEGIN, END = "<!-- bench.judge writes from here -->", "<!-- bench.judge wrote until here -->"
-BEGIN_OTHER, END_OTHER = (mark.replace("judge ", "judge --poll ") for mark in (BEGIN, END))
-"""Around what was measured at another poll than 30 s; without the picture, which shows all judges."""
 
 
 def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
@@ -36,15 +34,8 @@ def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
 def write(cells: Sequence[Found], results: Sequence[Result], how: str, docs: Path = DOCS, other: bool = False) -> None:
     """Replace the marked block of judge.md, and the picture. Raises ValueError where the marks are missing.
 
-    `other`: the block of other polls, and no picture.
+    `other`: the block of what was measured at another poll than 30 s; without the picture, which shows all judges.
     """
-    page = docs / "judge.md"
-    held = page.read_text(encoding="utf-8")
-    begin, end = (BEGIN_OTHER, END_OTHER) if other else (BEGIN, END)
-    if held.count(begin) != 1 or held.count(end) != 1:
-        raise ValueError(f"{page}: must hold {begin!r} and {end!r} once each")
-    before, rest = held.split(begin)
-    _, after = rest.split(end)
-    page.write_text(f"{before}{begin}\n\n{text(cells, results, how)}\n\n{end}{after}", encoding="utf-8")
+    marks.put(docs / "judge.md", "bench.judge --poll" if other else "bench.judge", text(cells, results, how))
     if not other:
         (docs / "judge-rates.svg").write_text(draw(cells, how.replace("`", "")), encoding="utf-8")

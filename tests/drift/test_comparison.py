@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.drift.data import columns
+from bench.drifting import columns
 from tfcanary.domain import Finding
 from tfcanary.drift import Profile, Settings, compare, from_bytes, profile, to_bytes
 from tfcanary.errors import Refused
