@@ -17,6 +17,7 @@ import pytest
 from tests.acts.conftest import RUN, deployed, model, pushed
 from tests.conftest import QUICK
 from tests.fakes import World
+from tests.test_watch import Dies, dies_after
 from tfcanary import codec, watch
 from tfcanary.domain import Decision, Finding, ModelVersion, Sample, Track, Verdict
 from tfcanary.errors import Refused, TfcanaryError
@@ -165,6 +166,35 @@ def test_a_watch_that_goes_on_elsewhere_hears_each_label_once(world: World, labe
     assert first[Track.CANARY].keys() == {"v2", SINCE}
     assert first[Track.STABLE][BEFORE].quality[2] > 100
     assert second[Track.STABLE][SINCE].quality[2] >= first[Track.STABLE][SINCE].quality[2]
+
+
+def watched_by_mortals(world: World, plan: Plan, stage: int) -> tuple[Verdict, int]:
+    """One process after the other is killed, and the next one goes on; the verdict, and how many died."""
+    for dead in range(20):
+        killer = dies_after(world, 5)
+        next(killer)
+        try:
+            return watch.watch_stage(labelled(world, plan), RUN, stage), dead
+        except Dies:
+            continue
+        finally:
+            next(killer, None)
+    raise AssertionError("20 processes came to no verdict")
+
+
+@pytest.mark.parametrize(("accuracy", "ends"), [(0.4, Decision.ROLLBACK), (0.9, Decision.PROMOTE)])
+def test_a_watch_whose_processes_are_killed_hears_every_label_once(
+    world: World, labels: Labels, deployed: ModelVersion, plan: Plan, accuracy: float, ends: Decision
+) -> None:
+    labels.accuracy[Track.CANARY] = accuracy
+    verdict, deaths = watched_by_mortals(world, plan, 0)
+    if verdict.decision is Decision.ADVANCE:
+        verdict, more = watched_by_mortals(world, plan, 1)
+        deaths += more
+    assert verdict.decision is ends, verdict.reason
+    assert deaths > 1
+    answers = sum(batch.num_rows for _, batch in world.answered_at[Track.CANARY])
+    assert 0 < quality(verdict).figures["canary requests"] <= answers
 
 
 def only(numbers: dict[Track, float]) -> Labelled:
