@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class Outcome:
     """Until the word; an hour where there was none."""
     exposed: float
     """Requests that the canary answered in the hour; after a promotion it answers all."""
+    cost: float = field(default=0.0, compare=False)
+    """Seconds of the processor for a poll, calibration and the making of the watch left out."""
 
 
 @dataclass
@@ -113,13 +116,16 @@ def _merge(whole: Found, part: Found) -> None:
 def judged(one: Watch, judge: Contestant) -> Outcome:
     """One watch before one judge."""
     judge.calibrate(one.history)
-    for t, stable, canary in one.polls():
+    began, polls, word, t = time.process_time(), 0, "continue", HOUR
+    for polls, (t, stable, canary) in enumerate(one.polls(), start=1):  # noqa: B007 (how many there were)
         word = judge.update(t, stable, canary)
         if word not in ("continue", "promote", "rollback"):
             raise ValueError(f"{word!r}: a judge answers continue, promote or rollback")
         if word != "continue":
-            return Outcome(word, t, _exposed(one, word, t))
-    return Outcome("continue", HOUR, _exposed(one, "continue", HOUR))
+            break
+    cost = (time.process_time() - began) / max(polls, 1)
+    t = HOUR if word == "continue" else t
+    return Outcome(word, t, _exposed(one, word, t), cost)
 
 
 def _exposed(one: Watch, word: str, t: float) -> float:

@@ -15,7 +15,7 @@ MINIMUM = 600.0
 """Seconds: no healthy canary is promoted earlier, by plan."""
 COLUMNS = (
     "judge", "healthy rolled back: calm", "noisy", "harsh", "worst cell", "bad promoted", "bad rolled back", "median time to rollback",
-    "over the waiting oracle", "requests to bad canaries",
+    "over the waiting oracle", "requests to bad canaries", "a poll",
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def _line(cells: Sequence[Found], key: str) -> list[str]:
         seconds_of(m.median(found_in_time)),
         _with_interval(ratios),
         f"{m.exposed(busy, key):,.0f}",
+        f"{1000 * m.median([one.cost for found in cells for one in found.outcomes[key]]):.2g} ms",
     ]
 
 
