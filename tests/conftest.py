@@ -31,6 +31,7 @@ QUICK = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests, a folder is run by one of them: what it starts once is started once."""
     for item in items:
