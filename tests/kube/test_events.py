@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,13 +25,6 @@ DEPLOYMENT = Told(body={"kind": "Deployment", "metadata": {"name": "m-v2", "name
 MISSING = status(404, 'deployments.apps "m-v2" not found', "NotFound", name="m-v2", kind="deployments")
 CREATED = Told(201, {"kind": "Event", "metadata": {"name": "e"}})
 RELEASE = replace(a_release("run 1"), candidate=ModelVersion(2, "/models/m/2", "sha256:2"))
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    server = ApiServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,13 +30,6 @@ WRITES: dict[str, Callable[[Api], object]] = {
     "delete": lambda api: api.delete(CONFIG_MAPS, "a"),
 }
 CALLS = {"get": lambda api: api.get(CONFIG_MAPS, "a"), **WRITES}
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    server = ApiServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

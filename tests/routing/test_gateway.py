@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import MakeGateway
-from tests.cluster.waiting import until
-from tests.routing.load import Load
-from tests.routing.tracks import MODEL, plan, running, tracks
+from tests.routing.tracks import MODEL, plan
 from tfcanary.domain import TrafficSplit
 from tfcanary.errors import Conflict, Refused, Unavailable
 from tfcanary.kube.api import Api
@@ -70,24 +66,6 @@ def test_a_weight_is_read_back_from_the_route(api: Api) -> None:
     for weight in (0, 5, 99, 100, 50, 0):
         made.set_split(TrafficSplit(weight))
         assert made.split() == TrafficSplit(weight)
-
-
-def test_users_requests_are_divided_and_none_fails(cluster: Cluster, api: Api, gateway: MakeGateway) -> None:
-    running(cluster, api, v1=2, v2=1)
-    tracks(cluster, api)
-    made, envoy = router(api), gateway("HTTPRoute", MODEL)
-    made.set_split(TrafficSplit(0))
-    until(lambda: route(api).get("status", {}).get("parents"))
-    with Load(envoy.address, connections=4) as load:
-        for weight in (0, 25, 60, 100, 0):
-            made.set_split(TrafficSplit(weight))
-            load.wait_for(8)  # what was under way
-            mark = len(load.answers)
-            load.wait_for(300)
-            found = Counter(load.since(mark))
-            # Five standard deviations of 300 draws.
-            assert abs(100 * found[2] / found.total() - weight) <= (0 if weight in (0, 100) else 15), (weight, found)
-    assert load.failed == []
 
 
 def test_a_track_without_weight_is_not_named(api: Api) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import MakeGateway
-from tests.cluster.waiting import until
-from tests.routing.load import Load, ask_once
-from tests.routing.tracks import MODEL, plan, running, tracks
+from tests.routing.tracks import MODEL, plan
 from tfcanary.domain import TrafficSplit
 from tfcanary.errors import Conflict, Refused, Unavailable
 from tfcanary.kube.api import Api
@@ -63,25 +59,6 @@ def test_a_weight_is_read_back_from_the_annotation(api: Api) -> None:
     main, canary = found(api, "m"), found(api, "m-canary")
     assert main["spec"]["ingressClassName"] == canary["spec"]["ingressClassName"] == "nginx"
     assert main["spec"]["rules"][0]["host"] == canary["spec"]["rules"][0]["host"] == "m.example.com"
-
-
-def test_users_requests_are_divided_and_none_fails(cluster: Cluster, api: Api, gateway: MakeGateway) -> None:
-    running(cluster, api, v1=1, v2=1)
-    tracks(cluster, api)
-    made, envoy = router(api), gateway("Ingress", MODEL)
-    made.set_split(TrafficSplit(0))
-    until(lambda: ask_once(envoy.address)[0] == 200)
-    with Load(envoy.address, connections=4) as load:
-        for weight in (30, 0):
-            before = envoy.programmed
-            made.set_split(TrafficSplit(weight))
-            until(lambda before=before: envoy.programmed > before)  # type: ignore[misc]
-            load.wait_for(8)
-            mark = len(load.answers)
-            load.wait_for(300)
-            counted = Counter(load.since(mark))
-            assert abs(100 * counted[2] / counted.total() - weight) <= (15 if weight else 0), (weight, counted)
-    assert load.failed == []
 
 
 def test_nobody_stays_with_the_canary_by_a_cookie(api: Api) -> None:
