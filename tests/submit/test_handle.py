@@ -168,6 +168,34 @@ def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
     assert HOSTILE in shown["text/plain"], "and is shown letter by letter"
 
 
+@dataclass
+class Away(Ran):
+    """A host that does not answer the first times."""
+
+    lost: int = 0
+
+    def finished(self) -> bool | None:
+        self.lost -= 1
+        if self.lost >= 0:
+            raise Unavailable("KFP at https://kfp.example cannot be reached: timed out")
+        return self.succeeded
+
+
+def test_a_host_that_is_away_for_minutes_ends_no_waiting_and_is_told_once(
+    world: World, promoted: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = replace(promoted, run=Away(lost=40), remote=True)
+    assert there.wait(progress=False).state is State.PROMOTED
+    assert caplog.text.count("KFP at https://kfp.example cannot be reached: timed out; the release goes on") == 1
+
+
+@pytest.mark.parametrize(("lost", "remote"), [(1_000, True), (1, False)])
+def test_a_host_that_stays_away_and_a_machine_that_is_gone_end_the_waiting(world: World, promoted: Handle, lost: int, remote: bool) -> None:
+    gone = replace(promoted, run=Away(lost=lost), remote=remote)
+    with pytest.raises(Unavailable, match="timed out"):
+        gone.wait(progress=False)
+
+
 def test_waiting_tells_each_event_once_and_that_a_step_failed(
     world: World, promoted: Handle, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

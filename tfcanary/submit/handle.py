@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tfcanary import codec, platforms, report, savedmodel, steps
 from tfcanary.acts import checkpoint, ledger, push, rollback
@@ -25,10 +26,15 @@ from tfcanary.submit import Run, Submission, start
 from tfcanary.submit.pages import ReleaseReport, framed
 
 LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 RUNS = Path(".tfcanary") / "runs"
 """Where a local run keeps its log and artifacts, below the working directory."""
 REFRESH = 1.0
 """Seconds between two looks at the record."""
+PATIENCE = 600.0
+"""Seconds for which a cluster may not answer before waiting for a release there is given up: hours must not end by a minute's failure."""
+PAUSE = 10.0
+"""Seconds before one who did not answer is asked again."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
@@ -60,10 +66,13 @@ class Handle:
     """The run id of the release that the record held before."""
 
     def follow(self) -> Iterator[Snapshot]:
-        """The release as it goes on, about once a second, until its pipeline has ended. Raises Unavailable where it ended before it began."""
+        """The release as it goes on, about once a second, until its pipeline has ended.
+
+        Raises Unavailable where it ended before the release began, or where nobody answers for PATIENCE; the release goes on then.
+        """
         while True:
-            finished = self.run.finished()
-            if (seen := self.snapshot()) is not None:
+            finished, seen = self._patiently(lambda: (self.run.finished(), self.snapshot()))
+            if seen is not None:
                 yield seen
             if finished is not None:
                 break
@@ -82,9 +91,13 @@ class Handle:
             last = follow(self)
         else:
             *_, last = self.follow()
-        if self.run.finished() is False:
+        if self.failed():
             LOG.warning("a step of the pipeline failed: see %s", self.run.describe())
         return last.release
+
+    def failed(self) -> bool:
+        """Whether the pipeline has ended with a step that failed."""
+        return self._patiently(self.run.finished) is False
 
     def snapshot(self) -> Snapshot | None:
         """The record and what was seen so far; None while the record does not show this release."""
@@ -119,6 +132,21 @@ class Handle:
     def _repr_markdown_(self) -> str:
         seen = self.snapshot()
         return ReleaseReport(seen.record, brief=True).markdown if seen else self._not_yet()
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """On this machine whoever does not answer is gone; elsewhere it is asked again."""
+        until = self.platform.clock.now() + timedelta(seconds=PATIENCE)
+        said = False
+        while True:
+            try:
+                return ask()
+            except Unavailable as error:
+                if not self.remote or self.platform.clock.now() >= until:
+                    raise
+                if not said:
+                    LOG.warning("%s; the release goes on, and is asked about again", error)
+                    said = True
+                self.platform.clock.sleep(PAUSE)
 
     def _not_yet(self) -> str:
         return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
