@@ -78,26 +78,26 @@ def test_a_token_of_the_issuer_for_us_from_a_known_caller_is_taken(site: Site, g
     assert Keys.asked == 1, "the keys are kept"
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        signed(OTHER),
-        signed(kid="another"),
-        signed(aud="https://somebody.else"),
-        signed(iss="https://somebody.else"),
-        signed(exp=int(time.time()) - 120),
-        signed(exp=None),
-        signed(aud=None),
-        signed(email="stranger@project.iam.example"),
-        signed(email_verified=False),
-        signed(email_verified="true"),
-        signed(email=["a"], sub="x"),
-        signed(nbf=int(time.time()) + 3600),
-        "a.b.c",
-        "a-token-of-the-tests-0123",
-        ".." + "x" * 100,
-    ],
-)
+TOKENS = {
+    "another key": signed(OTHER),
+    "an unknown key": signed(kid="another"),
+    "another audience": signed(aud="https://somebody.else"),
+    "another issuer": signed(iss="https://somebody.else"),
+    "expired": signed(exp=int(time.time()) - 120),
+    "without an end": signed(exp=None),
+    "without an audience": signed(aud=None),
+    "another account": signed(email="stranger@project.iam.example"),
+    "an account not verified": signed(email_verified=False),
+    "verified in words": signed(email_verified="true"),
+    "a list of accounts": signed(email=["a"], sub="x"),
+    "not yet": signed(nbf=int(time.time()) + 3600),
+    "no token": "a.b.c",
+    "another way's token": "a-token-of-the-tests-0123",
+    "nothing signed": ".." + "x" * 100,
+}
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
 def test_every_other_token_is_not(site: Site, guarded: Client, token: str) -> None:
     assert status(guarded, token, site) == 401
     assert site.record().heard == ()
