@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import Behaviour, World
+from tests.fakes import World
+from tests.process import Behaviour
 from tfcanary.acts import deploy, ledger, push, shift
 from tfcanary.domain import Decision, ModelVersion, Request, Verdict
 from tfcanary.plan import Plan

@@ -10,7 +10,9 @@ from datetime import timedelta
 import pytest
 
 from tests.acts.conftest import RUN
-from tests.fakes import Behaviour, FakeStorage, World
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
+from tests.process import Behaviour
 from tfcanary.acts import deploy, ledger, promote, rollback, shift
 from tfcanary.domain import Decision, Finding, ModelVersion, Request, Track, TrafficSplit, Verdict
 from tfcanary.errors import GaveUp, Held, Refused

@@ -26,7 +26,8 @@ from components.shift_traffic.component import shift_traffic
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
 from tests.conftest import QUICK
-from tests.fakes import Behaviour, World
+from tests.fakes import World
+from tests.process import Behaviour
 from tests.savedmodel.family import family
 from tfcanary import __version__, platforms, steps
 from tfcanary.acts import ledger, shift

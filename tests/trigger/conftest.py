@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import QUICK
-from tests.fakes import FakeStorage, Pipelines, World
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
+from tests.trigger.pipelines import Pipelines
 from tfcanary import platforms
 from tfcanary.submit import handle
 from tfcanary.trigger import serving, settings, versions
