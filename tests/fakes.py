@@ -11,60 +11,19 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain, count
-from pathlib import Path
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import Any
 
-from google_crc32c import Checksum
+from tests.fake_storage import FakeStorage
+from tests.process import Behaviour, Process
+from tfcanary.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.errors import Conflict, Refused, Unavailable
+from tfcanary.plan import NotifyPlan
+from tfcanary.ports import Change, Deployment, Notice, Platform, Server, Stored
+from tfcanary.record import Record
 
-from tfcanary import codec
-from tfcanary.acts import ledger
-from tfcanary.domain import LATENCY_BOUNDS, Counters, ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
-from tfcanary.errors import Conflict, Held, Refused, Unavailable
-from tfcanary.plan import NotifyPlan, Plan
-from tfcanary.ports import Blob, Change, Deployment, Notice, Platform, Server, Stored
-from tfcanary.record import Record, State
-from tfcanary.submit import Submission
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How a version behaves."""
-
-    answer: float = 0.0
-    """What it predicts: differs from version to version."""
-    errors: float = 0.001
-    """Share of requests that fail."""
-    seconds: float = 0.010
-    """Median latency."""
-    loads: bool = True
-    """Whether it ever becomes AVAILABLE."""
-    silent: bool = False
-    """Its requests are lost on the way."""
-
-
-@dataclass
-class Process:
-    """A model server that counts."""
-
-    behaviour: Behaviour
-    ok: float = 0.0
-    failed: float = 0.0
-    latency: list[float] = field(default_factory=lambda: [0.0] * (len(LATENCY_BOUNDS) + 1))
-
-    def counters(self) -> Counters:
-        errors = {"INTERNAL": self.failed} if self.failed else {}
-        return Counters(ok=self.ok, errors=errors, latency=tuple(self.latency))
-
-    def serve(self, requests: int, chance: random.Random) -> None:
-        for _ in range(requests):
-            if chance.random() < self.behaviour.errors:
-                self.failed += 1
-                continue
-            self.ok += 1
-            microseconds = self.behaviour.seconds * 1e6 * chance.lognormvariate(0, 0.4)
-            for i, bound in enumerate((*LATENCY_BOUNDS, float("inf"))):
-                self.latency[i] += microseconds < bound
+STABLE = Behaviour(answer=1.0)
+"""How the version behaves that serves before a release."""
 
 
 class FakeClock:
@@ -81,43 +40,6 @@ class FakeClock:
         self.time += timedelta(seconds=seconds)
         for call in tuple(self.on_sleep):
             call(seconds)
-
-
-class FakeStorage:
-    """Objects in a dictionary, with generations and preconditions."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, tuple[bytes, int]] = {}
-        self.generation = 0
-
-    def _blob(self, name: str) -> Blob:
-        content, generation = self.objects[name]
-        return Blob(name, len(content), generation, f"crc32c:{int.from_bytes(Checksum(content).digest()):08x}")
-
-    def list(self, prefix: str = "") -> tuple[Blob, ...]:
-        return tuple(self._blob(name) for name in sorted(self.objects) if name.startswith(prefix))
-
-    def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
-        if name not in self.objects:
-            raise Refused(f"{name}: is missing")
-        blob = self._blob(name)
-        if generation not in (None, blob.generation):
-            raise Conflict(f"{name}: is generation {blob.generation}")
-        into.write(self.objects[name][0])
-        return blob
-
-    def write(self, name: str, content: bytes | Path, if_generation: int | None = None) -> Blob:
-        there = self.objects[name][1] if name in self.objects else 0
-        if if_generation not in (None, there):
-            raise Conflict(f"{name}: is generation {there}")
-        self.generation += 1
-        self.objects[name] = (content if isinstance(content, bytes) else content.read_bytes(), self.generation)
-        return self._blob(name)
-
-    def delete(self, name: str, if_generation: int | None = None) -> None:
-        if name in self.objects and if_generation not in (None, self.objects[name][1]):
-            raise Conflict(f"{name}: is generation {self.objects[name][1]}")
-        self.objects.pop(name, None)
 
 
 class FakeRecords:
@@ -213,7 +135,7 @@ class World:
             clock=self.clock,
         )
 
-    def has_stable(self, number: int = 1, behaviour: Behaviour = Behaviour(answer=1.0)) -> ModelVersion:
+    def has_stable(self, number: int = 1, behaviour: Behaviour = STABLE) -> ModelVersion:
         """Begin with a stable version that serves."""
         from tfcanary import __version__
 
@@ -340,67 +262,6 @@ class _Preflight:
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
         yield Change(f"version {version.number}", None, {"uri": version.uri})
-
-
-class Pipelines:
-    """In the place of `submit.start`: a run opens its release, which is on the road until the test ends it."""
-
-    def __init__(self, worlds: dict[str, World]) -> None:
-        self.worlds = worlds
-        self.submitted: list[tuple[str, str]] = []
-        """Model and candidate of each run, in order."""
-        self.runs: list[Pipeline] = []
-        self.collisions = 0
-        """Runs that found another release on the road."""
-        self._numbers = count(1)
-        self.begins = True
-        self.error: Exception | None = None
-        """What the host says in place of starting a run."""
-        self.waits: threading.Event | None = None
-        """The host answers only when this is set."""
-
-    def start(self, submission: Submission) -> Pipeline:
-        if self.waits:
-            self.waits.wait(30)
-        if self.error:
-            raise self.error
-        model = submission.arguments["model_name"]
-        run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
-        try:
-            if self.begins:
-                ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.run_id, submission.arguments["model_uri"])
-        except Held:
-            self.collisions += 1
-        self.runs.append(run)
-        self.submitted.append((model, submission.arguments["model_uri"]))
-        return run
-
-    def versions(self, model: str = "digits") -> list[str]:
-        """The last part of each candidate's URI, in the order of submission."""
-        return [uri.rpartition("/")[2] for name, uri in self.submitted if name == model]
-
-
-@dataclass
-class Pipeline:
-    """One run."""
-
-    platform: Platform
-    run_id: str
-    over: bool | None = None
-
-    def finished(self) -> bool | None:
-        return self.over
-
-    def stop(self) -> None:
-        self.over = False
-
-    def describe(self) -> str:
-        return f"https://kfp.example/#/runs/details/{self.run_id}"
-
-    def end(self) -> None:
-        """The release is over, whatever stands on the road."""
-        ledger.end(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
-        self.over = True
 
 
 @dataclass

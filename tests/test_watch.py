@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.acts.conftest import RUN, at_last_stage, deployed, model, pushed
-from tests.fakes import Behaviour, World
+from tests.fakes import World
+from tests.process import Behaviour
 from tfcanary import watch
 from tfcanary.acts import checkpoint, ledger, promote, rollback, shift
 from tfcanary.domain import Decision, ModelVersion, Track

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import Behaviour, World
+from tests.fakes import World
+from tests.process import Behaviour
 from tfcanary.acts import deploy, ledger, push, shift
 from tfcanary.domain import Decision, ModelVersion, Request, Verdict
 from tfcanary.plan import Plan
+from tfcanary.record import Release
 from tfcanary.savedmodel import FileDigest, Manifest
 
 RUN = "run-1"
@@ -25,6 +27,12 @@ def manifest_of(folder: Path) -> Manifest:
         files.append(FileDigest(path.relative_to(folder).as_posix(), len(content), hashlib.sha256(content).hexdigest()))
     whole = hashlib.sha256("".join(f.sha256 for f in files).encode()).hexdigest()
     return Manifest(tuple(files), f"sha256:{whole}")
+
+
+def release_of(world: World) -> Release:
+    release = ledger.read(world.platform()).release
+    assert release is not None
+    return release
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from tests.acts.conftest import RUN, at_last_stage, deployed, model, pushed
-from tests.fakes import Behaviour, World
+from tests.fakes import World
+from tests.process import Behaviour
 from tfcanary import codec, watch
 from tfcanary.acts import ledger, orders, promote
 from tfcanary.domain import Decision, ModelVersion

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.acts.conftest import RUN, manifest_of
-from tests.fakes import FakeStorage, World
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
 from tfcanary.acts import ledger, push
 from tfcanary.domain import ModelVersion
 from tfcanary.errors import Refused, Unavailable

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.acts.conftest import RUN
-from tests.fakes import Behaviour, FakeStorage, World
+from tests.acts.conftest import RUN, release_of
+from tests.acts.dying import Dies, dying
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
+from tests.process import Behaviour
 from tfcanary.acts import deploy, ledger, promote, rollback, shift
-from tfcanary.domain import Decision, Finding, ModelVersion, Request, Track, TrafficSplit, Verdict
+from tfcanary.domain import Finding, ModelVersion, Request, Track, TrafficSplit
 from tfcanary.errors import GaveUp, Held, Refused
 from tfcanary.plan import Plan
-from tfcanary.ports import Platform, Stored
-from tfcanary.record import Record, Release, State
-
-
-def release_of(world: World) -> Release:
-    release = ledger.read(world.platform()).release
-    assert release is not None
-    return release
+from tfcanary.record import State
 
 
 def no_requests() -> object:
@@ -147,42 +142,6 @@ def test_promotion_of_bytes_that_were_overwritten_is_refused(world: World, at_la
     assert world.tracks[Track.STABLE] == 1
 
 
-class Dies(Exception):
-    """The process is killed."""
-
-
-def dying(world: World, at: int) -> Platform:
-    """A platform whose n-th write, to whatever port, kills the process before it happens."""
-    platform = world.platform()
-    left = [at]
-
-    def mortal(call: Callable[..., object]) -> Callable[..., object]:
-        def wrapped(*arguments: object, **named: object) -> object:
-            left[0] -= 1
-            if left[0] == 0:
-                raise Dies
-            return call(*arguments, **named)
-
-        return wrapped
-
-    class Mortal:
-        def __init__(self, port: object, writes: set[str]) -> None:
-            self.port, self.writes = port, writes
-
-        def __getattr__(self, name: str) -> object:
-            found = getattr(self.port, name)
-            return mortal(found) if name in self.writes else found
-
-    return replace(
-        platform,
-        deployer=Mortal(platform.deployer, {"deploy", "assign", "remove"}),
-        router=Mortal(platform.router, {"set_split"}),
-        records=Mortal(platform.records, {"swap"}),
-        storage=Mortal(platform.storage, {"write", "delete"}),
-        guards=Mortal(platform.guards, {"start"}),
-    )
-
-
 @pytest.mark.parametrize("at", range(1, 9))
 def test_promotion_killed_at_any_write_ends_the_same_when_run_again(world: World, at_last_stage: ModelVersion, at: int) -> None:
     try:
@@ -258,34 +217,6 @@ def test_a_release_that_a_gate_refused_ends_as_refused_with_the_gates_reason(wor
     assert "the load ended in an error" in ended.reason
 
 
-def test_a_second_release_is_refused_by_name(world: World, plan: Plan, deployed: ModelVersion) -> None:
-    with pytest.raises(Held, match="release 'run-1' is on the road"):
-        ledger.begin(world.platform(), plan, "run-2")
-    assert release_of(world).run_id == RUN
-
-
-def test_beginning_again_finds_the_release_open(world: World, plan: Plan) -> None:
-    first = ledger.begin(world.platform(), plan, RUN)
-    world.clock.sleep(3)
-    assert ledger.begin(world.platform(), plan, RUN) == first
-
-
-def test_an_ended_release_becomes_history(world: World, plan: Plan, at_last_stage: ModelVersion) -> None:
-    rollback.roll_back(world.platform(), RUN, "errors")
-    ledger.begin(world.platform(), plan, "run-2")
-    assert [(line.run_id, line.reason) for line in ledger.read(world.platform()).history] == [(RUN, "errors")]
-
-
-def test_no_stable_version_and_no_bootstrap_is_refused_by_that_name(plan: Plan) -> None:
-    with pytest.raises(Refused, match="bootstrap: true"):
-        ledger.begin(World().platform(), plan, RUN)
-
-
-def test_bootstrap_beside_a_stable_version_is_refused(world: World, plan: Plan) -> None:
-    with pytest.raises(Refused, match="version 1 is stable already"):
-        ledger.begin(world.platform(), replace(plan, bootstrap=True), RUN)
-
-
 def test_a_first_release_gets_all_traffic_only_with_bootstrap(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:
     world, version = pushed_first
     deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))
@@ -302,30 +233,6 @@ def test_a_first_release_that_does_not_load_leaves_nothing(plan: Plan, pushed_fi
     ended = rollback.roll_back(world.platform(), RUN)
     assert ended is not None
     assert (ended.state, world.processes, world.tracks) == (State.REFUSED, {}, {})
-
-
-def test_a_verdict_of_a_stage_is_written_once() -> None:
-    first = Verdict(Decision.ADVANCE, "first", stage=0)
-    assert ledger.put_verdict((first,), Verdict(Decision.ROLLBACK, "second", stage=0)) == (first,)
-
-
-def test_two_writers_of_the_record_both_get_their_change_in(world: World, deployed: ModelVersion) -> None:
-    platform = world.platform()
-    swap = world.records.swap
-
-    def interfered(record: Record, generation: int) -> int:
-        world.records.swap = swap  # type: ignore[method-assign]
-        stored = world.records.stored
-        assert stored is not None
-        world.records.stored = Stored(replace(stored.record, previous=(deployed,)), stored.generation + 1)
-        return swap(record, generation)
-
-    world.records.swap = interfered  # type: ignore[method-assign]
-    ledger.change(platform, RUN, lambda r: replace(r, stage=1))
-    record = ledger.read(platform)
-    assert record.previous == (deployed,)
-    assert record.release is not None
-    assert record.release.stage == 1
 
 
 def test_a_router_that_takes_longer_than_a_lease_does_not_lose_the_hold(
@@ -353,10 +260,3 @@ def test_a_router_that_takes_longer_than_a_lease_does_not_lose_the_hold(
     assert holder is not None
     assert holder.until > held.until
     assert world.weight == 10
-
-
-def test_going_back_to_a_former_version_leaves_it_in_one_place(world: World, at_last_stage: ModelVersion) -> None:
-    promote.promote(world.platform(), RUN)
-    record = ledger.read(world.platform())
-    assert record.stable == at_last_stage
-    assert [v.number for v in record.with_stable(record.previous[0]).previous] == [at_last_stage.number]

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.fakes import FakeStorage, World
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
 from tfcanary.acts import ledger, tape
 from tfcanary.domain import Counters, Sample, Track
 from tfcanary.errors import Refused

@@ -12,8 +12,9 @@ import pytest
 
 from tests.acts.conftest import RUN, deployed, model, pushed
 from tests.cli.test_cli import run
-from tests.fakes import Behaviour, World
+from tests.fakes import World
 from tests.metrics.prometheus_server import ANSWERED, BUCKET, NOON, Page, PrometheusServer
+from tests.process import Behaviour
 from tfcanary import platforms, watch
 from tfcanary.acts import checkpoint, ledger, rollback, tape
 from tfcanary.domain import Decision, ModelVersion, Verdict

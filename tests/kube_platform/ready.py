@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.kube.api_server import ApiServer, Asked, Told, status
+import pytest
+
+from tests.kube.api_server import ApiServer, Asked, Told, kubeconfig, status
 from tests.kube_platform.test_manifests import IMAGE
-from tfcanary import __version__, codec
-from tfcanary.domain import Track
+from tests.metrics.prometheus_server import ANSWERED, BUCKET, Page, PrometheusServer
+from tfcanary import __version__, codec, platforms
+from tfcanary.domain import Look, Track
 from tfcanary.kube import names
+from tfcanary.metrics.exposition import BOUNDS
 from tfcanary.plan import BucketPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
-from tfcanary.platforms.kube import manifests
+from tfcanary.platforms.checks import Wanted
+from tfcanary.platforms.kube import doctor, manifests
 from tfcanary.record import Record
 
 Json = dict[str, Any]
@@ -23,7 +31,10 @@ GROUPS = {
     ISTIO: {"v1": ["virtualservices", "destinationrules", "gateways"]},
     "networking.k8s.io": {"v1": ["ingresses", "ingressclasses"]},
 }
+AT_GATEWAY = f"/apis/{GATEWAY}/v1/namespaces/ns/gateways/front"
 POD = "m-v1-5d8f9c7b6d-x2k4q"
+PREDICT = 'API="predict",entrypoint="REST"'
+SERIES = {f"{ANSWERED}{{{PREDICT}}}": 100.0, **{f'{BUCKET}{{{PREDICT},le="{bound}"}}': 100.0 for bound in BOUNDS}}
 
 
 def plan(prometheus: str, bucket: str, **changed: Any) -> Plan:
@@ -136,3 +147,42 @@ class ReadyCluster(ApiServer):
 def _has(body: Json, pairs: list[list[str]]) -> bool:
     labels = body["metadata"].get("labels") or {}
     return all(labels.get(name) == value for name, value in pairs)
+
+
+@dataclass
+class Site:
+    """A cluster, a Prometheus and a bucket that are ready."""
+
+    cluster: ReadyCluster
+    prometheus: PrometheusServer
+    bucket: Path
+    plan: Plan
+    account: str = ""
+    image: str = ""
+
+    def examine(self, model: str = "m", with_plan: bool = True) -> Look:
+        wanted = Wanted(self.plan if with_plan else None, model, self.account, self.image)
+        return platforms.examine("kube://ns", wanted)
+
+    def without(self, path: str) -> None:
+        del self.cluster.objects[path]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    cluster, prometheus, bucket = ReadyCluster(), PrometheusServer(), tmp_path / "bucket"
+    bucket.mkdir()
+    prometheus.pages = [Page(POD, "", series=SERIES)]
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", cluster.url)))
+    monkeypatch.setattr(doctor, "PATIENCE", 0.5)
+    yield Site(cluster, prometheus, bucket, plan(prometheus.url, str(bucket)))
+    prometheus.close()
+    cluster.close()
+
+
+def findings(look: Look) -> dict[str, str]:
+    return {one.about.removeprefix("doctor/"): one.finding.value for one in look.evidence}
+
+
+def reason(look: Look, check: str) -> str:
+    return next(one.reason for one in (*look.evidence, *look.absent) if one.about == f"doctor/{check}")

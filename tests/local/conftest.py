@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,13 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 @dataclass
@@ -135,6 +143,13 @@ def ended(place: Place) -> None:
         place.shown()
     local.down(place.folder.root)
     until(place.all_gone)
+
+
+def kill_supervisor(place: Place) -> None:
+    """As the kernel does when memory is short."""
+    place.shown()
+    os.kill(place.supervisor, signal.SIGKILL)
+    until(lambda: not is_up(place.folder))
 
 
 @pytest.fixture

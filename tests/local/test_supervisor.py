@@ -11,12 +11,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.local.conftest import STAND_IN, Place, a_release, available, lives, until
+from tests.local.conftest import STAND_IN, Place, available, kill_supervisor, lives, text_of, until
 from tests.routing import load
 from tfcanary.domain import Track, TrafficSplit
 from tfcanary.errors import Refused, Unavailable
@@ -25,14 +24,6 @@ from tfcanary.platforms.local.ask import is_up
 from tfcanary.platforms.local.folder import Folder
 from tfcanary.platforms.local.program import environment
 from tfcanary.ports import Deployment
-from tfcanary.record import State
-
-
-def kill_supervisor(place: Place) -> None:
-    """As the kernel does when memory is short."""
-    place.shown()
-    os.kill(place.supervisor, signal.SIGKILL)
-    until(lambda: not is_up(place.folder))
 
 
 def test_up_again_changes_nothing(shared: Place) -> None:
@@ -52,14 +43,7 @@ def test_of_several_ups_at_once_one_supervisor_lives(empty: Place) -> None:
 
 def _supervisors(place: Place) -> list[int]:
     command = f"-m\0tfcanary.platforms.local\0{place.folder.root}\0"
-    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if command in _text(path)]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if command in text_of(path)]
 
 
 def test_after_down_nothing_is_left_and_down_may_be_repeated(place: Place) -> None:
@@ -145,23 +129,6 @@ def test_it_comes_back_from_the_record_at_weight_0(place: Place) -> None:
     place.shown()
 
 
-def test_a_release_on_the_road_gets_its_guard_back(place: Place) -> None:
-    place.serve(stable=1, canary=2)
-    place.remember(1, a_release("stays 1", state=State.WATCHED, guard_seen=datetime.now(UTC)))
-    kill_supervisor(place)
-    place.up()
-    until(lambda: [g["run_id"] for g in place.shown()["guards"] if g["state"] == "running"] == ["stays 1"])
-    until(lambda: _text(place.folder.root / "guard-starts") == "m stays 1\n")
-
-
-def test_an_ended_release_gets_none(place: Place) -> None:
-    place.serve(stable=1)
-    place.remember(1, a_release("stays 2", state=State.PROMOTED, guard_seen=datetime.now(UTC)))
-    kill_supervisor(place)
-    place.up()
-    assert place.shown()["guards"] == []
-
-
 def test_the_record_of_another_tfcanary_is_refused_at_up(empty: Place) -> None:
     empty.folder.make()
     record = {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}}
@@ -207,27 +174,6 @@ def test_while_it_is_down_a_rollback_has_nothing_left_to_do(place: Place) -> Non
     ):
         with pytest.raises(Unavailable, match="is not up: `tfcanary up` starts it"):
             impossible()
-
-
-def test_a_guard_that_dies_is_started_again_and_one_that_ends_is_not(model: Place) -> None:
-    guards, starts = model.bound().guards, model.folder.root / "guard-starts"
-    for run_id in ("dies", "ends --help", "stays"):
-        guards.start(run_id)
-    until(lambda: _text(starts).count(f"{model.model} dies\n") >= 3 and "stays" in _text(starts))
-    until(lambda: _guards(model)["ends --help"] == "over")
-    guards.start("stays")
-    assert _guards(model)["stays"] == "running"
-    assert [starts.read_text().count(f"{model.model} {run_id}\n") for run_id in ("ends --help", "stays")] == [1, 1]
-
-
-def _guards(place: Place) -> dict[str, str]:
-    return {guard["run_id"]: guard["state"] for guard in place.shown()["guards"]}
-
-
-@pytest.mark.parametrize("run_id", ["", "x" * 201, "two\nlines"])
-def test_a_run_id_that_is_none_is_refused(model: Place, run_id: str) -> None:
-    with pytest.raises(Refused, match="run id"):
-        model.bound().guards.start(run_id)
 
 
 def test_ctrl_c_at_the_caller_reaches_neither_supervisor_nor_servers(empty: Place) -> None:

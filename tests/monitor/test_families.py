@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acts.conftest import RUN, at_last_stage, deployed, model, pushed
-from tests.fakes import Behaviour, World
+from tests.fakes import World
 from tests.monitor.running import running, seen, value, values, watched
+from tests.process import Behaviour
 from tfcanary import __version__, watch
 from tfcanary.acts import checkpoint, ledger, orders, promote, rollback
 from tfcanary.domain import Decision, Evidence, Finding, Interval, ModelVersion, Verdict

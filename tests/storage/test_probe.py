@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import FakeStorage
+from tests.fake_storage import FakeStorage
 from tests.storage.gcs_server import BUCKET, Fault, GcsServer
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.storage import folder_of, probe

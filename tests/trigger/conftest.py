@@ -15,13 +15,17 @@ from typing import Any
 import pytest
 
 from tests.conftest import QUICK
-from tests.fakes import FakeStorage, Pipelines, World
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
+from tests.trigger.pipelines import Pipelines
 from tfcanary import platforms
 from tfcanary.submit import handle
 from tfcanary.trigger import serving, settings, versions
+from tfcanary.trigger.events import STRUCTURED
 
 TOKEN = "a-token-of-the-tests-0123"
 EXPORTS = {"digits": "gs://exports/digits", "faces": "gs://exports/faces"}
+STRUCTURE = {"content_type": STRUCTURED}
 BOUNDED = 30.0
 """Seconds until a test gives up waiting."""
 
@@ -150,3 +154,10 @@ def finalized(name: str, id: str = "", bucket: str = "exports", **more: Any) -> 
         "data": {"bucket": bucket, "name": name, "generation": "1"},
         **more,
     }
+
+
+def pushed(name: str, id: str, kind: str = "OBJECT_FINALIZE") -> dict[str, Any]:
+    """Cloud Storage's notification, as a Pub/Sub push subscription delivers it."""
+    attributes = {"eventType": kind, "bucketId": "exports", "objectId": name, "payloadFormat": "NONE"}
+    message = {"attributes": attributes, "messageId": id, "publishTime": "2026-01-31T11:00:00.123456789Z"}
+    return {"message": message, "subscription": "projects/p/subscriptions/exports"}

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
-import os
-import random
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.trigger.conftest import EXPORTS, Client, Site, document, finalized, serving_on, until
+from tests.trigger.conftest import EXPORTS, STRUCTURE, Client, Site, document, finalized, pushed, serving_on, until
+from tests.trigger.malformed import MALFORMED
 from tfcanary.errors import Refused, Unavailable
 from tfcanary.record import Fate
-from tfcanary.trigger import app
-from tfcanary.trigger.events import BATCH, STRUCTURED
-
-STRUCTURE = {"content_type": STRUCTURED}
-
-
-def pushed(name: str, id: str, kind: str = "OBJECT_FINALIZE") -> dict[str, Any]:
-    """Cloud Storage's notification, as a Pub/Sub push subscription delivers it."""
-    attributes = {"eventType": kind, "bucketId": "exports", "objectId": name, "payloadFormat": "NONE"}
-    message = {"attributes": attributes, "messageId": id, "publishTime": "2026-01-31T11:00:00.123456789Z"}
-    return {"message": message, "subscription": "projects/p/subscriptions/exports"}
+from tfcanary.trigger.events import BATCH
 
 
 def test_every_way_to_tell_of_a_version_comes_to_the_same_release(site: Site, server: Client) -> None:
@@ -60,40 +47,6 @@ def test_a_document_of_ones_own_in_a_pubsub_message_names_the_version(site: Site
     said = {"message": {"data": data, "messageId": "9"}, "subscription": "s"}
     assert server.post("/events", said)[0] == 202
     until(lambda: site.pipelines.versions("faces") == ["3"])
-
-
-MALFORMED: list[tuple[bytes | str, dict[str, str]]] = [
-    (b"", {}),
-    (b"{", {}),
-    (b"\xff\xfe", {}),
-    (b"[]", {}),
-    (b"null", {}),
-    (b"[" * 100_000, {}),
-    (b'{"a":' * 30_000, STRUCTURE),
-    (b"1" * 5_000, {}),
-    (b'{"specversion": NaN}', {}),
-    (b"{}", STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", specversion="0.3")), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", specversion=1)), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", time="yesterday")), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", time="0001-01-01T00:00:00+14:00")), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", time=5)), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", source={"a": 1})), STRUCTURE),
-    (json.dumps({k: v for k, v in finalized("digits/1/_SUCCESS").items() if k != "id"}), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", data=[])), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", data={"bucket": 5, "name": "x"})), STRUCTURE),
-    (json.dumps(finalized("digits/1/_SUCCESS", data=None, data_base64="%%%")), STRUCTURE),
-    (json.dumps([finalized("digits/1/_SUCCESS")] * 101), {"content_type": BATCH}),
-    (json.dumps([5]), {"content_type": BATCH}),
-    (json.dumps({"message": {"data": "%%%", "messageId": "1"}}), {}),
-    (json.dumps({"message": {"attributes": 5, "messageId": "1"}}), {}),
-    (json.dumps({"message": {"data": ""}}), {}),
-    (json.dumps({"message": {"messageId": "1", "publishTime": "now"}}), {}),
-    (b"{}", {"ce_id": "1", "ce_source": "s", "ce_specversion": "1.0"}),
-    (b"{}", {"ce_id": "1", "ce_source": "s", "ce_type": "t", "ce_specversion": "1.0", "ce_time": "%ff"}),
-    (json.dumps({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": {"model_uri": 5}}), STRUCTURE),
-    (json.dumps({"specversion": "1.0", "id": "\ud800", "source": "s", "type": "t", "A B": 1}), STRUCTURE),
-]
 
 
 @pytest.mark.parametrize("path", ["/events", "/alerts", "/models/digits/candidates"])
@@ -157,78 +110,6 @@ def test_what_is_about_something_else_is_ignored_and_it_says_why(site: Site, ser
     assert server.post("/events", pushed("digits/7/_SUCCESS", "1", "OBJECT_DELETE"))[1]["result"] == "ignored"
     assert server.offer("gs://exports/cats/1", "cats")[0] == 404
     assert site.record().heard == ()
-
-
-def storm(number: int, seed: int) -> list[tuple[bytes | str, dict[str, str]]]:
-    """Duplicates, reordered and malformed events of versions 2 to `number`; each version is there at least once."""
-    chance = random.Random(seed)
-    told = [(json.dumps(finalized(f"digits/{n}/_SUCCESS")), STRUCTURE) for n in range(2, number + 1)]
-    told += [(json.dumps(pushed(f"digits/{n}/_SUCCESS", f"p{n}")), {}) for n in range(2, number + 1)]
-    told += [(json.dumps(finalized(f"cats/{n}/_SUCCESS")), STRUCTURE) for n in range(2, number + 1)]
-    events = told + [chance.choice(told) for _ in range(1_000 - 2 * len(MALFORMED) - len(told))] + MALFORMED * 2
-    chance.shuffle(events)
-    return events
-
-
-def test_a_thousand_events_that_are_repeated_reordered_and_broken_come_to_two_releases(
-    site: Site, server: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The first is on the road meanwhile; of all the others only the newest follows."""
-    caplog.set_level("ERROR")  # what pytest keeps of a log is no leak
-    for n in range(1, 41):
-        site.export(n)
-    server.post("/events", finalized("digits/1/_SUCCESS"), **STRUCTURE)
-    until(lambda: site.pipelines.versions() == ["1"])
-    events = storm(40, seed=7)
-    assert len(events) == 1_000
-
-    def told(one: tuple[bytes | str, dict[str, str]]) -> int:
-        return server.ask("POST", "/events", one[0], **one[1])[0]
-
-    with ThreadPoolExecutor(8) as clients:
-        answers = list(clients.map(told, events[:200]))
-        gc.collect()
-        threads, files, objects = threading.active_count(), len(os.listdir("/proc/self/fd")), len(gc.get_objects())
-        answers += clients.map(told, events[200:])
-        assert threading.active_count() <= threads + app.THREADS, "they are made when they are needed, and no more of them"
-    assert set(answers) == {200, 202, 400}
-    assert answers.count(400) == 2 * len(MALFORMED)
-    gc.collect()
-    until(lambda: len(os.listdir("/proc/self/fd")) <= files, "file descriptors are left open")
-    assert len(gc.get_objects()) - objects < 20_000
-    assert [one.model_uri for one in site.record().waiting] == [f"{EXPORTS['digits']}/40"]
-    for _ in range(3):
-        site.end()
-        time.sleep(0.1)
-        until(lambda: site.pipelines.versions() == ["1", "40"] and site.record().called is None)
-    assert site.record().waiting == ()
-    assert (site.pipelines.collisions, site.record("faces").heard) == (0, ())
-
-
-def test_with_every_release_ending_at_once_the_order_holds_and_the_newest_is_last(site: Site, server: Client) -> None:
-    for n in range(1, 41):
-        site.export(n)
-    over = threading.Event()
-
-    def ends() -> None:
-        while not over.wait(0.02):
-            for run in tuple(site.pipelines.runs):
-                if run.over is None:
-                    run.end()
-
-    ending = threading.Thread(target=ends)
-    ending.start()
-    try:
-        with ThreadPoolExecutor(8) as clients:
-            list(clients.map(lambda one: server.ask("POST", "/events", one[0], **one[1]), storm(40, seed=8)[:300]))
-        server.post("/events", finalized("digits/40/_SUCCESS"), **STRUCTURE)
-        until(lambda: "40" in site.pipelines.versions())
-    finally:
-        over.set()
-        ending.join()
-    released = [int(version) for version in site.pipelines.versions()]
-    assert released == sorted(set(released))
-    assert (released[-1], site.pipelines.collisions) == (40, 0)
 
 
 def test_a_server_that_was_started_again_remembers_what_it_heard(site: Site, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import QUICK
-from tests.fakes import FakeStorage
+from tests.fake_storage import FakeStorage
 from tests.trigger.conftest import BOUNDED, EXPORTS, TOKEN, Client, Site, until
 from tfcanary import codec, platforms, storage
 from tfcanary.acts import ledger
