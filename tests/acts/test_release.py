@@ -20,10 +20,6 @@ from tfcanary.plan import Plan
 from tfcanary.record import State
 
 
-def no_requests() -> object:
-    return iter(())
-
-
 def test_a_canary_comes_up_without_traffic_and_with_a_guard(world: World, deployed: ModelVersion) -> None:
     release = release_of(world)
     assert (world.weight, world.tracks[Track.CANARY], release.state) == (0, deployed.number, State.WATCHED)
