@@ -17,6 +17,8 @@ warnings.filterwarnings("ignore", message=".*does not contain 'python'.*")
 TESTS = Path(__file__).parent
 CLUSTER = {"cluster", "deploy", "kube", "kube_platform", "monitor", "routing"}
 """Folders whose tests share one control plane."""
+LONG = ("cluster", "release", "notebooks", "drift")
+"""Groups that take minutes: they begin first, or one process would end long after the others."""
 
 QUICK = {
     "weights": [10, 50],
@@ -35,8 +37,13 @@ QUICK = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests, a folder is run by one of them: what it starts once is started once."""
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group("cluster" if folder in CLUSTER else folder))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: LONG.index(group(item)) if group(item) in LONG else len(LONG))
+
+
+def group(item: pytest.Item) -> str:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return "cluster" if folder in CLUSTER else folder
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_pods_of_a_lost_node_are_replaced_on_another(cluster: Cluster, namespace
     lost = [pod for pod in pods(cluster.api, namespace) if pod["spec"]["nodeName"] == "b"]
     assert lost
     cluster.nodes["b"].lose()
-    with pytest.raises(OSError, match="refused"):
+    with pytest.raises(OSError, match=r"refused|reset"):
         get(lost[0]["status"]["podIP"])
     alive = until(lambda: pods(cluster.api, namespace), lambda found: [pod["spec"].get("nodeName") for pod in found] == ["a"] * 4, 60)
     until(lambda: available(cluster.api, namespace, "web"), lambda ready: ready == 4)
