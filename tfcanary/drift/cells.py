@@ -22,12 +22,14 @@ Counts = NDArray[np.int64]
 Centres = Sequence[int | float]
 
 CELLS = 65_536
-BLOCK = 65_536
-"""Values that are counted at a time: they stay in the cache."""
+BLOCK = 262_144
+"""Values that are counted at a time ..."""
+STEP = 32_768
+"""... and that are turned into bits at a time: what that needs in between stays in the cache, and is not given back to the system."""
+FIRST = 64
+"""Values that are looked at first: one that is not whole is enough."""
 FEW = 4_096
-"""Fewer values are sorted, more are counted in a table ..."""
-FEW_CENTRES = 8
-"""... unless it would be larger than the cache."""
+"""Fewer values are sorted, more are counted in a table; with several centres it would be larger than the cache, and sorting is faster."""
 INFINITE = 0x7F80
 """Bits of infinity; what lies above is NaN."""
 EVERY_WHOLE = 0x4380
@@ -57,7 +59,7 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
     """
     whole = values.dtype.kind in "iu"
     fractions = False
-    table = np.zeros(CELLS * len(centres), np.int64) if len(values) > FEW and len(centres) <= FEW_CENTRES else None
+    table = np.zeros(CELLS, np.int64) if len(values) > FEW and len(centres) == 1 else None
     parts = []
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
@@ -66,7 +68,7 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
         if table is None:
             parts.append(np.unique(bits.astype(np.uint32), return_counts=True))
         else:
-            table += np.bincount(bits, minlength=len(table))
+            table += np.bincount(bits, minlength=CELLS)
     if table is not None:
         occur = np.flatnonzero(table)
         parts = [(occur.astype(np.uint32), table[occur])]
@@ -76,7 +78,7 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
 
 def keys_of(values: Values, centres: Centres) -> tuple[Keys, NDArray[np.bool_]]:
     """The cell of each value, and whether it is NaN: then it has none."""
-    bits = np.concatenate([_bits(values[at : at + BLOCK], centres) for at in range(0, len(values), BLOCK)] or [np.zeros(0, np.int64)])
+    bits = _bits(values, centres)
     return _keys(bits), (bits & 0x7FFF) > INFINITE
 
 
@@ -143,6 +145,13 @@ def upper_edge(key: int, centres: Centres) -> float:
 
 def _bits(values: Values, centres: Centres) -> NDArray[np.int64]:
     """Number of the nearest centre and the leading bits of the distance from it, as they come."""
+    bits = np.empty(len(values), np.int64)
+    for start in range(0, len(values), STEP):
+        bits[start : start + STEP] = _bits_of_few(values[start : start + STEP], centres)
+    return bits
+
+
+def _bits_of_few(values: Values, centres: Centres) -> NDArray[np.int64]:
     if len(centres) == 1:
         return _leading(values, centres[0])
     region = _nearest(values, [_middle(low, high) for low, high in pairwise(centres)])
@@ -164,8 +173,8 @@ def _nearest(values: Values, middles: list[int | float]) -> NDArray[np.int64]:
 
 def _leading(values: Values, centre: Any) -> NDArray[np.int64]:
     distance = _distance(values, centre)
-    bits = distance.view(np.uint16)[1::2].astype(np.int64)
-    overflown = (bits & 0x7FFF) == INFINITE
+    bits = (distance.view(np.uint32) >> np.uint32(16)).astype(np.int64)
+    overflown = np.isinf(distance)
     if overflown.any():
         # Finite, but farther away than a float32 can say: the outermost cell, not the one of infinity.
         bits[overflown & np.isfinite(values)] -= 1
@@ -198,8 +207,12 @@ def _keys(raw: NDArray[Any]) -> Keys:
 
 
 def _all_whole(values: Values) -> bool:
-    finite = values[np.isfinite(values)]
-    return bool(np.array_equal(finite, np.rint(finite)))
+    """The first ones mostly tell."""
+    for some in (values[:FIRST], values):
+        finite = some[np.isfinite(some)]
+        if not np.array_equal(finite, np.rint(finite)):
+            return False
+    return True
 
 
 def _median(values: Values) -> int | float:

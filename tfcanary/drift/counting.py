@@ -6,7 +6,6 @@ Rows are collected until there are enough to choose a layout from, and then coun
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +24,6 @@ FIRST_ROWS = 65_536
 MOST_COLUMNS = 10_000
 MOST_KEYS = 262_144
 """Counts of a column that wait to be added up."""
-THREADS = 2
-"""Columns that are counted at once: NumPy lets the others run meanwhile."""
-WORTH_THREADS = 200_000
-"""Values in one go below which starting threads costs more than they save."""
 
 
 def profile(batches: Iterable[Any], layout: Layout | None = None, entity: str = "") -> Profile:
@@ -94,23 +89,12 @@ class Counting:
             _check_names([flat.name for flat in flats], self._at)
             for name in set(self._columns).difference(flat.name for flat in flats):
                 self._columns[name].absent(rows, groups)
-            self._count_all(flats, groups)
+            for flat in flats:
+                self._counter(flat).count(flat, groups)
             if self._by_group is not None and groups is not None:
                 self._by_group = self._by_group + np.bincount(groups, minlength=spread.GROUPS)
         self._rows += rows
         self._waiting = []
-
-    def _count_all(self, flats: list[Flat], groups: spread.Groups | None) -> None:
-        def count(flat: Flat) -> None:
-            self._counter(flat).count(flat, groups)
-
-        if sum(len(flat.array) for flat in flats) < WORTH_THREADS:
-            for flat in flats:
-                count(flat)
-            return
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="count") as pool:
-            for done in pool.map(count, flats):
-                assert done is None
 
     def _groups(self, table: Any) -> spread.Groups | None:
         if not self._entity:
