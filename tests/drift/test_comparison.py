@@ -59,14 +59,14 @@ def test_seven_percent_is_a_warning_and_one_percent_of_a_million_rows_is_not():
 def test_what_could_not_have_been_seen_is_inconclusive_and_says_how_many_would_be_enough():
     column = only(normal(1_000), normal(60))
     assert column.finding is Finding.INCONCLUSIVE
-    assert column.reason == "60 and 1,000 rows are too few to tell whether 10 % of rows moved: about 240 and 3,900 would be enough"
-    assert only(normal(3_900), normal(240)).finding is Finding.PASS
+    assert column.reason == "60 and 1,000 rows are too few to tell whether 10 % of rows moved: about 210 and 3,500 would be enough"
+    assert only(normal(3_500), normal(210)).finding is Finding.PASS
 
 
 def test_no_rows_on_either_side_say_whose_are_missing():
     empty = pa.array([], pa.float64())
-    assert only(normal(500), empty).reason == "no rows of the canary: about 440 of each would be enough"
-    assert only(empty, normal(500)).reason == "no rows of stable: about 440 of each would be enough"
+    assert only(normal(500), empty).reason == "no rows of the canary: about 390 of each would be enough"
+    assert only(empty, normal(500)).reason == "no rows of stable: about 390 of each would be enough"
     assert compare(Profile(), Profile()).finding is Finding.INCONCLUSIVE
 
 

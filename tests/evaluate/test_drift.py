@@ -13,6 +13,7 @@ from tfcanary.domain import Evidence, Finding, Look
 from tfcanary.errors import Refused
 from tfcanary.evaluate.drift import evaluate
 from tfcanary.plan import DriftPlan
+from tfcanary.stats.multiplicity import spent_at
 
 PLAN = DriftPlan()
 EVERYTHING = replace(PLAN, gating=("inputs", "classes"))
@@ -104,8 +105,8 @@ def test_scores_and_the_world_may_never_decide():
 
 def test_what_may_decide_shares_alpha_and_looks_spend_it():
     canary = track(2_140, 2)
-    assert of(look_at(canary), "classes").figures["alpha"] == pytest.approx(0.005)
-    assert of(look_at(canary, plan=EVERYTHING, look=2), "classes").figures["alpha"] == pytest.approx(0.005 / 6)
+    assert of(look_at(canary), "classes").figures["alpha"] == pytest.approx(spent_at(1, 0.01))
+    assert of(look_at(canary, plan=EVERYTHING, look=2), "classes").figures["alpha"] == pytest.approx(spent_at(2, 0.005))
 
 
 def test_failed_requests_are_requests_but_no_predictions():
@@ -130,7 +131,7 @@ def test_no_rows_are_inconclusive_and_say_whose_and_how_many_would_do(canary, st
     look = look_at(canary, stable, reference=TRAINED)
     assert look.finding is Finding.INCONCLUSIVE
     for name in ("inputs", "classes", "scores"):
-        assert of(look, name).reason == f"no recorded requests of {who}: about 600 of each would be enough"
+        assert of(look, name).reason == f"no recorded requests of {who}: about 550 of each would be enough"
     assert of(look, "world").finding is (Finding.PASS if canary or stable else Finding.INCONCLUSIVE)
 
 

@@ -52,7 +52,7 @@ def compare(reference: Profile, current: Profile, settings: Settings | None = No
         reference: What should be.
         current: What is; made with the layout of the reference.
         settings: What counts as drift; the defaults of `Settings` where not given.
-        look: Number of this look at a growing window, from 1 on: it may spend alpha/(l (l + 1)).
+        look: Number of this look at a growing window, from 1 on: the first may spend most of alpha, see `spent_at`.
 
     Raises Refused where a column was counted with different layouts or a column that is asked for exists on neither side, ValueError
     where look < 1.
@@ -141,7 +141,7 @@ def _most_telling(tests: tuple[Test, ...]) -> Test:
 def no_rows(reference: int, current: int, settings: Settings) -> str:
     """Who has none, and how many would do for a single test."""
     who = " and ".join(name for name, rows in ((settings.current, current), (settings.reference, reference)) if not rows)
-    enough = 2 * (ordered.seen_from(2, 2, settings.alpha / 2) / settings.fail) ** 2
+    enough = 2 * (ordered.seen_from(2, 2, spent_at(1, settings.alpha)) / settings.fail) ** 2
     return f"no {settings.rows} of {who}: about {_rounded(enough)} of each would be enough"
 
 
