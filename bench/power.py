@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench import marks
-from bench.contestants import counts_of, flagged_tfcanary
+from bench.contestants import chances_scipy, flagged_tfcanary
 from bench.drifting import CATEGORIES, NUMBERS, SIZES, columns
 
 ROWS = (500, 2_000)
@@ -33,14 +33,9 @@ KINDS = {"numbers": lambda size: size == 0, "2 to 20 values": lambda size: 0 < s
 def flagged_scipy(reference: pa.Table, current: pa.Table) -> list[str]:
     from scipy import stats
 
-    def chance(name: str) -> float:
-        a, b = reference[name], current[name]
-        if pa.types.is_string(a.type):
-            return float(stats.chi2_contingency(counts_of(a, b)).pvalue)
-        return float(stats.ks_2samp(a.to_numpy(), b.to_numpy(), method="asymp").pvalue)
-
-    corrected = stats.false_discovery_control([chance(name) for name in reference.column_names])
-    return [name for name, one in zip(reference.column_names, corrected, strict=True) if one <= FALSE]
+    chances = chances_scipy(reference, current)
+    corrected = stats.false_discovery_control(list(chances.values()))
+    return [name for name, one in zip(chances, corrected, strict=True) if one <= FALSE]
 
 
 CONTESTANTS: dict[str, Callable[[pa.Table, pa.Table], Sequence[str]]] = {

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pytest
 
 from tests.acts.conftest import RUN, deployed, model, pushed
+from tests.acts.dying import Dies
 from tests.conftest import QUICK
 from tests.fakes import World
-from tests.test_watch import Dies, dies_after
+from tests.test_watch import dies_after
 from tfcanary import codec, watch
 from tfcanary.domain import Decision, Finding, ModelVersion, Sample, Track, Verdict
 from tfcanary.errors import Refused, TfcanaryError

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.acts.conftest import RUN, at_last_stage, deployed, model, pushed
+from tests.acts.dying import Dies
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary import watch
@@ -75,10 +76,6 @@ def test_what_the_guard_convicts_by_between_two_stages_is_in_the_record(world: W
     assert release.tripped
     assert release.tripped.evidence
     assert release.tripped.reason == release.reason
-
-
-class Dies(Exception):
-    """The process is killed."""
 
 
 def dies_after(world: World, sleeps: int) -> Iterator[None]:

@@ -116,16 +116,17 @@ def _merge(whole: Found, part: Found) -> None:
 def judged(one: Watch, judge: Contestant) -> Outcome:
     """One watch before one judge."""
     judge.calibrate(one.history)
-    began, polls, word, t = time.process_time(), 0, "continue", HOUR
-    for polls, (t, stable, canary) in enumerate(one.polls(), start=1):  # noqa: B007 (how many there were)
+    began, polls, word, seconds = time.process_time(), 0, "continue", HOUR
+    for t, stable, canary in one.polls():
+        polls += 1
         word = judge.update(t, stable, canary)
         if word not in ("continue", "promote", "rollback"):
             raise ValueError(f"{word!r}: a judge answers continue, promote or rollback")
         if word != "continue":
+            seconds = t
             break
     cost = (time.process_time() - began) / max(polls, 1)
-    t = HOUR if word == "continue" else t
-    return Outcome(word, t, _exposed(one, word, t), cost)
+    return Outcome(word, seconds, _exposed(one, word, seconds), cost)
 
 
 def _exposed(one: Watch, word: str, t: float) -> float:

@@ -16,8 +16,9 @@ from tests.conftest import QUICK
 from tests.fakes import World
 from tests.process import Behaviour
 from tests.savedmodel.family import family
-from tfcanary import platforms
+from tfcanary import platforms, savedmodel
 from tfcanary.acts import ledger
+from tfcanary.plan import Plan
 
 RELEASE: dict[str, Any] = {"model_name": "digits", "platform": "fake://", "plan": QUICK, "run_id": "run-1"}
 OWNER = {key: RELEASE[key] for key in ("model_name", "platform", "run_id")}
@@ -57,21 +58,12 @@ def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
 
 
 @pytest.fixture
-def pushed(world: World, outputs: Callable[..., dict[str, Output]]) -> int:
+def pushed(world: World, plan: Plan) -> int:
     """The candidate lies in the bucket."""
-    ledger.begin(world.platform(), quick_plan(), "run-1")
-    from tfcanary import savedmodel
-
+    ledger.begin(world.platform(), plan, "run-1")
     model = family() / MODEL
     number: int = push_model.python_func(model_uri=str(model), digest=savedmodel.manifest(model).digest, **RELEASE)
     return number
-
-
-def quick_plan() -> Any:
-    from tfcanary import codec
-    from tfcanary.plan import Plan
-
-    return codec.decode(Plan, QUICK)
 
 
 @pytest.fixture

@@ -19,13 +19,14 @@ from components.rollback_canary.component import rollback_canary
 from components.shift_traffic.component import shift_traffic
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from tests.components.conftest import ENDED, LOOK, MEASURED, MODEL, OWNER, RELEASE, Output, quick_plan
+from tests.components.conftest import ENDED, LOOK, MEASURED, MODEL, OWNER, RELEASE, Output
 from tests.fakes import World
 from tests.process import Behaviour
 from tests.savedmodel.family import family
 from tfcanary import __version__
 from tfcanary.acts import ledger, shift
 from tfcanary.errors import Held, Refused, Unavailable
+from tfcanary.plan import Plan
 from tfcanary.record import State
 
 pytestmark = pytest.mark.usefixtures("opened")
@@ -65,8 +66,8 @@ def test_validation_refuses_by_a_verdict_and_opens_the_release(
     assert release.looks["validate"].finding.value == "fail"
 
 
-def test_bytes_that_were_not_validated_are_not_pushed(world: World) -> None:
-    ledger.begin(world.platform(), quick_plan(), "run-1")
+def test_bytes_that_were_not_validated_are_not_pushed(world: World, plan: Plan) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
     with pytest.raises(Refused, match="validated was sha256:0"):
         push_model.python_func(model_uri=str(family() / MODEL), digest="sha256:0", **RELEASE)
     assert world.storage.list("digits/2/") == ()
@@ -126,10 +127,10 @@ def test_the_exit_step_rolls_back_what_nobody_ended(world: World, deployed: int,
 
 
 def test_the_exit_step_of_a_run_that_was_refused_leaves_the_other_release_alone(
-    world: World, deployed: int, outputs: Callable[..., dict[str, Output]]
+    world: World, plan: Plan, deployed: int, outputs: Callable[..., dict[str, Output]]
 ) -> None:
     with pytest.raises(Held):
-        ledger.begin(world.platform(), quick_plan(), "run-2")
+        ledger.begin(world.platform(), plan, "run-2")
     assert guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **outputs(*ENDED)) == "none"
     assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.WATCHED
 

@@ -8,10 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tests.judge.simulation import CLASSES, buckets
-from tfcanary.domain import Counters, Sample, Track
+from tfcanary.domain import Counters, Decision, Sample, Track
 from tfcanary.judge import Poll
 from tfcanary.judge.course import Window
 from tfcanary.judge.windows import Buckets, Counts
+from tfcanary.plan import ClassesPlan, JudgePlan, QualityPlan
+
+PLAN = JudgePlan()
+FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
+HOLD, PROMOTE, ROLLBACK = Decision.HOLD, Decision.PROMOTE, Decision.ROLLBACK
 
 
 @dataclass(frozen=True)

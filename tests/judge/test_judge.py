@@ -11,16 +11,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from tests.judge.literal import CANARY, SKEWED, STABLE, Traffic, down, polls, sample
+from tests.judge.literal import CANARY, FULL, HOLD, PLAN, PROMOTE, ROLLBACK, SKEWED, STABLE, Traffic, down, polls, sample
 from tests.judge.simulation import CALM, GOOD, Canary, watch
-from tfcanary.domain import Counters, Decision, Finding, Track, Verdict
+from tfcanary.domain import Counters, Finding, Track, Verdict
 from tfcanary.errors import Refused
 from tfcanary.judge import Judge, Poll
-from tfcanary.plan import ClassesPlan, ErrorsPlan, JudgePlan, QualityPlan
-
-PLAN = JudgePlan()
-FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
-HOLD, PROMOTE, ROLLBACK = Decision.HOLD, Decision.PROMOTE, Decision.ROLLBACK
+from tfcanary.plan import ErrorsPlan, JudgePlan, QualityPlan
 
 
 def judged(stream: Iterable[Poll], plan: JudgePlan = PLAN) -> tuple[Verdict, float]:

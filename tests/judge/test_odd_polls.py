@@ -7,14 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.judge.literal import CANARY, STABLE, Traffic, polls, sample
-from tfcanary.domain import Counters, Decision, Sample, Track
+from tests.judge.literal import CANARY, FULL, HOLD, PLAN, PROMOTE, ROLLBACK, STABLE, Traffic, polls, sample
+from tfcanary.domain import Counters, Sample, Track
 from tfcanary.judge import Judge, Poll
-from tfcanary.plan import ClassesPlan, JudgePlan, QualityPlan
-
-PLAN = JudgePlan()
-FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
-HOLD, PROMOTE, ROLLBACK = Decision.HOLD, Decision.PROMOTE, Decision.ROLLBACK
 
 
 def test_a_poll_delivered_twice_counts_once():

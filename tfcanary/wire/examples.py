@@ -68,7 +68,7 @@ def _anew(record: bytes) -> bytes:
 
 def _decode(source: Octets, begins: Positions, ends: Positions, names: Names) -> Columns:
     """All records in step; raises Odd with those that are written in an unusual way."""
-    maps = _maps(source, begins, ends)
+    maps = _only(source, begins, ends)
     if found := layout.alike(source, maps, ends):
         names.add(found)
         return Columns(len(begins), found)
@@ -76,14 +76,6 @@ def _decode(source: Octets, begins: Positions, ends: Positions, names: Names) ->
     features = _features(source, entry_begins, entry_ends, np.repeat(np.arange(len(begins)), counts), names)
     lists = [_list(source, features, kind) for kind in (FLOATS, INTEGERS, TEXTS)]
     return Columns(len(begins), columns(list(names.known.values()), features.names, lists, len(begins)))
-
-
-def _maps(source: Octets, begins: Positions, ends: Positions) -> Positions:
-    """Where the map of features begins in each record; its end is the record's."""
-    tags, inner, inner_ends = source.fields(begins, ends)
-    is_empty = begins == ends
-    raise_odd(np.flatnonzero(~is_empty & ((tags != ENTRY) | (inner_ends != ends))))
-    return np.where(is_empty, ends, inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +136,15 @@ def _list(source: Octets, features: _Features, kind: int) -> Lists:
     begins, ends, is_short = features.begins[which], features.ends[which], features.is_short[which].all()
     with owned(features.records[which]):
         if kind != TEXTS:
-            begins = begins + 2 if is_short else _packed(source, begins, ends)
-            counts, values = source.fixed("<f4", begins, ends) if kind == FLOATS else source.varints(begins, ends)
+            begins = begins + 2 if is_short else _only(source, begins, ends)
+            counts, values = layout.numbers(source, kind, begins, ends)
             return Lists(which, features.records[which], counts, np.cumsum(counts), values)
         counts, begins, ends = (np.ones_like(begins), begins + 2, ends) if is_short else source.repeated(ENTRY, begins, ends)
         return Lists(which, features.records[which], counts, np.cumsum(counts), Texts(source.content, begins, ends))
 
 
-def _packed(source: Octets, begins: Positions, ends: Positions) -> Positions:
-    """Where the numbers begin in lists that hold them packed, or hold none."""
+def _only(source: Octets, begins: Positions, ends: Positions) -> Positions:
+    """Where the content begins of messages that hold one field alone, or nothing: a record's map of features, a list's packed numbers."""
     tags, inner, inner_ends = source.fields(begins, ends)
     is_empty = begins == ends
     raise_odd(np.flatnonzero(~is_empty & ((tags != ENTRY) | (inner_ends != ends))))

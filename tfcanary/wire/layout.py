@@ -24,6 +24,8 @@ KINDS = (TEXTS, FLOATS, INTEGERS)
 
 _AROUND = 10
 """Bytes of a feature's headers beside its name; two of them are not counted in its length."""
+_LONGEST = 2 + 0x7F
+"""Bytes of a feature whose length is one byte."""
 _HIGH = np.int64(~0x7F)
 
 
@@ -56,7 +58,12 @@ class Feature:
         """The values; raises Odd with the records whose bytes hold no whole numbers."""
         if self.kind == TEXTS:
             return Column(np.ones_like(begins), Texts(source.content, begins, ends))
-        return Column(*(source.fixed("<f4", begins, ends) if self.kind == FLOATS else source.varints(begins, ends)))
+        return Column(*numbers(source, self.kind, begins, ends))
+
+
+def numbers(source: Octets, kind: int, begins: Positions, ends: Positions) -> tuple[Positions, NDArray[Any]]:
+    """Packed floats or whole numbers: how many in each span, and all of them. Raises Odd where a span does not fit."""
+    return source.fixed("<f4", begins, ends) if kind == FLOATS else source.varints(begins, ends)
 
 
 def alike(source: Octets, begins: Positions, ends: Positions) -> dict[str, Column]:
@@ -81,7 +88,7 @@ def _features(message: bytes) -> tuple[Feature, ...]:
     found: dict[str, Feature] = {}
     at = 0
     while at < len(message):
-        feature = _feature(message[at : at + 0x82])
+        feature = _feature(message[at : at + _LONGEST])
         if feature is None or feature.name in found:
             return ()
         found[feature.name] = feature
@@ -90,7 +97,7 @@ def _features(message: bytes) -> tuple[Feature, ...]:
 
 
 def _feature(entry: bytes) -> Feature | None:
-    """The one that these bytes begin with; its headers are compared with what they ought to be when they are used."""
+    """The one that these bytes begin with; None where its headers are not what they ought to be."""
     if len(entry) < _AROUND:
         return None
     length, name = entry[1], entry[3]
