@@ -31,7 +31,7 @@ test-all: $(STAMP) ## All tests, also those that are slow or need something buil
 
 test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (here, not in the environment) on a cluster of yours
 	$(BIN)/python -m tests.binaries
-	TFCANARY_TEST_KUBECONFIG='$(if $(filter command,$(firstword $(origin KUBECONFIG))),$(KUBECONFIG))' tests/cluster/in-namespace.sh $(BIN)/python -m pytest tests/cluster tests/kube tests/kube_platform tests/routing tests/deploy
+	TFCANARY_TEST_KUBECONFIG='$(if $(filter command,$(firstword $(origin KUBECONFIG))),$(KUBECONFIG))' tests/cluster/in-namespace.sh $(BIN)/python -m pytest tests/cluster tests/adapters/kubeclient tests/adapters/kube tests/adapters/routing tests/deploy
 
 test-optional: $(STAMP) ## What needs root or long builds: Envoy Gateway itself, a kubelet, the image; skipped by name where it cannot run
 	TFCANARY_OPTIONAL=1 $(BIN)/python -m pytest -rs tests/cluster/optional tests/deploy/test_image.py
@@ -60,7 +60,7 @@ format: $(STAMP) ## Format the code
 
 docs: $(STAMP) ## Write what the documents read off the code, and the rules and the dashboard of deploy/monitoring
 	$(BIN)/python -m docs.generate
-	$(BIN)/python -m tfcanary.monitor deploy/monitoring docs/monitoring.md
+	$(BIN)/python -m tfcanary.run.monitor deploy/monitoring docs/monitoring.md
 
 screenshots: $(STAMP) ## Make the documents' pictures from a real run; needs Chromium
 	$(BIN)/python -m docs.screenshots

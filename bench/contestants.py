@@ -66,8 +66,8 @@ def run_read(reference: Path, current: Path) -> str:
 
 def run_tfcanary(reference: Path, current: Path) -> str:
     """Both files into profiles, and the profiles compared; says how long each took, and what was found."""
-    from tfcanary import drift
-    from tfcanary.evaluate import sources
+    from tfcanary.decide import drift
+    from tfcanary.look.evaluate import sources
 
     began = time.perf_counter()
     first = sources.count(sources.pieces(reference))
@@ -81,7 +81,7 @@ def run_tfcanary(reference: Path, current: Path) -> str:
 
 
 def flagged_tfcanary(reference: Any, current: Any) -> list[str]:
-    from tfcanary import drift
+    from tfcanary.decide import drift
 
     first = drift.profile(reference.to_batches())
     found = drift.compare(first, drift.profile(current.to_batches(), first.layout))

@@ -145,8 +145,8 @@ def alarms_of_all(options: argparse.Namespace) -> None:
 
 def records(folder: Path) -> None:
     """tf.Example to a profile."""
-    from tfcanary.evaluate import sources
-    from tfcanary.wire import messages, tfrecord
+    from tfcanary.look.evaluate import sources
+    from tfcanary.tf.wire import messages, tfrecord
 
     path = folder / "examples.tfrecord"
     if not path.exists():

@@ -101,10 +101,10 @@ def run_export(model: Path) -> float:
 
 def run_tensorflow(model: Path) -> float:
     """The same requests that the trial makes up, each once."""
-    from tfcanary.plan import ValidationPlan
-    from tfcanary.runtime import load, start_tensorflow
-    from tfcanary.savedmodel import read
-    from tfcanary.savedmodel.samples import recipes, samples
+    from tfcanary.core.plan import ValidationPlan
+    from tfcanary.look.savedmodel import read
+    from tfcanary.look.savedmodel.samples import recipes, samples
+    from tfcanary.tf.runtime import load, start_tensorflow
 
     start_tensorflow()
 
@@ -117,22 +117,22 @@ def run_tensorflow(model: Path) -> float:
 
 
 def run_checks(model: Path) -> float:
-    from tfcanary.plan import ValidationPlan
-    from tfcanary.savedmodel import check, manifest
+    from tfcanary.core.plan import ValidationPlan
+    from tfcanary.look.savedmodel import check, manifest
 
     return timed(lambda: (manifest(model), check(model, ValidationPlan(), model)))
 
 
 def run_trial(model: Path) -> float:
-    from tfcanary import trial
-    from tfcanary.plan import ValidationPlan
+    from tfcanary.core.plan import ValidationPlan
+    from tfcanary.look import trial
 
     return timed(lambda: trial.validate(model, ValidationPlan(), None))
 
 
 def run_beside(model: Path) -> float:
-    from tfcanary import trial
-    from tfcanary.plan import ValidationPlan
+    from tfcanary.core.plan import ValidationPlan
+    from tfcanary.look import trial
 
     return timed(lambda: trial.validate(model, ValidationPlan(), model))
 
@@ -156,9 +156,9 @@ def durable(folder: Path) -> None:
 
 def run_push(model: Path) -> float:
     """The act's own way: copy, read back, hash; without the claim, which is a few bytes."""
-    from tfcanary.acts.push import _upload
-    from tfcanary.savedmodel import manifest
-    from tfcanary.storage import open_storage
+    from tfcanary.act.push import _upload
+    from tfcanary.adapters.storage import open_storage
+    from tfcanary.look.savedmodel import manifest
 
     root = model.with_name("bucket")
     shutil.rmtree(root, ignore_errors=True)
@@ -171,10 +171,10 @@ def run_push(model: Path) -> float:
 
 def run_pull(model: Path) -> float:
     """Out of a bucket that was pushed into, as a step does it."""
-    from tfcanary.acts.push import _upload
-    from tfcanary.savedmodel import manifest
-    from tfcanary.storage import open_storage
-    from tfcanary.storage.transfer import pull
+    from tfcanary.act.push import _upload
+    from tfcanary.adapters.storage import open_storage
+    from tfcanary.adapters.storage.transfer import pull
+    from tfcanary.look.savedmodel import manifest
 
     root, into = model.with_name("bucket"), model.with_name("pulled")
     for folder in (root, into):

@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tfcanary.domain import Counters, Decision, Sample, Track
-from tfcanary.judge import Judge, Poll
-from tfcanary.plan import ClassesPlan, JudgePlan, QualityPlan
+from tfcanary.core.domain import Counters, Decision, Sample, Track
+from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
+from tfcanary.decide.judge import Judge, Poll
 
 PLAN = JudgePlan(alpha=0.05, quality=QualityPlan(), classes=ClassesPlan())
 """The defaults with every criterion asked for; alpha is a release's whole 5 %, of which the default leaves a part to drift."""

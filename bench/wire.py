@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tfcanary.wire import messages, tfrecord
-from tfcanary.wire.examples import read_examples
-from tfcanary.wire.prediction_logs import read_prediction_logs
-from tfcanary.wire.tensor import to_array
+from tfcanary.tf.wire import messages, tfrecord
+from tfcanary.tf.wire.examples import read_examples
+from tfcanary.tf.wire.prediction_logs import read_prediction_logs
+from tfcanary.tf.wire.tensor import to_array
 
 CITIES = (b"Amsterdam", b"Berlin", b"Chicago", b"Delhi")
 

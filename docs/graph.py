@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from tfcanary.plots.markup import Markup, element, picture
-from tfcanary.submit import package
+from tfcanary.report.plots.markup import Markup, element, picture
+from tfcanary.run.submit import package
 
 PIPELINE = "canary_release"
 BOX, HIGH, GAP = 158, 44, 62

@@ -1,4 +1,4 @@
-"""The fields of a plan as tables, read off the types: what the field is stands beneath it in `tfcanary/plan/`, and nowhere else."""
+"""The fields of a plan as tables, read off the types: what the field is stands beneath it in `tfcanary/core/plan/`, and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from enum import StrEnum
 from typing import Any
 
 from docs.markdown import anchor, cell, table
-from tfcanary import codec
-from tfcanary.plan import Plan
+from tfcanary.core import codec
+from tfcanary.core.plan import Plan
 
 WORDS = {str: "text", bool: "`true` or `false`", int: "whole number", float: "number", timedelta: "time", object: "anything"}
 PLURALS = {str: "texts", int: "whole numbers", float: "numbers", object: "anything"}

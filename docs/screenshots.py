@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 
 from docs import png
-from tfcanary import steps
-from tfcanary.acts import checkpoint, ledger
-from tfcanary.errors import TfcanaryError
-from tfcanary.record import State
-from tfcanary.submit import progress
-from tfcanary.submit.handle import Snapshot
+from tfcanary.act import checkpoint, ledger
+from tfcanary.core.errors import TfcanaryError
+from tfcanary.core.record import State
+from tfcanary.run import steps
+from tfcanary.run.submit import progress
+from tfcanary.run.submit.handle import Snapshot
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -10,8 +10,8 @@ from typing import Any
 
 from kfp import compiler, components, dsl
 
-from tfcanary import codec
-from tfcanary.submit import package
+from tfcanary.core import codec
+from tfcanary.run.submit import package
 
 trigger_release = components.load_component_from_text(package("trigger_release"))
 EVERY_MORNING = "0 0 6 * * *"

@@ -5,7 +5,7 @@
 
 from kfp import compiler, components, dsl
 
-from tfcanary.submit import package
+from tfcanary.run.submit import package
 
 trigger_release = components.load_component_from_text(package("trigger_release"))
 

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import World
-from tfcanary import codec
-from tfcanary.plan import Plan
+from tfcanary.core import codec
+from tfcanary.core.plan import Plan
 
 # The image of the steps is named without "python" by people who build their own: KFP's local runner remarks on it.
 warnings.filterwarnings("ignore", message=".*does not contain 'python'.*")
 
 TESTS = Path(__file__).parent
-CLUSTER = {"cluster", "deploy", "kube", "kube_platform", "monitor", "routing"}
+ROOMS = {"core", "act", "decide", "adapters", "look", "tf", "run"}
+"""Folders whose own folders are run apart, as the library's rooms are."""
+CLUSTER = {"cluster", "deploy", "adapters/kubeclient", "adapters/kube", "adapters/routing", "run/monitor"}
 """Folders whose tests share one control plane."""
-LONG = ("cluster", "release", "notebooks", "drift")
+LONG = ("cluster", "release", "notebooks", "decide/drift")
 """Groups that take minutes: they begin first, or one process would end long after the others."""
 
 QUICK = {
@@ -42,7 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def group(item: pytest.Item) -> str:
-    folder = item.path.relative_to(TESTS).parts[0]
+    parts = item.path.relative_to(TESTS).parts
+    folder = "/".join(parts[: 2 if parts[0] in ROOMS else 1])
     return "cluster" if folder in CLUSTER else folder
 
 

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from google_crc32c import Checksum
 
-from tfcanary.errors import Conflict, Refused
-from tfcanary.ports import Blob
+from tfcanary.core.errors import Conflict, Refused
+from tfcanary.core.ports import Blob
 
 
 class FakeStorage:

@@ -16,11 +16,11 @@ from typing import Any
 
 from tests.fake_storage import FakeStorage
 from tests.process import Behaviour, Process
-from tfcanary.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
-from tfcanary.errors import Conflict, Refused, Unavailable
-from tfcanary.plan import NotifyPlan
-from tfcanary.ports import Change, Deployment, Notice, Platform, Server, Stored
-from tfcanary.record import Record
+from tfcanary.core.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.plan import NotifyPlan
+from tfcanary.core.ports import Change, Deployment, Notice, Platform, Server, Stored
+from tfcanary.core.record import Record
 
 STABLE = Behaviour(answer=1.0)
 """How the version behaves that serves before a release."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from tfcanary.domain import LATENCY_BOUNDS, Counters
+from tfcanary.core.domain import LATENCY_BOUNDS, Counters
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,14 @@ def test_the_layers_hold(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("tfcanary/judge/stages.py", "from tfcanary import watch", "Imports go down"),
-        ("tfcanary/acts/shift.py", "from tfcanary import routing", "Imports go down"),
+        ("tfcanary/decide/judge/stages.py", "from tfcanary.run import watch", "Imports go down"),
+        ("tfcanary/act/shift.py", "from tfcanary.adapters import routing", "Imports go down"),
         ("components/push_model/component.py", "from components.watch_stage import component", "Components do not know each other"),
-        ("tfcanary/submit/handle.py", "from tfcanary import trigger", "Imports go down"),
-        ("tfcanary/trigger/dispatch.py", "import kfp", "Only submission knows the KFP SDK"),
-        ("tfcanary/acts/shift.py", "import kfp", "Only submission knows the KFP SDK"),
-        ("tfcanary/savedmodel/reader.py", "import tensorflow", "Only the runtime knows TensorFlow"),
-        ("tfcanary/judge/stages.py", "import subprocess", "What decides does not talk to the world"),
+        ("tfcanary/run/submit/handle.py", "from tfcanary.run import trigger", "In run:"),
+        ("tfcanary/run/trigger/dispatch.py", "import kfp", "Only submission knows the KFP SDK"),
+        ("tfcanary/act/shift.py", "import kfp", "Only submission knows the KFP SDK"),
+        ("tfcanary/look/savedmodel/reader.py", "import tensorflow", "Only the runtime knows TensorFlow"),
+        ("tfcanary/decide/judge/stages.py", "import subprocess", "What decides does not talk to the world"),
     ],
 )
 def test_a_planted_violation_is_caught(copy: Path, file: str, line: str, contract: str) -> None:
@@ -60,8 +60,8 @@ def test_a_planted_violation_is_caught(copy: Path, file: str, line: str, contrac
 
 def test_a_slim_step_imports_neither_tensorflow_nor_kubernetes_nor_the_sdk() -> None:
     """What the body of a step imports before its work; `validate` alone starts TensorFlow, and in a child."""
-    code = "import sys; from tfcanary import steps, watch; from tfcanary.acts import push, promote, rollback, deploy; "
-    code += "from tfcanary.trigger import serving, turn; "
+    code = "import sys; from tfcanary.run import steps, watch; from tfcanary.act import push, promote, rollback, deploy; "
+    code += "from tfcanary.run.trigger import serving, turn; "
     code += "heavy = {'tensorflow', 'kubernetes', 'kfp', 'google.cloud.storage', 'pandas', 'starlette', 'uvicorn', 'jwt'}; "
     code += "heavy &= set(sys.modules); "
     code += "sys.exit(str(heavy) if heavy else 0)"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.judge import measures as m
 from bench.judge.contestants import ENTRIES
 from bench.judge.runner import Found
-from tfcanary.plots.markup import Markup, element, picture
+from tfcanary.report.plots.markup import Markup, element, picture
 
 WIDTH, NAMES, ROW, BAR = 860, 330, 46, 14
 """Pixels: the whole, the column of the names, a judge, one of its bars."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.judge.noise import Array, Generator, Law, normal_cdf, wander
 from bench.judge.scenarios import ALIKE, HOUR, Cell, Fault
-from tfcanary.domain import LATENCY_BOUNDS
+from tfcanary.core.domain import LATENCY_BOUNDS
 
 SERVERS = 10
 BOUNDS: Array = np.log(np.array(LATENCY_BOUNDS) / 1000.0)

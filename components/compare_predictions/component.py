@@ -31,7 +31,7 @@ def compare_predictions(
     Returns:
         pass, fail or inconclusive; for a first release, promoted: there is nothing to compare with.
     """
-    from tfcanary import steps
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     look = steps.compared(step)

@@ -31,8 +31,8 @@ def deploy_canary(
     Returns:
         pass, or fail where the servers did not come up.
     """
-    from tfcanary import steps
-    from tfcanary.acts import deploy, push
+    from tfcanary.act import deploy, push
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     candidate = push.pushed(step.platform, version)

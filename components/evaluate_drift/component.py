@@ -35,7 +35,7 @@ def evaluate_drift(
     Returns:
         pass, fail or inconclusive.
     """
-    from tfcanary import steps
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     look = steps.drifted(step, stage, watched)

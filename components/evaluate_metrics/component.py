@@ -33,8 +33,8 @@ def evaluate_metrics(
     """
     from datetime import timedelta
 
-    from tfcanary import steps
-    from tfcanary.evaluate.metrics import evaluate
+    from tfcanary.look.evaluate.metrics import evaluate
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, "")
     look = evaluate(step.platform, step.plan, timedelta(seconds=seconds))

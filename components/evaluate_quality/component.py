@@ -29,7 +29,7 @@ def evaluate_quality(
     Returns:
         pass, fail or inconclusive.
     """
-    from tfcanary import steps
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, "")
     look = steps.good(step)

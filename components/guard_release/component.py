@@ -29,8 +29,8 @@ def guard_release(
     Returns:
         promoted, rolled back, refused, or none where the record knows no such release.
     """
-    from tfcanary import steps
-    from tfcanary.acts import rollback
+    from tfcanary.act import rollback
+    from tfcanary.run import steps
 
     step = steps.reopen_step(platform, model_name, run_id)
     rollback.roll_back(step.platform, step.run_id, reason)

@@ -37,7 +37,7 @@ def judge_canary(
     Returns:
         advance, promote or rollback.
     """
-    from tfcanary import steps
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     said = steps.judged(step, stage, watched, drift)

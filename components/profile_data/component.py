@@ -29,7 +29,7 @@ def profile_data(
     Returns:
         The uri of the profile.
     """
-    from tfcanary import steps
+    from tfcanary.run import steps
 
     if merge:
         return steps.merged(merge, profile)

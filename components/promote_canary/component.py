@@ -22,8 +22,8 @@ def promote_canary(
     Returns:
         promoted; rolled back where the servers cannot become enough for all traffic.
     """
-    from tfcanary import steps
-    from tfcanary.acts import promote
+    from tfcanary.act import promote
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     promote.promote(step.platform, run_id)

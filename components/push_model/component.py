@@ -20,9 +20,10 @@ def push_model(model_uri: str, digest: str, model_name: str, platform: str, plan
     Returns:
         The version's number.
     """
-    from tfcanary import savedmodel, steps
-    from tfcanary.acts import push
-    from tfcanary.errors import Refused
+    from tfcanary.act import push
+    from tfcanary.core.errors import Refused
+    from tfcanary.look import savedmodel
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     model = steps.fetch(model_uri)

@@ -22,8 +22,8 @@ def rollback_canary(
     Returns:
         rolled back.
     """
-    from tfcanary import steps
-    from tfcanary.acts import rollback
+    from tfcanary.act import rollback
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     rollback.roll_back(step.platform, run_id)

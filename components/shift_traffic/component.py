@@ -21,8 +21,8 @@ def shift_traffic(weight: int, model_name: str, platform: str, plan: dict, run_i
     Returns:
         The weight in force.
     """
-    from tfcanary import steps
-    from tfcanary.acts import shift
+    from tfcanary.act import shift
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     shift.set_weight(step.platform, run_id, weight)

@@ -43,8 +43,8 @@ def trigger_release(
     """
     from pathlib import Path
 
-    from tfcanary.trigger import turn
-    from tfcanary.trigger.settings import Target
+    from tfcanary.run.trigger import turn
+    from tfcanary.run.trigger.settings import Target
 
     asked = turn.Offer(model_uri, model_name, run_id, wait, newest, complete)
     outcome = turn.take(asked, plan, Target(platform, host, image, service_account))

@@ -35,8 +35,9 @@ def validate_savedmodel(
     """
     from pathlib import Path
 
-    from tfcanary import steps, trial
-    from tfcanary.acts import ledger, notify
+    from tfcanary.act import ledger, notify
+    from tfcanary.look import trial
+    from tfcanary.run import steps
 
     step = steps.open_step(platform, model_name, plan, run_id)
     notify.settle(step.platform)

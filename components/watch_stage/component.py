@@ -31,7 +31,7 @@ def watch_stage(
     Returns:
         advance, promote or rollback.
     """
-    from tfcanary import monitor, steps, watch
+    from tfcanary.run import monitor, steps, watch
 
     step = steps.open_step(platform, model_name, plan, run_id)
     monitor.beside_a_watch(platform, model_name)

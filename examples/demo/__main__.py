@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from examples.demo.traffic import Tally, Users
-from tfcanary import codec, platforms, report
-from tfcanary.domain import Finding
-from tfcanary.plan import Plan
-from tfcanary.platforms import local
-from tfcanary.record import Release, State
-from tfcanary.submit import progress
-from tfcanary.submit.handle import Snapshot, release
+from tfcanary import adapters, report
+from tfcanary.adapters import local
+from tfcanary.core import codec
+from tfcanary.core.domain import Finding
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import Release, State
+from tfcanary.run.submit import progress
+from tfcanary.run.submit.handle import Snapshot, release
 
 FOLDER = Path(".tfcanary") / "demo"
 NAME = "digits"
@@ -75,7 +76,7 @@ def _plan(golden: Path) -> Plan:
 def _released(uri: str, models: Path, plan: Plan, folder: Path, began: float) -> int:
     first = _one(uri, models / "v1", replace(plan, bootstrap=True), "the first model, with `bootstrap: true`")
     console.print(report.release_line(first.release))
-    users = Users(platforms.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE)
+    users = Users(adapters.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE)
     users.start()
     time.sleep(5)
     rows = [_act(uri, act, models, plan, users, folder, began) for act in ACTS]

@@ -20,7 +20,7 @@ from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
 from pipelines._pods import act, observe, tell
-from tfcanary.plan import MAX_STAGES
+from tfcanary.core.plan import MAX_STAGES
 
 
 def stage(number: int, release: dict[str, Any]) -> None:

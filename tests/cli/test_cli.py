@@ -10,20 +10,21 @@ import pytest
 
 from tests.conftest import QUICK
 from tests.fakes import World
-from tests.savedmodel.family import family
-from tfcanary import codec, platforms
-from tfcanary.acts import ledger, rollback
+from tests.look.savedmodel.family import family
+from tfcanary import adapters
+from tfcanary.act import ledger, rollback
 from tfcanary.cli import main
 from tfcanary.cli.release import exit_code
-from tfcanary.domain import UNDECIDED, Decision, Evidence, Finding, Verdict
-from tfcanary.plan import Plan
-from tfcanary.record import Release, State, Waiting
+from tfcanary.core import codec
+from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Verdict
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import Release, State, Waiting
 
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Whatever platform is named, it is this world."""
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from tests.cli.test_cli import run
+from tests.decide.judge import simulation
 from tests.fakes import World
-from tests.judge import simulation
-from tfcanary import platforms
-from tfcanary.domain import Sample, Track
+from tfcanary import adapters
+from tfcanary.core.domain import Sample, Track
 
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Whatever platform is named, it is this world."""
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ class Remembers:
 
 def test_history_gives_rate_level_and_noise(world: World, plan_file: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = replace(world.platform(), metrics=Remembers())
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: kept)
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: kept)
     assert run("plan", plan_file, "--name", "digits", "--platform", "fake://", "--json") == 0
     noisy = json.loads(capsys.readouterr().out)
     assert noisy["baseline"]["rate"] == pytest.approx(200, rel=0.5)  # traffic has a daily wave

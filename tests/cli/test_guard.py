@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.acts.conftest import RUN, deployed, model, pushed
+from tests.act.conftest import RUN, deployed, model, pushed
 from tests.cli.test_cli import run
 from tests.fakes import World
-from tfcanary import platforms, watch
-from tfcanary.acts import ledger, shift
+from tfcanary import adapters
+from tfcanary.act import ledger, shift
+from tfcanary.adapters.kube.models import recorded
 from tfcanary.cli.guard import Guards, Watcher
-from tfcanary.domain import ModelVersion
-from tfcanary.errors import Refused, Unavailable
-from tfcanary.plan import Plan
-from tfcanary.platforms.kube.models import recorded
-from tfcanary.record import State
+from tfcanary.core.domain import ModelVersion
+from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import State
+from tfcanary.run import watch
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -30,8 +31,8 @@ BOUNDED = 20.0
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
-    monkeypatch.setattr(platforms, "models", lambda uri: ("digits",))
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(adapters, "models", lambda uri: ("digits",))
 
 
 def ended(watcher: Watcher) -> bool:
@@ -136,8 +137,8 @@ def test_one_record_that_cannot_be_read_stops_no_other_guard_and_is_told_once(
             raise Refused("tfcanary 0.0.1 wrote this record")
         return world.platform(model)
 
-    monkeypatch.setattr(platforms, "open_platform", opens)
-    monkeypatch.setattr(platforms, "models", lambda uri: ("broken", "digits"))
+    monkeypatch.setattr(adapters, "open_platform", opens)
+    monkeypatch.setattr(adapters, "models", lambda uri: ("broken", "digits"))
     guards = Guards("fake://")
     guards.look()
     guards.look()
@@ -158,7 +159,7 @@ def test_a_platform_that_is_away_is_asked_again(
             raise answer
         return answer
 
-    monkeypatch.setattr(platforms, "models", asked)
+    monkeypatch.setattr(adapters, "models", asked)
     guards = Guards("fake://")
     guards.look()
     assert "the API server is away" in caplog.text
@@ -174,18 +175,18 @@ def test_which_releases_are_guarded_must_be_said(arguments: list[str], capsys: p
 
 def test_the_models_of_a_state_folder_are_those_with_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert platforms.models(f"local://{tmp_path}") == ()
+    assert adapters.models(f"local://{tmp_path}") == ()
     (tmp_path / "records").mkdir()
     for name in ("wine.json", "digits.json", "digits.lock"):
         (tmp_path / "records" / name).touch()
-    assert platforms.models(f"local://{tmp_path}") == ("digits", "wine")
+    assert adapters.models(f"local://{tmp_path}") == ("digits", "wine")
 
 
 @pytest.mark.parametrize("uri", ["https://somewhere", "digits"])
 def test_a_platform_that_is_none_has_no_models(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with pytest.raises(Refused, match="is no platform"):
-        platforms.models(uri)
+        adapters.models(uri)
 
 
 def test_the_models_of_a_namespace_are_found_by_the_labels_of_their_records() -> None:

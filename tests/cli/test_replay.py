@@ -10,17 +10,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.acts.conftest import RUN, deployed, model, pushed
+from tests.act.conftest import RUN, deployed, model, pushed
+from tests.adapters.metrics.prometheus_server import ANSWERED, BUCKET, NOON, Page, PrometheusServer
 from tests.cli.test_cli import run
 from tests.fakes import World
-from tests.metrics.prometheus_server import ANSWERED, BUCKET, NOON, Page, PrometheusServer
 from tests.process import Behaviour
-from tfcanary import platforms, watch
-from tfcanary.acts import checkpoint, ledger, rollback, tape
-from tfcanary.domain import Decision, ModelVersion, Verdict
-from tfcanary.evaluate import replay
-from tfcanary.judge import Judge, Poll
-from tfcanary.metrics.exposition import BOUNDS
+from tfcanary import adapters
+from tfcanary.act import checkpoint, ledger, rollback, tape
+from tfcanary.adapters.metrics.exposition import BOUNDS
+from tfcanary.core.domain import Decision, ModelVersion, Verdict
+from tfcanary.decide.judge import Judge, Poll
+from tfcanary.look.evaluate import replay
+from tfcanary.run import watch
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -30,7 +31,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Whatever platform is named, it is this world."""
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
 
 
 @pytest.fixture

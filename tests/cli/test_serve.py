@@ -17,10 +17,10 @@ import pytest
 import urllib3
 
 from tests.cli.test_cli import run
-from tests.modelserver.served import ENVIRONMENT, ROOT, models
-from tests.savedmodel.family import family
-from tfcanary import modelserver
-from tfcanary.modelserver import Options
+from tests.look.savedmodel.family import family
+from tests.tf.modelserver.served import ENVIRONMENT, ROOT, models
+from tfcanary.tf import modelserver
+from tfcanary.tf.modelserver import Options
 
 Served = list[tuple[Options, list[str], Path]]
 

@@ -15,13 +15,13 @@ import pytest
 from tests.cli.test_cli import run
 from tests.conftest import QUICK
 from tests.fakes import World
-from tfcanary import cli, platforms
-from tfcanary.acts import ledger
+from tfcanary import adapters, cli
+from tfcanary.act import ledger
+from tfcanary.adapters import local
 from tfcanary.cli.verbs import SECTIONS
-from tfcanary.domain import Look
-from tfcanary.errors import Unavailable
-from tfcanary.plan import Plan
-from tfcanary.platforms import local
+from tfcanary.core.domain import Look
+from tfcanary.core.errors import Unavailable
+from tfcanary.core.plan import Plan
 
 
 def verbs() -> Iterator[tuple[str, click.Command]]:
@@ -99,10 +99,10 @@ def test_an_unknown_verb_is_answered_with_the_nearest(typed: str, meant: str, ca
 @pytest.fixture
 def there(world: World, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A platform with a release on the road, and the files that verbs read."""
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
-    monkeypatch.setattr(platforms, "models", lambda uri, patience=0.0: ("digits",))
-    monkeypatch.setattr(platforms, "examine", lambda uri, wanted: Look("doctor"))
-    monkeypatch.setattr(platforms, "adopt", lambda *args, **more: ())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(adapters, "models", lambda uri, patience=0.0: ("digits",))
+    monkeypatch.setattr(adapters, "examine", lambda uri, wanted: Look("doctor"))
+    monkeypatch.setattr(adapters, "adopt", lambda *args, **more: ())
     monkeypatch.setattr(local, "up", lambda folder, port: None)
     monkeypatch.setattr(local, "down", lambda folder: None)
     ledger.begin(world.platform(), plan, "run-1")
@@ -141,14 +141,14 @@ def test_json_is_one_object_with_a_finding_or_decision_and_reasons(asked: str, t
 def test_status_of_all_shows_each_model_and_one_that_cannot_be_read_hides_no_other(
     there: Path, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(platforms, "models", lambda uri: ("broken", "digits"))
+    monkeypatch.setattr(adapters, "models", lambda uri: ("broken", "digits"))
 
     def opened(uri: str, model: str, plan: Plan) -> object:
         if model == "broken":
             raise Unavailable("broken: cannot be [red]read")
         return world.platform(model)
 
-    monkeypatch.setattr(platforms, "open_platform", opened)
+    monkeypatch.setattr(adapters, "open_platform", opened)
     monkeypatch.setenv("COLUMNS", "120")
     assert run("status", FAKE) == 0
     said = capsys.readouterr().out
@@ -203,7 +203,7 @@ def test_names_are_not_completed_where_the_platform_cannot_be_asked(monkeypatch:
     def away(uri: str, patience: float) -> tuple[str, ...]:
         raise Unavailable("away")
 
-    monkeypatch.setattr(platforms, "models", away)
+    monkeypatch.setattr(adapters, "models", away)
     command = cli.tfcanary.commands["status"]
     assert options.models(click.Context(command), command.params[0], "d") == []
 

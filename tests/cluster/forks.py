@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tfcanary.platforms.local.program import environment, python
+from tfcanary.adapters.local.program import environment, python
 
 IMPORT = 120.0
 """Seconds until the first process must have been forked: the import of TensorFlow is most of it."""
@@ -61,7 +61,7 @@ class Forks:
     def __init__(self, log: Path, *preload: str) -> None:
         ours, theirs = socket.socketpair()
         with theirs, log.open("ab") as out:
-            command = python("tfcanary.platforms.local.fork_parent", str(theirs.fileno()), *preload)
+            command = python("tfcanary.adapters.local.fork_parent", str(theirs.fileno()), *preload)
             quiet = {**environment(), "TF_CPP_MIN_LOG_LEVEL": "3"}
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=quiet, pass_fds=[theirs.fileno()]

@@ -12,11 +12,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tfcanary import savedmodel, steps, watch
-from tfcanary.acts import deploy, ledger, promote, push, rollback, shift
-from tfcanary.domain import Absence, Decision, Look, Verdict
-from tfcanary.record import Release
-from tfcanary.steps import Step
+from tfcanary.act import deploy, ledger, promote, push, rollback, shift
+from tfcanary.core.domain import Absence, Decision, Look, Verdict
+from tfcanary.core.record import Release
+from tfcanary.look import savedmodel
+from tfcanary.run import steps, watch
+from tfcanary.run.steps import Step
 
 NO_DRIFT = Look("drift", absent=(Absence("drift", "absent by plan"),))
 FORCED = Verdict(Decision.PROMOTE, "the drill says so")

@@ -53,7 +53,7 @@ class Shared:
         """Starts processes. The one with TensorFlow in memory, which takes 10 s and 500 MB, begins when it is first asked for."""
         with self._lock:
             if preloaded not in self._forks:
-                modules = ("tensorflow", "tfcanary.modelserver.__main__") if preloaded else ()
+                modules = ("tensorflow", "tfcanary.tf.modelserver.__main__") if preloaded else ()
                 self._forks[preloaded] = Forks(self.folder / "forks.log", *modules)
             return self._forks[preloaded]
 

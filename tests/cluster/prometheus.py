@@ -17,8 +17,8 @@ from typing import Any
 
 from tests import binaries
 from tests.cluster.controlplane import HERE, free_ports
-from tfcanary.monitor.monitors import SCRAPED
-from tfcanary.platforms.local.tether import die_with
+from tfcanary.adapters.local.tether import die_with
+from tfcanary.run.monitor.monitors import SCRAPED
 
 PAGE = "/monitoring/prometheus/metrics"
 PORT = 8501

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from tfcanary.modelserver.__main__ import main as serve
+from tfcanary.tf.modelserver.__main__ import main as serve
 
 
 def main(told: str) -> int:

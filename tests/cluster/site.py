@@ -21,13 +21,14 @@ from tests.cluster.manifests import pods
 from tests.cluster.prometheus import Prometheus
 from tests.cluster.proxy import Proxy
 from tests.cluster.waiting import until
-from tfcanary import codec, platforms
-from tfcanary.acts import ledger
-from tfcanary.domain import Finding
-from tfcanary.plan import Plan
-from tfcanary.platforms.checks import Wanted
-from tfcanary.ports import Platform
-from tfcanary.record import Record, Release
+from tfcanary import adapters
+from tfcanary.act import ledger
+from tfcanary.adapters.checks import Wanted
+from tfcanary.core import codec
+from tfcanary.core.domain import Finding
+from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Platform
+from tfcanary.core.record import Record, Release
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -106,12 +107,12 @@ class Site:
 
     def platform(self, **changes: Any) -> Platform:
         decoded: Plan = codec.decode(Plan, self.plan(**changes))
-        return platforms.open_platform(self.uri, NAME, decoded)
+        return adapters.open_platform(self.uri, NAME, decoded)
 
     def ailments(self) -> dict[str, str]:
         """What the doctor, asked by whoever runs the steps, finds in the way of a release."""
         decoded: Plan = codec.decode(Plan, self.plan())
-        found = platforms.examine(self.uri, Wanted(decoded, NAME))
+        found = adapters.examine(self.uri, Wanted(decoded, NAME))
         return {one.about: one.reason for one in found.evidence if one.finding not in (Finding.PASS, Finding.WARN)}
 
     def start(self, model: str, run_id: str = "", forced: bool = False, **changes: Any) -> Run:
@@ -156,7 +157,7 @@ class Site:
 
     def in_force(self, run: Run, weight: int = 50) -> Release:
         """Wait until the stage is watched at its weight."""
-        until(lambda: f"tfcanary.watch {NAME} at {weight} %" in run.said(), seconds=90)
+        until(lambda: f"tfcanary.run.watch {NAME} at {weight} %" in run.said(), seconds=90)
         return self.release_of(run.run_id)
 
     def weight(self) -> int:

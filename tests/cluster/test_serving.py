@@ -28,7 +28,7 @@ def models(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1 and 2 add 1 and 2 to x; 3 is broken."""
     folder = tmp_path_factory.mktemp("models") / "m"
     folder.mkdir()
-    cluster.tensorflow("tests.local.export", str(folder))
+    cluster.tensorflow("tests.adapters.local.export", str(folder))
     return folder
 
 

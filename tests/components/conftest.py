@@ -14,11 +14,12 @@ from components.deploy_canary.component import deploy_canary
 from components.push_model.component import push_model
 from tests.conftest import QUICK
 from tests.fakes import World
+from tests.look.savedmodel.family import family
 from tests.process import Behaviour
-from tests.savedmodel.family import family
-from tfcanary import platforms, savedmodel
-from tfcanary.acts import ledger
-from tfcanary.plan import Plan
+from tfcanary import adapters
+from tfcanary.act import ledger
+from tfcanary.core.plan import Plan
+from tfcanary.look import savedmodel
 
 RELEASE: dict[str, Any] = {"model_name": "digits", "platform": "fake://", "plan": QUICK, "run_id": "run-1"}
 OWNER = {key: RELEASE[key] for key in ("model_name", "platform", "run_id")}
@@ -54,7 +55,7 @@ def outputs(tmp_path: Path) -> Callable[..., dict[str, Output]]:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     """Whatever platform is named, it is this world."""
-    monkeypatch.setattr(platforms, "open_platform", lambda uri, model, plan: world.platform(model))
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
 from tests.components.conftest import ENDED, LOOK, MEASURED, MODEL, OWNER, RELEASE, Output
 from tests.fakes import World
+from tests.look.savedmodel.family import family
 from tests.process import Behaviour
-from tests.savedmodel.family import family
 from tfcanary import __version__
-from tfcanary.acts import ledger, shift
-from tfcanary.errors import Held, Refused, Unavailable
-from tfcanary.plan import Plan
-from tfcanary.record import State
+from tfcanary.act import ledger, shift
+from tfcanary.core.errors import Held, Refused, Unavailable
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import State
 
 pytestmark = pytest.mark.usefixtures("opened")
 
@@ -139,7 +139,7 @@ def test_finished_steps_that_run_again_return_what_was_recorded_and_move_nothing
     world: World, deployed: int, outputs: Callable[..., dict[str, Output]]
 ) -> None:
     """The backend does run whole sub-graphs again after an infrastructure error."""
-    from tfcanary import savedmodel
+    from tfcanary.look import savedmodel
 
     for stage in (0, 1):
         watched = outputs(*LOOK)
@@ -163,7 +163,7 @@ def test_a_bucket_out_of_reach_costs_the_page_its_signatures_and_no_more(
     def away(*_: object) -> None:
         raise Unavailable("the bucket does not answer")
 
-    monkeypatch.setattr("tfcanary.steps.artifacts.graph_of", away)
+    monkeypatch.setattr("tfcanary.run.steps.artifacts.graph_of", away)
     ended = outputs(*ENDED)
     assert guard_release.python_func(**OWNER, **ended) == "refused"
     assert "## Signature" not in Path(ended["summary"].path).read_text()

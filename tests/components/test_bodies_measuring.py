@@ -22,9 +22,9 @@ from tests.components.conftest import ENDED, LOOK, MEASURED, OWNER, RELEASE, Out
 from tests.conftest import QUICK
 from tests.fakes import World
 from tests.process import Behaviour
-from tfcanary import steps
-from tfcanary.acts import ledger
-from tfcanary.errors import Refused
+from tfcanary.act import ledger
+from tfcanary.core.errors import Refused
+from tfcanary.run import steps
 
 pytestmark = pytest.mark.usefixtures("opened")
 
@@ -60,7 +60,7 @@ def test_ended_runs_compare_by_the_same_rows(world: World, deployed: int, output
 
 def test_an_estimate_that_is_no_number_is_left_out() -> None:
     """KFP keeps metrics as JSON, which has neither NaN nor infinities."""
-    from tfcanary.domain import Evidence, Finding, Interval
+    from tfcanary.core.domain import Evidence, Finding, Interval
 
     evidence = (
         Evidence("metrics/errors", Finding.INCONCLUSIVE, "nothing yet", interval=Interval(0.0, math.inf, math.inf)),
@@ -87,8 +87,8 @@ def _logged(folder: Path, n: int, shift: float) -> None:
 def test_a_world_that_drifts_is_written_down_once_and_fails_nothing(
     world: World, deployed: int, outputs: Callable[..., dict[str, Output]], tmp_path: Path
 ) -> None:
-    from tfcanary import codec
-    from tfcanary.plan import Plan
+    from tfcanary.core import codec
+    from tfcanary.core.plan import Plan
 
     for track in ("stable", "canary"):
         _logged(tmp_path / "log" / track, 4_000, shift=0.6)

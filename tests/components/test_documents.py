@@ -15,7 +15,7 @@ from kfp import compiler, components, dsl
 
 from components._image import IMAGE
 from pipelines import compile as compiling
-from tfcanary.submit import package
+from tfcanary.run.submit import package
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(p.parent for p in [*ROOT.glob("components/*/component.py"), *ROOT.glob("pipelines/*/pipeline.py")])

@@ -20,7 +20,7 @@ import yaml
 
 from tests.deploy.dockerfile import ROOT, read
 from tfcanary import __version__
-from tfcanary.submit import package
+from tfcanary.run.submit import package
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -29,8 +29,8 @@ FULL = "TFCANARY_TEST_FULL_IMAGE"
 """Where it is set, the image with TensorFlow is installed, too: a gigabyte, and ten minutes on a small machine."""
 STEP = """
 import importlib.util, sys
-from tfcanary import steps, watch
-from tfcanary.acts import deploy, promote, push, rollback
+from tfcanary.run import steps, watch
+from tfcanary.act import deploy, promote, push, rollback
 from tfcanary.cli import guard
 print(importlib.util.find_spec("tensorflow") is not None, "tensorflow" in sys.modules)
 """

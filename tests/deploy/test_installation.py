@@ -17,10 +17,11 @@ from tests.cluster.cluster import Cluster, define
 from tests.cluster.fixtures import cluster, missing, namespace
 from tests.cluster.waiting import until
 from tests.deploy.manifests import DEPLOY, ROUTERS, overlay, render
-from tfcanary import __version__, codec, platforms
-from tfcanary.plan import Plan
-from tfcanary.ports import Records
-from tfcanary.record import Holder, Record, Release, State
+from tfcanary import __version__, adapters
+from tfcanary.core import codec
+from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Records
+from tfcanary.core.record import Holder, Record, Release, State
 
 __all__ = ["cluster", "namespace"]
 
@@ -111,7 +112,7 @@ def test_the_operators_own_definitions_know_every_field_of_the_monitoring(cluste
 
 def records(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Records:
     monkeypatch.setenv("KUBECONFIG", str(cluster.account_kubeconfig(namespace, "tfcanary")))
-    return platforms.open_platform(f"kube://{namespace}", "digits", Plan()).records
+    return adapters.open_platform(f"kube://{namespace}", "digits", Plan()).records
 
 
 def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(

@@ -9,12 +9,12 @@ import yaml
 
 from tests.deploy.manifests import DEPLOY, DIGEST, ROUTERS, Json, documents, of_kind, overlay, patches, render, rules
 from tfcanary import __version__
-from tfcanary.domain import ModelVersion, Track
-from tfcanary.kube import names
-from tfcanary.kube.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Resource
-from tfcanary.plan import GuardPodPlan, Plan, RouterKind, TrafficPlan
-from tfcanary.platforms.kube import manifests, rights
-from tfcanary.trigger import serving, settings
+from tfcanary.adapters.kube import manifests, rights
+from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Resource
+from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.plan import GuardPodPlan, Plan, RouterKind, TrafficPlan
+from tfcanary.run.trigger import serving, settings
 
 RIGHTS_AND_POLICIES = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
 KINDS = {*RIGHTS_AND_POLICIES, "Deployment", "ConfigMap", "Service", "PodMonitor", "PrometheusRule"}
@@ -153,7 +153,7 @@ def test_the_policies_are_for_the_pods_that_a_release_makes() -> None:
 
 def test_the_policy_of_the_steps_is_for_the_pods_of_the_pipeline() -> None:
     """Their labels are those that the package gives them."""
-    from tfcanary.submit import package
+    from tfcanary.run.submit import package
 
     on_a_cluster = list(yaml.safe_load_all(package("canary_release")))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     steps = policy("tfcanary-steps")["podSelector"]

@@ -13,10 +13,10 @@ import yaml
 
 from docs.plan_tables import NAMED, leads_to
 from tests.docs.documents import FILES, ROOT, Place, all_blocks, commands, filled
-from tfcanary import codec
 from tfcanary.cli import tfcanary
-from tfcanary.errors import Refused
-from tfcanary.plan import Plan
+from tfcanary.core import codec
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import Plan
 
 PARTS = {one.name for one in fields(Plan)}
 OTHERS = {"apiVersion", "spec", "labels", "name", "models", "receivers", "scrape_configs"}

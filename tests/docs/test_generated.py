@@ -10,7 +10,7 @@ import pytest
 from docs import generate, graph, interfaces, plan_tables
 from docs.markdown import put
 from tests.docs.documents import ROOT
-from tfcanary.plan import MAX_STAGES, Plan
+from tfcanary.core.plan import MAX_STAGES, Plan
 
 GENERATED = dict(generate.generated())
 
@@ -59,7 +59,7 @@ def test_the_graph_is_the_compiled_pipelines() -> None:
 def test_a_step_that_is_missing_from_the_pipeline_is_missing_from_the_picture() -> None:
     import yaml
 
-    from tfcanary.submit import package
+    from tfcanary.run.submit import package
 
     pipeline = next(yaml.safe_load_all(package(graph.PIPELINE)))
     inner = pipeline["components"]["comp-condition-2"]["dag"]["tasks"]

@@ -8,7 +8,7 @@ import pytest
 
 from docs.markdown import anchors, blocks
 from tests.docs.documents import ROOT
-from tfcanary.monitor import rules
+from tfcanary.run.monitor import rules
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text(encoding="utf-8")
@@ -40,8 +40,8 @@ def test_every_alert_has_its_section() -> None:
 
 
 def test_the_retries_that_the_runbook_tells_are_the_codes() -> None:
-    from tfcanary.kube.api import PATIENCE
-    from tfcanary.storage.gcs import DEADLINE
+    from tfcanary.adapters.kubeclient.api import PATIENCE
+    from tfcanary.adapters.storage.gcs import DEADLINE
 
     assert f"up to {PATIENCE:.0f} s: nothing" in TEXT
     assert f"up to {DEADLINE:.0f} s: nothing" in TEXT
@@ -49,7 +49,7 @@ def test_the_retries_that_the_runbook_tells_are_the_codes() -> None:
 
 def test_the_defaults_that_the_runbook_tells_are_the_plans() -> None:
     from docs.plan_tables import shown_default
-    from tfcanary.plan import DeployPlan, GuardsPlan
+    from tfcanary.core.plan import DeployPlan, GuardsPlan
 
     told = re.findall(r"`(deploy|judge\.guards)\.(\w+)`\s+\((\d+ [smhd])\)", TEXT)
     assert len(told) > 4

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tfcanary import platforms
-from tfcanary.acts import ledger
-from tfcanary.plan import Plan
-from tfcanary.platforms import local
-from tfcanary.record import State
+from tfcanary import adapters
+from tfcanary.act import ledger
+from tfcanary.adapters import local
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import State
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -67,7 +67,7 @@ def test_the_notebook_promotes_a_better_model_and_refuses_a_wrong_one(tmp_path: 
         assert local.status(site)["up"] is False, "the last cell takes it down"
     finally:
         local.down(site)
-    record = ledger.read(platforms.open_platform(f"local://{site}", "digits", Plan()))
+    record = ledger.read(adapters.open_platform(f"local://{site}", "digits", Plan()))
     assert [line.state for line in record.history] == [State.PROMOTED, State.PROMOTED]
     assert record.release
     assert (record.release.state, record.release.first_traffic) == (State.REFUSED, None)

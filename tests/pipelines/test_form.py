@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipelines import compile as compiling
-from tfcanary.submit import package
+from tfcanary.run.submit import package
 
 NAMES = sorted(compiling.definitions())
 PIPELINES = ["abort_release", "canary_release"]

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tfcanary import drift
-from tfcanary.evaluate import sources
+from tfcanary.decide import drift
+from tfcanary.look.evaluate import sources
 
 ROOT = Path(__file__).parents[2]
 RUN = """

@@ -11,14 +11,15 @@ from kfp import compiler, components, dsl
 
 from pipelines import compile as compiling
 from pipelines._pods import STEP, WATCH
-from tfcanary import __version__, steps
-from tfcanary.errors import Refused
-from tfcanary.kube.names import WATCHES
-from tfcanary.plan import MAX_STAGES, Plan
-from tfcanary.plan.notify import SECRET, SECRETS
-from tfcanary.platforms.packaged import PACKAGE
-from tfcanary.submit import package
-from tfcanary.submit.remote import with_image
+from tfcanary import __version__
+from tfcanary.adapters.kubeclient.names import WATCHES
+from tfcanary.adapters.packaged import PACKAGE
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import MAX_STAGES, Plan
+from tfcanary.core.plan.notify import SECRET, SECRETS
+from tfcanary.run import steps
+from tfcanary.run.submit import package
+from tfcanary.run.submit.remote import with_image
 
 NAMES = sorted(compiling.definitions())
 

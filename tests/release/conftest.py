@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from examples.demo.traffic import Tally, Users
-from tests.local.conftest import free_port
-from tfcanary import codec, platforms
-from tfcanary.acts import ledger
-from tfcanary.plan import Plan
-from tfcanary.platforms import local
-from tfcanary.record import Record, Release
-from tfcanary.submit.handle import Handle
-from tfcanary.submit.handle import release as submit
+from tests.adapters.local.conftest import free_port
+from tfcanary import adapters
+from tfcanary.act import ledger
+from tfcanary.adapters import local
+from tfcanary.core import codec
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import Record, Release
+from tfcanary.run.submit.handle import Handle
+from tfcanary.run.submit.handle import release as submit
 
 NAME = "digits"
 RATE = 60.0
@@ -50,7 +51,7 @@ class Site:
     users: Users
 
     def record(self) -> Record:
-        return ledger.read(platforms.open_platform(self.uri, NAME, Plan()))
+        return ledger.read(adapters.open_platform(self.uri, NAME, Plan()))
 
     def release_of(self) -> Release:
         found = self.record().release
@@ -65,7 +66,7 @@ class Site:
         return self.submit(model, **changes).wait()
 
     def weight(self) -> int:
-        return platforms.open_platform(self.uri, NAME, Plan()).router.split().canary
+        return adapters.open_platform(self.uri, NAME, Plan()).router.split().canary
 
     def seen(self) -> Tally:
         """What users saw since the last call."""
@@ -93,7 +94,7 @@ def site(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
         plan: Plan = codec.decode(Plan, PLAN)
         first = submit(str(models / "v1"), NAME, replace(plan, bootstrap=True), uri).wait()
         assert first.state.value == "promoted", first.reason
-        users = Users(platforms.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE)
+        users = Users(adapters.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE)
         users.start()
         yield Site(folder, uri, models, users)
         users.stop()

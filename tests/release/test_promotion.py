@@ -9,8 +9,8 @@ import pytest
 
 from examples.demo.traffic import Tally
 from tests.release.conftest import Site
-from tfcanary.errors import Refused
-from tfcanary.record import State
+from tfcanary.core.errors import Refused
+from tfcanary.core.record import State
 
 
 def test_a_better_model_is_promoted_and_no_request_fails(site: Site, ours: Callable[[Tally], dict[str, int]]) -> None:

@@ -16,15 +16,15 @@ import pytest
 
 from examples import reuse_components
 from examples.demo.traffic import Tally
-from tests.local.conftest import until
+from tests.adapters.local.conftest import until
 from tests.release.conftest import NAME, PLAN, Site
-from tfcanary import codec
-from tfcanary.domain import Decision, Finding
-from tfcanary.errors import Held, Refused
-from tfcanary.platforms import local
-from tfcanary.platforms.local.ask import is_up
-from tfcanary.platforms.local.folder import Folder
-from tfcanary.record import State
+from tfcanary.adapters import local
+from tfcanary.adapters.local.ask import is_up
+from tfcanary.adapters.local.folder import Folder
+from tfcanary.core import codec
+from tfcanary.core.domain import Decision, Finding
+from tfcanary.core.errors import Held, Refused
+from tfcanary.core.record import State
 
 LONG = {"poll": "500ms", "minimum": "60s", "maximum": "90s"}
 """A stage that lasts until somebody does something."""

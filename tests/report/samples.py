@@ -6,10 +6,11 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tfcanary.domain import Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
-from tfcanary.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
-from tfcanary.record import Ended, Judged, Record, Release, State
-from tfcanary.report import Point, SignaturePairs, SignatureRow, Timeline
+from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
+from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
+from tfcanary.core.record import Ended, Judged, Record, Release, State
+from tfcanary.core.timeline import Point, Timeline
+from tfcanary.report import SignaturePairs, SignatureRow
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 STABLE = ModelVersion(2, "gs://models/digits/2", "sha256:" + "2b7e" * 16)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tfcanary.plan import (
+from tfcanary.core.plan import (
     DriftPlan,
     JudgePlan,
     LabelledPlan,
@@ -85,7 +85,7 @@ def test_every_field_that_is_known_to_weaken_exists() -> None:
     """A field of the plan that is renamed must be renamed here, too."""
     from dataclasses import fields, is_dataclass
 
-    from tfcanary.plan import ClassesPlan, QualityPlan
+    from tfcanary.core.plan import ClassesPlan, QualityPlan
     from tfcanary.report import departures as module
 
     judge = replace(PLAN.judge, quality=QualityPlan(), classes=ClassesPlan())

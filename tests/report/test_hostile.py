@@ -13,9 +13,10 @@ import pytest
 from tests.report import samples
 from tests.report.reading import browser, markdown, rows, said_in, xml
 from tfcanary import report
-from tfcanary.domain import Evidence, Finding, Interval, Look
-from tfcanary.plots.text import cut
-from tfcanary.record import Record
+from tfcanary.core.domain import Evidence, Finding, Interval, Look
+from tfcanary.core.record import Record
+from tfcanary.core.timeline import Timeline
+from tfcanary.report.plots.text import cut
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -58,7 +59,7 @@ def poisoned(value: Any, text: str) -> Any:
     return tuple(poisoned(item, text) for item in value) if isinstance(value, tuple) else value
 
 
-def fewer(record: Record, timeline: report.Timeline | None) -> tuple[Record, report.Timeline | None]:
+def fewer(record: Record, timeline: Timeline | None) -> tuple[Record, Timeline | None]:
     """With every twelfth poll: what can go wrong with names does not need more."""
     return record, replace(timeline, points=timeline.points[::12]) if timeline else None
 

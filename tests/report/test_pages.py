@@ -9,9 +9,9 @@ import pytest
 from tests.report import samples
 from tests.report.reading import browser, markdown, xml
 from tfcanary import report
-from tfcanary.domain import Absence, Decision, Evidence, Finding, Look, Verdict
-from tfcanary.record import Record, Release, State
-from tfcanary.report import Timeline
+from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Look, Verdict
+from tfcanary.core.record import Record, Release, State
+from tfcanary.core.timeline import Timeline
 
 
 def headings(twin: str) -> list[str]:

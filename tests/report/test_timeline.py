@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 
-from tfcanary import codec
-from tfcanary.domain import Counters, Decision, Evidence, Finding, Interval, Sample, Track, Verdict
-from tfcanary.report import timeline
-from tfcanary.report.timeline import MOST, Timeline
+from tfcanary.core import codec, timeline
+from tfcanary.core.domain import Counters, Decision, Evidence, Finding, Interval, Sample, Track, Verdict
+from tfcanary.core.timeline import MOST, Timeline
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 ERRORS = Evidence("metrics/errors", Finding.INCONCLUSIVE, "too few", interval=Interval(0.123456789, 1.0, 9.0))

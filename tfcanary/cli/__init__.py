@@ -26,7 +26,7 @@ from tfcanary.cli import (
     validate,
 )
 from tfcanary.cli.verbs import Verbs
-from tfcanary.errors import Conflict, Refused, Unavailable
+from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
 

@@ -10,10 +10,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from tfcanary import platforms, submit
+from tfcanary import adapters
+from tfcanary.adapters.checks import Wanted
 from tfcanary.cli import options
 from tfcanary.cli.looks import EXIT, reasons, show
-from tfcanary.platforms.checks import Wanted
+from tfcanary.run import submit
 
 
 @click.command(short_help="Is this machine or cluster ready? What to do where not.")
@@ -37,7 +38,7 @@ def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, imag
     """
     plan = options.read_plan(plan_file) if plan_file else None
     with Console(stderr=True).status(f"asking {escape(platform_uri)}"):
-        found = platforms.examine(platform_uri, Wanted(plan, name, service_account, image))
+        found = adapters.examine(platform_uri, Wanted(plan, name, service_account, image))
         if host:
             found = replace(found, evidence=(*found.evidence, *submit.examine(host).evidence))
     if json_:

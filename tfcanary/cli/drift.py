@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from tfcanary import drift as drifting
 from tfcanary import report
 from tfcanary.cli import options, rows
 from tfcanary.cli.looks import EXIT
-from tfcanary.domain import Finding
-from tfcanary.evaluate import references
-from tfcanary.plan import DriftPlan
-from tfcanary.submit.progress import COLOUR
+from tfcanary.core.domain import Finding
+from tfcanary.core.plan import DriftPlan
+from tfcanary.decide import drift as drifting
+from tfcanary.look.evaluate import references
+from tfcanary.run.submit.progress import COLOUR
 
 SHOWN = 30
 """Columns in the terminal; the page and --json have them all."""

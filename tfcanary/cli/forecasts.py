@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from tfcanary import codec
-from tfcanary.errors import Refused, Unavailable
-from tfcanary.evaluate import baseline
-from tfcanary.judge.planning import Forecast, forecast
-from tfcanary.plan import Plan
-from tfcanary.ports import Platform
+from tfcanary.core import codec
+from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Platform
+from tfcanary.decide.judge.planning import Forecast, forecast
+from tfcanary.look.evaluate import baseline
 
 _OPTIONS = (
     click.option("--rate", type=float, metavar="R", help="Requests a second to the model, instead of what stable counts."),

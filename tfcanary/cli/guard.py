@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import click
 
-from tfcanary import monitor, platforms, steps, watch
-from tfcanary.acts import ledger
+from tfcanary import adapters
+from tfcanary.act import ledger
 from tfcanary.cli import options
-from tfcanary.errors import Held, TfcanaryError
-from tfcanary.plan import Plan
-from tfcanary.ports import Platform
-from tfcanary.record import Release, State
+from tfcanary.core.errors import Held, TfcanaryError
+from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Platform
+from tfcanary.core.record import Release, State
+from tfcanary.run import monitor, steps, watch
 
 log = logging.getLogger("tfcanary.guard")
 
@@ -97,7 +98,7 @@ class Guards:
     def look(self) -> None:
         """Start a guard for each release that needs one and has none; what cannot be asked now is asked at the next look."""
         try:
-            found = platforms.models(self.platform_uri)
+            found = adapters.models(self.platform_uri)
         except TfcanaryError as error:
             self._tell(self.platform_uri, str(error))
             return
@@ -125,7 +126,7 @@ class Guards:
 
     def _platform(self, model: str) -> Platform:
         if model not in self.opened:
-            self.opened[model] = platforms.open_platform(self.platform_uri, model, Plan())
+            self.opened[model] = adapters.open_platform(self.platform_uri, model, Plan())
         return self.opened[model]
 
     def _tell(self, about: str, what: str) -> None:

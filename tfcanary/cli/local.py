@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from tfcanary.adapters import local
 from tfcanary.cli import options
-from tfcanary.errors import Refused
-from tfcanary.platforms import local
+from tfcanary.core.errors import Refused
 
 
 def folder_of(platform_uri: str) -> Path:

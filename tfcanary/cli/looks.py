@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tfcanary.domain import Finding, Look
-from tfcanary.submit.progress import COLOUR
+from tfcanary.core.domain import Finding, Look
+from tfcanary.run.submit.progress import COLOUR
 
 EXIT = {Finding.PASS: 0, Finding.WARN: 0, Finding.FAIL: 1, Finding.INCONCLUSIVE: 3}
 

@@ -6,9 +6,9 @@ from threading import Event
 
 import click
 
-from tfcanary import monitor
 from tfcanary.cli import options
-from tfcanary.errors import Refused
+from tfcanary.core.errors import Refused
+from tfcanary.run import monitor
 
 
 @click.command(short_help="What Prometheus sees of the releases.")

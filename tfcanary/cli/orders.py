@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import click
 
-from tfcanary import report, steps
-from tfcanary.acts import orders, rollback
+from tfcanary import report
+from tfcanary.act import orders, rollback
 from tfcanary.cli import options
-from tfcanary.ports import Platform
-from tfcanary.record import Release
+from tfcanary.core.ports import Platform
+from tfcanary.core.record import Release
+from tfcanary.run import steps
 
 Order = Callable[[Platform, str], Release | None]
 

@@ -10,13 +10,16 @@ from pathlib import Path
 import click
 import yaml
 
-from tfcanary import codec, platforms, savedmodel, steps
-from tfcanary.acts import adopt as adoption
-from tfcanary.acts import ledger, push
+from tfcanary import adapters
+from tfcanary.act import adopt as adoption
+from tfcanary.act import ledger, push
 from tfcanary.cli import forecasts, options
-from tfcanary.domain import ModelVersion
-from tfcanary.plan import Plan
-from tfcanary.ports import Change, Platform
+from tfcanary.core import codec
+from tfcanary.core.domain import ModelVersion
+from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Change, Platform
+from tfcanary.look import savedmodel
+from tfcanary.run import steps
 
 NOT_PUSHED = "sha256:" + "?" * 64
 """The identity of a candidate that is not there yet."""
@@ -44,7 +47,7 @@ def plan(
     if diff and not name:
         raise click.UsageError("--diff shows the objects of a model: name it with --name")
     asked = options.read_plan(plan_file)
-    bound = platforms.open_platform(platform_uri, name, asked) if name else None
+    bound = adapters.open_platform(platform_uri, name, asked) if name else None
     changes = _checked(bound, asked, diff) if bound else ()
     expected = forecasts.expect(asked, None if diff else bound, told["rate"], told["error_rate"])
     if html:
@@ -116,15 +119,15 @@ def adopt(name: str, deployment: str, number: int, model: str, plan_file: Path, 
                 --plan plan.yaml --platform kube://models
     """
     asked = options.read_plan(plan_file)
-    changes = platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=True)
+    changes = adapters.adopt(platform_uri, name, deployment, number, asked, dry_run=True)
     if not json_:
         _show(changes)
     if not yes:
         options.said("nothing", "nothing was changed; --yes does it", json_, objects=_objects(changes))
         return
-    bound = platforms.open_platform(platform_uri, name, asked)
+    bound = adapters.open_platform(platform_uri, name, asked)
     source = steps.fetch(model)
-    platforms.adopt(platform_uri, name, deployment, number, asked, dry_run=False)
+    adapters.adopt(platform_uri, name, deployment, number, asked, dry_run=False)
     version = adoption.adopt(bound, source, savedmodel.manifest(source), number)
     options.said("adopted", f"{name}: version {version.number} ({version.digest}) is stable", json_, objects=_objects(changes))
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from tfcanary import drift
 from tfcanary.cli import options, rows
-from tfcanary.errors import Refused
-from tfcanary.evaluate import references
+from tfcanary.core.errors import Refused
+from tfcanary.decide import drift
+from tfcanary.look.evaluate import references
 
 
 @click.command(short_help="Count rows once: the reference of later comparisons.")

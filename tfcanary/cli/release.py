@@ -9,10 +9,10 @@ import click
 
 from tfcanary import report
 from tfcanary.cli import options
-from tfcanary.record import Release, State
-from tfcanary.submit import progress
-from tfcanary.submit.handle import Handle, Snapshot
-from tfcanary.submit.handle import release as submit_release
+from tfcanary.core.record import Release, State
+from tfcanary.run.submit import progress
+from tfcanary.run.submit.handle import Handle, Snapshot
+from tfcanary.run.submit.handle import release as submit_release
 
 YES, NO, UNDECIDED = 0, 1, 3
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
-from tfcanary import codec, steps
-from tfcanary.acts import checkpoint, ledger, tape
+from tfcanary.act import checkpoint, ledger, tape
 from tfcanary.cli import options
-from tfcanary.domain import Track
-from tfcanary.errors import Refused
-from tfcanary.evaluate import replay as again
-from tfcanary.judge import Judge
+from tfcanary.core import codec
+from tfcanary.core.domain import Track
+from tfcanary.core.errors import Refused
+from tfcanary.decide.judge import Judge
+from tfcanary.look.evaluate import replay as again
+from tfcanary.run import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _of_release(platform_uri: str, name: str | None, run_id: str) -> Told:
 def _of_prometheus(asked: Mapping[str, Any]) -> Told:
     if missing := [f"--{option}" for option, key in _NEEDED.items() if not asked[key]]:
         raise click.UsageError(f"--prometheus needs {', '.join(missing)}")
-    from tfcanary.metrics.prometheus import PrometheusSource
+    from tfcanary.adapters.metrics.prometheus import PrometheusSource
 
     plan, model = options.read_plan(asked["plan_file"]), str(asked["model"])
     begin, end = _instant("--from", asked["begin"]), _instant("--to", asked["end"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from tfcanary import steps
-from tfcanary.evaluate.sources import Selection
-from tfcanary.plan import DriftPlan
+from tfcanary.core.plan import DriftPlan
+from tfcanary.look.evaluate.sources import Selection
+from tfcanary.run import steps
 
 _OPTIONS = (
     click.option("--columns", default="", metavar="A,B", help="Compare only these columns."),

@@ -14,10 +14,10 @@ from types import FrameType
 import click
 
 from tfcanary.cli import options
-from tfcanary.domain import NAME
-from tfcanary.errors import Refused
-from tfcanary.plan import ValidationPlan
-from tfcanary.savedmodel.tree import MODEL
+from tfcanary.core.domain import NAME
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import ValidationPlan
+from tfcanary.look.savedmodel.tree import MODEL
 
 ANY_NUMBER = 1
 """The version of a directory whose name is no number."""
@@ -88,7 +88,7 @@ def _reached(listen: str) -> str:
 
 def curl(version: Path, address: str, folder: Path) -> str:
     """The line that tries it, with a request made up from the signature; a long one lies in the folder."""
-    from tfcanary.savedmodel.samples import generated
+    from tfcanary.look.savedmodel.samples import generated
 
     try:
         body = json.dumps(next(generated(version, ValidationPlan(batches=(1,)))).body, separators=(",", ":"))
@@ -102,7 +102,7 @@ def curl(version: Path, address: str, folder: Path) -> str:
 
 def _run(arguments: list[str]) -> int:
     """The server in this process; Ctrl-C while TensorFlow is loading ends it, too."""
-    from tfcanary import modelserver
+    from tfcanary.tf import modelserver
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else pages of TensorFlow's own hide the line to try
     signal.signal(signal.SIGINT, _ended)

@@ -12,19 +12,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tfcanary import codec, platforms, report, steps
-from tfcanary.acts import ledger
+from tfcanary import adapters, report
+from tfcanary.act import ledger
+from tfcanary.adapters import local
 from tfcanary.cli import options
 from tfcanary.cli.local import folder_of
 from tfcanary.cli.release import UNDECIDED, said
-from tfcanary.errors import Refused, TfcanaryError
-from tfcanary.plan import Plan
-from tfcanary.platforms import local
-from tfcanary.plots.text import cut, visible
-from tfcanary.record import Record
-from tfcanary.submit import progress
-from tfcanary.submit.handle import watching
-from tfcanary.submit.pages import ReleaseReport
+from tfcanary.core import codec
+from tfcanary.core.errors import Refused, TfcanaryError
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import Record
+from tfcanary.report.plots.text import cut, visible
+from tfcanary.run import steps
+from tfcanary.run.submit import progress
+from tfcanary.run.submit.handle import watching
+from tfcanary.run.submit.pages import ReleaseReport
 
 WHY = 120
 """Characters of a reason in a table."""
@@ -92,9 +94,9 @@ def _all(platform_uri: str, json_: bool) -> None:
     running = local.status(folder_of(platform_uri)) if platform_uri.startswith("local:///") else None
     found: dict[str, Record] = {}
     unread: dict[str, str] = {}
-    for model in platforms.models(platform_uri):
+    for model in adapters.models(platform_uri):
         try:
-            found[model] = ledger.read(platforms.open_platform(platform_uri, model, Plan()))
+            found[model] = ledger.read(adapters.open_platform(platform_uri, model, Plan()))
         except TfcanaryError as error:
             unread[model] = str(error)
     if json_:

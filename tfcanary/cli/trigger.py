@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from tfcanary import codec
 from tfcanary.cli import options
+from tfcanary.core import codec
 
 LONGEST = timedelta(days=1)
 """Between two looks into a folder."""
@@ -39,7 +39,7 @@ def serve(settings_file: Path, host_address: str, port: int) -> None:
     \b
     Example:  tfcanary trigger serve --settings trigger.yaml
     """
-    from tfcanary.trigger import serving, settings
+    from tfcanary.run.trigger import serving, settings
 
     ready = serving.set_up(settings.read(settings_file), host_address, port)
     click.echo(f"listening on {host_address}:{ready.port}", err=True)
@@ -87,9 +87,9 @@ def watch(
     \b
     Example:  tfcanary trigger watch gs://exports/digits --name digits --plan plan.yaml
     """
-    from tfcanary.trigger import watching
-    from tfcanary.trigger.settings import Source, Target
-    from tfcanary.trigger.versions import Completeness
+    from tfcanary.run.trigger import watching
+    from tfcanary.run.trigger.settings import Source, Target
+    from tfcanary.run.trigger.versions import Completeness
 
     if not timedelta(seconds=1) <= every <= LONGEST:
         raise click.UsageError(f"--every {every}: must be from 1s to 1d")

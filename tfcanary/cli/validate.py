@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from tfcanary import codec, steps, trial
+from tfcanary.adapters.serving.requests import open_requests
 from tfcanary.cli import options
 from tfcanary.cli.looks import EXIT, reasons, show
-from tfcanary.serving.requests import open_requests
+from tfcanary.core import codec
+from tfcanary.look import trial
+from tfcanary.run import steps
 
 
 @click.command(short_help="Check an exported SavedModel, and try it.")

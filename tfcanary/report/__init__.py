@@ -6,9 +6,9 @@ steps write them as artifacts, the command line prints them.
 
 from __future__ import annotations
 
-from tfcanary.domain import Look, Verdict
-from tfcanary.plots.text import cut, isolated, visible
-from tfcanary.record import Record, Release, State
+from tfcanary.core.domain import Look, Verdict
+from tfcanary.core.record import Record, Release, State
+from tfcanary.core.timeline import Timeline
 from tfcanary.report.as_html import as_html
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.numbers import plain
@@ -16,15 +16,13 @@ from tfcanary.report.of_drift import drift_html, drift_markdown
 from tfcanary.report.of_look import look_page
 from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
+from tfcanary.report.plots.text import cut, isolated, visible
 from tfcanary.report.signatures import SignaturePairs, SignatureRow
-from tfcanary.report.timeline import Point, Timeline
 from tfcanary.report.words import canary_requests, last_verdict, named, where, why
 
 __all__ = [
-    "Point",
     "SignaturePairs",
     "SignatureRow",
-    "Timeline",
     "canary_requests",
     "drift_html",
     "drift_markdown",

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from tfcanary.plots.glyph import Tone, glyph
-from tfcanary.plots.markup import Child, Markup, code, element, join
-from tfcanary.plots.text import cut
 from tfcanary.report.blocks import (
     NAME,
     SENTENCE,
@@ -30,6 +27,9 @@ from tfcanary.report.blocks import (
     Waits,
 )
 from tfcanary.report.charts import criteria, over_time, overlaid, waiting
+from tfcanary.report.plots.glyph import Tone, glyph
+from tfcanary.report.plots.markup import Child, Markup, code, element, join
+from tfcanary.report.plots.text import cut
 from tfcanary.report.signatures import Change, SignatureRow
 from tfcanary.report.style import SHEET
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 
-from tfcanary.plots.text import cut, isolated, visible
 from tfcanary.report.blocks import (
     NAME,
     SENTENCE,
@@ -31,6 +30,7 @@ from tfcanary.report.blocks import (
 from tfcanary.report.evidence import evidence_table
 from tfcanary.report.history import changes, findings_words, milestones
 from tfcanary.report.numbers import clock, duration, plain, share
+from tfcanary.report.plots.text import cut, isolated, visible
 
 LIMIT = 390_000
 """Characters; the Kubeflow UI shows 400,000 and cuts the rest without a word."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from tfcanary.plan import Plan
+from tfcanary.core.plan import Plan
 from tfcanary.report.numbers import duration, plain
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from tfcanary.domain import Absence, Evidence, Finding
-from tfcanary.plots.text import cut
+from tfcanary.core.domain import Absence, Evidence, Finding
 from tfcanary.report.blocks import Block, Cell, Code, Column, Criteria, Fold, Noted, Paragraph, Section, Table
 from tfcanary.report.numbers import figure, plain, unit_words, writer
+from tfcanary.report.plots.text import cut
 from tfcanary.report.words import of_finding
 
 MOST = 200

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
-from tfcanary.domain import Finding, Interval, Verdict
-from tfcanary.plots.clock import Band, Span
-from tfcanary.plots.over_time import Column, Mark, Run
-from tfcanary.plots.text import visible
+from tfcanary.core.domain import Finding, Interval, Verdict
+from tfcanary.core.timeline import Point, Timeline
 from tfcanary.report.blocks import History
-from tfcanary.report.timeline import Point, Timeline
+from tfcanary.report.plots.clock import Band, Span
+from tfcanary.report.plots.over_time import Column, Mark, Run
+from tfcanary.report.plots.text import visible
 from tfcanary.report.words import of_decision
 
 _COLUMNS = 72

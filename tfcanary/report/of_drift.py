@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.domain import Finding
-from tfcanary.drift import ColumnFound, Comparison
-from tfcanary.plots.histogram import Pair
+from tfcanary.core.domain import Finding
+from tfcanary.decide.drift import ColumnFound, Comparison
 from tfcanary.report.as_html import as_html
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.blocks import Badge, Block, Code, Column, Fold, Histogram, Page, Paragraph, Part, Section, Table
 from tfcanary.report.numbers import plain, share
+from tfcanary.report.plots.histogram import Pair
 from tfcanary.report.words import of_finding, sentence
 
 PICTURES = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfcanary.domain import Look
+from tfcanary.core.domain import Look
 from tfcanary.report.blocks import Fold, Page, Section, Signatures
 from tfcanary.report.evidence import absent_section, evidence_blocks
 from tfcanary.report.signatures import Change, SignaturePairs

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.judge.planning import Forecast, Outcome, StageForecast
-from tfcanary.plots.glyph import Tone
-from tfcanary.plots.waits import Wait
+from tfcanary.decide.judge.planning import Forecast, Outcome, StageForecast
 from tfcanary.report.as_html import as_html
 from tfcanary.report.blocks import Badge, Cell, Column, Page, Paragraph, Section, Table, Waits
 from tfcanary.report.numbers import duration, plain, share
+from tfcanary.report.plots.glyph import Tone
+from tfcanary.report.plots.waits import Wait
 from tfcanary.report.words import sentence
 
 PROMOTE = "a healthy canary is promoted"

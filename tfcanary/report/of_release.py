@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.domain import Finding, Look
-from tfcanary.plots.glyph import Tone
-from tfcanary.plots.text import cut
-from tfcanary.record import Record, Release
+from tfcanary.core.domain import Finding, Look
+from tfcanary.core.record import Record, Release
+from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import Badge, Cell, Code, Column, Fold, History, Noted, Page, Paragraph, Part, Section, Table
 from tfcanary.report.departures import Departure, departures
 from tfcanary.report.evidence import absent_section, evidence_blocks
 from tfcanary.report.history import bands, marks_of
 from tfcanary.report.numbers import clock, duration, moment, plain
 from tfcanary.report.of_look import signature_section
+from tfcanary.report.plots.glyph import Tone
+from tfcanary.report.plots.text import cut
 from tfcanary.report.provenance import earlier_section, provenance_section
 from tfcanary.report.signatures import SignaturePairs
 from tfcanary.report.stages import stages_section
-from tfcanary.report.timeline import Timeline
 from tfcanary.report.words import canary_requests, last_verdict, of_gate, of_release, sentence, tally_words, why, why_of_look
 
 _GATES = ("validate", "push", "deploy", "compare")

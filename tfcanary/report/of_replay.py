@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from tfcanary.domain import Verdict
+from tfcanary.core.domain import Verdict
+from tfcanary.core.timeline import Timeline
 from tfcanary.report.as_html import as_html
 from tfcanary.report.blocks import Cell, Column, Page, Paragraph, Section, Table
 from tfcanary.report.numbers import duration, plain
 from tfcanary.report.of_verdict import verdict_page
-from tfcanary.report.timeline import Timeline
 from tfcanary.report.words import of_decision
 
 _COLUMNS = (

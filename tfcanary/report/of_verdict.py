@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tfcanary.domain import Verdict
+from tfcanary.core.domain import Verdict
+from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import History, Page, Section
 from tfcanary.report.evidence import absent_section, evidence_blocks
 from tfcanary.report.history import bands, marks_of
 from tfcanary.report.numbers import moment
-from tfcanary.report.timeline import Timeline
 from tfcanary.report.words import of_verdict, sentence, tally
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tfcanary.domain import ModelVersion
-from tfcanary.record import Ended, Record, Release
+from tfcanary.core.domain import ModelVersion
+from tfcanary.core.record import Ended, Record, Release
 from tfcanary.report.blocks import Cell, Code, Column, Facts, Noted, Section, Table
 from tfcanary.report.numbers import moment
 from tfcanary.report.words import of_state

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.domain import Verdict
-from tfcanary.plots.glyph import Tone
-from tfcanary.record import Release
+from tfcanary.core.domain import Verdict
+from tfcanary.core.record import Release
+from tfcanary.core.timeline import Point, Timeline
 from tfcanary.report.blocks import Badge, Cell, Column, Noted, Section, Table
 from tfcanary.report.numbers import duration, plain
-from tfcanary.report.timeline import Point, Timeline
+from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.words import of_decision
 
 _COLUMNS = (

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from tfcanary.domain import Decision, Evidence, Finding, Look, ModelVersion, Verdict
-from tfcanary.plots.glyph import Tone
-from tfcanary.record import Release, State
+from tfcanary.core.domain import Decision, Evidence, Finding, Look, ModelVersion, Verdict
+from tfcanary.core.record import Release, State
+from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import Badge
 from tfcanary.report.numbers import plain
-from tfcanary.report.timeline import Timeline
+from tfcanary.report.plots.glyph import Tone
 
 CANARY_REQUESTS = "canary requests"
 """The figure of an evidence that says how many requests the canary had."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.judge.noise import Array
 from bench.judge.traffic import Sample
-from tfcanary.domain import LATENCY_BOUNDS
+from tfcanary.core.domain import LATENCY_BOUNDS
 
 DEAF = 120.0
 """Seconds: a cold canary is slow, and none of the rules knows it."""

@@ -17,9 +17,9 @@ import pytest
 
 from tests.cluster.proxy import Asked
 from tests.cluster.site import NAME, Run, Site
-from tfcanary.domain import Track
-from tfcanary.kube import names
-from tfcanary.record import State
+from tfcanary.adapters.kubeclient import names
+from tfcanary.core.domain import Track
+from tfcanary.core.record import State
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 

@@ -9,8 +9,8 @@ import pytest
 from examples.demo.traffic import Tally
 from tests.cluster.site import Site
 from tests.cluster.waiting import until
-from tfcanary.domain import Decision
-from tfcanary.record import State
+from tfcanary.core.domain import Decision
+from tfcanary.core.record import State
 
 pytestmark = pytest.mark.slow
 Ours = Callable[[Tally], dict[str, int]]

@@ -16,12 +16,12 @@ from tests.cluster.manifests import pods
 from tests.cluster.proxy import Proxy, serving
 from tests.cluster.site import NAME, PLAN, Run, Site
 from tests.cluster.waiting import until
-from tfcanary.acts import rollback
-from tfcanary.domain import Track
-from tfcanary.errors import Unavailable
-from tfcanary.kube.api import Api
-from tfcanary.kube.resources import SERVICES
-from tfcanary.record import Release, State
+from tfcanary.act import rollback
+from tfcanary.adapters.kubeclient.api import Api
+from tfcanary.adapters.kubeclient.resources import SERVICES
+from tfcanary.core.domain import Track
+from tfcanary.core.errors import Unavailable
+from tfcanary.core.record import Release, State
 
 pytestmark = pytest.mark.slow
 Ours = Callable[[Tally], dict[str, int]]

@@ -12,10 +12,10 @@ from examples.demo.traffic import Tally
 from tests.cluster.proxy import Asked
 from tests.cluster.site import NAME, Site
 from tests.cluster.waiting import until
-from tfcanary import codec
-from tfcanary.plan import Plan
-from tfcanary.record import State
-from tfcanary.submit.handle import release as submit
+from tfcanary.core import codec
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import State
+from tfcanary.run.submit.handle import release as submit
 
 pytestmark = pytest.mark.slow
 Ours = Callable[[Tally], dict[str, int]]

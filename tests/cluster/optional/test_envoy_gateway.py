@@ -12,6 +12,8 @@ import pytest
 from scipy import stats
 
 from examples.demo.traffic import Tally
+from tests.adapters.routing.load import Load, ask_once
+from tests.adapters.routing.tracks import MODEL, plan, running, tracks
 from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.gateway import Gateway
@@ -21,15 +23,13 @@ from tests.cluster.prometheus import Prometheus
 from tests.cluster.proxy import Proxy
 from tests.cluster.site import GATEWAY, NAME, Site
 from tests.cluster.waiting import until
-from tests.routing.load import Load, ask_once
-from tests.routing.tracks import MODEL, plan, running, tracks
-from tfcanary.domain import TrafficSplit
-from tfcanary.errors import Unavailable
-from tfcanary.kube.api import Api
-from tfcanary.kube.resources import HTTP_ROUTES
-from tfcanary.record import State
-from tfcanary.routing import open_router
-from tfcanary.routing.gateway import GatewayRouter
+from tfcanary.adapters.kubeclient.api import Api
+from tfcanary.adapters.kubeclient.resources import HTTP_ROUTES
+from tfcanary.adapters.routing import open_router
+from tfcanary.adapters.routing.gateway import GatewayRouter
+from tfcanary.core.domain import TrafficSplit
+from tfcanary.core.errors import Unavailable
+from tfcanary.core.record import State
 
 pytestmark = [pytest.mark.slow, optional, pytest.mark.timeout(1200)]
 

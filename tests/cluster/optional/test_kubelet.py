@@ -26,11 +26,11 @@ from tests.cluster.optional import optional
 from tests.cluster.optional.oci import Archive
 from tests.cluster.optional.realnode import RealNode, missing
 from tests.cluster.waiting import until
-from tfcanary.domain import ModelVersion
-from tfcanary.kube import names
-from tfcanary.plan import BucketPlan, GuardPodPlan, Plan, ServingPlan
-from tfcanary.platforms.kube import manifests
-from tfcanary.platforms.kube.pods import server
+from tfcanary.adapters.kube import manifests
+from tfcanary.adapters.kube.pods import server
+from tfcanary.adapters.kubeclient import names
+from tfcanary.core.domain import ModelVersion
+from tfcanary.core.plan import BucketPlan, GuardPodPlan, Plan, ServingPlan
 
 pytestmark = [pytest.mark.slow, optional, pytest.mark.timeout(1200)]
 

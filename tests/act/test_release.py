@@ -1,0 +1,258 @@
+"""Deploy, shift, promote and roll back: users always find a server, and the record always tells the truth."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.act.conftest import RUN, release_of
+from tests.act.dying import Dies, dying
+from tests.fake_storage import FakeStorage
+from tests.fakes import World
+from tests.process import Behaviour
+from tfcanary.act import deploy, ledger, promote, rollback, shift
+from tfcanary.core.domain import Finding, ModelVersion, Request, Track, TrafficSplit
+from tfcanary.core.errors import GaveUp, Held, Refused
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import State
+
+
+def test_a_canary_comes_up_without_traffic_and_with_a_guard(world: World, deployed: ModelVersion) -> None:
+    release = release_of(world)
+    assert (world.weight, world.tracks[Track.CANARY], release.state) == (0, deployed.number, State.WATCHED)
+    assert release.guard_seen is not None
+    assert release.looks["deploy"].finding is Finding.PASS
+
+
+def test_a_version_that_does_not_load_is_a_finding_with_its_reason(world: World, pushed: ModelVersion) -> None:
+    world.behaviours[pushed.number] = Behaviour(loads=False)
+    look = deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter(()))
+    assert look.finding is Finding.FAIL
+    assert "the load ended in an error" in look.evidence[0].reason
+    assert release_of(world).state is State.OPEN
+
+
+def test_without_a_guard_nothing_goes_on(world: World, pushed: ModelVersion) -> None:
+    world.guard_reports = False
+    with pytest.raises(GaveUp, match="guard"):
+        deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter(()))
+    assert world.weight == 0
+
+
+def test_a_version_whose_latency_never_settles_is_a_warning(world: World, pushed: ModelVersion) -> None:
+    world.behaviours[pushed.number] = Behaviour(answer=2.0)
+
+    def slower(_: float) -> None:
+        process = world.processes.get(pushed.number)
+        if process:
+            process.behaviour = replace(process.behaviour, seconds=process.behaviour.seconds * 1.03)
+
+    world.clock.on_sleep.append(slower)
+    look = deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter([Request({"instances": [[1.0]]})] * 50))
+    assert (look.finding, look.evidence[1].finding) == (Finding.PASS, Finding.WARN)
+
+
+def test_a_weight_needs_a_live_guard(world: World, deployed: ModelVersion) -> None:
+    world.guard_reports = False
+    world.clock.sleep(90)
+    ledger.hold(world.platform(), RUN, "watch", watching=True)
+    with pytest.raises(Refused, match="the guard was last heard of"):
+        shift.shift(world.platform(), RUN, 0)
+    assert world.weight == 0
+
+
+def test_a_weight_needs_a_live_holder(world: World, deployed: ModelVersion) -> None:
+    world.clock.sleep(400)
+    with pytest.raises(Held, match="time has run out"):
+        shift.shift(world.platform(), RUN, 0)
+    assert world.weight == 0
+
+
+def test_a_weight_may_not_rise_after_the_decision_fell(world: World, deployed: ModelVersion) -> None:
+    shift.trip(world.platform(), RUN, "errors")
+    ledger.hold(world.platform(), RUN, "watch", watching=True)
+    with pytest.raises(Held, match="rolling back"):
+        shift.shift(world.platform(), RUN, 0)
+
+
+def test_a_weight_that_was_raised_while_the_decision_fell_goes_back(
+    world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard trips between the watcher's write to the record and its call of the router."""
+    platform = world.platform()
+    set_split = type(platform.router).set_split
+
+    def late(router: object, split: TrafficSplit) -> None:
+        if split.canary > 0:
+            monkeypatch.setattr(type(platform.router), "set_split", set_split)
+            shift.trip(platform, RUN, "the guard saw errors")
+        set_split(router, split)  # type: ignore[arg-type]
+
+    ledger.hold(platform, RUN, "watch", watching=True)
+    monkeypatch.setattr(type(platform.router), "set_split", late)
+    with pytest.raises(Held):
+        shift.shift(platform, RUN, 0)
+    assert world.weight == 0
+
+
+def test_promotion_moves_traffic_without_a_restart_and_without_a_gap(world: World, at_last_stage: ModelVersion) -> None:
+    judged = world.processes[at_last_stage.number]
+    promote.promote(world.platform(), RUN)
+    world.clock.sleep(10)
+    record = ledger.read(world.platform())
+    assert record.stable == at_last_stage
+    assert [v.number for v in record.previous] == [1]
+    assert world.processes[at_last_stage.number] is judged
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+
+
+def test_promotion_copies_the_version_to_the_stable_bucket_and_verifies_it(world: World, at_last_stage: ModelVersion) -> None:
+    world.stable_storage = FakeStorage()
+    promote.promote(world.platform(), RUN)
+    prefix = f"digits/{at_last_stage.number}/"
+    assert {b.name: b.checksum for b in world.stable_storage.list()} == {b.name: b.checksum for b in world.storage.list(prefix)}
+    order = {b.name: b.generation for b in world.stable_storage.list()}
+    assert max(order, key=order.__getitem__) == f"{prefix}saved_model.pb"
+
+
+def test_other_bytes_in_the_stable_bucket_stop_the_promotion_before_it_begins(world: World, at_last_stage: ModelVersion) -> None:
+    world.stable_storage = FakeStorage()
+    world.stable_storage.write(f"digits/{at_last_stage.number}/saved_model.pb", b"somebody else's")
+    with pytest.raises(Refused, match=r"saved_model\.pb: the bucket holds other bytes"):
+        promote.promote(world.platform(), RUN)
+    assert (world.tracks[Track.STABLE], release_of(world).state) == (1, State.WATCHED)
+
+
+def test_promotion_needs_the_judges_word(world: World, deployed: ModelVersion) -> None:
+    with pytest.raises(Refused, match="the judge said nothing yet"):
+        promote.promote(world.platform(), RUN)
+
+
+def test_promotion_of_bytes_that_were_overwritten_is_refused(world: World, at_last_stage: ModelVersion) -> None:
+    world.storage.write(f"digits/{at_last_stage.number}/saved_model.pb", b"evil")
+    with pytest.raises(Refused, match="was overwritten"):
+        promote.promote(world.platform(), RUN)
+    assert world.tracks[Track.STABLE] == 1
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_promotion_killed_at_any_write_ends_the_same_when_run_again(world: World, at_last_stage: ModelVersion, at: int) -> None:
+    try:
+        promote.promote(dying(world, at), RUN)
+    except Dies:
+        world.clock.sleep(5)
+        promote.promote(world.platform(), RUN)
+    world.clock.sleep(5)
+    assert ledger.read(world.platform()).stable == at_last_stage
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_promotion_that_died_can_be_rolled_back(world: World, at_last_stage: ModelVersion, at: int) -> None:
+    try:
+        promote.promote(dying(world, at), RUN)
+    except Dies:
+        world.clock.sleep(5)
+        ended = rollback.roll_back(world.platform(), RUN, "aborted")
+        world.clock.sleep(5)
+        assert ended is not None
+        assert ended.state is State.ROLLED_BACK or ledger.read(world.platform()).stable == at_last_stage
+        stable = ledger.read(world.platform()).stable
+        assert stable is not None
+        assert (world.weight, world.tracks.get(Track.STABLE), world.unserved) == (0, stable.number, 0)
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+def test_rollback_killed_at_any_write_ends_the_same_when_run_again(world: World, at_last_stage: ModelVersion, at: int) -> None:
+    try:
+        rollback.roll_back(dying(world, at), RUN, "errors")
+    except Dies:
+        rollback.roll_back(world.platform(), RUN, "errors")
+    world.clock.sleep(5)
+    release = release_of(world)
+    assert (release.state, release.reason, release.weight) == (State.ROLLED_BACK, "errors", 0)
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: 1}, 0)
+    assert at_last_stage.number not in world.processes
+
+
+def test_rollback_moves_traffic_before_it_removes_anything(world: World, at_last_stage: ModelVersion) -> None:
+    rollback.roll_back(world.platform(), RUN, "errors")
+    assert world.weights[-1] == 0
+    assert world.unserved == 0
+
+
+def test_rollback_may_be_repeated(world: World, at_last_stage: ModelVersion) -> None:
+    once = rollback.roll_back(world.platform(), RUN, "errors")
+    writes = world.records.writes
+    assert rollback.roll_back(world.platform(), RUN, "another reason") == once
+    assert world.records.writes == writes
+
+
+def test_rollback_after_a_promotion_changes_nothing(world: World, at_last_stage: ModelVersion) -> None:
+    promote.promote(world.platform(), RUN)
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended is not None
+    assert ended.state is State.PROMOTED
+    assert ledger.read(world.platform()).stable == at_last_stage
+
+
+def test_rollback_of_another_runs_release_does_nothing(world: World, at_last_stage: ModelVersion) -> None:
+    assert rollback.roll_back(world.platform(), "run-2") is None
+    assert world.weight == 50
+
+
+def test_a_release_that_a_gate_refused_ends_as_refused_with_the_gates_reason(world: World, pushed: ModelVersion) -> None:
+    world.behaviours[pushed.number] = Behaviour(loads=False)
+    deploy.deploy_canary(world.platform(), RUN, pushed, lambda: iter(()))
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended is not None
+    assert (ended.state, ended.failed) == (State.REFUSED, True)
+    assert "the load ended in an error" in ended.reason
+
+
+def test_a_first_release_gets_all_traffic_only_with_bootstrap(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:
+    world, version = pushed_first
+    deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))
+    world.clock.sleep(5)
+    record = ledger.read(world.platform())
+    assert record.stable == version
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: version.number}, 0)
+
+
+def test_a_first_release_that_does_not_load_leaves_nothing(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:
+    world, version = pushed_first
+    world.behaviours[version.number] = Behaviour(loads=False)
+    deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended is not None
+    assert (ended.state, world.processes, world.tracks) == (State.REFUSED, {}, {})
+
+
+def test_a_router_that_takes_longer_than_a_lease_does_not_lose_the_hold(
+    world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = world.platform()
+    plan = release_of(world).plan
+    quick = replace(
+        plan,
+        stage=replace(plan.stage, poll=timedelta(milliseconds=10)),
+        deploy=replace(plan.deploy, lease=timedelta(milliseconds=60)),
+    )
+    ledger.change(platform, RUN, lambda r: replace(r, plan=quick))
+    held = ledger.hold(platform, RUN, "watch", watching=True).holder
+    set_split = type(platform.router).set_split
+
+    def slow(router: object, split: TrafficSplit) -> None:
+        world.clock.sleep(1)
+        time.sleep(0.1)
+        set_split(router, split)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(platform.router), "set_split", slow)
+    holder = shift.shift(platform, RUN, 0).holder
+    assert held is not None
+    assert holder is not None
+    assert holder.until > held.until
+    assert world.weight == 10

@@ -1,0 +1,273 @@
+"""Versions and tracks on a real API server, with real model servers in the pods."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.adapters.kube.conftest import MakePlace, Place
+from tests.cluster.cluster import Cluster
+from tests.cluster.waiting import until
+from tfcanary.adapters.kube import deployer, fleet, manifests
+from tfcanary.adapters.kube.fleet import Fleet
+from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient.api import Api
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, Resource
+from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.errors import GaveUp, Refused, Unavailable
+
+pytestmark = pytest.mark.slow
+
+
+def uids(api: Api, number: int) -> set[str]:
+    found = api.list(PODS, names.selector("m", number))
+    return {str(one["metadata"]["uid"]) for one in found if "deletionTimestamp" not in one["metadata"]}
+
+
+def replicas(api: Api, name: str) -> int:
+    found = api.get(DEPLOYMENTS, name)
+    assert found
+    return int(found["spec"]["replicas"])
+
+
+def foreign(name: str, **labels: str) -> dict[str, Any]:
+    container = {"name": "server", "image": "python", "command": ["sleep", "600"]}
+    template = {"metadata": {"labels": {"app": name, **labels}}, "spec": {"containers": [container]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def test_a_release_moves_tracks_and_restarts_nothing(make: MakePlace) -> None:
+    """Deploy stable, deploy the canary, make it larger, point the tracks at it, remove the former: as a promotion does it."""
+    place = make(replicas=2)
+    place.up(1, Track.STABLE)
+    assert len(place.servers(1)) == 2
+    place.deployer.assign(Track.STABLE, 1)
+    place.up(2)
+    place.deployer.assign(Track.CANARY, 2)
+    assert place.deployer.observe().tracks == {Track.STABLE: 1, Track.CANARY: 2}
+    (before,) = uids(place.api, 2)
+    place.up(2, Track.STABLE)
+    place.deployer.assign(Track.STABLE, 2)
+    place.deployer.assign(Track.CANARY, None)
+    assert place.deployer.observe().tracks == {Track.STABLE: 2}
+    after = uids(place.api, 2)
+    assert before in after
+    assert len(after) == 2
+    assert place.fleet.listed(Track.CANARY) == set()
+    assert len(place.fleet.listed(Track.STABLE)) == 2
+    place.deployer.remove(1)
+    place.deployer.remove(1)
+    assert sorted(place.deployer.observe().servers) == [2]
+    assert place.api.list(CONFIG_MAPS, names.selector("m", 1)) == ()
+
+
+def test_deploying_again_changes_nothing(make: MakePlace) -> None:
+    place = make()
+    place.up(1)
+    before = uids(place.api, 1), place.api.get(DEPLOYMENTS, "m-v1")["metadata"]["generation"]  # type: ignore[index]
+    place.deployer.deploy(place.version(1))
+    assert (uids(place.api, 1), place.api.get(DEPLOYMENTS, "m-v1")["metadata"]["generation"]) == before  # type: ignore[index]
+
+
+def test_pods_become_more_and_never_fewer(make: MakePlace) -> None:
+    place = make(replicas=1)
+    place.serve(1)
+    place.api.merge(DEPLOYMENTS, "m-v1", {"spec": {"replicas": 3}})  # as an autoscaler does
+    place.up(2)
+    assert replicas(place.api, "m-v2") == 1
+    place.deployer.deploy(place.version(2), Track.STABLE)
+    assert replicas(place.api, "m-v2") == 3
+    place.deployer.deploy(place.version(2), Track.CANARY)
+    place.deployer.deploy(place.version(1), Track.CANARY)
+    assert (replicas(place.api, "m-v1"), replicas(place.api, "m-v2")) == (3, 3)
+
+
+def test_a_version_that_a_track_points_at_keeps_its_template(make: MakePlace) -> None:
+    """Another plan must not restart what serves."""
+    place = make()
+    place.serve(1)
+    before = uids(place.api, 1)
+    other = make(cpu="2", memory="512Mi")
+    other.deployer.deploy(other.version(1))
+    assert place.api.get(DEPLOYMENTS, "m-v1")["metadata"]["generation"] == 1  # type: ignore[index]
+    assert uids(place.api, 1) == before
+
+
+def test_what_was_set_by_somebody_else_is_refused_by_name(make: MakePlace, cluster: Cluster) -> None:
+    place = make()
+    place.deployer.deploy(place.version(1))
+    changed = place.api.get(DEPLOYMENTS, "m-v1")
+    assert changed
+    cluster.api.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "m-v1", "namespace": place.api.namespace},
+            "spec": {"progressDeadlineSeconds": 999},
+        },
+        manager="gitops",
+    )
+    with pytest.raises(Refused, match=r"progressDeadlineSeconds \(owned by gitops\)"):
+        place.deployer.deploy(place.version(1))
+
+
+def test_a_deployment_of_that_name_that_is_not_ours_is_refused(make: MakePlace) -> None:
+    place = make()
+    place.api.create(DEPLOYMENTS, foreign("m-v1"))
+    with pytest.raises(Refused, match=r"Deployment m-v1 .* was not made by tfcanary"):
+        place.deployer.deploy(place.version(1))
+
+
+def test_other_bytes_under_a_number_are_refused(make: MakePlace) -> None:
+    place = make()
+    place.deployer.deploy(place.version(1))
+    with pytest.raises(Refused, match="is deployed already as m-v1 with the bytes sha256:0"):
+        place.deployer.deploy(place.version(1, digest="sha256:other"))
+
+
+def test_a_track_does_not_point_at_what_is_not_available(make: MakePlace) -> None:
+    place = make()
+    with pytest.raises(Refused, match="version 2 of m is not deployed"):
+        place.deployer.assign(Track.CANARY, 2)
+    place.deployer.deploy(place.version(2))
+    with pytest.raises(Unavailable, match="version 2 of m has no available server"):
+        place.deployer.assign(Track.CANARY, 2)
+    assert place.fleet.service(Track.CANARY) is None
+
+
+def test_a_version_that_a_track_points_at_is_not_removed(make: MakePlace) -> None:
+    place = make()
+    place.serve(1)
+    with pytest.raises(Refused, match="is what the stable track points at"):
+        place.deployer.remove(1)
+    assert uids(place.api, 1)
+
+
+def test_a_service_that_is_not_ours_is_taken_over_only_where_the_plan_says_so(make: MakePlace) -> None:
+    place = make()
+    place.up(1)
+    service = manifests.service("m", Track.STABLE, {"app": "theirs"}, place.plan.serving)
+    service["metadata"]["labels"] = {"app": "theirs"}
+    place.api.create(SERVICES, service)
+    with pytest.raises(Refused, match=r"Service m-stable .* was not made by tfcanary"):
+        place.deployer.assign(Track.STABLE, 1)
+    place.plan = replace(place.plan, adopt=True)
+    place.deployer.assign(Track.STABLE, 1)
+    assert place.deployer.observe().tracks == {Track.STABLE: 1}
+
+
+def test_a_selector_that_somebody_edited_is_put_back(make: MakePlace) -> None:
+    """A rollback must not be stopped by it."""
+    place = make()
+    place.serve(1)
+    place.api.patch(SERVICES, "m-stable", [{"op": "replace", "path": "/spec/selector", "value": {"app": "edited"}}])
+    assert place.deployer.observe().tracks == {}
+    place.deployer.assign(Track.STABLE, 1)
+    assert place.deployer.observe().tracks == {Track.STABLE: 1}
+
+
+def test_endpoints_that_do_not_follow_are_given_up_on(make: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = make()
+    place.up(1)
+    monkeypatch.setattr(deployer, "IN_FORCE", timedelta(seconds=0.2))
+    monkeypatch.setattr(Fleet, "listed", lambda self, track: {"10.9.9.9"})
+    with pytest.raises(
+        GaveUp, match=r"Service m-stable should point at version 1, whose ready pods are 10\.244.*its endpoints are 10\.9\.9\.9"
+    ):
+        place.deployer.assign(Track.STABLE, 1)
+
+
+# What is seen
+
+
+def test_a_model_that_does_not_load_has_failed_soon_with_the_servers_words(make: MakePlace) -> None:
+    place = make()
+    place.deployer.deploy(place.version(3))
+    (found,) = until(lambda: [one for one in place.servers(3) if one.failed], seconds=90)
+    assert "exit code 255" in found.message
+
+
+def test_an_image_without_a_name_is_a_failure(make: MakePlace, cluster: Cluster) -> None:
+    place = make()
+    deployment = manifests.deployment("m", place.version(1), place.plan, 1)
+    deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "registry/unknown:1"
+    place.api.apply(DEPLOYMENTS, deployment)
+    place.api.apply(CONFIG_MAPS, manifests.config_map("m", place.version(1), place.plan.serving))
+    found = until(lambda: [one for one in place.servers(1) if "Pull" in one.message], seconds=60)
+    assert not found[0].available
+
+
+def test_a_quota_is_a_failure_at_once(make: MakePlace) -> None:
+    place = make()
+    quotas = Resource("v1", "resourcequotas", "ResourceQuota")
+    place.api.create(quotas, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    until(lambda: (place.api.get(quotas, "none") or {}).get("status", {}).get("hard"))
+    place.deployer.deploy(place.version(1))
+    (found,) = until(lambda: [one for one in place.servers(1) if one.failed])
+    assert (found.name, "exceeded quota" in found.message) == ("m-v1", True)
+
+
+def test_watching_a_version_asks_the_api_server_only_when_something_is_wrong(
+    make: MakePlace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = make()
+    place.up(1)
+    watcher = place.deployer
+    assert all(one.available for one in watcher.observe(1).servers[1])
+    asked: list[str] = []
+    send = place.api._connection.send
+    monkeypatch.setattr(place.api._connection, "send", lambda request: asked.append(request.path) or send(request))
+    for _ in range(3):
+        (server,) = watcher.observe(1).servers[1]
+        assert (server.available, server.silent) == (True, False)
+    assert asked == []
+    pid = cluster.pid(place.api.namespace, server.name)
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    (server,) = until(lambda: watcher.observe(1).servers[1], lambda found: not found[0].available)
+    assert not server.silent
+    assert asked
+
+
+def test_a_server_that_hangs_is_silent_as_long_as_nobody_says_that_it_is_down(
+    make: MakePlace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "STATUS_TIMEOUT", 0.5)
+    place = make()
+    place.up(1)
+    (server,) = place.servers(1)
+    pid = cluster.pid(place.api.namespace, server.name)
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # Kubernetes says that it is ready a moment after it answers.
+        until(lambda: place.servers(1)[0].silent)
+        assert not place.servers(1)[0].available
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: place.servers(1)[0].available)
+
+
+def test_a_version_is_known_by_its_number_and_other_models_are_not_seen(make: MakePlace) -> None:
+    place = make()
+    place.deployer.deploy(place.version(1))
+    other = manifests.deployment("n", ModelVersion(7, "/models/n/7", "sha256:"), place.plan, 1)
+    place.api.apply(DEPLOYMENTS, other)
+    place.api.apply(DEPLOYMENTS, manifests.guard("m", place.api.namespace, "r", place.plan, "tfcanary:1"))
+    assert sorted(place.fleet.versions()) == [1]
+    assert sorted(place.deployer.observe().servers) == [1]
+
+
+def test_before_the_first_release_there_is_nothing(make: MakePlace) -> None:
+    place: Place = make()
+    assert (place.deployer.observe().servers, place.deployer.observe().tracks) == ({}, {})
+    assert place.deployer.observe(1).servers == {}
+    place.deployer.remove(1)
+    place.deployer.assign(Track.CANARY, None)
+    assert place.deployer.observe().tracks == {}

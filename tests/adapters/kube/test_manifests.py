@@ -1,0 +1,235 @@
+"""What is applied to a cluster, to the letter where it matters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+
+from tfcanary.adapters.kube import manifests, serverflags
+from tfcanary.adapters.kubeclient import names
+from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, NotifyPlan, Plan, ServiceType, ServingPlan
+from tfcanary.tf.modelserver import options
+from tfcanary.tf.wire import messages
+
+IMAGE = "tensorflow/serving@sha256:" + "a" * 64
+VERSION = ModelVersion(42, "gs://bucket/models/m/42", "sha256:" + "b" * 64)
+PLAN = Plan(serving=ServingPlan(image=IMAGE, cpu="1500m", memory="3Gi"), deploy=DeployPlan(ready_timeout=timedelta(seconds=301)))
+
+
+def pod_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def container_of(deployment: dict[str, Any]) -> dict[str, Any]:
+    (found,) = pod_of(deployment)["containers"]
+    return dict(found)
+
+
+def parsed(text: str, kind: Any) -> Any:
+    return text_format.Parse(text, kind(), descriptor_pool=messages.POOL)
+
+
+# The servers' own configuration
+
+
+def test_a_server_serves_this_version_and_no_other() -> None:
+    config = parsed(serverflags.files("m", VERSION, PLAN.serving)["models.config"], messages.ModelServerConfig)
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("m", "gs://bucket/models/m", "tensorflow")
+    assert list(model.model_version_policy.specific.versions) == [42]
+    assert not model.HasField("logging_config")  # a stock server refuses to start with one
+
+
+@pytest.mark.parametrize("folder", ['/a"b\\c', "/models } } evil {", "/zwei\nzeilen", "/größe/模型"])
+def test_a_path_stays_one_value(folder: str) -> None:
+    version = ModelVersion(7, f"{folder}/7", "sha256:")
+    config = parsed(serverflags.files("m", version, PLAN.serving)["models.config"], messages.ModelServerConfig)
+    assert [one.base_path for one in config.model_config_list.config] == [folder]
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/m/43", "models/42", "s3://bucket/m/42", "/models/m/042", ""])
+def test_a_directory_that_is_not_called_by_the_number_is_refused(uri: str) -> None:
+    with pytest.raises(Refused, match="must be a gs:// URI or an absolute path, and end in /42"):
+        serverflags.files("m", ModelVersion(42, uri, "sha256:"), PLAN.serving)
+
+
+def test_the_metrics_page_is_where_the_sources_look_for_it() -> None:
+    from tfcanary.adapters.metrics.scrape import PATH
+
+    config = parsed(serverflags.files("m", VERSION, PLAN.serving)["monitoring.config"], messages.MonitoringConfig)
+    assert (config.prometheus_config.enable, config.prometheus_config.path) == (True, PATH)
+
+
+def test_every_flag_is_one_that_the_server_knows() -> None:
+    """A name that is wrong would only be remarked on, and the server would run without it."""
+    _, warnings = options.parse(serverflags.flags(PLAN.serving).arguments())
+    assert warnings == ()
+    of_the_original = {"enable_batching", "batching_parameters_file"}
+    _, warnings = options.parse(serverflags.flags(ServingPlan(batching="max_batch_size { value: 8 }")).arguments())
+    assert {one.removeprefix("unknown argument: --").partition("=")[0] for one in warnings} <= of_the_original
+
+
+def test_a_bad_version_is_known_at_once_and_the_bucket_is_asked_once() -> None:
+    arguments = serverflags.flags(PLAN.serving).arguments()
+    assert {"--max_num_load_retries=1", "--load_retry_interval_micros=1000000", "--file_system_poll_wait_seconds=0"} <= set(arguments)
+    assert "--enable_profiler=false" in arguments
+
+
+@pytest.mark.parametrize(("cpu", "threads"), [("1", 1), ("1500m", 2), ("0.1", 1), ("4", 4), ("2.5", 3), (".5", 1)])
+def test_tensorflows_threads_are_the_pods_cpus(cpu: str, threads: int) -> None:
+    arguments = serverflags.flags(ServingPlan(cpu=cpu)).arguments()
+    assert f"--tensorflow_intra_op_parallelism={threads}" in arguments
+    assert f"--tensorflow_inter_op_parallelism={threads}" in arguments
+    assert f"--rest_api_num_threads={4 * threads}" in arguments
+    assert not any(one.startswith("--tensorflow_session_parallelism") for one in arguments)  # the server takes no three of them
+
+
+@pytest.mark.parametrize("cpu", ["", "0", "-1", "two", "1k", "1 "])
+def test_cpus_that_are_none_are_refused(cpu: str) -> None:
+    with pytest.raises(Refused, match=r"serving\.cpu"):
+        serverflags.flags(ServingPlan(cpu=cpu))
+
+
+def test_batching_is_off_unless_the_plan_gives_its_parameters() -> None:
+    assert not any("batching" in one for one in serverflags.flags(PLAN.serving).arguments())
+    assert "batching.config" not in serverflags.files("m", VERSION, PLAN.serving)
+    with_batching = ServingPlan(batching="max_batch_size { value: 8 }\n")
+    assert serverflags.files("m", VERSION, with_batching)["batching.config"] == "max_batch_size { value: 8 }\n"
+    assert "--batching_parameters_file=/etc/tfserving/batching.config" in serverflags.flags(with_batching).arguments()
+
+
+def test_another_content_is_another_config_map() -> None:
+    first = manifests.config_map("m", VERSION, PLAN.serving)
+    again = manifests.config_map("m", VERSION, ServingPlan(image=IMAGE, cpu="4"))
+    other = manifests.config_map("m", VERSION, ServingPlan(batching="x"))
+    assert first == again
+    assert first["immutable"] is True
+    assert first["metadata"]["name"].startswith("m-v42-")
+    assert first["metadata"]["name"] != other["metadata"]["name"]
+    assert (
+        manifests.deployment("m", VERSION, PLAN, 1)["spec"]["template"] != manifests.deployment("m", VERSION, Plan(), 1)["spec"]["template"]
+    )
+
+
+# Deployments
+
+
+def test_a_deployment_says_whose_it_is_and_what_it_serves() -> None:
+    deployment = manifests.deployment("m", VERSION, PLAN, 3)
+    assert (deployment["metadata"]["name"], deployment["spec"]["replicas"]) == ("m-v42", 3)
+    labels = {**names.labels("m", "server"), names.VERSION: "42"}
+    assert deployment["metadata"]["labels"] == deployment["spec"]["template"]["metadata"]["labels"] == labels
+    assert deployment["spec"]["selector"] == {"matchLabels": {names.MODEL: "m", names.VERSION: "42"}}
+    assert deployment["metadata"]["annotations"] == {names.DIGEST: VERSION.digest, "tfcanary.dev/uri": VERSION.uri}
+
+
+def test_a_rollout_ends_no_pod_before_its_successor_is_there() -> None:
+    spec = manifests.deployment("m", VERSION, PLAN, 3)["spec"]
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert spec["progressDeadlineSeconds"] == 301
+
+
+def test_no_probe_is_a_request_and_startup_has_the_plans_time() -> None:
+    server = container_of(manifests.deployment("m", VERSION, PLAN, 1))
+    assert all(set(server[probe]) & {"httpGet", "grpc", "exec"} == set() for probe in ("startupProbe", "readinessProbe"))
+    assert server["startupProbe"]["periodSeconds"] * server["startupProbe"]["failureThreshold"] >= 301
+    assert "livenessProbe" not in server
+
+
+@pytest.mark.parametrize(
+    "deployment", [manifests.deployment("m", VERSION, PLAN, 1), manifests.guard("m", "models", "r", PLAN, "tfcanary:1")]
+)
+def test_pods_run_without_root_and_privileges(deployment: dict[str, Any]) -> None:
+    pod, container = pod_of(deployment), container_of(deployment)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+
+
+def test_a_model_server_has_no_token_its_resources_and_thirty_seconds_for_its_last_requests() -> None:
+    pod = pod_of(manifests.deployment("m", VERSION, PLAN, 1))
+    assert (pod["automountServiceAccountToken"], pod["terminationGracePeriodSeconds"]) == (False, 30)
+    server = container_of(manifests.deployment("m", VERSION, PLAN, 1))
+    assert server["resources"] == {"requests": {"cpu": "1500m", "memory": "3Gi"}, "limits": {"memory": "3Gi"}}
+    assert (server["image"], server["command"]) == (IMAGE, ["/usr/bin/tensorflow_model_server"])
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(Refused, match="use a shorter model name"):
+        manifests.deployment("m" * 50, ModelVersion(10**14, f"/m/{10**14}", "sha256:"), PLAN, 1)
+
+
+# Services
+
+
+def test_a_service_takes_rest_and_grpc_to_one_versions_pods() -> None:
+    service = manifests.service("m", Track.CANARY, names.selector("m", 42), ServingPlan(service_type=ServiceType.NODE_PORT))
+    assert (service["metadata"]["name"], service["spec"]["type"]) == ("m-canary", "NodePort")
+    assert service["spec"]["selector"] == {names.MODEL: "m", names.VERSION: "42"}
+    ports = {one["name"]: (one["port"], one["targetPort"], one["appProtocol"]) for one in service["spec"]["ports"]}
+    assert ports == {"rest": (8501, 8501, "http"), "grpc": (8500, 8500, "kubernetes.io/h2c")}
+
+
+def test_a_track_that_points_at_nothing_selects_no_pod() -> None:
+    selector = manifests.service("m", Track.CANARY, names.selector("m", None), PLAN.serving)["spec"]["selector"]
+    assert selector != {}  # such a Service would keep what it had
+    assert selector[names.VERSION] == "none"
+
+
+# The guard
+
+
+def expanded(argument: str) -> str:
+    """As the kubelet reads it, with no variable defined."""
+    return argument.replace("$$", "$")
+
+
+@pytest.mark.parametrize("run_id", ["run-1", "a b; $(HOSTNAME) $$ $x `id`", "--help", "ä\"'\\"])
+def test_a_run_id_reaches_the_guard_as_it_is(run_id: str) -> None:
+    deployment = manifests.guard("m", "models", run_id, PLAN, "tfcanary:1")
+    command = [expanded(one) for one in container_of(deployment)["command"]]
+    assert command[:4] == ["python", "-m", "tfcanary", "guard"]
+    assert command[4:] == ["--platform", "kube://models", "--model", "m", f"--run-id={run_id}", "--metrics-port", "9464"]
+    assert "$(" not in container_of(deployment)["command"][-1].replace("$$", "")
+    assert deployment["metadata"]["annotations"] == {"tfcanary.dev/run-id": run_id}
+
+
+def test_of_a_guard_there_is_one_with_the_plans_account() -> None:
+    deployment = manifests.guard("m", "models", "r", Plan(guard=GuardPodPlan(service_account="watcher")), "tfcanary:1")
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    assert pod_of(deployment)["serviceAccountName"] == "watcher"
+    servers = names.selector("m", 42)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert any(labels.get(name) != value for name, value in servers.items())  # no track's Service selects it
+
+
+def test_a_guard_finds_secret_addresses_where_the_plan_tells_somebody() -> None:
+    secret = {"name": "notify", "secret": {"secretName": "tfcanary-notify", "optional": True}}
+    for plan, has in ((PLAN, False), (replace(PLAN, notify=(NotifyPlan(url_file="/etc/tfcanary/notify/slack"),)), True)):
+        deployment = manifests.guard("m", "models", "r", plan, "tfcanary:1")
+        assert (secret in pod_of(deployment)["volumes"]) is has
+        mount = {"name": "notify", "mountPath": "/etc/tfcanary/notify", "readOnly": True}
+        assert (mount in container_of(deployment)["volumeMounts"]) is has
+
+
+def test_a_guard_sees_a_bucket_that_is_a_directory_and_may_write_there() -> None:
+    mount = {"name": "models", "mountPath": "/srv", "readOnly": True}
+    volume = {"name": "models", "nfs": {"server": "files", "path": "/"}}
+    patch = {"spec": {"volumes": [volume], "containers": [{"name": "server", "volumeMounts": [mount]}]}}
+    plan = Plan(serving=ServingPlan(image=IMAGE, pod_patch=patch), bucket=BucketPlan(canary="/srv/models"))
+    deployment = manifests.guard("m", "models", "r", plan, "tfcanary:1")
+    assert volume in pod_of(deployment)["volumes"]
+    assert {"name": "models", "mountPath": "/srv"} in container_of(deployment)["volumeMounts"]

@@ -1,0 +1,234 @@
+"""The weight in an HTTPRoute: written, read back, and divided by a real Envoy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.adapters.routing.tracks import MODEL, plan
+from tests.cluster.cluster import Cluster
+from tfcanary.adapters.kubeclient.api import Api
+from tfcanary.adapters.kubeclient.resources import GATEWAYS, HTTP_ROUTES, Json
+from tfcanary.adapters.routing import open_router, weighted
+from tfcanary.adapters.routing.gateway import GatewayRouter
+from tfcanary.core.domain import TrafficSplit
+from tfcanary.core.errors import Conflict, Refused, Unavailable
+
+pytestmark = pytest.mark.slow
+
+
+def router(api: Api, gateway: str = "users", **traffic: Any) -> GatewayRouter:
+    made = open_router(api, MODEL, plan("gateway", gateway=gateway, **traffic))
+    assert isinstance(made, GatewayRouter)
+    return made
+
+
+def users(cluster: Cluster, api: Api, name: str = "users", port: int = 80) -> None:
+    """A Gateway with that name."""
+    spec = {"gatewayClassName": "any", "listeners": [{"name": "http", "port": port, "protocol": "HTTP"}]}
+    cluster.apply([{"apiVersion": GATEWAYS.api, "kind": "Gateway", "metadata": {"name": name}, "spec": spec}], api.namespace)
+
+
+def theirs(cluster: Cluster, api: Api, *rules: Json, manager: str = "helm") -> None:
+    """A route that somebody else made."""
+    spec = {"parentRefs": [{"name": "theirs"}], "hostnames": ["m.example.com"], "rules": list(rules)}
+    route = {"apiVersion": HTTP_ROUTES.api, "kind": "HTTPRoute", "metadata": {"name": MODEL, "labels": {"of": "them"}}, "spec": spec}
+    cluster.api.apply(route, api.namespace, manager=manager)
+
+
+def rule(*names: str, **more: Any) -> Json:
+    return {"backendRefs": [{"name": name, "port": 8501} for name in names], **more}
+
+
+def route(api: Api) -> Json:
+    found = api.get(HTTP_ROUTES, MODEL)
+    assert found
+    return found
+
+
+def edit(cluster: Cluster, api: Api, **spec: Any) -> None:
+    """By hand."""
+    cluster.api.merge(f"{HTTP_ROUTES.path(api.namespace, MODEL)}?fieldManager=kubectl-edit", {"spec": spec})
+
+
+def say(cluster: Cluster, api: Api, generation: int, accepted: str = "True", resolved: str = "True") -> None:
+    """The status, as a controller writes it."""
+    stamp = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": generation, "message": "so it is", "reason": "Because"}
+    conditions = [{**stamp, "type": "Accepted", "status": accepted}, {**stamp, "type": "ResolvedRefs", "status": resolved}]
+    parent = {"parentRef": {"name": "users"}, "controllerName": "test/slow", "conditions": conditions}
+    cluster.api.merge(f"{HTTP_ROUTES.path(api.namespace, MODEL)}/status", {"status": {"parents": [parent]}})
+
+
+def test_a_weight_is_read_back_from_the_route(api: Api) -> None:
+    made = router(api)
+    assert made.split() == TrafficSplit(0)
+    for weight in (0, 5, 99, 100, 50, 0):
+        made.set_split(TrafficSplit(weight))
+        assert made.split() == TrafficSplit(weight)
+
+
+def test_a_track_without_weight_is_not_named(api: Api) -> None:
+    made = router(api)
+    for weight, wanted in {0: {"m-stable": 100}, 30: {"m-stable": 70, "m-canary": 30}, 100: {"m-canary": 100}}.items():
+        made.set_split(TrafficSplit(weight))
+        (only,) = route(api)["spec"]["rules"]
+        assert {one["name"]: one["weight"] for one in only["backendRefs"]} == wanted
+
+
+def test_the_route_that_we_make_is_ours_and_hangs_where_the_plan_says(api: Api) -> None:
+    router(api, "ingress/users", hostnames=["m.example.com"]).set_split(TrafficSplit(0))
+    made = route(api)
+    assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "tfcanary"
+    (parent,) = made["spec"]["parentRefs"]
+    assert (parent["namespace"], parent["name"]) == ("ingress", "users")
+    assert made["spec"]["hostnames"] == ["m.example.com"]
+
+
+def test_without_a_route_nobody_gets_to_the_canary_and_weight_0_is_in_force(api: Api) -> None:
+    made = router(api, gateway="")
+    made.set_split(TrafficSplit(0))
+    assert made.split() == TrafficSplit(0)
+    assert api.get(HTTP_ROUTES, MODEL) is None
+    with pytest.raises(Refused, match=r"traffic\.gateway: must name the Gateway that takes users' requests .*HTTPRoute m does not exist"):
+        made.set_split(TrafficSplit(5))
+
+
+def test_a_gateway_that_is_missing_is_refused_before_anything_is_written(cluster: Cluster, api: Api) -> None:
+    for name, sentence in {"": "must name the Gateway", "users": "there is no Gateway users", "x/y": "no Gateway y in namespace x"}.items():
+        with pytest.raises(Refused, match=sentence):
+            router(api, name).check((5,))
+    users(cluster, api)
+    router(api).check((5, 100))
+    router(api, f"{api.namespace}/users").check((5, 100))
+    assert api.get(HTTP_ROUTES, MODEL) is None
+
+
+def test_a_route_of_somebody_else_is_refused_unless_the_plan_adopts_it(cluster: Cluster, api: Api) -> None:
+    theirs(cluster, api, rule("m-stable"))
+    with pytest.raises(Refused, match=r"HTTPRoute m in namespace .* was not made by tfcanary for m: `adopt: true` .* its `spec\.rules`"):
+        router(api).check((5,))
+    open_router(api, MODEL, plan("gateway", adopt=True)).check((5,))
+    with pytest.raises(Conflict, match=r"others hold \.spec\.rules \(owned by helm\)"):
+        router(api).set_split(TrafficSplit(5))
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ([rule("m-stable"), rule("m-canary")], "has 2 rules, must have one"),
+        ([rule("m-stable", "old-model")], "sends requests to old-model; must name m-stable and m-canary only"),
+        ([{"backendRefs": [{"name": "m-stable", "namespace": "other", "port": 1}]}], "sends requests to Service other/m-stable"),
+        ([{}], "sends requests to nothing; must name m-stable and m-canary only"),
+    ],
+)
+def test_a_route_that_does_something_else_is_refused(rules: list[Json], sentence: str, cluster: Cluster, api: Api) -> None:
+    theirs(cluster, api, *rules)
+    with pytest.raises(Refused, match=sentence):
+        open_router(api, MODEL, plan("gateway", adopt=True)).check((5,))
+
+
+def test_of_an_adopted_route_only_the_backends_change(cluster: Cluster, api: Api) -> None:
+    timeouts, match = {"request": "20s"}, {"path": {"type": "PathPrefix", "value": "/v1/models/m"}}
+    theirs(cluster, api, rule("m-stable", timeouts=timeouts, matches=[match]))
+    made = open_router(api, MODEL, plan("gateway", adopt=True, gateway="users"))
+    before = route(api)
+    made.set_split(TrafficSplit(0))
+    made.set_split(TrafficSplit(20))
+    after = route(api)
+    assert made.split() == TrafficSplit(20)
+    (was,), (now,) = before["spec"].pop("rules"), after["spec"].pop("rules")
+    assert {**was, "backendRefs": ()} == {**now, "backendRefs": ()}
+    assert before["spec"] == after["spec"]
+    assert after["metadata"]["labels"] == {"of": "them"}
+
+
+def test_a_hand_on_the_route_stops_a_rising_weight_and_no_falling_one(cluster: Cluster, api: Api) -> None:
+    made = router(api)
+    made.set_split(TrafficSplit(10))
+    edit(cluster, api, rules=[rule("m-stable", "m-canary")])
+    assert made.split() == TrafficSplit(50)
+    with pytest.raises(Conflict, match=r"others hold \.spec\.rules \(owned by kubectl-edit\)"):
+        made.set_split(TrafficSplit(20))
+    assert made.split() == TrafficSplit(50)
+    made.set_split(TrafficSplit(0))
+    assert made.split() == TrafficSplit(0)
+    made.set_split(TrafficSplit(20))
+
+
+def test_a_route_that_leads_elsewhere_by_now_is_said_and_led_back(cluster: Cluster, api: Api) -> None:
+    made = router(api)
+    made.set_split(TrafficSplit(10))
+    edit(cluster, api, rules=[rule("old-model")])
+    with pytest.raises(Unavailable, match=r"HTTPRoute m in namespace .*: sends requests to old-model instead of m-stable and m-canary"):
+        made.split()
+    made.set_split(TrafficSplit(0))
+    assert made.split() == TrafficSplit(0)
+
+
+def test_a_share_beside_other_rules_is_not_told_but_none_is(cluster: Cluster, api: Api) -> None:
+    made = router(api)
+    made.set_split(TrafficSplit(10))
+    edit(cluster, api, rules=[rule("m-stable", "m-canary"), rule("old-model")])
+    with pytest.raises(Unavailable, match="has old-model, not m-stable and m-canary alone: the canary's share cannot be told"):
+        made.split()
+    made.set_split(TrafficSplit(0))
+    assert made.split() == TrafficSplit(0)
+    assert [one["name"] for each in route(api)["spec"]["rules"] for one in each["backendRefs"]] == ["m-stable", "old-model"]
+
+
+def test_a_slow_controller_is_waited_for(cluster: Cluster, api: Api) -> None:
+    made = router(api)
+    made.set_split(TrafficSplit(0))
+    generation = route(api)["metadata"]["generation"]
+    say(cluster, api, generation + 1)  # the next one is seen as soon as it is written
+    made.set_split(TrafficSplit(10))
+    assert made.split() == TrafficSplit(10)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said", "sentence"),
+    [
+        (0, {}, "test/slow has not seen it yet"),
+        (9, {"accepted": "False"}, "test/slow says Accepted=False, Because: so it is"),
+        (9, {"resolved": "False"}, "test/slow says ResolvedRefs=False, Because: so it is"),
+    ],
+)
+def test_a_controller_that_does_not_take_it_over_stops_a_rising_weight_and_no_falling_one(
+    ahead: int,
+    said: dict[str, str],
+    sentence: str,
+    cluster: Cluster,
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(weighted, "PATIENCE", 0.3)
+    made = router(api)
+    made.set_split(TrafficSplit(0))
+    say(cluster, api, route(api)["metadata"]["generation"] + ahead, **said)
+    with pytest.raises(Unavailable, match=f"HTTPRoute m in namespace .*: weight 10 was written, but is not in force after 0 s: {sentence}"):
+        made.set_split(TrafficSplit(10))
+    made.set_split(TrafficSplit(0))
+    assert made.split() == TrafficSplit(0)
+    assert sentence in caplog.text
+
+
+def test_what_would_be_applied_is_what_is_applied(api: Api) -> None:
+    made = router(api)
+    ((resource, body),) = made.objects(TrafficSplit(30))
+    assert api.get(HTTP_ROUTES, MODEL) is None
+    made.set_split(TrafficSplit(30))
+    assert resource is HTTP_ROUTES
+    assert api.apply(resource, body, dry_run=True)["spec"] == route(api)["spec"]
+
+
+def test_users_go_to_the_first_host_name_or_to_the_gateway(cluster: Cluster, api: Api) -> None:
+    assert router(api, hostnames=["*.example.com", "m.example.com"]).address() == "http://m.example.com"
+    users(cluster, api, port=8080)
+    with pytest.raises(Unavailable, match=f"Gateway {api.namespace}/users has no address yet"):
+        router(api).address()
+    cluster.api.merge(f"{GATEWAYS.path(api.namespace, 'users')}/status", {"status": {"addresses": [{"value": "10.1.2.3"}]}})
+    assert router(api).address() == "http://10.1.2.3:8080"
+    theirs(cluster, api, rule("m-stable"))
+    assert router(api, "").address() == "http://m.example.com"

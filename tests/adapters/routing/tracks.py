@@ -1,0 +1,60 @@
+"""A model `m` in a namespace: versions whose pods answer with their number, and the Services of the tracks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.manifests import answering, available
+from tests.cluster.waiting import until
+from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient.api import Api
+from tfcanary.adapters.kubeclient.resources import Json
+from tfcanary.core import codec
+from tfcanary.core.domain import Track
+from tfcanary.core.plan import Plan
+
+MODEL = "m"
+
+
+def plan(router: str, adopt: bool = False, **traffic: Any) -> Plan:
+    found: Plan = codec.decode(Plan, {"traffic": {"router": router, **traffic}, "adopt": adopt})
+    return found
+
+
+def serving(number: int, replicas: int = 1) -> Json:
+    """The Deployment of a version."""
+    labels = {**names.labels(MODEL, "server"), names.VERSION: str(number)}
+    pod = {"containers": [answering(f'{{"predictions": [{number}]}}')], "terminationGracePeriodSeconds": 2}
+    spec = {
+        "replicas": replicas,
+        "selector": {"matchLabels": names.selector(MODEL, number)},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": names.version(MODEL, number), "labels": labels},
+        "spec": spec,
+    }
+
+
+def service(track: Track, number: int | None) -> Json:
+    """The Service of a track; None: it points at nothing."""
+    spec = {"selector": names.selector(MODEL, number), "ports": [{"name": "rest", "port": names.REST, "targetPort": names.REST}]}
+    metadata = {"name": names.service(MODEL, track), "labels": names.labels(MODEL, "server")}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def tracks(cluster: Cluster, api: Api, stable: int | None = 1, canary: int | None = 2) -> None:
+    """Both Services."""
+    cluster.apply([service(Track.STABLE, stable), service(Track.CANARY, canary)], api.namespace)
+
+
+def running(cluster: Cluster, api: Api, **replicas: int) -> None:
+    """Versions by `v1=3`: available."""
+    for name, wanted in replicas.items():
+        cluster.apply([serving(int(name[1:]), wanted)], api.namespace)
+    for name, wanted in replicas.items():
+        at = names.version(MODEL, int(name[1:]))
+        until(lambda at=at: available(cluster.api, api.namespace, at), lambda ready, wanted=wanted: ready == wanted, 60)  # type: ignore[misc]

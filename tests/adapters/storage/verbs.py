@@ -1,0 +1,38 @@
+"""The questions that a storage can be asked, by name, and a file of more than one piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+from tfcanary.adapters.storage.gcs import PIECE, GcsStorage
+
+NAME = "models/m/a"
+
+
+def read(gcs: GcsStorage, generation: int | None = None) -> bytes:
+    into = BytesIO()
+    gcs.read("a", into, generation)
+    return into.getvalue()
+
+
+def each_verb(gcs: GcsStorage, big: Path) -> dict[str, Callable[[], object]]:
+    return {
+        "list": gcs.list,
+        "read": lambda: read(gcs),
+        "write": lambda: gcs.write("a", b"new"),
+        "upload": lambda: gcs.write("a", big),
+        "delete": lambda: gcs.delete("a"),
+    }
+
+
+VERBS = ["list", "read", "write", "upload", "delete"]
+
+
+def big_file(folder: Path) -> Path:
+    """Two whole pieces and a bit."""
+    path = folder / "big"
+    path.write_bytes(os.urandom(2 * PIECE + 1000))
+    return path

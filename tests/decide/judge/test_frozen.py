@@ -1,0 +1,103 @@
+"""Stable's level, and what follows from it: weights, rows, margins."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.decide.judge.literal import counts
+from tests.decide.judge.simulation import CLASSES, buckets
+from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
+from tfcanary.decide.judge.frozen import MOST_CLASSES, freeze, weights
+from tfcanary.decide.judge.rows import rows
+
+FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
+LEVEL = counts(99_900, 100, buckets(0.0, 1.0) * 99_900, quality=(70_000.0, None, 99_900.0), classes=tuple((CLASSES * 99_900).tolist()))
+
+
+def test_weights_are_given_back_in_proportion_and_sum_to_one():
+    assert sum(weights(FULL).values()) == pytest.approx(1)
+    default, errors_only = weights(JudgePlan()), weights(JudgePlan(latency=None))
+    assert sum(default.values()) == sum(errors_only.values()) == pytest.approx(1)
+    assert default["errors"] / default["latency"] == pytest.approx(0.38 / 0.11)
+    assert set(errors_only) == {"errors", "outage", "traffic"}
+
+
+def test_the_rows_spend_no_more_than_all_of_alpha():
+    spent = sum(row.weight for row in rows(FULL, freeze(LEVEL, FULL)))
+    assert spent + weights(FULL)["latency"] + weights(FULL)["quality"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("ok", "known"), [(999, False), (1000, True)])
+def test_stable_must_have_answered_enough(ok, known):
+    assert (freeze(counts(ok), FULL) is not None) is known
+
+
+def test_the_level_is_what_stable_counted():
+    frozen = freeze(LEVEL, FULL)
+    assert frozen.error_rate == pytest.approx(100.5 / 100_001)
+    assert frozen.quality == pytest.approx(70_000 / 99_900)
+    assert frozen.missing == ()
+    assert sum(frozen.classes) == pytest.approx(1)
+
+
+def test_what_the_plan_asks_for_and_stable_does_not_export_is_missing():
+    assert freeze(counts(5000), FULL).missing == ("latency", "quality", "classes")
+    assert freeze(counts(5000), JudgePlan(latency=None)).missing == ()
+    few = replace(LEVEL, latency=counts(0, latency=buckets(0.0, 1.0) * 99).latency)
+    assert freeze(few, FULL).missing == ("latency",)
+    assert freeze(replace(LEVEL, quality=(0.0, None, 5000.0)), FULL).missing == ("quality",)
+
+
+def test_the_margin_of_errors_is_relative_or_absolute_whichever_is_larger():
+    rare, common = (rows(FULL, freeze(counts(1e6, 1e6 * p), replace(FULL, latency=None)))[0] for p in (0.001, 0.02))
+    assert math.exp(rare.margin) == pytest.approx(3.0, rel=1e-3)
+    assert math.exp(common.margin) == pytest.approx(1.5)
+    assert math.exp(rare.tolerance) == pytest.approx(1.1)
+
+
+def test_the_tail_is_watched_at_the_bounds_nearest_to_3_and_1_percent():
+    tails = [row for row in rows(FULL, freeze(LEVEL, FULL)) if row.name.startswith("latency-tail")]
+    assert [(row.name, row.what) for row in tails] == [
+        ("latency-tail-3", "took longer than 121 ms"),
+        ("latency-tail-1", "took longer than 219 ms"),
+    ]
+    assert all(0 < row.tolerance < row.margin for row in tails)
+
+
+def test_two_levels_at_one_bound_are_one_row():
+    spread = np.zeros(34)
+    spread[15], spread[16], spread[17] = 0.8, 0.183, 0.017
+    frozen = freeze(counts(1e5, latency=1e5 * spread), JudgePlan())
+    tails = [row for row in rows(JudgePlan(), frozen) if row.name.startswith("latency-tail")]
+    assert [row.name for row in tails] == ["latency-tail-3"]
+    assert tails[0].weight == pytest.approx(weights(JudgePlan())["latency-tail"])
+
+
+def test_a_bound_far_from_the_tail_stands_for_no_tail():
+    narrow = np.zeros(34)
+    narrow[15] = 1.0
+    frozen = freeze(counts(1e5, latency=1e5 * narrow), JudgePlan())
+    assert [row.name for row in rows(JudgePlan(), frozen)] == ["errors", "outage", "traffic"]
+
+
+def test_a_coarse_histogram_uses_the_bulk_margins_where_the_bound_is_in_the_bulk():
+    coarse = np.zeros(34)
+    coarse[15], coarse[16] = 0.8, 0.2
+    frozen = freeze(counts(1e5, latency=1e5 * coarse), JudgePlan())
+    (row,) = (row for row in rows(JudgePlan(), frozen) if row.name.startswith("latency-tail"))
+    survival = frozen.survival()
+    bound = np.exp(survival.log_bounds[row.index])
+    assert math.exp(row.margin) == pytest.approx(float((survival(np.array([bound / 1.10])) / survival(np.array([bound])))[0]))
+
+
+def test_of_very_many_classes_the_rare_ones_are_watched_together():
+    many = np.arange(1.0, 201.0)
+    frozen = freeze(replace(LEVEL, classes=tuple((many * 100).tolist())), FULL)
+    assert len(frozen.classes) == MOST_CLASSES + 1
+    assert frozen.watched == tuple(range(150, 200))
+    held = frozen.class_counts(counts(0, classes=tuple(many.tolist())))
+    assert held.sum() == many.sum()
+    assert frozen.class_counts(counts(0, classes=(1.0, 2.0))) is None, "another number of classes says nothing"
+    assert [row.name for row in rows(FULL, frozen)][-2:] == ["class-199", "class-others"]

@@ -1,0 +1,214 @@
+"""The rate rows on literal counts, and against their definitions written out plainly."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.decide.judge import plain
+from tests.decide.judge.literal import SKEWED, STABLE, counts, sample, window
+from tests.decide.judge.simulation import buckets
+from tfcanary.core.domain import Track
+from tfcanary.core.plan import ClassesPlan, JudgePlan
+from tfcanary.decide.judge.dispersion import Noise
+from tfcanary.decide.judge.frozen import freeze
+from tfcanary.decide.judge.rates import RateRows
+from tfcanary.decide.judge.rows import count, rows
+from tfcanary.decide.judge.windows import read, total
+
+PLAN = JudgePlan(classes=ClassesPlan())
+LEVEL = total(read(sample(Track.STABLE, STABLE.in_seconds(7200))))
+FROZEN = freeze(counts(LEVEL.ok, LEVEL.failed, LEVEL.latency.dense(), classes=tuple(LEVEL.ok * s for s in SKEWED)), PLAN)
+STEP = 30.0
+
+
+def noisy_windows(seed=3, ratio=1.3, length=25, error_rate=0.004):
+    rng = np.random.default_rng(seed)
+    shares = buckets(0.0, 1.0)
+    result = []
+    for i in range(length):
+        n_c, n_b = rng.poisson(250 * np.exp(0.2 * rng.standard_normal())), rng.poisson(5000)
+        wander = np.exp(0.5 * rng.standard_normal())
+        x_c, x_b = rng.poisson(n_c * error_rate * wander * ratio), rng.poisson(n_b * error_rate * wander)
+        latency = [rng.multinomial(n, shares / shares.sum()).astype(float) for n in (n_b, n_c)]
+        classes = [tuple(rng.multinomial(n, SKEWED).astype(float).tolist()) for n in (n_b, n_c)]
+        result.append(
+            window(
+                counts(n_b - x_b, x_b, latency[0], classes=classes[0]),
+                counts(n_c - x_c, x_c, latency[1], classes=classes[1]),
+                warm=i >= 3,
+                settled=i >= 1,
+            )
+        )
+    return result
+
+
+def standings(windows, plan=PLAN, frozen=FROZEN, history=None):
+    rates = RateRows(plan, frozen, history or {})
+    for one in windows:
+        rates.add(one)
+    return {standing.name: standing for standing in rates.standings(STEP)}
+
+
+@pytest.mark.parametrize(
+    "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.3, 0.3), size=4.0, wander=0.02)], ids=["assumed", "calibrated"]
+)
+def test_every_row_equals_its_definition(history):
+    windows = noisy_windows()
+    found = standings(windows, history={row.name: history for row in rows(PLAN, FROZEN)} if history else None)
+    assert {name.split("-")[0] for name in found} == {"errors", "outage", "traffic", "latency", "class"}
+    for row in rows(PLAN, FROZEN):
+        errors = row.name in ("errors", "outage")
+        counted = [count((row,), one, FROZEN)[0] for one in windows]
+        up, down, phi_r, phi_p = plain.rate_row(
+            counted, row.tolerance, row.margin, row.wander, row.burst, STEP, history, likely=errors, longer=errors
+        )
+        if errors:
+            pairs, below = absolute(windows, counted, 0.0002 if row.name == "errors" else 0.10)
+            up = min(up, plain.one_sample(pairs, plain.GAPS, plain.LIKELY, phi_r))
+        if row.name == "errors":
+            low = plain.one_sample(below, [math.log(theta) for theta in (0.5, 0.25, 0.1, 0.03, 0.01)], [0.2] * 5, max(phi_p, 1))
+            down = plain.lse([math.log(0.8) + down, math.log(0.2) + low])
+        assert found[row.name].log_up == pytest.approx(up, abs=1e-9), row.name
+        assert found[row.name].log_down == pytest.approx(down, abs=1e-9), row.name
+
+
+def absolute(windows, counted, delta):
+    """Errors of the canary and how many were to be expected at stable's rate plus delta, and at the absolute margin."""
+    failed = requests = 0.0
+    pairs, below = [], []
+    for one, quadruple in zip(windows, counted, strict=True):
+        failed, requests = failed + one.stable.failed, requests + one.stable.requests
+        if quadruple:
+            pairs.append((quadruple[0], quadruple[1] * (max(FROZEN.error_rate, failed / requests) + delta)))
+            below.append((quadruple[0], quadruple[1] * 0.002))
+    return pairs, below
+
+
+def healthy(length=40, n_c=300.0, n_b=5700.0, error_rate=0.01, ratio=1.0, more=0.0):
+    rate_c = error_rate * ratio + more
+    return [window(counts(n_b * (1 - error_rate), n_b * error_rate), counts(n_c * (1 - rate_c), n_c * rate_c)) for _ in range(length)]
+
+
+def test_a_canary_exactly_like_stable_passes_and_does_not_fail():
+    errors = standings(healthy())["errors"]
+    assert errors.passes(PLAN)
+    assert not errors.fails(PLAN)
+    assert errors.interval.low < 1.0 < errors.interval.high < errors.margin
+
+
+def test_three_times_the_errors_fail():
+    errors = standings(healthy(ratio=3.0))["errors"]
+    assert errors.fails(PLAN)
+    assert not errors.passes(PLAN)
+    assert 1.1 < errors.interval.low < errors.interval.estimate == pytest.approx(3.0, rel=0.05)
+
+
+def test_a_shared_incident_blames_nobody():
+    errors = standings([*healthy(20), *healthy(20, error_rate=0.3)])["errors"]
+    assert not errors.fails(PLAN)
+
+
+def test_many_times_almost_nothing_is_nobodys_outage():
+    """Five times one error in 100,000 beats the relative tolerance, not the absolute one."""
+    rare = freeze(counts(1e7, 100.0, buckets(0.0, 1.0) * 1e7), JudgePlan())
+    windows = healthy(200, n_c=3000, n_b=57_000, error_rate=1e-5, ratio=5.0)
+    errors = standings(windows, JudgePlan(), rare)["errors"]
+    assert errors.interval.low > 1.1
+    assert not errors.fails(JudgePlan())
+
+
+def test_a_burst_in_one_window_is_no_rate_but_a_large_one_is():
+    quiet = healthy(1, error_rate=0.0)
+    burst, flood = (window(counts(5700), counts(300 - k, k)) for k in (12.0, 40.0))
+    assert standings([*quiet, burst, *quiet])["errors"].log_up == 0
+    assert standings([*quiet, burst, burst])["errors"].log_up > 0
+    assert standings([*quiet, flood, *quiet])["errors"].log_up > 0
+
+
+def test_no_errors_at_all_show_by_themselves_that_the_margin_is_kept():
+    windows = healthy(20, n_c=3000, n_b=57_000, error_rate=0.0)
+    assert standings(windows)["errors"].passes(PLAN)
+
+
+def test_an_outage_convicts_in_its_first_window_before_stable_is_frozen():
+    first = window(counts(5700, 6), counts(0, 300), settled=False, warm=False, frozen=False)
+    found = standings([first], frozen=None)
+    assert list(found) == ["outage", "traffic"]
+    assert found["outage"].fails(PLAN)
+
+
+def test_four_times_the_errors_are_no_outage_below_ten_points():
+    first = [window(counts(5700 * 0.99, 57), counts(300 * 0.96, 12), settled=False, frozen=False)] * 60
+    outage = standings(first, frozen=None)["outage"]
+    assert outage.interval.low > outage.tolerance, "the relative tolerance is beaten"
+    assert not outage.fails(PLAN)
+
+
+def test_an_outage_of_both_tracks_convicts_nobody():
+    both = window(counts(0, 5700), counts(0, 300), settled=False, frozen=False)
+    assert not standings([both] * 10, frozen=None)["outage"].fails(PLAN)
+
+
+def test_errors_of_the_first_half_minute_and_before_the_freeze_do_not_count():
+    bad = counts(0, 300)
+    windows = [window(counts(5700), bad, settled=False), window(counts(5700), bad, frozen=False)]
+    assert standings(windows)["errors"].counts == (0, 0, 0, 0)
+    assert standings(windows)["outage"].counts[1] == 600
+
+
+def test_less_than_three_tenths_of_the_traffic_is_missing_traffic():
+    def arriving(part):
+        return standings([window(counts(5700), counts(300 * part)) for _ in range(10)])["traffic"]
+
+    assert arriving(0.1).fails(PLAN)
+    assert not arriving(0.5).fails(PLAN)
+    assert arriving(0.5).interval.estimate == pytest.approx(0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("share", [None, 0.0, 1.0])
+def test_where_no_traffic_is_to_be_expected_none_is_missed(share):
+    missing = [window(counts(5700), counts(), share=share)] * 20
+    assert not standings(missing)["traffic"].fails(PLAN)
+
+
+def test_a_class_that_gains_points_fails_and_one_that_loses_them_does_not():
+    collapsed = [0.7 * s for s in SKEWED]
+    collapsed[0] += 0.3
+    windows = [
+        window(counts(5000, classes=tuple(5000 * s for s in SKEWED)), counts(250, classes=tuple(250 * s for s in collapsed)))
+        for _ in range(20)
+    ]
+    found = standings(windows)
+    assert [name for name in found if found[name].fails(PLAN)] == ["class-0"]
+
+
+def test_the_interval_agrees_with_the_finding_on_either_side():
+    """The lower bound passes the tolerance exactly where the row convicts; the same above."""
+    for ratio in np.linspace(1.0, 2.6, 17):
+        traffic = standings(healthy(12, ratio=ratio, error_rate=0.05))["outage"]
+        assert traffic.log_down >= -math.log(PLAN.alpha_promote) or traffic.interval.high >= traffic.margin - 0.05
+        errors = standings(healthy(12, ratio=ratio, error_rate=0.05))["errors"]
+        if errors.fails(PLAN):
+            assert errors.interval.low >= errors.tolerance - 0.01
+        if errors.interval.low > errors.tolerance + 0.01:
+            assert errors.fails(PLAN)
+
+
+def test_progress_tells_how_many_requests_a_healthy_canary_needs():
+    def after(n):
+        return standings(healthy(n, n_c=60.0, n_b=1140.0))["errors"]
+
+    assert after(1).needed(PLAN) > 60
+    passing = next(n for n in range(1, 100) if after(n).passes(PLAN))
+    for n in (passing // 2, passing):
+        assert 60 * passing == pytest.approx(after(n).needed(PLAN), rel=0.35)
+
+
+def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_silent():
+    mute = [window(counts(5700, latency=buckets(0, 1) * 5700), counts(300))] * 9
+    tail = standings([*noisy_windows(), *mute])["latency-tail-1"]
+    assert tail.silent
+    assert tail.interval is None
+    assert not tail.passes(PLAN)
+    assert not standings([*noisy_windows(), *mute[:3]])["latency-tail-1"].silent, "ninety seconds are not yet silence"

@@ -1,0 +1,20 @@
+"""Tries many models in one process, unconfined: importing TensorFlow takes longer than everything else."""
+
+import json
+import sys
+from pathlib import Path
+
+from tfcanary.core import codec
+from tfcanary.core.domain import Look
+from tfcanary.look.trial.ask import start_tensorflow, try_out
+from tfcanary.look.trial.confine import limit
+from tfcanary.look.trial.job import Job
+
+start_tensorflow()
+limit(memory_mib=8192, cpu_seconds=300)
+
+for line in sys.stdin:
+    name, job = json.loads(line)
+    said: list[str] = []
+    look = Look("trial", tuple(try_out(codec.decode(Job, job), said.append)))
+    Path(sys.argv[1], f"{name}.json").write_text(codec.dumps(look))

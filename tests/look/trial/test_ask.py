@@ -1,0 +1,156 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.look.trial.conftest import SOUND
+from tfcanary.core.domain import Evidence, Finding, Look
+from tfcanary.look.savedmodel import SignatureFact, TensorFact
+from tfcanary.look.savedmodel.samples import Sample
+from tfcanary.look.trial.questions import Answer, finite, golden
+
+
+def found(look: Look, about: str) -> Evidence:
+    return next(one for one in look.evidence if one.about == f"trial/{about}")
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_model_passes_every_question(tried, name):
+    look = tried(name)
+    assert look.finding is Finding.PASS, look
+    assert {one.about for one in look.evidence} >= {"trial/load", "trial/answers", "trial/finite", "trial/shapes", "trial/repeat"}
+
+
+def test_nan_is_found_although_every_request_is_answered(tried):
+    evidence = found(tried("nan"), "finite")
+    assert evidence.finding is Finding.FAIL
+    assert "output 'probabilities': 10 of 10 values are NaN or infinite for 1 row of zeros" in evidence.reason
+    assert found(tried("nan"), "answers").finding is Finding.PASS
+
+
+def test_a_model_that_fails_on_what_its_signature_declares_is_to_blame(tried):
+    evidence = found(tried("raising"), "answers")
+    assert evidence.finding is Finding.FAIL
+    assert "INVALID_ARGUMENT" in evidence.reason
+    assert "too dark" in evidence.reason
+
+
+def test_a_model_that_wants_too_much_memory_fails_with_that_cause(tried):
+    assert "RESOURCE_EXHAUSTED" in found(tried("huge"), "answers").reason
+
+
+def test_an_answer_that_depends_on_the_neighbours_fails(tried):
+    evidence = found(tried("crowded"), "batching")
+    assert evidence.finding is Finding.FAIL
+    assert "when it is alone" in evidence.reason
+
+
+def test_a_model_that_takes_only_some_batch_sizes_fails(tried):
+    evidence = found(tried("even"), "answers")
+    assert evidence.finding is Finding.FAIL
+    assert "1 row of zeros" in evidence.reason
+
+
+def test_a_model_that_samples_is_shown_and_not_held_against_itself(tried):
+    look = tried("random")
+    assert found(look, "repeat").finding is Finding.WARN
+    assert look.finding is Finding.WARN
+    assert not [one for one in look.evidence if one.about == "trial/batching"]
+
+
+def test_a_model_for_which_no_request_can_be_made_up_is_left_to_golden_requests(tried):
+    look = tried("picky")
+    evidence = found(look, "answers")
+    assert (evidence.finding, evidence.gating) == (Finding.INCONCLUSIVE, False)
+    assert "golden requests settle it" in evidence.reason
+    assert look.finding is Finding.PASS
+
+
+@pytest.mark.parametrize("name", ["good", "words"])
+def test_recorded_requests_are_asked_instead(tried, name):
+    look = tried(f"recorded {name}")
+    assert look.finding is Finding.PASS, look
+    assert "recorded requests are answered" in found(look, "answers").reason
+
+
+def test_a_recorded_request_that_is_not_answered_fails_and_is_named(tried):
+    evidence = found(tried("recorded two_outputs"), "answers")
+    assert evidence.finding is Finding.FAIL
+    assert "1 of 2 recorded requests are not answered; request seventh" in evidence.reason
+
+
+def test_a_recorded_request_that_lacks_an_input_fails_and_is_named(tried):
+    reason = found(tried("recorded two_inputs"), "answers").reason
+    assert "request half" in reason
+    assert "'weight'" in reason
+
+
+def test_requests_for_another_signature_say_nothing_about_this_one(tried):
+    evidence = found(tried("recorded other"), "answers")
+    assert evidence.finding is Finding.INCONCLUSIVE
+    assert "another signature" in evidence.reason
+
+
+def test_golden_answers_are_compared_with_their_labels(tried):
+    assert found(tried("recorded golden words"), "golden").reason == "3 golden answers are as expected"
+    evidence = found(tried("recorded wrong words"), "golden")
+    assert evidence.finding is Finding.FAIL
+    assert "1 of 2 golden answers differ" in evidence.reason
+    assert "request second wants '7', answered '1'" in evidence.reason
+
+
+def test_a_warm_up_request_that_is_not_answered_fails_and_is_named(tried):
+    evidence = found(tried("warmed good"), "warmup")
+    assert evidence.finding is Finding.FAIL
+    assert "warm-up request 2" in evidence.reason
+
+
+def test_warm_up_requests_settle_what_nobody_can_make_up(tried):
+    look = tried("warmed picky")
+    evidence = found(look, "answers")
+    assert (evidence.finding, evidence.gating) == (Finding.PASS, True)
+    assert look.finding is Finding.PASS
+
+
+def test_the_stable_model_answers_beside_the_candidate(tried):
+    look = tried("beside stable")
+    assert look.finding is Finding.PASS, look
+    for about in ("latency", "first-call", "memory"):
+        evidence = found(look, about)
+        assert not evidence.gating
+        assert evidence.figures.keys() == {"candidate", "stable", "ratio"}
+    assert found(look, "agreement").figures["distance"] > 0
+
+
+def test_a_stable_model_that_cannot_be_asked_the_same_is_said(tried):
+    look = tried("beside another")
+    assert look.finding is Finding.PASS
+    assert "does not answer the same requests" in found(look, "stable").reason
+
+
+def test_numbers_that_only_some_made_up_requests_bring_out_are_shown():
+    sample = [Sample(what, {}, 1) for what in ("zeros", "random values")]
+    answers = [Answer(one, {"y": np.array([value])}) for one, value in zip(sample, (np.nan, 1.0), strict=True)]
+    assert finite(answers).finding is Finding.WARN
+    assert finite(answers[:1]).finding is Finding.FAIL
+    assert finite([*answers[1:], Answer(replace(sample[0], given=True), {"y": np.array([np.inf])})]).finding is Finding.FAIL
+
+
+@pytest.mark.parametrize(
+    ("value", "label", "agrees"),
+    [
+        ([[0.1, 0.7, 0.2]], 1, True),
+        ([[0.1, 0.7, 0.2]], 2, False),
+        ([0.5004], 0.5, True),
+        ([0.51], 0.5, False),
+        ([3], 3, True),
+        ([b"cat"], "cat", True),
+        ([b"cat"], "dog", False),
+        ([], 1, False),
+    ],
+)
+def test_a_label_is_a_value_or_the_place_of_the_largest(value, label, agrees):
+    array = np.array(value, object if value and isinstance(value[0], bytes) else None)
+    signature = SignatureFact({}, {"y": TensorFact("float32", None, "y:0")}, "")
+    evidence = golden([Answer(Sample("request 1", {}, 1, given=True, label=label), {"y": array})], signature, 0.001)
+    assert (evidence.finding is Finding.PASS) is agrees

@@ -1,0 +1,52 @@
+"""A KFP API server's pages over HTTP: its health, experiments and runs, as the v2beta1 API describes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.adapters.kubeclient.api_server import ApiServer, Asked, Told
+
+NEW, OLD = "/apis/v2beta1/healthz", "/apis/v1beta1/healthz"
+EXPERIMENTS, RUNS = "/apis/v2beta1/experiments", "/apis/v2beta1/runs"
+JSON = {"Content-Type": "application/json"}
+
+
+class Host(ApiServer):
+    """For one user until `health` says otherwise; runs are RUNNING until the test or somebody's call ends them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages = {NEW: Told(body={"multi_user": False}, headers=JSON), OLD: Told(body={"tag_name": "2.17.0"}, headers=JSON)}
+        self.experiments: list[dict[str, Any]] = []
+        self.runs: dict[str, dict[str, Any]] = {}
+
+    def otherwise(self, asked: Asked) -> Told:
+        if asked.path in self.pages:
+            return self.pages[asked.path]
+        if asked.path == EXPERIMENTS:
+            return self._experiments(asked)
+        if asked.path == RUNS and asked.method == "POST":
+            return self._begin(asked.body)
+        return self._of_run(asked)
+
+    def _experiments(self, asked: Asked) -> Told:
+        if asked.method == "POST":
+            self.experiments.append({**asked.body, "experiment_id": f"e{len(self.experiments) + 1}"})
+            return Told(body=self.experiments[-1], headers=JSON)
+        of = [one for one in self.experiments if one.get("namespace") == asked.query.get("namespace")]
+        return Told(body={"experiments": of}, headers=JSON)
+
+    def _begin(self, wanted: dict[str, Any]) -> Told:
+        if wanted["experiment_id"] not in {one["experiment_id"] for one in self.experiments}:
+            return Told(404, {"error": "no such experiment"}, JSON)
+        run_id = f"r{len(self.runs) + 1}"
+        self.runs[run_id] = {**wanted, "run_id": run_id, "state": "RUNNING"}
+        return Told(body=self.runs[run_id], headers=JSON)
+
+    def _of_run(self, asked: Asked) -> Told:
+        run_id, _, verb = asked.path.removeprefix(f"{RUNS}/").partition(":")
+        if run_id not in self.runs:
+            return Told(404, {"error": "not found"}, JSON)
+        if verb == "terminate" and asked.method == "POST":
+            self.runs[run_id]["state"] = "CANCELED"
+        return Told(body=self.runs[run_id], headers=JSON)

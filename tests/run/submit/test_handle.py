@@ -1,0 +1,218 @@
+"""A release from Python: what `tfcanary.release` takes, and what its handle shows, on a record in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfcanary
+from tests.conftest import QUICK
+from tests.fakes import World
+from tests.report import samples
+from tests.report.reading import browser
+from tfcanary import adapters
+from tfcanary.act import ledger
+from tfcanary.core import codec
+from tfcanary.core.domain import Decision
+from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import Record, Release, State
+from tfcanary.run.submit import Submission, handle
+from tfcanary.run.submit.handle import Handle, read_plan
+from tfcanary.run.submit.progress import in_notebook
+
+HOSTILE = "<script>alert(1)</script>\"'[red]"
+
+
+@dataclass
+class Ran:
+    """A pipeline that has ended."""
+
+    succeeded: bool = True
+
+    def finished(self) -> bool | None:
+        return self.succeeded
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def describe(self) -> str:
+        return "runs/1/pipeline.log"
+
+
+def of(world: World, record: Record, run: Ran | None = None) -> Handle:
+    """The handle of the record's release."""
+    assert world.records.stored
+    world.records.stored = replace(world.records.stored, record=record)
+    return Handle(world.platform(), Plan(), run or Ran(), False, "run-0000")
+
+
+def told(change: Callable[[Release], Release]) -> Record:
+    """The promoted release of the samples, changed; nothing lies in the bucket for it."""
+    record, _ = samples.promoted()
+    assert record.release
+    return replace(record, release=change(replace(record.release, judged=None)))
+
+
+@pytest.fixture
+def promoted(world: World) -> Handle:
+    return of(world, told(lambda r: r))
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import sys, tfcanary; assert 'release' in tfcanary.__all__; print([m for m in sys.modules if m.startswith('tfcanary.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_package_has_the_function_that_the_command_line_calls() -> None:
+    from tfcanary.cli import release as verb
+
+    assert tfcanary.release is handle.release is verb.submit_release
+    with pytest.raises(AttributeError, match="no attribute 'relaese'"):
+        _ = tfcanary.relaese  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "given", [lambda f: codec.decode(Plan, QUICK), lambda f: QUICK, lambda f: f, str], ids=["plan", "mapping", "path", "text"]
+)
+def test_a_plan_is_a_plan_a_mapping_or_a_file(tmp_path: Path, given: Callable[[Path], Any]) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(codec.dumps(QUICK))
+    assert read_plan(given(file)) == codec.decode(Plan, QUICK) != Plan()
+
+
+def test_a_wrong_plan_is_refused_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"plan\.stage.*did you mean 'poll'"):
+        read_plan({"stage": {"pol": "1s"}})
+    (tmp_path / "mine.yaml").write_text("weights: [50, 5]")
+    with pytest.raises(Refused, match=r"mine\.yaml: weights \[50, 5\]: must not fall"):
+        read_plan(tmp_path / "mine.yaml")
+
+
+def test_what_is_submitted_is_what_was_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, world: World) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    monkeypatch.setenv("TFCANARY_PLATFORM", "local:///srv/mine")
+    made = tfcanary.release("gs://exports/digits/7", "digits", {"weights": [5]}, host="https://kfp.example", image="example/tfcanary:1")
+    (job,) = submitted
+    assert (job.pipeline, job.host, job.image) == ("canary_release", "https://kfp.example", "example/tfcanary:1")
+    assert job.arguments == {
+        "model_uri": "gs://exports/digits/7",
+        "model_name": "digits",
+        "platform": "local:///srv/mine",
+        "plan": {"weights": [5]},
+    }
+    assert (made.remote, made.plan.weights, made.verdict) == (True, (5,), None)
+    assert repr(made) == "<release of digits: runs/1/pipeline.log>"
+
+
+def test_the_verdict_is_the_one_that_the_end_rests_on(world: World, promoted: Handle) -> None:
+    assert promoted.verdict
+    assert (promoted.verdict.decision, promoted.verdict.stage) == (Decision.PROMOTE, 2)
+    refused, _ = samples.refused_by_validation()
+    assert of(world, refused).verdict is None, "a gate refused it; the judge was never asked"
+
+
+def test_a_release_that_has_not_begun_says_so(world: World) -> None:
+    fresh = Handle(world.platform(), Plan(), Ran(), False, "")
+    assert fresh.verdict is None
+    assert fresh._repr_markdown_() == "digits: the release has not begun yet; see runs/1/pipeline.log"
+    assert "has not begun yet" in fresh._repr_html_()
+    with pytest.raises(Unavailable, match=r"digits: the release has not begun yet; see runs/1/pipeline\.log"):
+        _ = fresh.report
+
+
+def test_the_report_is_kept_as_a_page_or_as_markdown(promoted: Handle, tmp_path: Path) -> None:
+    page = promoted.report
+    assert page.save(tmp_path / "report.html").read_text() == page.html
+    assert page.save(str(tmp_path / "report.md")).read_text() == page.markdown
+    assert page.html.startswith("<!DOCTYPE html>")
+    assert page.markdown.startswith("# Promoted\n")
+
+
+def test_a_page_is_framed_so_that_nothing_in_it_runs_and_no_style_leaves_it(promoted: Handle) -> None:
+    for shown in (promoted.report._repr_html_(), promoted._repr_html_()):
+        seen = browser(shown)
+        assert seen.tags == ["iframe"], "one element, and the whole page is inside its attribute"
+        attributes = dict(seen.attributes)
+        assert attributes["sandbox"] == ""
+        assert attributes["srcdoc"].startswith("<!DOCTYPE html>")
+        assert "Promoted" in attributes["srcdoc"]
+
+
+def test_a_handle_shows_state_stage_weight_and_why_and_no_more(world: World) -> None:
+    watched = of(world, told(lambda r: replace(r, state=State.WATCHED, stage=1, weight=25, reason="", ended=None)))
+    head = watched._repr_markdown_()
+    assert head.startswith("# Watched at stage 1 (25 %)")
+    assert "The canary has 25 % of the traffic and is being watched." in head
+    assert "## " not in head
+
+
+def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
+    record = told(lambda r: replace(r, reason=HOSTILE))
+    hostile = of(world, replace(record, model=HOSTILE))
+    for shown in (hostile._repr_html_(), hostile.report._repr_html_()):
+        assert browser(shown).tags == ["iframe"]
+        assert "script" not in browser(dict(browser(shown).attributes)["srcdoc"]).tags
+    seen = hostile.snapshot()
+    assert seen
+    shown = in_notebook(seen, world.clock.now())
+    assert set(browser(shown["text/html"]).tags) <= {"pre", "span"}
+    assert HOSTILE in shown["text/plain"], "and is shown letter by letter"
+
+
+@dataclass
+class Away(Ran):
+    """A host that does not answer the first times."""
+
+    lost: int = 0
+
+    def finished(self) -> bool | None:
+        self.lost -= 1
+        if self.lost >= 0:
+            raise Unavailable("KFP at https://kfp.example cannot be reached: timed out")
+        return self.succeeded
+
+
+def test_a_host_that_is_away_for_minutes_ends_no_waiting_and_is_told_once(
+    world: World, promoted: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = replace(promoted, run=Away(lost=40), remote=True)
+    assert there.wait(progress=False).state is State.PROMOTED
+    assert caplog.text.count("KFP at https://kfp.example cannot be reached: timed out; the release goes on") == 1
+
+
+@pytest.mark.parametrize(("lost", "remote"), [(1_000, True), (1, False)])
+def test_a_host_that_stays_away_and_a_machine_that_is_gone_end_the_waiting(world: World, promoted: Handle, lost: int, remote: bool) -> None:
+    gone = replace(promoted, run=Away(lost=lost), remote=remote)
+    with pytest.raises(Unavailable, match="timed out"):
+        gone.wait(progress=False)
+
+
+def test_waiting_tells_each_event_once_and_that_a_step_failed(
+    world: World, promoted: Handle, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert promoted.wait().state is State.PROMOTED
+    lines = capsys.readouterr().err.splitlines()
+    release = ledger.read(world.platform()).release
+    assert release
+    assert len(lines) == len(release.events)
+    assert lines[-1].startswith("12:33:00 digits at 100 %: promoted: every criterion passed")
+    assert not caplog.messages
+    failed = of(world, told(lambda r: r), Ran(succeeded=False))
+    assert failed.wait(progress=False).state is State.PROMOTED
+    assert capsys.readouterr().err == ""
+    assert caplog.messages == ["a step of the pipeline failed: see runs/1/pipeline.log"]
+
+
+def test_a_pipeline_that_ended_before_the_release_began_is_no_release(world: World) -> None:
+    with pytest.raises(Unavailable, match=r"ended before the release began: see runs/1/pipeline\.log"):
+        Handle(world.platform(), Plan(), Ran(), False, "").wait(progress=False)

@@ -1,0 +1,122 @@
+"""The dispatcher of one model, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import QUICK
+from tests.run.trigger.conftest import EXPORTS, Site
+from tfcanary.act import ledger, queue
+from tfcanary.core import codec
+from tfcanary.core.errors import Held, Unavailable
+from tfcanary.core.plan import Plan
+from tfcanary.core.record import Fate, State, Waiting
+from tfcanary.run.trigger import offer
+from tfcanary.run.trigger.counts import Counts
+from tfcanary.run.trigger.dispatch import INCOMPLETE, LONGEST_PAUSE, Dispatcher, Rounds
+from tfcanary.run.trigger.settings import Target
+
+PLAN: Plan = codec.decode(Plan, QUICK)
+
+
+def dispatcher(site: Site, **more: Any) -> Dispatcher:
+    return Dispatcher(site.worlds["digits"].platform(), PLAN, Target("fake://"), Counts(), **more)
+
+
+def offered(site: Site, version: int) -> Waiting:
+    platform = site.worlds["digits"].platform()
+    made = Waiting(queue.identity("test", str(version)), f"{EXPORTS['digits']}/{version}", platform.clock.now())
+    offer.offer(platform, made, PLAN)
+    return made
+
+
+def test_nobody_is_submitted_while_a_release_is_on_the_road(site: Site) -> None:
+    platform, one = site.worlds["digits"].platform(), dispatcher(site)
+    ledger.begin(platform, PLAN, "a-person")
+    offered(site, 7)
+    assert not one.look()
+    ledger.end(platform, "a-person", State.PROMOTED, "good")
+    assert one.look()
+    assert not one.look()
+    assert site.pipelines.versions() == ["7"]
+
+
+def test_a_release_that_begins_at_the_last_moment_puts_the_candidate_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, made = dispatcher(site), offered(site, 7)
+    site.pipelines.error = Held("release 'a-person' is on the road")
+    with pytest.raises(Held):
+        one.look()
+    assert (site.record().waiting, site.record().called) == ((made,), None)
+
+
+def test_a_persons_release_that_begins_before_the_called_ones_puts_the_candidate_back(site: Site) -> None:
+    one, made = dispatcher(site), offered(site, 7)
+    site.pipelines.begins = False  # its pod is not there yet
+    assert one.look()
+    platform = site.worlds["digits"].platform()
+    ledger.begin(platform, PLAN, "a-person", f"{EXPORTS['digits']}/6")
+    assert (site.record().waiting, site.record().called) == ((made,), None)
+    assert not one.look()
+    ledger.end(platform, "a-person", State.PROMOTED, "good")
+    assert one.look()
+    assert site.pipelines.versions() == ["7", "7"]
+
+
+def test_a_candidate_that_cannot_be_given_back_frees_the_road_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = dispatcher(site)
+    offered(site, 7)
+    site.pipelines.error = Unavailable("KFP cannot be reached")
+
+    def away(*_: Any) -> Any:
+        raise Unavailable("the API server does not answer")
+
+    monkeypatch.setattr(queue, "give_back", away)
+    with pytest.raises(Unavailable, match="KFP"):
+        one.look()
+    assert site.record().called is not None
+    site.pipelines.error = None
+    offered(site, 8)
+    assert not one.look()
+    site.worlds["digits"].clock.sleep(queue.BEGINS.total_seconds())
+    assert one.look()
+    assert [dropped.fate for dropped in site.record().dropped] == [Fate.LATE]
+    assert site.pipelines.versions() == ["8"]
+
+
+def test_a_version_that_stays_incomplete_is_dropped_after_an_hour(site: Site) -> None:
+    one = dispatcher(site, complete=lambda uri: uri.endswith("/8"))
+    offered(site, 7)
+    assert not one.look()
+    assert site.record().dropped == ()
+    site.worlds["digits"].clock.sleep(INCOMPLETE + 1)
+    assert not one.look()
+    assert "still incomplete 60 minutes after it was offered" in site.record().dropped[0].reason
+    offered(site, 8)
+    assert one.look()
+
+
+def test_a_run_on_this_machine_is_looked_after_until_it_ends(site: Site) -> None:
+    one = dispatcher(site)
+    offered(site, 7)
+    one.look()
+    one.look()
+    assert len(one.runs) == 1, "nobody else takes its exit code"
+    site.end()
+    one.look()
+    assert one.runs == {}
+    assert site.record().dropped == ()
+
+
+def test_whoever_does_not_answer_is_asked_less_and_less_and_told_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    rounds = Rounds(dispatcher(site), every=5)
+    offered(site, 7)
+    site.pipelines.error = Unavailable("KFP cannot be reached")
+    pauses = [rounds.step() for _ in range(12)]
+    assert pauses[0] <= 10
+    assert LONGEST_PAUSE / 2 <= pauses[-1] <= LONGEST_PAUSE
+    assert len([line for line in caplog.messages if "KFP cannot be reached; asked again" in line]) == 1
+    site.pipelines.error = None
+    assert rounds.step() == 5
+    assert (rounds.failures, site.pipelines.versions()) == (0, ["7"])

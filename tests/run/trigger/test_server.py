@@ -1,0 +1,182 @@
+"""The server over real HTTP: whatever arrives, however often and in whatever order, exactly the right releases are submitted."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.run.trigger.conftest import EXPORTS, STRUCTURE, Client, Site, document, finalized, pushed, serving_on, until
+from tests.run.trigger.malformed import MALFORMED
+from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.record import Fate
+from tfcanary.run.trigger.events import BATCH
+
+
+def test_every_way_to_tell_of_a_version_comes_to_the_same_release(site: Site, server: Client) -> None:
+    site.export(7)
+    assert server.post("/events", finalized("digits/7/_SUCCESS"), **STRUCTURE)[0] == 202
+    until(lambda: site.pipelines.submitted)
+    ways: list[tuple[Any, dict[str, str]]] = [
+        (finalized("digits/7/_SUCCESS"), STRUCTURE),
+        (finalized("digits/7/_SUCCESS", id="again"), {}),
+        (pushed("digits/7/_SUCCESS", "1"), {}),
+        ([finalized("digits/7/_SUCCESS"), finalized("digits/7/_SUCCESS", id="third")], {"content_type": BATCH}),
+        (
+            {"model_uri": f"{EXPORTS['digits']}/7"},
+            {"ce_id": "b", "ce_source": "/registry", "ce_type": "model.ready", "ce_specversion": "1.0"},
+        ),
+    ]
+    for said, headers in ways:
+        status, answer = server.post("/events", said, **headers)
+        assert (status, answer.get("result", "heard")) == (200, "heard"), (said, answer)
+    assert server.offer(f"{EXPORTS['digits']}/7/")[0] == 200
+    wrapped = finalized("", id="wrapped", type="google.cloud.pubsub.topic.v1.messagePublished", data=pushed("digits/7/_SUCCESS", "2"))
+    assert server.post("/events", wrapped, **STRUCTURE)[0] == 200
+    assert site.pipelines.versions() == ["7"]
+
+
+def test_a_document_of_ones_own_in_a_pubsub_message_names_the_version(site: Site, server: Client) -> None:
+    uri = site.export(3, "faces")
+    data = base64.b64encode(json.dumps({"modelUri": uri, "modelName": "faces"}).encode()).decode()
+    said = {"message": {"data": data, "messageId": "9"}, "subscription": "s"}
+    assert server.post("/events", said)[0] == 202
+    until(lambda: site.pipelines.versions("faces") == ["3"])
+
+
+@pytest.mark.parametrize("path", ["/events", "/alerts", "/models/digits/candidates"])
+def test_what_cannot_be_read_is_refused_with_one_sentence(site: Site, server: Client, path: str) -> None:
+    before = site.record()
+    for body, headers in MALFORMED:
+        status, answer = server.ask("POST", path, body, **headers)
+        assert 400 <= status < 500, (body[:80], status, answer)
+        assert len(answer["error"]) < 400
+        assert "\n" not in answer["error"]
+    assert site.record() == before
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "gs://exports/digits",
+        "gs://exports/digits/",
+        "gs://exports/digits/../faces/1",
+        "gs://exports/digits/%2e%2e/faces/1",
+        "gs://exports/digits/./1",
+        "gs://exports/digits//1",
+        "gs://exports/digits-2/1",
+        "gs://exports/digits/1\\..\\2",
+        "gs://exports/digits/1?x=1",
+        "gs://exports/digits/$(id)",
+        "gs://exports/digits/{{workflow.name}}",
+        "gs://exports/digits/a b",
+        "gs://exports/digits/\ud800",
+        "gs://exports/digits/" + "1/" * 600,
+        "gs://other/digits/1",
+        "/etc/passwd",
+        "file:///exports/digits/1",
+        "https://exports/digits/1",
+        "s3://exports/digits/1",
+        "digits/1",
+        "",
+    ],
+)
+def test_a_version_must_lie_below_the_exports_of_its_model(site: Site, server: Client, uri: str) -> None:
+    status, answer = server.offer(uri)
+    assert status == 400, answer
+    assert site.record().waiting == ()
+    assert site.record().heard == ()
+
+
+def test_what_is_about_something_else_is_ignored_and_it_says_why(site: Site, server: Client) -> None:
+    for said, why in [
+        (finalized("digits/7/saved_model.pb"), "is not the _SUCCESS of a version of digits"),
+        (finalized("digits/7/deeper/_SUCCESS"), "is not the _SUCCESS"),
+        (finalized("digits/_SUCCESS"), "is not the _SUCCESS"),
+        (finalized("cats/7/_SUCCESS"), "none of our models"),
+        (finalized("digits/../faces/7/_SUCCESS"), "none of our models"),
+        (finalized("digits/7/_SUCCESS", type="google.cloud.storage.object.v1.deleted"), "names no version"),
+        (finalized("digits/7/_SUCCESS", type="somebody.elses", data={"hello": "world"}), "names no version"),
+        (finalized("x", type="model.ready", data={"model_uri": "gs://cats/1", "model_name": "cats"}), "'cats' is none of our models"),
+    ]:
+        status, answer = server.post("/events", said, **STRUCTURE)
+        assert (status, answer["result"]) == (202, "ignored"), answer
+        assert why in answer["reason"]
+    assert server.post("/events", pushed("digits/7/_SUCCESS", "1", "OBJECT_DELETE"))[1]["result"] == "ignored"
+    assert server.offer("gs://exports/cats/1", "cats")[0] == 404
+    assert site.record().heard == ()
+
+
+def test_a_server_that_was_started_again_remembers_what_it_heard(site: Site, tmp_path: Path) -> None:
+    for n in (7, 8):
+        site.export(n)
+    with serving_on(tmp_path, document()) as server:
+        server.post("/events", finalized("digits/7/_SUCCESS"), **STRUCTURE)
+        until(lambda: site.pipelines.versions() == ["7"])
+        server.post("/events", finalized("digits/8/_SUCCESS"), **STRUCTURE)
+    with serving_on(tmp_path, document()) as server:
+        for n in (7, 8):
+            assert server.post("/events", finalized(f"digits/{n}/_SUCCESS"), **STRUCTURE)[0] == 200
+        site.end()
+        until(lambda: site.pipelines.versions() == ["7", "8"])
+    assert site.pipelines.collisions == 0
+
+
+def test_two_servers_of_one_platform_submit_each_candidate_once(site: Site, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    with serving_on(tmp_path / "a", document()) as one, serving_on(tmp_path / "b", document()) as other:
+        for n in range(1, 6):
+            site.export(n)
+            for server in (one, other):
+                server.post("/events", finalized(f"digits/{n}/_SUCCESS"), **STRUCTURE)
+            until(lambda n=n: site.pipelines.versions()[-1:] == [str(n)])  # type: ignore[misc]
+            site.end()
+    assert site.pipelines.versions() == ["1", "2", "3", "4", "5"]
+    assert site.pipelines.collisions == 0
+
+
+def test_a_candidate_that_is_refused_is_told_and_holds_up_nobody(site: Site, server: Client) -> None:
+    site.pipelines.error = Refused("the host wants no {{more}}")
+    server.offer(site.export(7))
+    (dropped,) = until(lambda: site.record().dropped)
+    assert dropped.fate is Fate.REFUSED
+    site.pipelines.error = None
+    server.offer(site.export(8))
+    until(lambda: site.pipelines.versions() == ["8"])
+    page = server.raw("GET", "/metrics")[1]
+    assert 'tfcanary_trigger_candidates_total{fate="refused",model="digits"} 1.0' in page
+    until(lambda: 'fate="submitted",model="digits"} 1.0' in server.raw("GET", "/metrics")[1])
+
+
+def test_a_host_that_does_not_answer_costs_no_candidate_and_holds_up_no_other_model(site: Site, server: Client) -> None:
+    site.pipelines.error = Unavailable("KFP at https://kfp.example cannot be reached")
+    server.offer(site.export(7))
+    until(lambda: site.record().heard and site.record().waiting and site.record().called is None)
+    site.pipelines.error = None
+    until(lambda: site.pipelines.versions() == ["7"])
+    site.end()
+    site.pipelines.waits = threading.Event()
+    try:
+        server.offer(site.export(8))
+        until(lambda: site.record().called)
+        status, _ = server.offer(site.export(9))
+        assert status == 202, "a host that hangs does not hang the server"
+    finally:
+        site.pipelines.waits.set()
+    until(lambda: site.pipelines.versions() == ["7", "8"])
+
+
+def test_a_version_that_is_not_complete_waits_until_it_is(site: Site, server: Client) -> None:
+    uri = f"{EXPORTS['digits']}/7"
+    site.bucket(EXPORTS["digits"]).write("7/saved_model.pb", b"graph")
+    assert server.offer(uri)[0] == 202
+    time.sleep(0.2)
+    assert site.pipelines.submitted == []
+    site.bucket(EXPORTS["digits"]).write("7/_SUCCESS", b"")
+    until(lambda: site.pipelines.versions() == ["7"])

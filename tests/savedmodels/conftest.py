@@ -1,9 +1,0 @@
-import pytest
-
-from tests.savedmodels.collection import sound
-
-
-@pytest.fixture(scope="session")
-def collection():
-    """The sound models: read only."""
-    return sound()

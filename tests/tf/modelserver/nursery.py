@@ -1,0 +1,48 @@
+"""A process that has imported TensorFlow and forks a model server for each line it is told: a start takes 0.2 s, not ten.
+
+Each line is a JSON object: `{"start": [arguments], "output": file}` is answered with the pid, `{"wait": pid}` with the exit
+code. At the end of its input it kills what it has started.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+
+from tfcanary.tf.modelserver.__main__ import main
+from tfcanary.tf.runtime import start_tensorflow
+
+
+def start(arguments: list[str], output: str) -> int:
+    pid = os.fork()
+    if pid == 0:
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for descriptor in (1, 2):
+            os.dup2(file, descriptor)
+        os._exit(main(arguments))
+    return pid
+
+
+def serve() -> None:
+    start_tensorflow()
+    gc.collect()
+    gc.freeze()
+    alive: set[int] = set()
+    for line in sys.stdin:
+        told = json.loads(line)
+        if "start" in told:
+            answer = start(told["start"], told["output"])
+            alive.add(answer)
+        else:
+            answer = os.waitstatus_to_exitcode(os.waitpid(told["wait"], 0)[1])
+            alive.discard(told["wait"])
+        print(json.dumps(answer), flush=True)
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve()

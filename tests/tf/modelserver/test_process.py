@@ -1,0 +1,120 @@
+"""The process: its flags, its start by command and by fork, its end with and without a drain."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tests.tf.modelserver.conftest import Start
+from tests.tf.modelserver.served import ENVIRONMENT, ROOT, Running
+from tfcanary.core.errors import Refused
+from tfcanary.tf.modelserver import Options, parse
+
+
+def test_flags_have_the_originals_syntax_and_defaults() -> None:
+    options, warnings = parse(
+        ["--port=1", "--enable_model_warmup=false", "--allow_version_labels_for_unavailable_models", "--drain_seconds=2.5"]
+    )
+    assert options == Options(port=1, enable_model_warmup=False, allow_version_labels_for_unavailable_models=True, drain_seconds=2.5)
+    assert warnings == ()
+    assert (Options().port, Options().rest_api_port, Options().model_name, Options().max_num_load_retries) == (8500, 0, "default", 5)
+
+
+def test_what_is_no_flag_is_named_and_passed_over() -> None:
+    options, warnings = parse(["--prot=1", "--port", "7", "-x", "--num_load_threads=4", "--enable_batching"])
+    assert options == Options()
+    assert warnings == tuple(f"unknown argument: {one}" for one in ("--prot=1", "--port", "7", "-x", "--enable_batching"))
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--port=x", "--port=70000", "--drain_seconds=-1", "--drain_seconds=nan", "--request_log_sample=2", "--enable_model_warmup=maybe"],
+)
+def test_a_value_that_cannot_be_is_refused(flag: str) -> None:
+    with pytest.raises(Refused, match=flag.split("=")[0]):
+        parse([flag])
+
+
+def test_the_package_is_imported_without_tensorflow() -> None:
+    heavy = "('tensorflow', 'grpc', 'uvicorn', 'pyarrow')"
+    code = f"import sys, tfcanary.tf.modelserver.__main__, tfcanary.tf.runtime; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def said_by_us(text: str) -> str:
+    """Without the lines that TensorFlow writes while it is imported: on some processors it remarks on them, at any log level."""
+    return "".join(
+        line for line in text.splitlines(keepends=True) if not line.startswith(("I0000 ", "WARNING: All log messages", "To enable "))
+    )
+
+
+def test_the_command_starts_a_server_that_dies_at_once(models: Path, tmp_path: Path) -> None:
+    flags = [
+        "--port=0",
+        "--rest_api_port=0",
+        f"--ports_file={tmp_path}/ports",
+        "--model_name=m",
+        f"--model_base_path={models}/half",
+        "--nix=1",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tfcanary.tf.modelserver", *flags], env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE
+    ) as process:
+        until = time.monotonic() + 120
+        while not (tmp_path / "ports").exists():
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        ports = json.loads((tmp_path / "ports").read_text())
+        reply = urllib3.request("POST", f"http://localhost:{ports['rest']}/v1/models/m:predict", body=b'{"instances": [2.0]}')
+        assert reply.json() == {"predictions": [4.0]}
+        process.terminate()
+        assert process.wait(30) == -15
+        assert said_by_us(process.stderr.read().decode()) == (
+            f"unknown argument: --nix=1\nRunning gRPC ModelServer at port {ports['grpc']}, REST at port {ports['rest']} ...\n"
+        )
+
+
+def slow(server: Running) -> dict:
+    return server.predict("slow", {"instances": [800]}).json
+
+
+def ask_and_terminate(server: Running):
+    """One slow request, and SIGTERM while it runs."""
+    with ThreadPoolExecutor(1) as threads:
+        server.predict("slow", {"instances": [20]})
+        answer = threads.submit(slow, server)
+        while server.metric(":tensorflow:serving:runtime_latency_count") < 1 or not answer.running():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        server.terminate()
+        return answer.exception() or answer.result()
+
+
+def test_a_drain_lets_the_running_request_finish(start: Start, models) -> None:
+    server = start("--drain_seconds=10", models={"slow": models / "slow"}).await_ports()
+    assert len(ask_and_terminate(server)["predictions"]) == 1
+    assert server.wait() == 0
+
+
+def test_without_a_drain_the_server_dies_with_its_requests(start: Start, models) -> None:
+    server = start(models={"slow": models / "slow"}).await_ports()
+    assert isinstance(ask_and_terminate(server), urllib3.exceptions.HTTPError)
+    assert server.wait() == -15
+
+
+def test_a_drain_does_not_wait_for_idle_connections(start: Start, models) -> None:
+    server = start("--drain_seconds=60", models={"half": models / "half"}).await_ports()
+    began = time.monotonic()
+    server.predict("half", {"instances": [1.0]})
+    server.terminate()
+    assert server.wait() == 0
+    assert time.monotonic() - began < 30

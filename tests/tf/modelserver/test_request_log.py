@@ -1,0 +1,192 @@
+"""The sampled request log: whole files, honest counts, and never a request that waits for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from tests.tf.modelserver.conftest import Start
+from tests.tf.modelserver.served import Running
+from tfcanary.tf.modelserver import request_log
+from tfcanary.tf.modelserver.request_log import Entry, RequestLog
+from tfcanary.tf.wire import messages, tensor
+
+
+class Counted(Counter[str]):
+    """Outcomes, as the page would count them."""
+
+    def __call__(self, model: str, outcome: str) -> None:
+        self[outcome] += 1
+
+
+def rows(folder: Path) -> list[dict]:
+    """All rows of all files, in the order of their names."""
+    return [row for file in sorted(folder.glob("*.parquet")) for row in pyarrow.parquet.read_table(file).to_pylist()]
+
+
+def entry(number: int = 0, **others) -> Entry:
+    return Entry(**{"id": str(number), "model": "m", "request": b'{"instances": [1]}', "response": b"{}", **others})
+
+
+def test_each_request_is_a_row_with_all_there_is_to_know(start: Start, models, tmp_path) -> None:
+    flags = (f"--request_log_dir={tmp_path}/log", "--request_log_sample=1")
+    server = start(*flags, models={"half": models / "half", "strict": models / "strict"}).await_ports()
+    before = time.time()
+    server.predict("half", {"instances": [2.0]}, **{"x-request-id": "first"})
+    server.predict("strict", {"signature_name": "total", "inputs": [1, 2]})
+    server.predict("strict", b'{"instances": [-1.0]}')
+    server.predict("nix", b"{}")
+    server.get("/v1/models/half")
+    server.terminate()
+    assert server.wait() == 0
+    first, second, third, fourth = rows(tmp_path / "log")
+    assert before <= first.pop("at").timestamp() <= time.time()
+    assert first == {
+        "id": "first",
+        "model": "half",
+        "version": 2,
+        "signature": "serving_default",
+        "request": '{"instances": [2.0]}',
+        "response": '{"predictions":[4.0]}',
+        "status": 200,
+    }
+    assert (second["id"], second["signature"], second["response"]) == ("", "total", '{"outputs":3.0}')
+    assert (third["status"], third["response"][:30]) == (400, '{ "error": "assertion failed: ')
+    assert (fourth["model"], fourth["version"], fourth["status"]) == ("nix", None, 400)
+
+
+def test_a_request_over_grpc_is_kept_in_its_rest_form(start: Start, models, tmp_path) -> None:
+    server = start(f"--request_log_dir={tmp_path}/log", "--request_log_sample=1", models={"pair": models / "pair"}).await_ports()
+    inputs = {"a": tensor.to_proto(np.float32([[1, 2]])), "b": tensor.to_proto(np.int64([3]))}
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict", messages.PredictRequest.SerializeToString)
+        call(messages.PredictRequest(model_spec={"name": "pair"}, inputs=inputs), timeout=20, metadata=[("x-request-id", "g")])
+        with pytest.raises(grpc.RpcError):
+            call(messages.PredictRequest(model_spec={"name": "pair"}, inputs={"a": inputs["a"]}), timeout=20)
+    server.terminate()
+    assert server.wait() == 0
+    first, second = rows(tmp_path / "log")
+    assert (first["id"], first["request"]) == ("g", '{"inputs":{"a":[[1.0,2.0]],"b":[3]}}')
+    assert first["response"] == '{"outputs":{"sum":[6.0],"twice":[6]}}'
+    assert (second["status"], second["request"]) == (400, '{"inputs":[[1.0,2.0]]}')
+
+
+def test_a_reader_never_sees_half_a_file(start: Start, models, tmp_path) -> None:
+    flags = (f"--request_log_dir={tmp_path}/log", "--request_log_sample=1", "--request_log_rows=7", "--request_log_seconds=0.05")
+    server = start(*flags, models={"half": models / "half"}).await_ports()
+    ended, seen = threading.Event(), [0]
+
+    def read() -> None:
+        while not ended.is_set():
+            seen[0] = len(rows(tmp_path / "log"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(200):
+        server.predict("half", {"instances": [number]})
+    server.terminate()
+    assert server.wait() == 0
+    ended.set()
+    reader.join()
+    assert [row["request"] for row in rows(tmp_path / "log")] == [f'{{"instances": [{number}]}}' for number in range(200)]
+    assert not list((tmp_path / "log").glob(".*"))
+
+
+def test_a_file_has_no_name_before_it_is_complete(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, found = request_log._save, []
+
+    def watched(entries: list[Entry], path: Path) -> None:
+        save(entries, path)
+        found.append(len(list(tmp_path.glob("*.parquet"))))
+
+    monkeypatch.setattr(request_log, "_save", watched)
+    log = RequestLog(tmp_path, 1.0, 2, 60, Counted())
+    for number in range(6):
+        log.put(entry(number))
+    log.close()
+    assert found == [0, 1, 2]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_is_kept_is_counted(start: Start, models, tmp_path) -> None:
+    flags = (f"--request_log_dir={tmp_path}/log", "--request_log_sample=1", "--request_log_rows=3")
+    server = start(*flags, models={"half": models / "half"}).await_ports()
+    for _ in range(3):
+        server.predict("half", {"instances": [1]})
+    while server.metric(':tensorflow:serving:request_log_count{model_name="half",status_code="OK"}') < 3:
+        time.sleep(0.02)
+    assert len(rows(tmp_path / "log")) == 3
+
+
+def test_without_a_folder_nothing_is_kept(server: Running) -> None:
+    server.predict("half", {"instances": [1]})
+    assert ":tensorflow:serving:request_log_count{" not in server.page()
+
+
+def test_the_sample_is_a_share_and_an_id_is_always_in_it_or_never(tmp_path) -> None:
+    quarter, none, every = (RequestLog(tmp_path, share, 10, 10, Counted()) for share in (0.25, 0.0, 1.0))
+    ids = [str(number) for number in range(10_000)]
+    chosen = [quarter.wants(one) for one in ids]
+    assert 2300 < sum(chosen) < 2700
+    assert chosen == [quarter.wants(one) for one in ids]
+    assert 2300 < sum(quarter.wants("") for _ in ids) < 2700
+    assert not any(none.wants(one) for one in ids)
+    assert all(every.wants(one) for one in ids)
+    for log in (quarter, none, every):
+        log.close()
+
+
+def test_when_the_disk_is_slow_requests_are_dropped_and_counted(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, save = threading.Event(), request_log._save
+    monkeypatch.setattr(request_log, "_save", lambda entries, path: gate.wait(20) and save(entries, path))
+    counted = Counted()
+    log = RequestLog(tmp_path, 1.0, 5, 60, counted)
+    total = request_log.QUEUE + 100
+    for number in range(total):
+        log.put(entry(number))
+    dropped = counted["RESOURCE_EXHAUSTED"]
+    assert dropped >= 90
+    gate.set()
+    log.close()
+    assert (counted["OK"], counted["RESOURCE_EXHAUSTED"]) == (total - dropped, dropped)
+    assert len(rows(tmp_path)) == total - dropped
+
+
+def test_what_is_too_large_is_dropped(tmp_path) -> None:
+    counted = Counted()
+    log = RequestLog(tmp_path, 1.0, 5, 60, counted)
+    log.put(entry(request=b"x" * (request_log.LARGEST + 1)))
+    log.put(entry(response=b"x" * request_log.LARGEST))
+    log.close()
+    assert (counted["RESOURCE_EXHAUSTED"], counted["OK"], len(rows(tmp_path))) == (1, 1, 1)
+
+
+def test_a_file_has_a_limit_of_bytes(tmp_path) -> None:
+    log = RequestLog(tmp_path, 1.0, 10_000, 60, Counted())
+    for number in range(200):
+        log.put(entry(number, response=b"x" * request_log.LARGEST))
+    log.close()
+    assert len(list(tmp_path.glob("*.parquet"))) == 2
+    assert [row["id"] for row in rows(tmp_path)] == [str(number) for number in range(200)]
+
+
+def test_a_folder_that_vanishes_costs_rows_and_not_the_server(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    counted = Counted()
+    log = RequestLog(tmp_path / "log", 1.0, 1, 60, counted)
+    (tmp_path / "log").rmdir()
+    log.put(entry())
+    log.put(entry(signature="\ud800", id="\udcff"))
+    while counted["INTERNAL"] < 2:
+        time.sleep(0.01)
+    (tmp_path / "log").mkdir()
+    log.put(entry(signature="\ud800"))
+    log.close()
+    assert counted["OK"] == 1
+    assert "request log: requests-" in capsys.readouterr().err

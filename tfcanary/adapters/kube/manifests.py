@@ -1,0 +1,190 @@
+"""The objects of a model, as pure functions: what is applied is what these return.
+
+Pods run without root, without a writable root, without privileges and without a token. A model server ignores SIGTERM
+and serves on until it is killed: its grace period is the time that the last requests have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from tfcanary.adapters.kube.podpatch import SERVER, patched, shared_volume
+from tfcanary.adapters.kube.serverflags import FOLDER, files, flags, hashed
+from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
+from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
+from tfcanary.core.plan.notify import SECRET, SECRETS
+
+URI = "tfcanary.dev/uri"
+"""Annotation: the directory that a version was deployed from."""
+RUN_ID = "tfcanary.dev/run-id"
+"""Annotation: the release that a guard guards."""
+COMMAND = ["/usr/bin/tensorflow_model_server"]
+"""Not the image's own script: as its parent the shell would be what Kubernetes stops."""
+USER = 1000
+GUARD_USER = 65532
+GUARD_GRACE = 5
+"""Seconds: as the first process of its container Python does not end at SIGTERM, and a guard may end at any time."""
+GRACE = 30
+"""Seconds until a pod that ends is killed: proxies have forgotten it by then, and TF Serving gives one request 30 s."""
+STARTUP_PERIOD = 2
+"""Seconds between two questions whether a server has loaded: its ports open when it has."""
+READY_PERIOD = 5
+TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 the container's own
+
+Json = dict[str, Any]
+
+
+def config_map(model: str, version: ModelVersion, serving: ServingPlan) -> Json:
+    """The configuration of a version's servers. Its name tells its content: another content is another object, and another revision."""
+    content = files(model, version, serving)
+    metadata = _metadata(f"{names.version(model, version.number)}-{hashed(content)}", version_labels(model, version.number))
+    return {**_head(CONFIG_MAPS), "metadata": metadata, "immutable": True, "data": content}
+
+
+def deployment(model: str, version: ModelVersion, plan: Plan, replicas: int) -> Json:
+    """The servers of a version. Raises Refused where the plan's patch touches what the release rests on."""
+    labels = version_labels(model, version.number)
+    config = config_map(model, version, plan.serving)["metadata"]["name"]
+    metadata = _metadata(names.version(model, version.number), labels)
+    template = patched(_server_template(labels, plan, config), plan.serving.pod_patch)
+    spec = {
+        "replicas": replicas,
+        "selector": {"matchLabels": names.selector(model, version.number)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "revisionHistoryLimit": 2,
+        "progressDeadlineSeconds": math.ceil(plan.deploy.ready_timeout.total_seconds()),
+        "template": template,
+    }
+    annotations = {names.DIGEST: version.digest, URI: version.uri}
+    return {**_head(DEPLOYMENTS), "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+
+
+def service(model: str, track: Track, selector: Mapping[str, str], serving: ServingPlan) -> Json:
+    """The Service of a track, over the pods that `selector` names."""
+    spec = {
+        "type": serving.service_type.value,
+        "sessionAffinity": "None",
+        "selector": dict(selector),
+        "ports": [
+            {"name": "rest", "port": names.REST, "targetPort": names.REST, "protocol": "TCP", "appProtocol": "http"},
+            {"name": "grpc", "port": names.GRPC, "targetPort": names.GRPC, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+        ],
+    }
+    return {**_head(SERVICES), "metadata": _metadata(names.service(model, track), names.labels(model, "server")), "spec": spec}
+
+
+def guard(model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
+    """The guard of a release. It sees a bucket that is a directory as the servers do."""
+    labels = names.labels(model, "guard")
+    metadata = {**_metadata(names.guard(model), labels), "annotations": {RUN_ID: run_id}}
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": {names.MODEL: model, "app.kubernetes.io/component": "guard"}},
+        "strategy": {"type": "Recreate"},
+        "revisionHistoryLimit": 1,
+        "template": _guard_template(labels, model, namespace, run_id, plan, image),
+    }
+    return {**_head(DEPLOYMENTS), "metadata": metadata, "spec": spec}
+
+
+def version_labels(model: str, number: int) -> dict[str, str]:
+    """The labels of all that belongs to one version."""
+    return {**names.labels(model, "server"), names.VERSION: str(number)}
+
+
+def literal(text: str) -> str:
+    """A text that reaches the program as it is: Kubernetes expands `$(...)` in commands, and reads `$$` as `$`."""
+    return text.replace("$", "$$")
+
+
+def _head(resource: Resource) -> Json:
+    return {"apiVersion": resource.api, "kind": resource.kind}
+
+
+def _metadata(name: str, labels: Mapping[str, str]) -> Json:
+    return {"name": name, "labels": dict(labels)}
+
+
+def _server_template(labels: Mapping[str, str], plan: Plan, config: str) -> Json:
+    volumes = [{"name": "config", "configMap": {"name": config}}, {"name": "tmp", "emptyDir": {}}]
+    spec = {**_pod(USER), "terminationGracePeriodSeconds": GRACE, "containers": [_server(plan)], "volumes": volumes}
+    return {"metadata": {"labels": dict(labels)}, "spec": {**spec, "automountServiceAccountToken": False}}
+
+
+def _server(plan: Plan) -> Json:
+    serving = plan.serving
+    opens = {"tcpSocket": {"port": "grpc"}, "timeoutSeconds": 2}
+    return {
+        "name": SERVER,
+        "image": serving.image,
+        "command": COMMAND,
+        "args": flags(serving).arguments(),
+        "ports": [
+            {"name": "rest", "containerPort": names.REST, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": names.GRPC, "protocol": "TCP"},
+        ],
+        # A GET would count among the requests that the judge looks at; a connection does not.
+        "startupProbe": {**opens, "periodSeconds": STARTUP_PERIOD, "failureThreshold": _tries(plan.deploy.ready_timeout)},
+        "readinessProbe": {**opens, "periodSeconds": READY_PERIOD, "failureThreshold": 2},
+        # A server that cannot load its model ends, and its last lines say why.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": {"cpu": serving.cpu, "memory": serving.memory}, "limits": {"memory": serving.memory}},
+        "securityContext": _contained(),
+        "volumeMounts": [{"name": "config", "mountPath": FOLDER, "readOnly": True}, TMP],
+    }
+
+
+def _tries(lasts: timedelta) -> int:
+    return max(math.ceil(lasts.total_seconds() / STARTUP_PERIOD), 1)
+
+
+def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
+    command = ["python", "-m", "tfcanary", "guard", "--platform", f"kube://{namespace}", "--model", model, f"--run-id={literal(run_id)}"]
+    command += ["--metrics-port", str(names.METRICS)]
+    volumes, mounts = _shared(plan.bucket, plan.serving.pod_patch)
+    if plan.notify:
+        volumes.append({"name": "notify", "secret": {"secretName": SECRET, "optional": True}})
+        mounts.append({"name": "notify", "mountPath": SECRETS, "readOnly": True})
+    container = {
+        "name": "guard",
+        "image": image,
+        "command": command,
+        "env": [{"name": "HOME", "value": TMP["mountPath"]}],
+        "ports": [{"name": "metrics", "containerPort": names.METRICS, "protocol": "TCP"}],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": _contained(),
+        "volumeMounts": [TMP, *mounts],
+    }
+    volumes = [{"name": "tmp", "emptyDir": {}}, *volumes]
+    spec = {
+        **_pod(GUARD_USER),
+        "terminationGracePeriodSeconds": GUARD_GRACE,
+        "serviceAccountName": plan.guard.service_account,
+        "containers": [container],
+        "volumes": volumes,
+    }
+    return {"metadata": {"labels": dict(labels)}, "spec": spec}
+
+
+def _shared(bucket: BucketPlan, patch: Mapping[str, object]) -> tuple[list[Json], list[Json]]:
+    """The volume of a bucket that is a directory; the guard writes there, even where servers only read."""
+    found = shared_volume(patch, bucket.canary) if bucket.canary.startswith("/") else None
+    if found is None:
+        return [], []
+    volume, mount = found
+    return [volume], [{name: value for name, value in mount.items() if name != "readOnly"}]
+
+
+def _pod(user: int) -> Json:
+    security = {"runAsNonRoot": True, "runAsUser": user, "runAsGroup": user, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {"securityContext": security}
+
+
+def _contained() -> Json:
+    return {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

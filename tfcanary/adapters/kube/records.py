@@ -1,0 +1,173 @@
+"""The record in a ConfigMap, compared and swapped by its own generation; what happens to it is told as Events.
+
+data.generation   "7"
+data.record       JSON
+data.guard        the run and time of the guard's last beat: a field of its own
+
+so that no beat costs a writer his race.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from tfcanary.adapters.heard import check_writer, heard
+from tfcanary.adapters.kube.objects import is_ours
+from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient.api import Api
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, Resource
+from tfcanary.core import codec
+from tfcanary.core.errors import Conflict, Refused, TfcanaryError
+from tfcanary.core.ports import Stored
+from tfcanary.core.record import Event, Record
+
+LARGEST = 1_000_000
+"""Bytes of a record: a ConfigMap holds 1 MiB, its names and the beat included."""
+LONGEST_MESSAGE = 1024
+"""Characters of an Event's message: more the API server does not take."""
+
+REASONS = (
+    (re.compile(r"weight 0: "), "RollingBack", "Warning"),
+    (re.compile(r"rolled back: "), "RolledBack", "Warning"),
+    (re.compile(r"refused: "), "Refused", "Warning"),
+    (re.compile(r"promotion begins"), "Promoting", "Normal"),
+    (re.compile(r"promoted: "), "Promoted", "Normal"),
+    (re.compile(r"(stage \d+: )?weight \d+ %"), "WeightChanged", "Normal"),
+    (re.compile(r"stage \d+: rollback: "), "StageFailed", "Warning"),
+    (re.compile(r"stage \d+: "), "StageEnded", "Normal"),
+    (re.compile(r"not told: "), "NotTold", "Warning"),
+    (re.compile(r"the world has drifted: "), "WorldDrifted", "Warning"),
+    (re.compile(r"\S+: (fail|inconclusive)$"), "GateFailed", "Warning"),
+    (re.compile(r"\S+: (pass|warn)$"), "GatePassed", "Normal"),
+)
+"""What an entry of the record begins with, and how an Event calls it: reason and type."""
+OF_THE_CANDIDATE = frozenset(
+    {"WeightChanged", "StageEnded", "StageFailed", "RollingBack", "RolledBack", "Refused", "Promoting", "Promoted"}
+)
+"""What is told about the candidate's Deployment, too, while it is there: who looks at it asks why it has traffic, or why it goes."""
+
+Json = dict[str, Any]
+log = logging.getLogger("tfcanary.adapters.kubeclient")
+
+
+class KubeRecords:
+    """The record of one model. `events`: for Events, which nobody waits for."""
+
+    def __init__(self, api: Api, events: Api, model: str) -> None:
+        self._api = api
+        self._events = events
+        self._model = model
+        self._name = names.record(model)
+        self._at = f"ConfigMap {self._name} in namespace {api.namespace}"
+        self._told: Mapping[str, int] = {}
+        """How many entries of the release in the record are known to have been told, by its run."""
+
+    def read(self) -> Stored | None:
+        """What was last written, with the guard's newest beat. Refused where another tfcanary wrote it, or it is no record of ours."""
+        found = self._api.get(CONFIG_MAPS, self._name)
+        return self._stored(found) if found else None
+
+    def swap(self, record: Record, generation: int) -> int:
+        """Write over `generation` and return the new one; raises Conflict where somebody wrote first, Refused for a record that is too large."""
+        if record.model != self._model:
+            raise Refused(f"record of {record.model!r}: {self._at} is the record of {self._model!r}")
+        data = {"generation": str(generation + 1), "record": json.dumps(codec.encode(record), allow_nan=False)}
+        size = len(data["record"].encode())
+        if size > LARGEST:
+            raise Refused(f"{self._at}: the record has {size} bytes, at most {LARGEST} fit")
+        written = self._written(data, generation)
+        self._tell(record, written)
+        return generation + 1
+
+    def beat(self, run_id: str, at: datetime) -> Stored:
+        """One call: the beat is written, and what stands comes back with it. Refused where there is no record."""
+        beat = json.dumps({"run_id": run_id, "at": at.astimezone(UTC).isoformat()})
+        return self._stored(self._api.merge(CONFIG_MAPS, self._name, {"data": {"guard": beat}}))
+
+    def _written(self, data: Json, generation: int) -> Json:
+        try:
+            if generation == 0:
+                metadata = {"name": self._name, "labels": names.labels(self._model, "record")}
+                return self._api.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+            operations = [{"op": "test", "path": "/data/generation", "value": str(generation)}]
+            operations += [{"op": "replace", "path": f"/data/{key}", "value": value} for key, value in data.items()]
+            return self._api.patch(CONFIG_MAPS, self._name, operations)
+        except Conflict:
+            # Where the answer to a first try was lost, the second meets what the first has written.
+            found = self._api.get(CONFIG_MAPS, self._name)
+            if found and {**(found.get("data") or {}), **data} == found.get("data"):
+                return found
+            raise
+
+    def _stored(self, found: Json) -> Stored:
+        data = found.get("data") or {}
+        if not is_ours(found, self._model):
+            raise Refused(f"{self._at}: is no record of tfcanary's ({names.MODEL}={self._model} is not among its labels); rename it")
+        try:
+            generation, record = int(data["generation"]), dict(json.loads(data["record"]))
+            beat = json.loads(data["guard"]) if "guard" in data else None
+            run_id, at = (str(beat["run_id"]), datetime.fromisoformat(beat["at"])) if beat else ("", datetime.now(UTC))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(f"{self._at}: is no record ({error!r})") from error
+        check_writer(record, self._at)
+        decoded: Record = codec.decode(Record, record, at=self._at)
+        self._told = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
+        return Stored(record=heard(decoded, run_id, at), generation=generation)
+
+    def _tell(self, record: Record, written: Json) -> None:
+        """Best effort: whoever reads Events reads them for convenience, the record has everything."""
+        release = record.release
+        if release is None:
+            return
+        known = self._told.get(release.run_id, 0)
+        fresh = [(f"{release.run_id} {n}", event) for n, event in enumerate(release.events) if n >= known]
+        self._told = {release.run_id: len(release.events)}
+        of_the_candidate = [(which, event) for which, event in fresh if reason_and_type(event)[0] in OF_THE_CANDIDATE]
+        try:
+            self._create(CONFIG_MAPS, written, fresh)
+            if of_the_candidate and release.candidate:
+                found = self._events.get(DEPLOYMENTS, names.version(self._model, release.candidate.number))
+                self._create(DEPLOYMENTS, found, of_the_candidate)
+        except TfcanaryError as error:
+            log.warning("no Event for what happened to %s: %s", self._model, error)
+
+    def _create(self, resource: Resource, about: Json | None, events: Sequence[tuple[str, Event]]) -> None:
+        for which, event in events if about else ():
+            # One that is there already says the same: its name is made of what it says.
+            with suppress(Conflict):
+                self._events.create(EVENTS, event_object(event, about or {}, resource, which))
+
+
+def reason_and_type(event: Event) -> tuple[str, str]:
+    """How an Event calls what happened."""
+    return next(((why, how) for begins, why, how in REASONS if begins.match(event.what)), ("Noted", "Normal"))
+
+
+def event_object(event: Event, about: Json, resource: Resource = CONFIG_MAPS, which: str = "") -> Json:
+    """What happened to an object, as `kubectl get events` shows it; `which` tells two apart that say the same."""
+    reason, kind = reason_and_type(event)
+    metadata = about["metadata"]
+    at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    name = hashlib.sha256(f"{metadata['uid']} {which} {at} {event.what}".encode()).hexdigest()[:16]
+    involved = {"apiVersion": resource.api, "kind": resource.kind, **{key: metadata[key] for key in ("name", "namespace", "uid")}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata['name']}.{name}", "namespace": metadata["namespace"]},
+        "involvedObject": involved,
+        "reason": reason,
+        "message": event.what[:LONGEST_MESSAGE],
+        "type": kind,
+        "source": {"component": names.MANAGER},
+        "reportingComponent": names.MANAGER,
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    }

@@ -1,0 +1,146 @@
+"""What an answer of the API server means for who asked: try again, or one sentence that says what to do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tfcanary.adapters.kubeclient.connect import Answer, Request
+from tfcanary.adapters.kubeclient.resources import PAGES, Resource
+from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
+
+PASSING = frozenset({429, 500, 502, 503, 504})
+"""An API server that is busy, starting, or behind a proxy that does not reach it."""
+JSON_PATCH = "application/json-patch+json"
+FORBIDDEN = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" in API group "(?P<group>[^"]*)"')
+"""How role-based access control refuses; other refusals with 403 (quotas, admission) have other words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request and what it is about."""
+
+    verb: str
+    """For people: `apply` is `patch` to those who grant rights."""
+    resource: Resource
+    namespace: str
+    name: str
+    request: Request
+
+    def __str__(self) -> str:
+        what = f"{self.verb} {f'{self.resource.kind} {self.name}'.strip()}"
+        return what if self.resource.everywhere else f"{what} in namespace {self.namespace}"
+
+    @property
+    def of_a_pod(self) -> bool:
+        """Whether the answer is a pod's, through the server."""
+        return self.resource is PAGES
+
+    @property
+    def compares(self) -> bool:
+        """Whether the write is meant for one state of the object only."""
+        body = self.request.body
+        if self.request.content == JSON_PATCH:
+            return any(one["path"] == "/metadata/resourceVersion" for one in body)
+        return isinstance(body, dict) and "resourceVersion" in body.get("metadata", {})
+
+
+def may_pass(question: Question, answer: Answer) -> bool:
+    """Whether the same question may be answered better a little later."""
+    if question.of_a_pod:
+        return answer.status == 429  # any other is the pod's own, or says that there is none
+    if answer.status == 409:
+        # Two writes met in the store. A conflict of fields, or of a state that the write names, is there to stay.
+        return said(answer, "reason") == "Conflict" and not owners(answer) and not question.compares
+    return answer.status in PASSING and not _misfit(answer)
+
+
+def short(answer: Answer) -> str:
+    """The status and the server's words."""
+    words = str(said(answer, "message") or answer.text)
+    return f"{answer.status} {' '.join(words.split())[:500]}".strip()
+
+
+def said(answer: Answer, name: str) -> object:
+    """A field of the Status that the server answers with where it does not answer with the object."""
+    body = answer.body()
+    return body.get(name) if body.get("kind") == "Status" else None
+
+
+def is_missing(answer: Answer, name: str) -> bool:
+    """Whether the server says that the object does not exist, and not that it knows no such kind or namespace."""
+    return answer.status == 404 and _details(answer).get("name") == name and _details(answer).get("kind") != "namespaces"
+
+
+def owners(answer: Answer) -> dict[str, str]:
+    """Of a conflict of server-side apply: each field in dispute, and the manager that owns it."""
+    causes = _details(answer).get("causes") or [] if answer.status == 409 else []
+    named = [(one.get("field", ""), re.search(r'conflict with "([^"]*)"', one.get("message", ""))) for one in causes]
+    return {str(field): owner[1] for field, owner in named if owner}
+
+
+def complaint(server: str, question: Question, answer: Answer) -> TfcanaryError:
+    """The error for an answer that is not what was asked for."""
+    if answer.status == 409:
+        return Conflict(_conflict(question, answer))
+    if answer.status == 422 and question.request.content == JSON_PATCH and not _details(answer):
+        return _failed_test(question)
+    if answer.status == 401:
+        return Refused(f"{question}: {server} does not know who asks (401); log in again, or look at the token in the kubeconfig")
+    if answer.status == 403:
+        return Refused(_forbidden(question, answer))
+    if answer.status == 404:
+        return Refused(_missing(server, question, answer))
+    if answer.status == 410:
+        return Unavailable(f"{question}: the list is too old to go on with; ask again")
+    if 400 <= answer.status < 500 or _misfit(answer):
+        return Refused(f"{question}: {server} refuses it: {short(answer)}")
+    return Unavailable(f"{question}: what answers at {server} is no Kubernetes API server (status {answer.status})")
+
+
+def _details(answer: Answer) -> dict[str, Any]:
+    details = said(answer, "details")
+    return details if isinstance(details, dict) else {}
+
+
+def _misfit(answer: Answer) -> bool:
+    """Server-side apply answers a body that does not fit the schema with 500, as if it were the server's fault."""
+    return answer.status == 500 and "failed to create typed patch object" in answer.text
+
+
+def _conflict(question: Question, answer: Answer) -> str:
+    disputed = owners(answer)
+    if disputed:
+        fields = ", ".join(f"{field} (owned by {owner})" for field, owner in disputed.items())
+        return f"{question}: others hold {fields}; let them give it up, or agree with them on the value"
+    if said(answer, "reason") == "AlreadyExists":
+        return f"{question}: it exists already"
+    return f"{question}: it was changed meanwhile"
+
+
+def _failed_test(question: Question) -> TfcanaryError:
+    """The server has the same words for a `test` that fails and for a path that is not there."""
+    if any(one["op"] == "test" for one in question.request.body):
+        return Conflict(f"{question}: it is no longer as it was read")
+    paths = ", ".join(str(one["path"]) for one in question.request.body)
+    return Refused(f"{question}: the patch does not fit the object; it changes {paths}")
+
+
+def _forbidden(question: Question, answer: Answer) -> str:
+    denied = FORBIDDEN.search(answer.text.replace('\\"', '"'))
+    if not denied:
+        return f"{question}: forbidden: {said(answer, 'message') or answer.text[:500]}"
+    what = f"`{denied['resource']}` in API group `{denied['group']}`"
+    where = f"in namespace {question.namespace}"
+    return f"{question}: user {denied['user']} is not allowed to; grant it the verb `{denied['verb']}` on {what} {where}"
+
+
+def _missing(server: str, question: Question, answer: Answer) -> str:
+    details = _details(answer)
+    if details.get("kind") == "namespaces":
+        return f"{question}: namespace {question.namespace} does not exist on {server}; create it, or name another one"
+    if details.get("name"):
+        return f"{question}: {said(answer, 'message')}"
+    needs = f"install {question.resource.needs}" if question.resource.needs else "a newer cluster has it"
+    return f"{question}: {server} knows no {question.resource.kind} of {question.resource.api}; {needs}"

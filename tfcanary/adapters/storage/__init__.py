@@ -1,0 +1,54 @@
+"""Object storage: a bucket with a prefix, or a directory, behind one port.
+
+`platforms` opens the buckets of a plan here; `acts` writes versions and the judge's state through what it gets.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from tfcanary.adapters.storage.names import as_folder
+from tfcanary.core.errors import Refused
+from tfcanary.core.ports import Storage
+
+FORMS = "a directory such as /srv/models, file:///srv/models, or gs://bucket/prefix"
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+
+
+def open_storage(uri: str) -> Storage:
+    """The storage that a URI names, without asking it anything yet; raises Refused where the URI is none of the three forms."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return _directory(uri, uri)
+    if scheme == "file":
+        return _directory(uri, unquote(rest) if rest.startswith("/") else "")
+    if scheme == "gs":
+        return _bucket(uri, rest)
+    raise Refused(f"storage {uri!r}: {scheme}:// is not supported; use {FORMS}")
+
+
+def folder_of(uri: str) -> Path | None:
+    """The directory that a URI names; None where it names a bucket."""
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme != "file":
+        return None
+    return Path(unquote(rest) if separator else uri).expanduser()
+
+
+def _directory(uri: str, path: str) -> Storage:
+    from tfcanary.adapters.storage.directory import DirectoryStorage
+
+    if not path.strip() or "\0" in path:
+        raise Refused(f"storage {uri!r}: names no directory; use {FORMS}")
+    return DirectoryStorage(Path(path).expanduser())
+
+
+def _bucket(uri: str, rest: str) -> Storage:
+    from tfcanary.adapters.storage.gcs import GcsStorage
+
+    bucket, _, prefix = rest.partition("/")
+    if not BUCKET.fullmatch(bucket):
+        raise Refused(f"storage {uri!r}: {bucket!r} is no bucket name; use {FORMS}")
+    return GcsStorage(bucket, as_folder(prefix))

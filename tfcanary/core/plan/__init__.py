@@ -1,0 +1,124 @@
+"""The release plan: everything that is decided before anything happens.
+
+A plan is a document (YAML or JSON) that the codec turns into these frozen dataclasses. Each default is written
+once, in this folder, with its unit and its reason; other texts refer to the field. Ratios are fractions (0.10 is 10 %),
+times are written `30s`, `5m`, `1h` or as a number of seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, RouterKind, ServiceType, ServingPlan, TrafficPlan
+from tfcanary.core.plan.judge import (
+    ClassesPlan,
+    Direction,
+    ErrorsPlan,
+    GuardsPlan,
+    JudgePlan,
+    LatencyPlan,
+    MeanPlan,
+    ObjectiveKind,
+    ObjectivePlan,
+    QualityPlan,
+)
+from tfcanary.core.plan.looks import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
+from tfcanary.core.plan.notify import MOST_RECEIVERS, NoticeFormat, NotifyPlan, Occasion
+from tfcanary.core.plan.stages import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, WaitingPolicy, seconds
+
+__all__ = [
+    "LONGEST_STAGE",
+    "MAX_STAGES",
+    "MOST_RECEIVERS",
+    "Approval",
+    "BucketPlan",
+    "ClassesPlan",
+    "DeployPlan",
+    "Direction",
+    "DriftPlan",
+    "ErrorsPlan",
+    "GuardPodPlan",
+    "GuardsPlan",
+    "JudgePlan",
+    "LabelledPlan",
+    "LatencyPlan",
+    "MeanPlan",
+    "MetricsPlan",
+    "NoticeFormat",
+    "NotifyPlan",
+    "ObjectiveKind",
+    "ObjectivePlan",
+    "Occasion",
+    "OnUndecided",
+    "Plan",
+    "PredictionsPlan",
+    "QualityPlan",
+    "RouterKind",
+    "ServiceType",
+    "ServingPlan",
+    "StagePlan",
+    "TrafficPlan",
+    "ValidationPlan",
+    "WaitingPolicy",
+    "seconds",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A release, decided beforehand. The smallest useful one is examples/plan.yaml."""
+
+    weights: tuple[int, ...] = (5, 25, 50)
+    """The canary's share at each stage, in whole percent, not falling; at most MAX_STAGES of them."""
+    bootstrap: bool = False
+    """`true`: there is no stable version yet, deploy this one at 100 %. Refused where there is one."""
+    stage: StagePlan = field(default_factory=StagePlan)
+    judge: JudgePlan = field(default_factory=JudgePlan)
+    validation: ValidationPlan = field(default_factory=ValidationPlan)
+    predictions: PredictionsPlan | None = None
+    """None: no comparison at weight 0; the report says "absent by plan"."""
+    drift: DriftPlan | None = None
+    """None: no drift evaluation; the report says "absent by plan"."""
+    labelled: LabelledPlan | None = None
+    """None: no labels arrive; `evaluate_quality` then says "absent by plan"."""
+    deploy: DeployPlan = field(default_factory=DeployPlan)
+    bucket: BucketPlan = field(default_factory=BucketPlan)
+    metrics: MetricsPlan = field(default_factory=MetricsPlan)
+    serving: ServingPlan = field(default_factory=ServingPlan)
+    traffic: TrafficPlan = field(default_factory=TrafficPlan)
+    guard: GuardPodPlan = field(default_factory=GuardPodPlan)
+    waiting: WaitingPolicy = WaitingPolicy.NEWEST
+    """What happens to candidates that triggers offer while a release is on the road; see docs/triggers.md."""
+    notify: tuple[NotifyPlan, ...] = ()
+    """Who is told how the release ends; at most MOST_RECEIVERS. docs/notifications.md."""
+    adopt: bool = False
+    """`true`: take over a Service or route of these names that was not made by tfcanary. `tfcanary plan --diff` shows what changes."""
+    training_data: str = ""
+    """URI of what the candidate was trained on: copied into the verdict's metadata, never opened."""
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValueError("weights: must name at least one stage")
+        if len(self.weights) > MAX_STAGES:
+            raise ValueError(f"weights {list(self.weights)}: {len(self.weights)} stages; at most {MAX_STAGES} fit into the graph")
+        if any(not 0 <= w <= 100 for w in self.weights):
+            raise ValueError(f"weights {list(self.weights)}: each must be a whole percent from 0 to 100")
+        if list(self.weights) != sorted(self.weights):
+            raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
+        if self.weights[-1] == 0:
+            raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
+        if len(self.notify) > MOST_RECEIVERS:
+            raise ValueError(f"notify: has {len(self.notify)} receivers; at most {MOST_RECEIVERS} are told")
+        quality = self.judge.quality
+        if quality and (quality.metric is None) is (self.labelled is None):
+            raise ValueError("judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`")
+        if self.deploy.lease <= 2 * self.stage.poll:
+            raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
+
+    def asks(self, stage: int) -> bool:
+        """Whether a stage that went well waits for a person's approval."""
+        return self.stage.approval is Approval.EVERY or (self.stage.approval is Approval.PROMOTION and self.is_last(stage))
+
+    def is_last(self, stage: int) -> bool:
+        """Whether promotion, not advancing, is the good end of this stage."""
+        return stage >= len(self.weights) - 1

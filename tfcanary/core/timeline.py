@@ -1,0 +1,92 @@
+"""What every poll of a release saw, kept small: the watcher extends it, stores it with the judge's state, and the report draws it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from tfcanary.core.domain import Evidence, Finding, Interval, Sample, Verdict
+
+MOST = 360
+"""Points kept: an hour at ten seconds. Beyond that, every second one of the older half goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One poll."""
+
+    at: datetime
+    weight: int
+    """In force at this poll, in percent."""
+    stable_requests: float
+    """Requests to the stable track since the first poll, answered or failed."""
+    canary_requests: float
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    """Each gating criterion's finding, by its id."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Each gating criterion's interval, where all three numbers are finite."""
+    stage: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All polls of a release, oldest first."""
+
+    points: tuple[Point, ...] = ()
+    counted: Mapping[str, float] = field(default_factory=dict)
+    """What each server had counted at the last poll that reached it: `<track>/<server>` to requests."""
+
+
+def extend(seen: Timeline, stable: Sample, canary: Sample, verdict: Verdict) -> Timeline:
+    """With one more poll, at the verdict's instant; a verdict without one adds nothing."""
+    if verdict.at is None:
+        return seen
+    now = {f"{s.track.value}/{name}": c.ok + c.failed for s in (stable, canary) for name, c in s.servers.items()}
+    last = seen.points[-1] if seen.points else None
+    gating = [e for e in verdict.evidence if e.gating]
+    point = Point(
+        at=verdict.at,
+        weight=verdict.weight,
+        stable_requests=(last.stable_requests if last else 0.0) + _gained(seen.counted, now, stable.track.value),
+        canary_requests=(last.canary_requests if last else 0.0) + _gained(seen.counted, now, canary.track.value),
+        findings={e.about: e.finding for e in gating},
+        intervals={e.about: short for e in gating if (short := _short(e)) is not None},
+        stage=verdict.stage,
+    )
+    return Timeline(points=thinned((*seen.points, point)), counted={**seen.counted, **now})
+
+
+def canary_requests_since(seen: Timeline, began: datetime) -> float:
+    """Canary requests that were counted after the last poll at or before `began`."""
+    before = [p.canary_requests for p in seen.points if p.at <= began]
+    return seen.points[-1].canary_requests - (before[-1] if before else 0.0) if seen.points else 0.0
+
+
+def thinned(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """At most `MOST` points: the newer half as it is, of the older one every second point and each first and last of a stage."""
+    if len(points) <= MOST:
+        return points
+    half = len(points) // 2
+    edges = (i for i in range(1, half + 1) if _place(points[i]) != _place(points[i - 1]))
+    kept = {*range(0, half, 2), *(at for i in edges for at in (i - 1, i))}
+    return (*(points[i] for i in sorted(kept - {half})), *points[half:])
+
+
+def _place(point: Point) -> tuple[int, int]:
+    return point.stage, point.weight
+
+
+def _gained(before: Mapping[str, float], now: Mapping[str, float], track: str) -> float:
+    """Requests since the last poll. A server seen for the first time adds nothing, for it may have counted for days; one that counts from 0 again has restarted."""
+    known = ((now[name], before[name]) for name in now if name in before and name.startswith(f"{track}/"))
+    return sum(count - last if count >= last else count for count, last in known)
+
+
+def _short(evidence: Evidence) -> Interval | None:
+    """The interval with six significant digits: a picture needs no more, and the timeline is written at every poll."""
+    if evidence.interval is None:
+        return None
+    low, estimate, high = (float(f"{v:.6g}") for v in (evidence.interval.low, evidence.interval.estimate, evidence.interval.high))
+    return replace(evidence.interval, low=low, estimate=estimate, high=high) if all(map(math.isfinite, (low, estimate, high))) else None

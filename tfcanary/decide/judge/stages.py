@@ -1,0 +1,88 @@
+"""What the judge's word means for a stage: the one combining rule of a release. Pure.
+
+Any gating fail rolls back. Before the last stage, no fail and the minimum time make `advance`: no claim, and no
+alpha is spent on it. At the last stage only the judge's own `promote` promotes; else the watch goes on until the
+stage's maximum time and then ends as the plan says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Verdict
+from tfcanary.core.plan import OnUndecided, Plan
+from tfcanary.core.record import Release
+
+
+def conclude(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float) -> Verdict | None:
+    """The stage's verdict, or None to go on polling.
+
+    Args:
+        verdict: What the judge says now: hold, promote or rollback.
+        plan: The release's plan.
+        stage: The stage being watched, from 0.
+        watched: Time at this stage's weight.
+        requests: The canary's requests in this stage: without any, no data never advances.
+    """
+    here = replace(verdict, stage=stage, weight=plan.weights[stage])
+    if here.decision is Decision.ROLLBACK:
+        return here
+    silent_by_plan = plan.weights[stage] == 0
+    if watched >= plan.stage.minimum and (requests > 0 or silent_by_plan):
+        if not plan.is_last(stage):
+            return replace(here, decision=Decision.ADVANCE, reason=_advance_reason(plan, stage, requests))
+        if here.decision is Decision.PROMOTE:
+            return here
+    return _undecided(here, plan, stage, requests) if watched >= plan.stage.maximum else None
+
+
+def end(verdict: Verdict, release: Release, requests: float) -> Verdict | None:
+    """The same for a release as its record stands: a paused stage ends by a rollback only, and its clock stands still."""
+    at, waited = verdict.at or release.began, release.waiting(verdict.at or release.began)
+    ended = conclude(verdict, release.plan, release.stage, at - (release.stage_began or release.began) - waited, requests)
+    if release.pause is None or (ended and ended.decision is Decision.ROLLBACK):
+        return ended
+    if waited <= release.plan.stage.patience:
+        return None
+    what = "nobody approved it" if release.pause.approval else "nobody resumed it"
+    here = replace(verdict, stage=release.stage, weight=release.weight)
+    return _given_up(here, f"undecided: {what} within {release.plan.stage.patience}")
+
+
+def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
+    """The stage's verdict with the drift of the same window: a gating fail rolls back, an inconclusive one decides nothing good."""
+    whole = replace(watched, evidence=(*watched.evidence, *drift.evidence), absent=(*watched.absent, *drift.absent))
+    if watched.decision is Decision.ROLLBACK or drift.finding in (Finding.PASS, Finding.WARN):
+        return whole
+    if drift.finding is Finding.FAIL:
+        return replace(whole, decision=Decision.ROLLBACK, reason=_first(drift.evidence, Finding.FAIL))
+    if not plan.is_last(stage) or plan.stage.on_undecided is OnUndecided.PROMOTE:
+        return whole
+    return _given_up(whole, f"undecided: {_first(drift.evidence, Finding.INCONCLUSIVE)}")
+
+
+def _first(evidence: tuple[Evidence, ...], finding: Finding) -> str:
+    return next((e.reason for e in evidence if e.gating and e.finding is finding), "no data")
+
+
+def _advance_reason(plan: Plan, stage: int, requests: float) -> str:
+    return f"nothing speaks against {plan.weights[stage]} % after {requests:,.0f} canary requests: on to {plan.weights[stage + 1]} %"
+
+
+def _undecided(verdict: Verdict, plan: Plan, stage: int, requests: float) -> Verdict:
+    """A stage that could not decide in its time. `on_undecided: promote` takes the risk of few requests, never that of no data."""
+    waits = [e for e in verdict.evidence if e.gating and e.finding is Finding.INCONCLUSIVE]
+    measured = requests > 0 and all(e.interval is not None for e in waits)
+    if plan.stage.on_undecided is OnUndecided.PROMOTE and plan.is_last(stage) and measured:
+        return replace(verdict, decision=Decision.PROMOTE, reason=f"undecided, and the plan says promote: {_waiting(verdict, waits)}")
+    return _given_up(verdict, f"undecided after {plan.stage.maximum.total_seconds():g} s: {_waiting(verdict, waits)}")
+
+
+def _given_up(verdict: Verdict, reason: str) -> Verdict:
+    time = Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason)
+    return replace(verdict, decision=Decision.ROLLBACK, reason=reason, evidence=(time, *verdict.evidence))
+
+
+def _waiting(verdict: Verdict, waits: list[Evidence]) -> str:
+    return waits[0].reason if waits else verdict.reason

@@ -1,0 +1,284 @@
+"""The same requests to both tracks, and what differs between the answers; before any user sees the candidate.
+
+Called by the step `compare_predictions`. It only asks: the plan bounds how many requests, and how fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from statistics import median
+
+from tfcanary.core.domain import Absence, Evidence, Finding, Interval, Look, Prediction, Request, Track
+from tfcanary.core.errors import Unavailable
+from tfcanary.core.plan import PredictionsPlan
+from tfcanary.core.ports import Clock, Predictor
+from tfcanary.look.evaluate import betting, slices
+from tfcanary.look.evaluate.tally import CLASS, Tally, shown
+
+LEAST = 100
+"""Requests before a comparison ends because it is sure: each may be the one that only the canary fails."""
+EVERY = 10
+"""Requests between two questions whether it is sure."""
+UNSETTLED = 10_000_000
+"""Requests beyond which "so many would settle it" is no advice."""
+
+
+def compare(
+    predictor: Predictor,
+    requests: Iterable[Request],
+    plan: PredictionsPlan,
+    clock: Clock,
+    progress: Callable[[int], None] | None = None,
+) -> Look:
+    """Ask both tracks the same and compare their answers row by row.
+
+    Raises Refused where a request cannot be read; a track that does not answer at all ends the comparison as inconclusive.
+    """
+    return compare_pairs(_asked(predictor, requests, plan, clock), plan, progress)
+
+
+def compare_pairs(
+    pairs: Iterable[tuple[Request, Prediction, Prediction]], plan: PredictionsPlan, progress: Callable[[int], None] | None = None
+) -> Look:
+    """Compare stable's and the canary's answers to the same requests, row by row.
+
+    It ends before the plan's limit where all questions with a limit are settled: the intervals hold at every look. `progress` is told the
+    number of requests done.
+    """
+    tally = Tally(names=plan.slices)
+    try:
+        for request, stable, canary in pairs:
+            tally.add(request, stable, canary)
+            if progress:
+                progress(tally.sent)
+            if _settled(tally, plan):
+                break
+    except Unavailable as error:
+        tally.unreachable = str(error)
+    found = [_answers(tally)]
+    if tally.rows:
+        found += [_finite(tally), _flips(tally, plan), _accuracy(tally, plan), _slices(tally, plan), _latency(tally)]
+    return Look("compare", tuple(e for e in found if isinstance(e, Evidence)), tuple(a for a in found if isinstance(a, Absence)))
+
+
+def _asked(
+    predictor: Predictor, requests: Iterable[Request], plan: PredictionsPlan, clock: Clock
+) -> Iterator[tuple[Request, Prediction, Prediction]]:
+    """Both answers to each request, not faster than the plan allows; the tracks take turns in being asked first."""
+    began = None
+    for number, request in enumerate(islice(requests, plan.limit)):
+        if began is not None and (early := 1 / plan.rate - (clock.now() - began).total_seconds()) > 0:
+            clock.sleep(early)
+        began = clock.now()
+        turn = (Track.STABLE, Track.CANARY) if number % 2 == 0 else (Track.CANARY, Track.STABLE)
+        answers = {track: predictor.predict(track, request) for track in turn}
+        yield request, answers[Track.STABLE], answers[Track.CANARY]
+
+
+def _settled(tally: Tally, plan: PredictionsPlan) -> bool:
+    """Whether every question that has a limit is answered; where none has, all requests are sent."""
+    if tally.sent < LEAST or tally.sent % EVERY or not tally.has_classes:
+        return False
+    asked = [_flips(tally, plan)] if plan.flips is not None else []
+    asked += [_accuracy(tally, plan)] if tally.labels else []
+    told = [one.finding for one in asked if isinstance(one, Evidence)]
+    return bool(told) and Finding.INCONCLUSIVE not in told
+
+
+def _answers(tally: Tally) -> Evidence | Absence:
+    """Every request answered by both; the one question that is asked even when there is nothing to compare."""
+    finding, reason = _answered(tally)
+    figures: dict[str, float | str] = {
+        "requests": tally.sent,
+        "answered": tally.answered,
+        "failed_on_canary_only": tally.canary_failed,
+        "failed_on_stable_only": tally.stable_failed,
+        "failed_on_both": tally.both_failed,
+    }
+    return Evidence("predictions/answers", finding, reason, figures=figures)
+
+
+def _answered(tally: Tally) -> tuple[Finding, str]:
+    sent, first = tally.sent, tally.first
+    if tally.canary_failed:
+        return Finding.FAIL, f"the canary failed {tally.canary_failed} of {sent} requests that stable answered; first {first['canary']}"
+    if tally.other_form:
+        return (
+            Finding.FAIL,
+            f"the canary answers {tally.other_form} of {sent} requests in another form: clients break; first {first['form']}",
+        )
+    if tally.unreachable:
+        return Finding.INCONCLUSIVE, f"stopped after {sent} requests: {tally.unreachable}"
+    if not sent:
+        return Finding.INCONCLUSIVE, "the source holds no requests: nothing was compared"
+    if not tally.answered:
+        trouble = first.get("both") or first["stable"]
+        return Finding.INCONCLUSIVE, f"stable answered none of {sent} requests: nothing was compared; first {trouble}"
+    if not tally.rows:
+        return Finding.INCONCLUSIVE, f"both tracks answered {tally.answered} requests, but without any rows: nothing was compared"
+    if failed := tally.stable_failed + tally.both_failed:
+        trouble = first.get("both") or first["stable"]
+        finding = Finding.WARN if failed < tally.answered else Finding.INCONCLUSIVE
+        return finding, f"stable failed {failed} of {sent} requests, they are not compared; first {trouble}"
+    if tally.other_size:
+        return Finding.WARN, f"outputs have another number of values than stable's in {tally.other_size} of {tally.rows} rows"
+    return Finding.PASS, f"both tracks answered all {sent} requests"
+
+
+def _finite(tally: Tally) -> Evidence | Absence:
+    """NaN and infinity are answers with status 200: only a look at the numbers finds them."""
+    about = "predictions/finite"
+    figures: dict[str, float | str] = {
+        "rows": tally.rows,
+        "broken_on_canary_only": tally.canary_broken,
+        "broken_on_both": tally.both_broken,
+    }
+    if not tally.with_numbers:
+        return Absence(about, "the answers hold no numbers")
+    if tally.canary_broken:
+        reason = f"{tally.canary_broken} of {tally.rows} rows of the canary hold NaN, null or infinity where stable has numbers"
+        return Evidence(about, Finding.FAIL, reason, figures=figures)
+    if tally.both_broken:
+        reason = f"{tally.both_broken} of {tally.rows} rows hold NaN, null or infinity on both tracks"
+        return Evidence(about, Finding.WARN, reason, figures=figures)
+    return Evidence(about, Finding.PASS, f"all numbers in {tally.with_numbers} rows of the canary are finite", figures=figures)
+
+
+def _flips(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
+    """How many rows say another class; it gates only where the plan says how many may."""
+    about, gating = "predictions/flips", plan.flips is not None
+    figures: dict[str, float | str] = {
+        "rows": tally.rows,
+        "flips": tally.flips,
+        "compared": tally.read,
+        "largest_change": tally.largest,
+        "mean_change": tally.total / max(1, tally.numbers),
+        **_flips_by_slice(tally),
+        **{f"worst_{rank}": row[-1] for rank, row in enumerate(sorted(tally.worst, reverse=True), 1)},
+    }
+    change = f"numbers change by {_number(tally.total / max(1, tally.numbers))} on average and {_number(tally.largest)} at most"
+    if not tally.has_classes:
+        finding = Finding.INCONCLUSIVE if gating else Finding.PASS
+        return Evidence(about, finding, f"the answers are numbers, not classes, so none can flip; {change}", gating, figures=figures)
+    interval = betting.share(tally.flips, tally.rows, plan.alpha)
+    reason = f"{tally.flips} of {tally.rows} answers changed: {interval.estimate:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+    if plan.flips is None:
+        return Evidence(about, Finding.PASS, f"{reason}; {change}", gating, "share of rows", interval, figures=figures)
+    limit = plan.flips
+
+    def says(times: float) -> Finding:
+        return _below(betting.share(tally.flips * times, tally.rows * times, plan.alpha), limit)
+
+    reason = f"{reason}, allowed {limit:.1%}{_settled_by(says, tally.rows, 'rows')}; {change}"
+    return Evidence(about, says(1), reason, gating, "share of rows", interval, tolerance=limit, figures=figures)
+
+
+def _flips_by_slice(tally: Tally) -> dict[str, float | str]:
+    """The classes and slices in which most answers changed."""
+    most = sorted(tally.slices.by_name.items(), key=lambda one: (-one[1].flips / max(1, one[1].rows), one[0]))[: slices.NAMED]
+    return {f"flips {shown(name)}": f"{one.flips} of {one.rows}" for name, one in most if one.flips}
+
+
+def _slices(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
+    """Whether the canary got worse somewhere, although it may not have on the whole."""
+    about = "predictions/slices"
+    parts = {name: one for name, one in tally.slices.by_name.items() if one.labelled and not name.startswith(f"{CLASS}=")}
+    if not plan.slices or not parts or _not_comparable(tally):
+        return Absence(about, "no labels to judge the slices by" if plan.slices else "absent by plan")
+    alpha = plan.alpha / len(parts)
+    found = {
+        name: betting.paired_difference(one.only_canary_right, one.only_stable_right, one.labelled, alpha) for name, one in parts.items()
+    }
+    return slices.worse({shown(name): one for name, one in found.items()}, plan.accuracy_margin, about, gating=True)
+
+
+def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
+    """Whether the canary is right about as often as stable, on the same labelled rows."""
+    about, n = "predictions/accuracy", tally.labelled
+    if not tally.labels:
+        return Absence(about, "the requests carry no labels")
+    if trouble := _not_comparable(tally):
+        return Evidence(about, Finding.INCONCLUSIVE, f"{tally.labels} requests carry a label, but {trouble}", margin=-plan.accuracy_margin)
+
+    def says(times: float) -> Finding:
+        return _not_below(_difference(tally, times, plan.alpha), -plan.accuracy_margin)
+
+    interval = _difference(tally, 1, plan.alpha)
+    digits = 2 if plan.accuracy_margin >= 0.01 else 4
+    reason = (
+        f"accuracy {tally.canary_right / n:.{digits}f} against stable's {tally.stable_right / n:.{digits}f} on {n} labelled requests: "
+        f"difference {interval.estimate:+.{digits}f} ({interval.low:+.{digits}f} to {interval.high:+.{digits}f}), "
+        f"allowed {-plan.accuracy_margin:.{digits}f}{_settled_by(says, n, 'labelled requests')}"
+    )
+    figures: dict[str, float | str] = {
+        "labelled": n,
+        "stable_accuracy": tally.stable_right / n,
+        "canary_accuracy": tally.canary_right / n,
+        "only_stable_right": tally.only_stable_right,
+        "only_canary_right": tally.only_canary_right,
+        "compared": tally.read,
+    }
+    unit = "difference of accuracy, canary - stable"
+    return Evidence(about, says(1), reason, unit=unit, interval=interval, margin=-plan.accuracy_margin, figures=figures)
+
+
+def _not_comparable(tally: Tally) -> str:
+    """Why labels and answers cannot be compared, if so."""
+    if not tally.labelled:
+        return "none of their answers has exactly one row: a label belongs to one row"
+    if not tally.has_classes:
+        return "the answers are numbers, not classes: accuracy cannot be told; leave the labels out to compare without them"
+    if not tally.stable_right and not tally.canary_right:
+        return f"no answer of either track equals its label ({tally.read}): are the labels written as the model writes its classes?"
+    return ""
+
+
+def _difference(tally: Tally, times: float, alpha: float) -> Interval:
+    """Canary's accuracy less stable's, as if each request had been seen so many times."""
+    return betting.paired_difference(tally.only_canary_right * times, tally.only_stable_right * times, tally.labelled * times, alpha)
+
+
+def _latency(tally: Tally) -> Evidence | Absence:
+    """Shown only: some hundred requests, one after the other, on servers without other load."""
+    if not any(tally.stable_seconds):
+        return Absence("predictions/latency", "recorded answers do not say how long they took")
+    stable, canary = (1000 * median(seconds) for seconds in (tally.stable_seconds, tally.canary_seconds))
+    figures: dict[str, float | str] = {
+        "requests": tally.answered,
+        "stable_median_ms": stable,
+        "canary_median_ms": canary,
+        "stable_slowest_ms": 1000 * max(tally.stable_seconds),
+        "canary_slowest_ms": 1000 * max(tally.canary_seconds),
+    }
+    reason = f"median {_number(canary)} ms against stable's {_number(stable)} ms over {tally.answered} requests, asked one by one"
+    return Evidence("predictions/latency", Finding.PASS, reason, gating=False, unit="ms", figures=figures)
+
+
+def _not_below(interval: Interval, bound: float) -> Finding:
+    if interval.low > bound:
+        return Finding.PASS
+    return Finding.FAIL if interval.high < bound else Finding.INCONCLUSIVE
+
+
+def _below(interval: Interval, bound: float) -> Finding:
+    if interval.high <= bound:
+        return Finding.PASS
+    return Finding.FAIL if interval.low > bound else Finding.INCONCLUSIVE
+
+
+def _settled_by(says: Callable[[float], Finding], n: int, what: str) -> str:
+    """For an undecided question: how many more of the same kind would decide it."""
+    times = 1.0
+    while says(times) is Finding.INCONCLUSIVE:
+        times *= 1.1
+        if n * times > UNSETTLED:
+            return f"; too close for any number of {what} to tell"
+    needed = n * times
+    scale = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return f"; about {math.ceil(needed / scale) * scale} {what} would tell" if times > 1 else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"

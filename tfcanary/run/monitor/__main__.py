@@ -1,0 +1,90 @@
+"""Writes what is described here as files: `python -m tfcanary.run.monitor deploy/monitoring docs/monitoring.md`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfcanary.run.monitor import rules, table
+from tfcanary.run.monitor.dashboard import dashboard
+from tfcanary.run.monitor.monitors import SCRAPED
+
+MADE = "# Made by `python -m tfcanary.run.monitor`: change tfcanary/run/monitor instead."
+PART_OF = {"app.kubernetes.io/part-of": "tfcanary"}
+SIDECAR = {"grafana_dashboard": "1"}
+"""By this label Grafana's sidecar finds dashboards in ConfigMaps."""
+
+Json = dict[str, Any]
+
+
+def files() -> dict[str, str]:
+    """Every file of deploy/monitoring, by name."""
+    prometheus_rule = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "tfcanary", "labels": PART_OF},
+        "spec": rules.groups(),
+    }
+    return {
+        "rules.yaml": _yaml(rules.groups()),
+        "prometheusrule.yaml": _yaml(prometheus_rule),
+        "podmonitors.yaml": _yaml(*(one.monitor() for one in SCRAPED)),
+        "scrape.yaml": _yaml({"scrape_configs": [one.scrape_config() for one in SCRAPED]}),
+        "dashboard.json": json.dumps(dashboard(), indent=1) + "\n",
+        "kustomization.yaml": _yaml(kustomization()),
+    }
+
+
+def kustomization() -> Json:
+    """What `kubectl apply -k` applies: for the operator and Grafana's sidecar. rules.yaml and scrape.yaml are for a Prometheus without one."""
+    options = {"disableNameSuffixHash": True, "labels": {**PART_OF, **SIDECAR}}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "serving",
+        "resources": ["prometheusrule.yaml", "podmonitors.yaml"],
+        "configMapGenerator": [{"name": "tfcanary-dashboard", "files": ["tfcanary.json=dashboard.json"], "options": options}],
+    }
+
+
+def page(text: str) -> str:
+    """A page with its tables as they are described here."""
+    for name, made in {"metrics": table.markdown(), "alerts": rules.markdown()}.items():
+        begin, end = f"<!-- {name}: made by python -m tfcanary.run.monitor -->", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"the page has no place for {name}: {begin} … {end}")
+        text = f"{before}{begin}\n\n{made}\n\n{end}{after}"
+    return text
+
+
+def main(folder: Path, docs: Path) -> None:
+    """Write all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    docs.write_text(page(docs.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _yaml(*documents: Json) -> str:
+    import yaml
+
+    class Plain(yaml.SafeDumper):  # type: ignore[misc]
+        """Texts of several lines stay readable, and nothing is an alias."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Plain.add_representer(str, text)
+    body = yaml.dump_all(documents, Dumper=Plain, sort_keys=False, width=120, allow_unicode=True)
+    return f"{MADE}\n{body}"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
