@@ -173,7 +173,7 @@ def run_pull(model: Path) -> float:
     """Out of a bucket that was pushed into, as a step does it."""
     from tfcanary.act.push import _upload
     from tfcanary.adapters.storage import open_storage
-    from tfcanary.adapters.storage.transfer import pull
+    from tfcanary.adapters.storage.download import pull
     from tfcanary.look.savedmodel import manifest
 
     root, into = model.with_name("bucket"), model.with_name("pulled")

@@ -3,9 +3,9 @@
 from kfp import dsl, kubernetes
 
 from tfcanary import __version__
-from tfcanary.adapters.kubeclient.names import WATCHES
-from tfcanary.adapters.packaged import PACKAGE
-from tfcanary.core.plan.notify import SECRET, SECRETS
+from tfcanary.adapters.kubeclient.object_names import WATCHES
+from tfcanary.adapters.package_check import PACKAGE
+from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 HOUR = 3600
 STEP = 6 * HOUR

@@ -43,11 +43,11 @@ def trigger_release(
     """
     from pathlib import Path
 
-    from tfcanary.run.trigger import turn
+    from tfcanary.run.trigger import pipeline_step
     from tfcanary.run.trigger.settings import Target
 
-    asked = turn.Offer(model_uri, model_name, run_id, wait, newest, complete)
-    outcome = turn.take(asked, plan, Target(platform, host, image, service_account))
+    asked = pipeline_step.Offer(model_uri, model_name, run_id, wait, newest, complete)
+    outcome = pipeline_step.take(asked, plan, Target(platform, host, image, service_account))
     Path(page).write_text(outcome.page)
     Path(reason).write_text(outcome.reason)
     return outcome.word

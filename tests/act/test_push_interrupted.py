@@ -13,7 +13,7 @@ import pytest
 from tests.act.conftest import manifest_of
 from tests.fakes import World
 from tfcanary.act import push
-from tfcanary.act.told import Told
+from tfcanary.act.push_progress import Told
 from tfcanary.adapters.storage import checksums, open_storage
 from tfcanary.core.errors import Refused
 

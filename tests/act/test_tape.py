@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake_storage import FakeStorage
 from tests.fakes import World
-from tfcanary.act import ledger, tape
+from tfcanary.act import ledger, poll_log
 from tfcanary.core.domain import Counters, Sample, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
@@ -41,17 +41,17 @@ def poll(i: int, odd: float = 0.1) -> Poll:
     return Poll(10.0 * i, Sample(Track.STABLE, True, {"{{a}} $(b)\n": whole}), Sample(Track.CANARY, False), None if i % 2 else 5)
 
 
-def recorded(platform: Platform, release: Release, count: int) -> tape.Tape:
-    kept = tape.begin(release, Judge.begin(release.plan.judge, "run-1").dumps())
+def recorded(platform: Platform, release: Release, count: int) -> poll_log.Tape:
+    kept = poll_log.begin(release, Judge.begin(release.plan.judge, "run-1").dumps())
     for i in range(count):
-        kept = tape.add(tape.wind(platform, "run-1", kept), NOON + timedelta(seconds=10 * i), poll(i))
+        kept = poll_log.add(poll_log.wind(platform, "run-1", kept), NOON + timedelta(seconds=10 * i), poll(i))
     return kept
 
 
-@pytest.mark.parametrize("count", [0, 1, tape.POLLS - 1, tape.POLLS, tape.POLLS + 1, 5 * tape.POLLS])
+@pytest.mark.parametrize("count", [0, 1, poll_log.POLLS - 1, poll_log.POLLS, poll_log.POLLS + 1, 5 * poll_log.POLLS])
 def test_every_poll_comes_back_bit_for_bit(world: World, release: Release, count: int) -> None:
     platform = world.platform()
-    head, looks = tape.read(platform, "run-1", recorded(platform, release, count))
+    head, looks = poll_log.read(platform, "run-1", recorded(platform, release, count))
     assert [look.poll for look in looks] == [poll(i) for i in range(count)]
     assert (head.run_id, head.plan) == ("run-1", release.plan.judge)
     assert [look.at for look in looks][:1] == [NOON][:count]
@@ -61,23 +61,23 @@ def test_numbers_that_are_none_come_back_as_such(world: World, release: Release)
     platform = world.platform()
     kept = recorded(platform, release, 0)
     for odd in (math.nan, math.inf, -math.inf):
-        kept = tape.add(kept, NOON, poll(1, odd))
-    _, looks = tape.read(platform, "run-1", kept)
+        kept = poll_log.add(kept, NOON, poll(1, odd))
+    _, looks = poll_log.read(platform, "run-1", kept)
     found = [look.poll.stable.servers["{{a}} $(b)\n"].failed for look in looks]
     assert str(found) == "[nan, inf, -inf]"
 
 
 def test_a_reel_that_is_written_twice_is_the_same_one(world: World, release: Release) -> None:
     platform = world.platform()
-    full = recorded(platform, release, tape.POLLS)
-    assert tape.wind(platform, "run-1", full) == tape.wind(platform, "run-1", full)
+    full = recorded(platform, release, poll_log.POLLS)
+    assert poll_log.wind(platform, "run-1", full) == poll_log.wind(platform, "run-1", full)
     assert len(platform.storage.list("digits/polls/")) == 1
 
 
 @pytest.mark.parametrize("damage", ["missing", "foreign", "cut"])
 def test_a_tape_with_a_hole_is_refused(world: World, release: Release, damage: str) -> None:
     platform = world.platform()
-    kept = recorded(platform, release, 3 * tape.POLLS)
+    kept = recorded(platform, release, 3 * poll_log.POLLS)
     storage = platform.storage
     assert isinstance(storage, FakeStorage)
     name = sorted(one for one in storage.objects if "/polls/" in one)[1]
@@ -86,11 +86,11 @@ def test_a_tape_with_a_hole_is_refused(world: World, release: Release, damage: s
     else:
         storage.write(name, b"nothing of the kind" if damage == "foreign" else storage.objects[name][0][:-10])
     with pytest.raises(Refused, match="cannot be judged again" if damage == "missing" else "no reel of polls"):
-        tape.read(platform, "run-1", kept)
+        poll_log.read(platform, "run-1", kept)
 
 
 def test_a_checkpoint_of_before_tapes_is_refused(world: World, release: Release) -> None:
     with pytest.raises(Refused, match="nothing was kept of its polls"):
-        tape.read(world.platform(), "run-1", tape.Tape())
+        poll_log.read(world.platform(), "run-1", poll_log.Tape())
     with pytest.raises(Refused, match="cannot be judged again"):
-        tape.read(world.platform(), "run-1", tape.add(tape.Tape(), NOON, poll(1)))
+        poll_log.read(world.platform(), "run-1", poll_log.add(poll_log.Tape(), NOON, poll(1)))

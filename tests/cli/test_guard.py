@@ -15,7 +15,7 @@ from tests.cli.test_cli import run
 from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.act import ledger, shift
-from tfcanary.adapters.kube.models import recorded
+from tfcanary.adapters.kube.recorded_models import recorded
 from tfcanary.cli.guard import Guards, Watcher
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable

@@ -16,7 +16,7 @@ from tests.cli.test_cli import run
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary import adapters
-from tfcanary.act import checkpoint, ledger, rollback, tape
+from tfcanary.act import checkpoint, ledger, poll_log, rollback
 from tfcanary.adapters.metrics.exposition import BOUNDS
 from tfcanary.core.domain import Decision, ModelVersion, Verdict
 from tfcanary.decide.judge import Judge, Poll
@@ -52,7 +52,7 @@ def again(world: World) -> replay.Replay:
     platform = world.platform()
     kept = checkpoint.last_of(platform, RUN)
     assert kept is not None
-    head, looks = tape.read(platform, RUN, kept.tape)
+    head, looks = poll_log.read(platform, RUN, kept.tape)
     return replay.replay(Judge.resume(head.judge, RUN, head.plan), [(look.at, look.poll) for look in looks])
 
 
@@ -71,7 +71,7 @@ def test_the_kept_polls_give_every_live_verdict_again_bit_for_bit(
     assert verdict.decision is (Decision.ROLLBACK if bad else Decision.PROMOTE)
     told, before = list(live), len(live)
     assert words(again(world).verdicts) == words(told)
-    assert before > tape.POLLS
+    assert before > poll_log.POLLS
     assert run("replay", "digits", "--platform", "fake://", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["decision"], said["same_as_live"]) == ("rollback" if bad else "promote", True)
@@ -84,7 +84,7 @@ def test_a_poll_costs_the_bucket_less_than_three_kilobytes(world: World, deploye
     assert kept is not None
     reels = sum(blob.size for blob in world.storage.list("digits/polls/"))
     assert (reels + len(kept.tape.packed)) / len(live) < 3000
-    assert len(kept.tape.packed) < 3000 * tape.POLLS
+    assert len(kept.tape.packed) < 3000 * poll_log.POLLS
 
 
 class Dies(Exception):
@@ -103,7 +103,7 @@ def test_a_watch_that_is_killed_after_every_poll_loses_none(world: World, deploy
             watch.watch_stage(world.platform(), RUN, 1)
             break
     assert live[-1].decision is Decision.PROMOTE
-    assert len(live) > tape.POLLS
+    assert len(live) > poll_log.POLLS
     told = list(live)
     assert words(again(world).verdicts) == words(told)
 

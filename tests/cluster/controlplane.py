@@ -21,7 +21,7 @@ from tests import binaries
 from tests.cluster import kubeconfig
 from tests.cluster.api import Api, ApiError
 from tests.cluster.authority import Authority, private, public
-from tfcanary.adapters.local.tether import die_with
+from tfcanary.adapters.local.die_with_parent import die_with
 
 START = 60.0
 """Seconds that a server may take; on a quiet machine all take three."""

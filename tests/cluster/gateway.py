@@ -25,7 +25,7 @@ from tests.cluster.controlplane import HERE, free_ports
 from tests.cluster.mirror import Mirror
 from tests.cluster.routes import Backend, Ready, Rule
 from tests.cluster.waiting import until
-from tfcanary.adapters.local.tether import die_with
+from tfcanary.adapters.local.die_with_parent import die_with
 
 SOURCES = {
     "HTTPRoute": "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes",

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests import binaries
 from tests.cluster.controlplane import HERE, free_ports
-from tfcanary.adapters.local.tether import die_with
+from tfcanary.adapters.local.die_with_parent import die_with
 from tfcanary.run.monitor.monitors import SCRAPED
 
 PAGE = "/monitoring/prometheus/metrics"

@@ -23,7 +23,7 @@ from tests.cluster.proxy import Proxy
 from tests.cluster.waiting import until
 from tfcanary import adapters
 from tfcanary.act import ledger
-from tfcanary.adapters.checks import Wanted
+from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.core import codec
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import Plan

@@ -10,7 +10,7 @@ import yaml
 from tests.deploy.manifests import DEPLOY, DIGEST, ROUTERS, Json, documents, of_kind, overlay, patches, render, rules
 from tfcanary import __version__
 from tfcanary.adapters.kube import manifests, rights
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.plan import GuardPodPlan, Plan, RouterKind, TrafficPlan
@@ -127,9 +127,19 @@ def test_the_guard_of_a_namespace_is_of_the_version_that_ships_it() -> None:
     guard = installed("tfcanary-guard")
     (container,) = guard["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"tfcanary:{__version__}"
-    command = ["python", "-m", "tfcanary", "guard", "--platform", "kube://$(NAMESPACE)", "--all", "--metrics-port", str(names.METRICS)]
+    command = [
+        "python",
+        "-m",
+        "tfcanary",
+        "guard",
+        "--platform",
+        "kube://$(NAMESPACE)",
+        "--all",
+        "--metrics-port",
+        str(object_names.METRICS),
+    ]
     assert container["command"] == command
-    assert [port["containerPort"] for port in container["ports"]] == [names.METRICS]
+    assert [port["containerPort"] for port in container["ports"]] == [object_names.METRICS]
     assert guard["spec"]["template"]["spec"]["serviceAccountName"] == GuardPodPlan().service_account
 
 
@@ -162,17 +172,17 @@ def test_the_policy_of_the_steps_is_for_the_pods_of_the_pipeline() -> None:
 
 
 def test_guards_and_steps_reach_the_servers_and_the_servers_let_them_in() -> None:
-    labels = names.labels("digits", "server")
+    labels = object_names.labels("digits", "server")
     into = [one for rule in policy("tfcanary-servers")["ingress"] for one in rule["from"] if "podSelector" in one]
     for name in ("tfcanary-guard", "tfcanary-steps", "tfcanary-trigger"):
         out = [rule for rule in policy(name)["egress"] if any(selects(one.get("podSelector", {}), labels) for one in rule.get("to", ()))]
         ports = {port["port"] for rule in out for port in rule["ports"] if any("podSelector" in one for one in rule["to"])}
-        assert {names.GRPC, names.REST} <= ports
+        assert {object_names.GRPC, object_names.REST} <= ports
         selector = policy(name)["podSelector"]
         assert any(selects(one["podSelector"], selector["matchLabels"]) for one in into)
         if name == "tfcanary-trigger":
             continue  # whoever sends events reaches it, and its own metrics are beside
-        assert [port["port"] for rule in policy(name)["ingress"] for port in rule["ports"]] == [names.METRICS]
+        assert [port["port"] for rule in policy(name)["ingress"] for port in rule["ports"]] == [object_names.METRICS]
         assert [one["podSelector"] for rule in policy(name)["ingress"] for one in rule["from"]] == [
             {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}
         ]

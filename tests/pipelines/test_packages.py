@@ -12,14 +12,14 @@ from kfp import compiler, components, dsl
 from pipelines import compile as compiling
 from pipelines._pods import STEP, WATCH
 from tfcanary import __version__
-from tfcanary.adapters.kubeclient.names import WATCHES
-from tfcanary.adapters.packaged import PACKAGE
+from tfcanary.adapters.kubeclient.object_names import WATCHES
+from tfcanary.adapters.package_check import PACKAGE
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import MAX_STAGES, Plan
-from tfcanary.core.plan.notify import SECRET, SECRETS
+from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
 from tfcanary.run.submit import package
-from tfcanary.run.submit.remote import with_image
+from tfcanary.run.submit.remote_run import with_image
 
 NAMES = sorted(compiling.definitions())
 

@@ -19,8 +19,8 @@ from examples.demo.traffic import Tally
 from tests.adapters.local.conftest import until
 from tests.release.conftest import NAME, PLAN, Site
 from tfcanary.adapters import local
-from tfcanary.adapters.local.ask import is_up
 from tfcanary.adapters.local.folder import Folder
+from tfcanary.adapters.local.supervisor_client import is_up
 from tfcanary.core import codec
 from tfcanary.core.domain import Decision, Finding
 from tfcanary.core.errors import Held, Refused

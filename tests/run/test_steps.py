@@ -12,7 +12,7 @@ from tests.adapters.storage.conftest import emulated, emulator
 from tfcanary.adapters.storage import open_storage
 from tfcanary.core.errors import Refused
 from tfcanary.run import steps
-from tfcanary.run.steps.files import Copies
+from tfcanary.run.steps.model_files import Copies
 
 __all__ = ["emulated", "emulator"]
 

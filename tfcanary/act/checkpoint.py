@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 
-from tfcanary.act.tape import Tape
+from tfcanary.act.poll_log import Tape
 from tfcanary.core import codec
 from tfcanary.core.domain import Verdict
 from tfcanary.core.errors import Conflict, Refused

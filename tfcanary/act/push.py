@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcanary.act import ledger
-from tfcanary.act.told import Told
+from tfcanary.act.push_progress import Told
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Conflict, Refused

@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from tfcanary.adapters.checks import Wanted
-from tfcanary.adapters.packaged import check_package
+from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.package_check import check_package
 from tfcanary.core.domain import Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
@@ -47,7 +47,7 @@ def models(uri: str, patience: float = PATIENCE) -> tuple[str, ...]:
 
         return tuple(sorted(path.stem for path in Folder(Path(rest)).records.glob("*.json")))
     if separator and scheme == "kube":
-        from tfcanary.adapters.kube.models import recorded
+        from tfcanary.adapters.kube.recorded_models import recorded
         from tfcanary.adapters.kubeclient.api import Api
 
         return recorded(Api(_namespace(uri, rest), patience=patience))
@@ -74,7 +74,7 @@ def adopt(uri: str, model: str, deployment: str, number: int, plan: Plan, dry_ru
     scheme, separator, rest = uri.partition("://")
     if not separator or scheme != "kube":
         raise Refused(f"platform {uri!r}: there are Deployments on a cluster only; use kube://<namespace>")
-    from tfcanary.adapters.kube import adopt as adoption
+    from tfcanary.adapters.kube import adoption
     from tfcanary.adapters.kubeclient.api import Api
 
     return adoption.adopt(Api(_namespace(uri, rest)), model, deployment, number, plan, dry_run)

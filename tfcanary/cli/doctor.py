@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from tfcanary import adapters
-from tfcanary.adapters.checks import Wanted
+from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.cli import options
-from tfcanary.cli.looks import EXIT, reasons, show
+from tfcanary.cli.findings import EXIT, reasons, show
 from tfcanary.run import submit
 
 

@@ -10,7 +10,7 @@ import click
 
 from tfcanary import report
 from tfcanary.cli import options, rows
-from tfcanary.cli.looks import EXIT
+from tfcanary.cli.findings import EXIT
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import DriftPlan
 from tfcanary.decide import drift as drifting

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tfcanary.act import checkpoint, ledger, tape
+from tfcanary.act import checkpoint, ledger, poll_log
 from tfcanary.cli import options
 from tfcanary.core import codec
 from tfcanary.core.domain import Track
@@ -78,7 +78,7 @@ def _of_release(platform_uri: str, name: str | None, run_id: str) -> Told:
     kept = checkpoint.last_of(platform, run) if run else None
     if kept is None:
         raise Refused(f"{name}: {f'release {run!r} was never polled' if run else 'nothing was ever released under this name'}")
-    head, looks = tape.read(platform, run, kept.tape)
+    head, looks = poll_log.read(platform, run, kept.tape)
     judge = Judge.resume(head.judge, run, head.plan)
     found = again.replay(judge, [(look.at, look.poll) for look in looks])
     note = f"Release {run}, version {head.version}: the {len(looks)} polls that its judge was told of."

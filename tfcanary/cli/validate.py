@@ -9,7 +9,7 @@ import click
 
 from tfcanary.adapters.serving.requests import open_requests
 from tfcanary.cli import options
-from tfcanary.cli.looks import EXIT, reasons, show
+from tfcanary.cli.findings import EXIT, reasons, show
 from tfcanary.core import codec
 from tfcanary.look import trial
 from tfcanary.run import steps

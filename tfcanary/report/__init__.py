@@ -17,8 +17,8 @@ from tfcanary.report.of_look import look_page
 from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
 from tfcanary.report.plots.text import cut, isolated, visible
-from tfcanary.report.signatures import SignaturePairs, SignatureRow
-from tfcanary.report.words import canary_requests, last_verdict, named, where, why
+from tfcanary.report.signature_table import SignaturePairs, SignatureRow
+from tfcanary.report.wording import canary_requests, last_verdict, named, where, why
 
 __all__ = [
     "SignaturePairs",

@@ -30,7 +30,7 @@ from tfcanary.report.charts import criteria, over_time, overlaid, waiting
 from tfcanary.report.plots.glyph import Tone, glyph
 from tfcanary.report.plots.markup import Child, Markup, code, element, join
 from tfcanary.report.plots.text import cut
-from tfcanary.report.signatures import Change, SignatureRow
+from tfcanary.report.signature_table import Change, SignatureRow
 from tfcanary.report.style import SHEET
 
 _NOTHING_MAY_LOAD = "default-src 'none'; style-src 'unsafe-inline'"

@@ -27,7 +27,7 @@ from tfcanary.report.blocks import (
     Table,
     Waits,
 )
-from tfcanary.report.evidence import evidence_table
+from tfcanary.report.evidence_blocks import evidence_table
 from tfcanary.report.history import changes, findings_words, milestones
 from tfcanary.report.numbers import clock, duration, plain, share
 from tfcanary.report.plots.text import cut, isolated, visible

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from tfcanary.core.domain import Evidence
 from tfcanary.core.record import Event
 from tfcanary.core.timeline import Timeline
-from tfcanary.report.plots.clock import Band
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.histogram import Pair
 from tfcanary.report.plots.over_time import Mark
+from tfcanary.report.plots.time_axis import Band
 from tfcanary.report.plots.waits import Wait
-from tfcanary.report.signatures import SignaturePairs
+from tfcanary.report.signature_table import SignaturePairs
 
 NAME = 160
 """Characters of a name, an id or a heading that are shown: whoever renders cuts the rest off and says so."""

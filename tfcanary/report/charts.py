@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 
 from tfcanary.core.domain import Evidence, Finding
 from tfcanary.report.blocks import NAME, SENTENCE, Badge, History, Waits
-from tfcanary.report.evidence import figures_line, interval_words
+from tfcanary.report.evidence_blocks import figures_line, interval_words
 from tfcanary.report.history import asked, changes, columns, labels, runs, series, span
 from tfcanary.report.numbers import RATIO, duration, moment, plain, same, ticks, writer
-from tfcanary.report.plots.clock import Span, time_axis
 from tfcanary.report.plots.histogram import Pair, histogram
 from tfcanary.report.plots.interval import Measure, interval_plot
 from tfcanary.report.plots.markup import Child, Markup, code, element, join
 from tfcanary.report.plots.over_time import findings_plot, intervals_plot, requests_plot, weight_plot
 from tfcanary.report.plots.text import cut
+from tfcanary.report.plots.time_axis import Span, time_axis
 from tfcanary.report.plots.waits import wait_axis, wait_plot
-from tfcanary.report.words import of_finding
+from tfcanary.report.wording import of_finding
 
 _MOST = 40
 """Criteria that are drawn over time."""

@@ -9,10 +9,10 @@ from itertools import groupby, pairwise
 from tfcanary.core.domain import Finding, Interval, Verdict
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.report.blocks import History
-from tfcanary.report.plots.clock import Band, Span
 from tfcanary.report.plots.over_time import Column, Mark, Run
 from tfcanary.report.plots.text import visible
-from tfcanary.report.words import of_decision
+from tfcanary.report.plots.time_axis import Band, Span
+from tfcanary.report.wording import of_decision
 
 _COLUMNS = 72
 """Columns of the picture of requests, at most."""

@@ -11,7 +11,7 @@ from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.blocks import Badge, Block, Code, Column, Fold, Histogram, Page, Paragraph, Part, Section, Table
 from tfcanary.report.numbers import plain, share
 from tfcanary.report.plots.histogram import Pair
-from tfcanary.report.words import of_finding, sentence
+from tfcanary.report.wording import of_finding, sentence
 
 PICTURES = 100
 """Columns that are shown with a picture; the others stand in a table."""

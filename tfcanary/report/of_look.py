@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tfcanary.core.domain import Look
 from tfcanary.report.blocks import Fold, Page, Section, Signatures
-from tfcanary.report.evidence import absent_section, evidence_blocks
-from tfcanary.report.signatures import Change, SignaturePairs
-from tfcanary.report.words import of_gate, sentence, tally, why_of_look
+from tfcanary.report.evidence_blocks import absent_section, evidence_blocks
+from tfcanary.report.signature_table import Change, SignaturePairs
+from tfcanary.report.wording import of_gate, sentence, tally, why_of_look
 
 
 def look_page(look: Look, title: str, pairs: SignaturePairs | None) -> Page:

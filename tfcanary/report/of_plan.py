@@ -10,7 +10,7 @@ from tfcanary.report.blocks import Badge, Cell, Column, Page, Paragraph, Section
 from tfcanary.report.numbers import duration, plain, share
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.waits import Wait
-from tfcanary.report.words import sentence
+from tfcanary.report.wording import sentence
 
 PROMOTE = "a healthy canary is promoted"
 LATER = "Medians: one release of ten takes twice as long. Every stage as if the whole release were watched at its weight."

@@ -9,16 +9,16 @@ from tfcanary.core.record import Record, Release
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import Badge, Cell, Code, Column, Fold, History, Noted, Page, Paragraph, Part, Section, Table
 from tfcanary.report.departures import Departure, departures
-from tfcanary.report.evidence import absent_section, evidence_blocks
+from tfcanary.report.evidence_blocks import absent_section, evidence_blocks
 from tfcanary.report.history import bands, marks_of
 from tfcanary.report.numbers import clock, duration, moment, plain
 from tfcanary.report.of_look import signature_section
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.text import cut
 from tfcanary.report.provenance import earlier_section, provenance_section
-from tfcanary.report.signatures import SignaturePairs
-from tfcanary.report.stages import stages_section
-from tfcanary.report.words import canary_requests, last_verdict, of_gate, of_release, sentence, tally_words, why, why_of_look
+from tfcanary.report.signature_table import SignaturePairs
+from tfcanary.report.stage_table import stages_section
+from tfcanary.report.wording import canary_requests, last_verdict, of_gate, of_release, sentence, tally_words, why, why_of_look
 
 _GATES = ("validate", "push", "deploy", "compare")
 _EVENTS = 100

@@ -12,7 +12,7 @@ from tfcanary.report.as_html import as_html
 from tfcanary.report.blocks import Cell, Column, Page, Paragraph, Section, Table
 from tfcanary.report.numbers import duration, plain
 from tfcanary.report.of_verdict import verdict_page
-from tfcanary.report.words import of_decision
+from tfcanary.report.wording import of_decision
 
 _COLUMNS = (
     Column("After", 110, numeric=True),

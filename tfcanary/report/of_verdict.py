@@ -5,10 +5,10 @@ from __future__ import annotations
 from tfcanary.core.domain import Verdict
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import History, Page, Section
-from tfcanary.report.evidence import absent_section, evidence_blocks
+from tfcanary.report.evidence_blocks import absent_section, evidence_blocks
 from tfcanary.report.history import bands, marks_of
 from tfcanary.report.numbers import moment
-from tfcanary.report.words import of_verdict, sentence, tally
+from tfcanary.report.wording import of_verdict, sentence, tally
 
 
 def verdict_page(verdict: Verdict, title: str, timeline: Timeline | None) -> Page:

@@ -6,7 +6,7 @@ from tfcanary.core.domain import ModelVersion
 from tfcanary.core.record import Ended, Record, Release
 from tfcanary.report.blocks import Cell, Code, Column, Facts, Noted, Section, Table
 from tfcanary.report.numbers import moment
-from tfcanary.report.words import of_state
+from tfcanary.report.wording import of_state
 
 _EARLIER = 10
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tfcanary.act import checkpoint, ledger, notify, orders, rollback, shift, tape
+from tfcanary.act import checkpoint, ledger, notify, orders, poll_log, rollback, shift
 from tfcanary.core import timeline
 from tfcanary.core.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.core.errors import Conflict, Held, Unavailable
@@ -41,7 +41,7 @@ class Memory:
     judge: Judge
     seen: Timeline
     judged: Judged | None
-    tape: tape.Tape
+    tape: poll_log.Tape
     weight: int | None
     """The canary's weight as it was last read back ..."""
     read_back: datetime
@@ -126,14 +126,14 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     kept = checkpoint.latest(platform, release)
     if kept is None:
         judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
-        return Memory(judge, Timeline(), None, tape.begin(release, judge.dumps()), metrics.weight(platform), now)
+        return Memory(judge, Timeline(), None, poll_log.begin(release, judge.dumps()), metrics.weight(platform), now)
     state, judged = kept
     judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
     return Memory(judge, state.timeline, judged, state.tape, metrics.weight(platform), now)
 
 
 def _saved(platform: Platform, release: Release, memory: Memory, seen: Poll, verdict: Verdict) -> Memory:
-    kept = tape.add(tape.wind(platform, release.run_id, memory.tape), verdict.at or platform.clock.now(), seen)
+    kept = poll_log.add(poll_log.wind(platform, release.run_id, memory.tape), verdict.at or platform.clock.now(), seen)
     state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict, tape=kept)
     return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state), tape=kept)
 

@@ -15,7 +15,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import cluster, namespace
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube.deployer import KubeDeployer
-from tfcanary.adapters.kube.fleet import Fleet
+from tfcanary.adapters.kube.running_servers import Fleet
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan

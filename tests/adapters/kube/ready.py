@@ -14,9 +14,9 @@ from tests.adapters.kube.test_manifests import IMAGE
 from tests.adapters.kubeclient.api_server import ApiServer, Asked, Told, kubeconfig, status
 from tests.adapters.metrics.prometheus_server import ANSWERED, BUCKET, Page, PrometheusServer
 from tfcanary import __version__, adapters
-from tfcanary.adapters.checks import Wanted
+from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.adapters.kube import doctor, manifests
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.metrics.exposition import BOUNDS
 from tfcanary.core import codec
 from tfcanary.core.domain import Look, Track
@@ -69,7 +69,7 @@ def gateway(**listener: Any) -> Json:
 def record(writer: str = __version__, **release: Any) -> Json:
     """The record's ConfigMap; `release`: one on the road."""
     said = {**codec.encode(Record("m", writer)), **({"release": release} if release else {})}
-    labels = names.labels("m", "record")
+    labels = object_names.labels("m", "record")
     return named("tfcanary-m", metadata={"labels": labels}, data={"generation": "1", "record": codec.dumps(said)})
 
 
@@ -86,11 +86,11 @@ class ReadyCluster(ApiServer):
         """Paths that are never answered."""
         self.gone = False
         """The namespace does not exist."""
-        deployment = named("m-v1", metadata={"labels": names.selector("m", 1)})
-        deployment["spec"] = {"replicas": 1, "selector": {"matchLabels": names.selector("m", 1)}, "template": {}}
+        deployment = named("m-v1", metadata={"labels": object_names.selector("m", 1)})
+        deployment["spec"] = {"replicas": 1, "selector": {"matchLabels": object_names.selector("m", 1)}, "template": {}}
         deployment["status"] = {"replicas": 1, "updatedReplicas": 1}
-        stable = manifests.service("m", Track.STABLE, names.selector("m", 1), ServingPlan(image=IMAGE))
-        pod = named(POD, metadata={"labels": names.selector("m", 1)}, status={"phase": "Running"})
+        stable = manifests.service("m", Track.STABLE, object_names.selector("m", 1), ServingPlan(image=IMAGE))
+        pod = named(POD, metadata={"labels": object_names.selector("m", 1)}, status={"phase": "Running"})
         self.objects: dict[str, Json] = {
             "/api/v1/namespaces/ns": named("ns", metadata={"labels": {"team": "a"}}, status={"phase": "Active"}),
             f"{CORE}/configmaps/tfcanary-m": record(),

@@ -13,9 +13,9 @@ import pytest
 from tests.adapters.kube.conftest import MakePlace, Place
 from tests.cluster.cluster import Cluster
 from tests.cluster.waiting import until
-from tfcanary.adapters.kube import deployer, fleet, manifests
-from tfcanary.adapters.kube.fleet import Fleet
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube import deployer, manifests, running_servers
+from tfcanary.adapters.kube.running_servers import Fleet
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Track
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def uids(api: Api, number: int) -> set[str]:
-    found = api.list(PODS, names.selector("m", number))
+    found = api.list(PODS, object_names.selector("m", number))
     return {str(one["metadata"]["uid"]) for one in found if "deletionTimestamp" not in one["metadata"]}
 
 
@@ -64,7 +64,7 @@ def test_a_release_moves_tracks_and_restarts_nothing(make: MakePlace) -> None:
     place.deployer.remove(1)
     place.deployer.remove(1)
     assert sorted(place.deployer.observe().servers) == [2]
-    assert place.api.list(CONFIG_MAPS, names.selector("m", 1)) == ()
+    assert place.api.list(CONFIG_MAPS, object_names.selector("m", 1)) == ()
 
 
 def test_deploying_again_changes_nothing(make: MakePlace) -> None:
@@ -238,7 +238,7 @@ def test_watching_a_version_asks_the_api_server_only_when_something_is_wrong(
 def test_a_server_that_hangs_is_silent_as_long_as_nobody_says_that_it_is_down(
     make: MakePlace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "STATUS_TIMEOUT", 0.5)
+    monkeypatch.setattr(running_servers, "STATUS_TIMEOUT", 0.5)
     place = make()
     place.up(1)
     (server,) = place.servers(1)

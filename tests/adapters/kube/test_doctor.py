@@ -11,8 +11,8 @@ import pytest
 
 from tests.adapters.kube.ready import AT_GATEWAY, GATEWAY, Site, findings, gateway, reason, site
 from tests.adapters.metrics import prometheus_server
-from tfcanary.adapters import checks
-from tfcanary.adapters.checks import Check, examined
+from tfcanary.adapters import doctor_checks
+from tfcanary.adapters.doctor_checks import Check, examined
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import StagePlan, TrafficPlan
 
@@ -95,7 +95,7 @@ def test_a_gateway_of_another_namespace_must_let_us_in(site: Site) -> None:
 def test_a_check_that_hangs_is_given_up_and_the_next_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
 
-    def hangs() -> checks.Said:
+    def hangs() -> doctor_checks.Said:
         ended.wait(20)
         return Finding.PASS, "late"
 

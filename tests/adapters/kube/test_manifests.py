@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from google.protobuf import text_format
 
-from tfcanary.adapters.kube import manifests, serverflags
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube import manifests, serving_flags
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, NotifyPlan, Plan, ServiceType, ServingPlan
-from tfcanary.tf.modelserver import options
+from tfcanary.tf.modelserver import server_options
 from tfcanary.tf.wire import messages
 
 IMAGE = "tensorflow/serving@sha256:" + "a" * 64
@@ -40,7 +40,7 @@ def parsed(text: str, kind: Any) -> Any:
 
 
 def test_a_server_serves_this_version_and_no_other() -> None:
-    config = parsed(serverflags.files("m", VERSION, PLAN.serving)["models.config"], messages.ModelServerConfig)
+    config = parsed(serving_flags.files("m", VERSION, PLAN.serving)["models.config"], messages.ModelServerConfig)
     (model,) = config.model_config_list.config
     assert (model.name, model.base_path, model.model_platform) == ("m", "gs://bucket/models/m", "tensorflow")
     assert list(model.model_version_policy.specific.versions) == [42]
@@ -50,41 +50,41 @@ def test_a_server_serves_this_version_and_no_other() -> None:
 @pytest.mark.parametrize("folder", ['/a"b\\c', "/models } } evil {", "/zwei\nzeilen", "/größe/模型"])
 def test_a_path_stays_one_value(folder: str) -> None:
     version = ModelVersion(7, f"{folder}/7", "sha256:")
-    config = parsed(serverflags.files("m", version, PLAN.serving)["models.config"], messages.ModelServerConfig)
+    config = parsed(serving_flags.files("m", version, PLAN.serving)["models.config"], messages.ModelServerConfig)
     assert [one.base_path for one in config.model_config_list.config] == [folder]
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket/m/43", "models/42", "s3://bucket/m/42", "/models/m/042", ""])
 def test_a_directory_that_is_not_called_by_the_number_is_refused(uri: str) -> None:
     with pytest.raises(Refused, match="must be a gs:// URI or an absolute path, and end in /42"):
-        serverflags.files("m", ModelVersion(42, uri, "sha256:"), PLAN.serving)
+        serving_flags.files("m", ModelVersion(42, uri, "sha256:"), PLAN.serving)
 
 
 def test_the_metrics_page_is_where_the_sources_look_for_it() -> None:
     from tfcanary.adapters.metrics.scrape import PATH
 
-    config = parsed(serverflags.files("m", VERSION, PLAN.serving)["monitoring.config"], messages.MonitoringConfig)
+    config = parsed(serving_flags.files("m", VERSION, PLAN.serving)["monitoring.config"], messages.MonitoringConfig)
     assert (config.prometheus_config.enable, config.prometheus_config.path) == (True, PATH)
 
 
 def test_every_flag_is_one_that_the_server_knows() -> None:
     """A name that is wrong would only be remarked on, and the server would run without it."""
-    _, warnings = options.parse(serverflags.flags(PLAN.serving).arguments())
+    _, warnings = server_options.parse(serving_flags.flags(PLAN.serving).arguments())
     assert warnings == ()
     of_the_original = {"enable_batching", "batching_parameters_file"}
-    _, warnings = options.parse(serverflags.flags(ServingPlan(batching="max_batch_size { value: 8 }")).arguments())
+    _, warnings = server_options.parse(serving_flags.flags(ServingPlan(batching="max_batch_size { value: 8 }")).arguments())
     assert {one.removeprefix("unknown argument: --").partition("=")[0] for one in warnings} <= of_the_original
 
 
 def test_a_bad_version_is_known_at_once_and_the_bucket_is_asked_once() -> None:
-    arguments = serverflags.flags(PLAN.serving).arguments()
+    arguments = serving_flags.flags(PLAN.serving).arguments()
     assert {"--max_num_load_retries=1", "--load_retry_interval_micros=1000000", "--file_system_poll_wait_seconds=0"} <= set(arguments)
     assert "--enable_profiler=false" in arguments
 
 
 @pytest.mark.parametrize(("cpu", "threads"), [("1", 1), ("1500m", 2), ("0.1", 1), ("4", 4), ("2.5", 3), (".5", 1)])
 def test_tensorflows_threads_are_the_pods_cpus(cpu: str, threads: int) -> None:
-    arguments = serverflags.flags(ServingPlan(cpu=cpu)).arguments()
+    arguments = serving_flags.flags(ServingPlan(cpu=cpu)).arguments()
     assert f"--tensorflow_intra_op_parallelism={threads}" in arguments
     assert f"--tensorflow_inter_op_parallelism={threads}" in arguments
     assert f"--rest_api_num_threads={4 * threads}" in arguments
@@ -94,15 +94,15 @@ def test_tensorflows_threads_are_the_pods_cpus(cpu: str, threads: int) -> None:
 @pytest.mark.parametrize("cpu", ["", "0", "-1", "two", "1k", "1 "])
 def test_cpus_that_are_none_are_refused(cpu: str) -> None:
     with pytest.raises(Refused, match=r"serving\.cpu"):
-        serverflags.flags(ServingPlan(cpu=cpu))
+        serving_flags.flags(ServingPlan(cpu=cpu))
 
 
 def test_batching_is_off_unless_the_plan_gives_its_parameters() -> None:
-    assert not any("batching" in one for one in serverflags.flags(PLAN.serving).arguments())
-    assert "batching.config" not in serverflags.files("m", VERSION, PLAN.serving)
+    assert not any("batching" in one for one in serving_flags.flags(PLAN.serving).arguments())
+    assert "batching.config" not in serving_flags.files("m", VERSION, PLAN.serving)
     with_batching = ServingPlan(batching="max_batch_size { value: 8 }\n")
-    assert serverflags.files("m", VERSION, with_batching)["batching.config"] == "max_batch_size { value: 8 }\n"
-    assert "--batching_parameters_file=/etc/tfserving/batching.config" in serverflags.flags(with_batching).arguments()
+    assert serving_flags.files("m", VERSION, with_batching)["batching.config"] == "max_batch_size { value: 8 }\n"
+    assert "--batching_parameters_file=/etc/tfserving/batching.config" in serving_flags.flags(with_batching).arguments()
 
 
 def test_another_content_is_another_config_map() -> None:
@@ -124,10 +124,10 @@ def test_another_content_is_another_config_map() -> None:
 def test_a_deployment_says_whose_it_is_and_what_it_serves() -> None:
     deployment = manifests.deployment("m", VERSION, PLAN, 3)
     assert (deployment["metadata"]["name"], deployment["spec"]["replicas"]) == ("m-v42", 3)
-    labels = {**names.labels("m", "server"), names.VERSION: "42"}
+    labels = {**object_names.labels("m", "server"), object_names.VERSION: "42"}
     assert deployment["metadata"]["labels"] == deployment["spec"]["template"]["metadata"]["labels"] == labels
-    assert deployment["spec"]["selector"] == {"matchLabels": {names.MODEL: "m", names.VERSION: "42"}}
-    assert deployment["metadata"]["annotations"] == {names.DIGEST: VERSION.digest, "tfcanary.dev/uri": VERSION.uri}
+    assert deployment["spec"]["selector"] == {"matchLabels": {object_names.MODEL: "m", object_names.VERSION: "42"}}
+    assert deployment["metadata"]["annotations"] == {object_names.DIGEST: VERSION.digest, "tfcanary.dev/uri": VERSION.uri}
 
 
 def test_a_rollout_ends_no_pod_before_its_successor_is_there() -> None:
@@ -176,17 +176,17 @@ def test_a_name_that_is_too_long_is_refused() -> None:
 
 
 def test_a_service_takes_rest_and_grpc_to_one_versions_pods() -> None:
-    service = manifests.service("m", Track.CANARY, names.selector("m", 42), ServingPlan(service_type=ServiceType.NODE_PORT))
+    service = manifests.service("m", Track.CANARY, object_names.selector("m", 42), ServingPlan(service_type=ServiceType.NODE_PORT))
     assert (service["metadata"]["name"], service["spec"]["type"]) == ("m-canary", "NodePort")
-    assert service["spec"]["selector"] == {names.MODEL: "m", names.VERSION: "42"}
+    assert service["spec"]["selector"] == {object_names.MODEL: "m", object_names.VERSION: "42"}
     ports = {one["name"]: (one["port"], one["targetPort"], one["appProtocol"]) for one in service["spec"]["ports"]}
     assert ports == {"rest": (8501, 8501, "http"), "grpc": (8500, 8500, "kubernetes.io/h2c")}
 
 
 def test_a_track_that_points_at_nothing_selects_no_pod() -> None:
-    selector = manifests.service("m", Track.CANARY, names.selector("m", None), PLAN.serving)["spec"]["selector"]
+    selector = manifests.service("m", Track.CANARY, object_names.selector("m", None), PLAN.serving)["spec"]["selector"]
     assert selector != {}  # such a Service would keep what it had
-    assert selector[names.VERSION] == "none"
+    assert selector[object_names.VERSION] == "none"
 
 
 # The guard
@@ -211,7 +211,7 @@ def test_of_a_guard_there_is_one_with_the_plans_account() -> None:
     deployment = manifests.guard("m", "models", "r", Plan(guard=GuardPodPlan(service_account="watcher")), "tfcanary:1")
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
     assert pod_of(deployment)["serviceAccountName"] == "watcher"
-    servers = names.selector("m", 42)
+    servers = object_names.selector("m", 42)
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert any(labels.get(name) != value for name, value in servers.items())  # no track's Service selects it
 

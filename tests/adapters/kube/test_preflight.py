@@ -13,7 +13,7 @@ from tests.adapters.kube.test_deployer import foreign
 from tests.cluster.cluster import Cluster
 from tests.cluster.site import gateway_object
 from tfcanary import __version__, adapters
-from tfcanary.adapters.checks import Wanted
+from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, SERVICES

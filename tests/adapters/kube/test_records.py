@@ -15,7 +15,7 @@ from tests.adapters.kube.test_manifests import PLAN
 from tests.adapters.local.conftest import a_release
 from tfcanary import __version__
 from tfcanary.adapters.kube import manifests, records
-from tfcanary.adapters.kube.models import recorded
+from tfcanary.adapters.kube.recorded_models import recorded
 from tfcanary.adapters.kube.records import KubeRecords, event_object
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS

@@ -17,9 +17,9 @@ import pytest
 
 from tfcanary import __version__
 from tfcanary.adapters import local, open_platform
-from tfcanary.adapters.local.ask import ask, is_up
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import Program
+from tfcanary.adapters.local.supervisor_client import ask, is_up
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfcanary import adapters
-from tfcanary.adapters.checks import Wanted
+from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.core.domain import Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, MetricsPlan, Plan

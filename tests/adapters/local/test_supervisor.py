@@ -18,9 +18,9 @@ import pytest
 from tests.adapters.local.conftest import STAND_IN, Place, available, kill_supervisor, lives, text_of, until
 from tests.adapters.routing import load
 from tfcanary.adapters import local
-from tfcanary.adapters.local.ask import is_up
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import environment
+from tfcanary.adapters.local.supervisor_client import is_up
 from tfcanary.core.domain import Track, TrafficSplit
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment

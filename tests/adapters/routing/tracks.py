@@ -7,7 +7,7 @@ from typing import Any
 from tests.cluster.cluster import Cluster
 from tests.cluster.manifests import answering, available
 from tests.cluster.waiting import until
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.core import codec
@@ -24,25 +24,28 @@ def plan(router: str, adopt: bool = False, **traffic: Any) -> Plan:
 
 def serving(number: int, replicas: int = 1) -> Json:
     """The Deployment of a version."""
-    labels = {**names.labels(MODEL, "server"), names.VERSION: str(number)}
+    labels = {**object_names.labels(MODEL, "server"), object_names.VERSION: str(number)}
     pod = {"containers": [answering(f'{{"predictions": [{number}]}}')], "terminationGracePeriodSeconds": 2}
     spec = {
         "replicas": replicas,
-        "selector": {"matchLabels": names.selector(MODEL, number)},
+        "selector": {"matchLabels": object_names.selector(MODEL, number)},
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": names.version(MODEL, number), "labels": labels},
+        "metadata": {"name": object_names.version(MODEL, number), "labels": labels},
         "spec": spec,
     }
 
 
 def service(track: Track, number: int | None) -> Json:
     """The Service of a track; None: it points at nothing."""
-    spec = {"selector": names.selector(MODEL, number), "ports": [{"name": "rest", "port": names.REST, "targetPort": names.REST}]}
-    metadata = {"name": names.service(MODEL, track), "labels": names.labels(MODEL, "server")}
+    spec = {
+        "selector": object_names.selector(MODEL, number),
+        "ports": [{"name": "rest", "port": object_names.REST, "targetPort": object_names.REST}],
+    }
+    metadata = {"name": object_names.service(MODEL, track), "labels": object_names.labels(MODEL, "server")}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
@@ -56,5 +59,5 @@ def running(cluster: Cluster, api: Api, **replicas: int) -> None:
     for name, wanted in replicas.items():
         cluster.apply([serving(int(name[1:]), wanted)], api.namespace)
     for name, wanted in replicas.items():
-        at = names.version(MODEL, int(name[1:]))
+        at = object_names.version(MODEL, int(name[1:]))
         until(lambda at=at: available(cluster.api, api.namespace, at), lambda ready, wanted=wanted: ready == wanted, 60)  # type: ignore[misc]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.tf.modelserver import served
 from tests.tf.modelserver.served import Running
-from tfcanary.adapters.serving.client import Client, VersionStatus
+from tfcanary.adapters.serving.server_client import Client, VersionStatus
 from tfcanary.core.domain import Request
 from tfcanary.core.errors import Unavailable
 from tfcanary.tf.runtime import TensorSpec

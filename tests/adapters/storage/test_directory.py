@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tfcanary.adapters.storage.blob_names import OWN_FOLDER
 from tfcanary.adapters.storage.directory import ABANDONED, DirectoryStorage
-from tfcanary.adapters.storage.names import OWN_FOLDER
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.storage.gcs_server import BUCKET, Fault, GcsServer
+from tfcanary.adapters.storage.download import pull, push
 from tfcanary.adapters.storage.gcs import GcsStorage
-from tfcanary.adapters.storage.transfer import pull, push
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Blob, Storage
 
@@ -205,7 +205,7 @@ def test_a_large_folder_needs_little_memory(emulated: str, tmp_path: Path) -> No
         import resource
         from pathlib import Path
         from tfcanary.adapters.storage import open_storage
-        from tfcanary.adapters.storage.transfer import pull, push
+        from tfcanary.adapters.storage.download import pull, push
         def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         storage = open_storage("gs://{emulated}/m")
         storage.list()

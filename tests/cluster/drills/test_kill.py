@@ -17,7 +17,7 @@ import pytest
 
 from tests.cluster.proxy import Asked
 from tests.cluster.site import NAME, Run, Site
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.domain import Track
 from tfcanary.core.record import State
 
@@ -51,7 +51,7 @@ class Watchman:
 
     def _look_until(self, done: threading.Event) -> None:
         path = f"/apis/discovery.k8s.io/v1/namespaces/{self.site.namespace}/endpointslices"
-        label = f"kubernetes.io/service-name={names.service(NAME, Track.STABLE)}"
+        label = f"kubernetes.io/service-name={object_names.service(NAME, Track.STABLE)}"
         while not done.wait(LOOK):
             slices = self.site.cluster.api.items(path, labelSelector=label)
             ready = [one for part in slices for one in part.get("endpoints") or () if one["conditions"].get("ready")]

@@ -22,7 +22,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.controlplane import HERE, free_ports
 from tests.cluster.optional import definitions
 from tests.cluster.waiting import until
-from tfcanary.adapters.local.tether import die_with
+from tfcanary.adapters.local.die_with_parent import die_with
 
 PORTS = (8081, 18000, 18001, 18002, 19000, 19001)
 """On all addresses."""

@@ -16,7 +16,7 @@ from tests import binaries
 from tests.cluster.controlplane import HERE, ControlPlane, free_ports
 from tests.cluster.optional.oci import Archive
 from tests.cluster.waiting import until
-from tfcanary.adapters.local.tether import die_with
+from tfcanary.adapters.local.die_with_parent import die_with
 
 PROGRAMS = {"containerd": "containerd", "ctr": "containerd", "runc": "runc", "ip": "iproute2", "umount": "mount"}
 """What is used, and Debian's package of it."""

@@ -28,7 +28,7 @@ from tests.cluster.optional.realnode import RealNode, missing
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kube.pods import server
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import BucketPlan, GuardPodPlan, Plan, ServingPlan
 
@@ -63,16 +63,16 @@ class Place:
 
     def up(self, number: int) -> Any:
         """What the server of a version says, once Kubernetes sends it requests."""
-        until(lambda: available(self.api, self.namespace, names.version(MODEL, number)) == 1, seconds=90)
+        until(lambda: available(self.api, self.namespace, object_names.version(MODEL, number)) == 1, seconds=90)
         return asked(self.pod(number))
 
     def pod(self, number: int) -> Json:
-        (found,) = pods(self.api, self.namespace, **names.selector(MODEL, number))
+        (found,) = pods(self.api, self.namespace, **object_names.selector(MODEL, number))
         return found
 
 
 def asked(pod: Json, page: str = "") -> Any:
-    with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{names.REST}/{page}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{object_names.REST}/{page}", timeout=10) as answer:
         return json.load(answer)
 
 
@@ -152,7 +152,7 @@ def test_a_server_is_started_from_its_pinned_image_and_contained(place: Place) -
     assert (says["uid"], says["gid"]) == (manifests.USER, manifests.USER)
     assert says["args"][0] == manifests.COMMAND[0]
     assert says["token"].endswith("no such file or directory")
-    status = container_status(place.api, place.namespace, **names.selector(MODEL, 1))
+    status = container_status(place.api, place.namespace, **object_names.selector(MODEL, 1))
     assert status["imageID"].rpartition("@")[2] == place.image.rpartition("@")[2]
     assert (status["ready"], status["started"], status["restartCount"]) == (True, True, 0)
 
@@ -171,7 +171,7 @@ def test_a_server_that_ends_says_why_with_its_last_line(place: Place) -> None:
     place.serve(3, base=place.bucket / "nothing")
 
     def seen() -> Any:
-        found = pods(place.api, place.namespace, **names.selector(MODEL, 3))
+        found = pods(place.api, place.namespace, **object_names.selector(MODEL, 3))
         return server(found[0], datetime.now(UTC)) if found else None
 
     ended = until(seen, lambda one: one and one.failed, seconds=90)
@@ -186,7 +186,7 @@ def test_a_server_that_is_to_end_serves_on_until_it_is_killed(place: Place) -> N
     pod = place.pod(1)
     path = f"/api/v1/namespaces/{place.namespace}/pods/{pod['metadata']['name']}"
     assert asked(pod, "told-to-end") == 0
-    place.api.merge(f"/apis/apps/v1/namespaces/{place.namespace}/deployments/{names.version(MODEL, 1)}", {"spec": {"replicas": 0}})
+    place.api.merge(f"/apis/apps/v1/namespaces/{place.namespace}/deployments/{object_names.version(MODEL, 1)}", {"spec": {"replicas": 0}})
     until(lambda: asked(pod, "told-to-end") == 1)
     assert asked(pod)["model"] == ["1"]
     until(lambda: _gone(place.api, path), seconds=60)
@@ -204,8 +204,8 @@ def _gone(api: Api, path: str) -> bool:
 
 def test_a_guard_is_started_contained_with_its_token_and_its_run(place: Place) -> None:
     place.apply(manifests.guard(MODEL, place.namespace, RUN_ID, place.plan, place.image))
-    until(lambda: available(place.api, place.namespace, names.guard(MODEL)) == 1, seconds=90)
-    (pod,) = pods(place.api, place.namespace, **{names.MODEL: MODEL, "app.kubernetes.io/component": "guard"})
+    until(lambda: available(place.api, place.namespace, object_names.guard(MODEL)) == 1, seconds=90)
+    (pod,) = pods(place.api, place.namespace, **{object_names.MODEL: MODEL, "app.kubernetes.io/component": "guard"})
     says = until(answering(pod), seconds=30)
     contained(says)
     assert (says["uid"], says["gid"]) == (manifests.GUARD_USER, manifests.GUARD_USER)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.decide.drift.test_merge import WHOLE
 from tfcanary.core.errors import Refused
 from tfcanary.decide.drift import Profile, from_bytes, profile, to_bytes
-from tfcanary.decide.drift.stored import MARK
+from tfcanary.decide.drift.profile_bytes import MARK
 
 STORED = to_bytes(WHOLE)
 

@@ -11,8 +11,8 @@ from tests.decide.judge.simulation import CLASSES, buckets
 from tfcanary.core.domain import Counters, Decision, Sample, Track
 from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge import Poll
-from tfcanary.decide.judge.course import Window
-from tfcanary.decide.judge.windows import Buckets, Counts
+from tfcanary.decide.judge.counted_windows import Buckets, Counts
+from tfcanary.decide.judge.watch_windows import Window
 
 PLAN = JudgePlan()
 FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())

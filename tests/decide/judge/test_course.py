@@ -8,7 +8,7 @@ import pytest
 from tests.decide.judge.literal import down, polls, sample
 from tfcanary.core.domain import Counters, Track
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.course import Course, Poll, repeats, step
+from tfcanary.decide.judge.watch_windows import Course, Poll, repeats, step
 
 PLAN = JudgePlan()
 BEGINNING = Course()

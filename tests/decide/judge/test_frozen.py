@@ -9,8 +9,8 @@ import pytest
 from tests.decide.judge.literal import counts
 from tests.decide.judge.simulation import CLASSES, buckets
 from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
-from tfcanary.decide.judge.frozen import MOST_CLASSES, freeze, weights
-from tfcanary.decide.judge.rows import rows
+from tfcanary.decide.judge.rate_rows import rows
+from tfcanary.decide.judge.stable_level import MOST_CLASSES, freeze, weights
 
 FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
 LEVEL = counts(99_900, 100, buckets(0.0, 1.0) * 99_900, quality=(70_000.0, None, 99_900.0), classes=tuple((CLASSES * 99_900).tolist()))

@@ -2,8 +2,8 @@
 
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.course import Course
-from tfcanary.decide.judge.guards import guards
+from tfcanary.decide.judge.absence import guards
+from tfcanary.decide.judge.watch_windows import Course
 
 PLAN = JudgePlan()
 

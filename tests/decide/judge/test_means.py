@@ -10,8 +10,8 @@ from tests.decide.judge.literal import counts, window
 from tests.decide.judge.plain import cautious, long_run
 from tfcanary.core.plan import JudgePlan, QualityPlan
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.frozen import weights
 from tfcanary.decide.judge.means import WANDER, MeanRow, Means
+from tfcanary.decide.judge.stable_level import weights
 
 PLAN = JudgePlan(quality=QualityPlan())
 STEP = 30.0

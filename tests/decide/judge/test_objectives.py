@@ -21,8 +21,8 @@ from tfcanary.core.domain import Decision, Evidence, Finding, Sample, Verdict
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Direction, JudgePlan, MeanPlan, ObjectiveKind, ObjectivePlan, Plan
 from tfcanary.decide.judge import Judge, Poll
-from tfcanary.decide.judge.frozen import objective_weight, weights
-from tfcanary.decide.judge.windows import Reading, change
+from tfcanary.decide.judge.counted_windows import Reading, change
+from tfcanary.decide.judge.stable_level import objective_weight, weights
 
 FALLBACKS = ObjectivePlan(ObjectiveKind.COUNTER, "my_fallbacks_total")
 CLICKS = ObjectivePlan(ObjectiveKind.RATIO, "clicks_total", "shown_total", Direction.HIGHER)

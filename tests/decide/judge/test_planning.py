@@ -17,7 +17,7 @@ from tfcanary.core.domain import Decision
 from tfcanary.core.plan import ClassesPlan, JudgePlan, LabelledPlan, ObjectivePlan, Plan, QualityPlan, StagePlan
 from tfcanary.decide.judge import Judge
 from tfcanary.decide.judge.calibration import calibrate
-from tfcanary.decide.judge.expected import Baseline, Expected, Level, Regression
+from tfcanary.decide.judge.expected_counts import Baseline, Expected, Level, Regression
 from tfcanary.decide.judge.planning import NEVER, Forecaster, Part, forecast, named, said
 
 PLAN = JudgePlan(alpha=0.05, quality=QualityPlan(), classes=ClassesPlan())

@@ -10,11 +10,11 @@ from tests.decide.judge.literal import SKEWED, STABLE, counts, sample, window
 from tests.decide.judge.simulation import buckets
 from tfcanary.core.domain import Track
 from tfcanary.core.plan import ClassesPlan, JudgePlan
+from tfcanary.decide.judge.counted_windows import read, total
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.frozen import freeze
+from tfcanary.decide.judge.rate_rows import count, rows
 from tfcanary.decide.judge.rates import RateRows
-from tfcanary.decide.judge.rows import count, rows
-from tfcanary.decide.judge.windows import read, total
+from tfcanary.decide.judge.stable_level import freeze
 
 PLAN = JudgePlan(classes=ClassesPlan())
 LEVEL = total(read(sample(Track.STABLE, STABLE.in_seconds(7200))))

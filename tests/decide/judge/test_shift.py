@@ -13,8 +13,8 @@ from tests.decide.judge.simulation import buckets
 from tfcanary.core.domain import LATENCY_BOUNDS
 from tfcanary.core.plan import JudgePlan, LatencyPlan
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.frozen import freeze
-from tfcanary.decide.judge.shift import Cells, Shift
+from tfcanary.decide.judge.latency_row import Cells, Shift
+from tfcanary.decide.judge.stable_level import freeze
 
 PLAN = JudgePlan()
 FROZEN = freeze(counts(1e6, 1e3, buckets(0.0, 1.0) * 1e6), PLAN)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.decide.judge.literal import down
 from tfcanary.core.domain import Counters, Sample, Track
-from tfcanary.decide.judge.windows import BUCKETS, Buckets, change, read, total
+from tfcanary.decide.judge.counted_windows import BUCKETS, Buckets, change, read, total
 
 NAN, INF = float("nan"), float("inf")
 HISTOGRAM = tuple(float(10 * k) for k in range(BUCKETS))

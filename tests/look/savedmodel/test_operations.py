@@ -3,7 +3,7 @@ import pytest
 from tests.look.savedmodel.asked import ask, refuses
 from tests.look.savedmodel.test_reader import saved
 from tfcanary.core.domain import Finding
-from tfcanary.look.savedmodel.policy import danger
+from tfcanary.look.savedmodel.denied_operations import danger
 from tfcanary.tf.wire import messages
 
 

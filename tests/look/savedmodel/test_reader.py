@@ -10,7 +10,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import ValidationPlan
-from tfcanary.look.savedmodel import TensorFact, check, read, walk
+from tfcanary.look.savedmodel import TensorFact, check, protobuf_walk, read
 from tfcanary.tf.wire import messages
 
 
@@ -138,7 +138,7 @@ def test_hostile_bytes_fail_without_eating_memory(tmp_path, content):
 
 @pytest.mark.parametrize(("limit", "words"), [("ROOM", "larger than any that the gate can judge"), ("STEPS", "more than 20 fields")])
 def test_a_graph_larger_than_the_limits_fails(models, monkeypatch, limit, words):
-    monkeypatch.setattr(walk, limit, 20)
+    monkeypatch.setattr(protobuf_walk, limit, 20)
     refuses(ask(models / "good", "parse"), words)
 
 

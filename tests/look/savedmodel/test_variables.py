@@ -9,7 +9,7 @@ from tests.look.savedmodel.tables import entry, index, masked, varint
 from tests.look.savedmodel.test_reader import saved
 from tfcanary.core.domain import Finding
 from tfcanary.look.savedmodel import variables
-from tfcanary.look.savedmodel.checkpoint import read_index
+from tfcanary.look.savedmodel.tensor_bundle import read_index
 
 INDEX = "variables/variables.index"
 SHARD = "variables/variables.data-00000-of-00001"

@@ -5,7 +5,7 @@ import struct
 
 from tests.look.savedmodel import tables
 from tests.look.savedmodels.edits import INDEX, SHARD, WARMUP, broken, cut, flip, request, warmed
-from tfcanary.look.savedmodel.checkpoint import read_index
+from tfcanary.look.savedmodel.tensor_bundle import read_index
 
 
 @broken("variables.index is missing")

@@ -13,7 +13,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Finding, Look
 from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel import check
-from tfcanary.look.savedmodel.registry import minors
+from tfcanary.look.savedmodel.known_operations import minors
 from tfcanary.look.trial.job import Job
 
 RUNNER = Path(__file__).parents[1] / "trial" / "in_one_process.py"

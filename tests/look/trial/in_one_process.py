@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tfcanary.core import codec
 from tfcanary.core.domain import Look
-from tfcanary.look.trial.ask import start_tensorflow, try_out
 from tfcanary.look.trial.confine import limit
 from tfcanary.look.trial.job import Job
+from tfcanary.look.trial.trial_child import start_tensorflow, try_out
 
 start_tensorflow()
 limit(memory_mib=8192, cpu_seconds=300)

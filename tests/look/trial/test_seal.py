@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tfcanary.look.trial.seal import WHAT
+from tfcanary.look.trial.process_seal import WHAT
 
 ATTEMPTS = """
 import json, os, socket, subprocess, sys, threading

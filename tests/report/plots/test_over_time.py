@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 import pytest
 
 from tfcanary.core.domain import Finding, Interval
-from tfcanary.report.plots.clock import Band, Span, time_axis
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.interval import Measure
 from tfcanary.report.plots.markup import Markup
 from tfcanary.report.plots.over_time import Column, Mark, Run, findings_plot, intervals_plot, requests_plot, weight_plot
+from tfcanary.report.plots.time_axis import Band, Span, time_axis
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from tfcanary.core.timeline import Timeline
 from tfcanary.run import watch
 from tfcanary.run.monitor import Seen, families, page
 from tfcanary.run.monitor.families import LONGEST, MOST_CRITERIA, clean
-from tfcanary.run.monitor.table import LABELS, TABLE
+from tfcanary.run.monitor.metric_table import LABELS, TABLE
 
 __all__ = ["at_last_stage", "deployed", "model", "pushed"]
 

@@ -13,15 +13,15 @@ import yaml
 
 from tests.deploy.manifests import DEPLOY, documents, render
 from tfcanary.adapters.kube import manifests
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import Plan
 from tfcanary.run.monitor.__main__ import files, main, page
 from tfcanary.run.monitor.dashboard import SCHEMA, dashboard
+from tfcanary.run.monitor.metric_table import TABLE
 from tfcanary.run.monitor.monitors import SCRAPED
 from tfcanary.run.monitor.recordings import RECORDINGS
 from tfcanary.run.monitor.rules import ALERTS
-from tfcanary.run.monitor.table import TABLE
 
 Json = dict[str, Any]
 DOCS = DEPLOY.parent / "docs" / "monitoring.md"
@@ -143,7 +143,7 @@ def test_the_guard_of_a_namespace_and_the_steps_that_watch_are_scraped() -> None
 def test_what_we_export_names_its_own_namespace_and_servers_do_not() -> None:
     for one in SCRAPED:
         (endpoint,) = one.monitor()["spec"]["podMetricsEndpoints"]
-        assert endpoint["honorLabels"] == one.scrape_config()["honor_labels"] == (one.port == names.METRICS)
+        assert endpoint["honorLabels"] == one.scrape_config()["honor_labels"] == (one.port == object_names.METRICS)
 
 
 def test_the_installation_is_rendered_with_a_dashboard_for_the_sidecar() -> None:

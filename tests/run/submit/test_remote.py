@@ -11,8 +11,8 @@ import yaml
 from tests.adapters.kubeclient.api_server import Told
 from tests.run.submit.kfp_host import EXPERIMENTS, JSON, NEW, RUNS, Host
 from tfcanary.core.errors import Unavailable
-from tfcanary.run.submit import Submission, remote
-from tfcanary.run.submit.remote import RemoteRun
+from tfcanary.run.submit import Submission, remote_run
+from tfcanary.run.submit.remote_run import RemoteRun
 
 ARGUMENTS = {"model_name": "digits", "model": "gs://exports/digits/7"}
 
@@ -78,12 +78,12 @@ def test_with_many_users_the_namespace_is_the_pods_own(host: Host, tmp_path: Pat
     assert host.experiments[0]["namespace"] == "team-a"
 
 
-@pytest.mark.parametrize("ask", [lambda host: RemoteRun.start(wanted(host)), lambda host: remote.answers(host.url)])
+@pytest.mark.parametrize("ask", [lambda host: RemoteRun.start(wanted(host)), lambda host: remote_run.answers(host.url)])
 def test_a_host_that_accepts_and_says_nothing_is_given_up(
     host: Host, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Host], object]
 ) -> None:
-    monkeypatch.setattr(remote, "ASK", 0.1)
-    monkeypatch.setattr(remote, "AGAIN", 1)
+    monkeypatch.setattr(remote_run, "ASK", 0.1)
+    monkeypatch.setattr(remote_run, "AGAIN", 1)
     host.pages[NEW] = Told(how="silent")
     with pytest.raises(Unavailable, match=f"KFP at {host.url} cannot be reached: .*timed out"):
         ask(host)
@@ -91,7 +91,7 @@ def test_a_host_that_accepts_and_says_nothing_is_given_up(
 
 
 def test_a_lost_answer_to_a_new_run_starts_no_second_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "ASK", 0.3)
+    monkeypatch.setattr(remote_run, "ASK", 0.3)
     RemoteRun.start(wanted(host))
     host.pages[RUNS] = Told(how="cut")
     with pytest.raises(Unavailable, match="cannot be reached"):

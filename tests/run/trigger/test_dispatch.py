@@ -14,9 +14,9 @@ from tfcanary.core.errors import Held, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Fate, State, Waiting
 from tfcanary.run.trigger import offer
-from tfcanary.run.trigger.counts import Counts
 from tfcanary.run.trigger.dispatch import INCOMPLETE, LONGEST_PAUSE, Dispatcher, Rounds
 from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.trigger_metrics import Counts
 
 PLAN: Plan = codec.decode(Plan, QUICK)
 

@@ -154,9 +154,9 @@ def test_a_pipeline_that_ends_before_its_release_begins_frees_the_road(site: Sit
     site.pipelines.begins = False
     assert step(f"{EXPORTS['digits']}/7") == "submitted"
     assert site.record().called is not None
-    from tfcanary.run.trigger.counts import Counts
     from tfcanary.run.trigger.dispatch import Dispatcher
     from tfcanary.run.trigger.settings import Target
+    from tfcanary.run.trigger.trigger_metrics import Counts
 
     platform = site.worlds["digits"].platform()
     dispatcher = Dispatcher(platform, PLAN, Target("fake://", host="https://kfp.example"), Counts())

@@ -27,9 +27,9 @@ from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Fate
 from tfcanary.run.trigger import versions
-from tfcanary.run.trigger.counts import Counts
 from tfcanary.run.trigger.dispatch import Dispatcher
 from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness, under
 from tfcanary.run.trigger.watching import Folder
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.wire import layout, messages, names, tfrecord, vectors
-from tfcanary.tf.wire.columns import Texts
+from tfcanary.tf.wire import feature_names, messages, record_layout, tfrecord, vectors
+from tfcanary.tf.wire.decoded_columns import Texts
 from tfcanary.tf.wire.examples import Columns, decode_examples, read_examples
 
 
@@ -174,7 +174,7 @@ def test_the_record_number_counts_through_the_file(tmp_path):
 
 
 def test_limits_hold(monkeypatch):
-    monkeypatch.setattr(names, "MOST", 3)
+    monkeypatch.setattr(feature_names, "MOST", 3)
     with pytest.raises(Refused, match="more than 3 different names"):
         decode_examples(block_of([written({f"n{i}": [1] for i in range(4)})]))
     with pytest.raises(Refused, match="a name of 257 bytes"):
@@ -219,7 +219,7 @@ def test_a_record_with_any_byte_changed_is_not_taken_for_one_like_the_others(mon
         for octet in {good[at] ^ 1, good[at] ^ 0x80, 0, 0x0A, 0x7F, 0xFF}
     ]
     ours = [read_or_refused([good, record, good]) for record in changed]
-    monkeypatch.setattr(layout, "alike", lambda *_: {})
+    monkeypatch.setattr(record_layout, "alike", lambda *_: {})
     assert ours == [read_or_refused([good, record, good]) for record in changed]
     assert len(set(ours)) > 100
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from tfcanary.adapters.kube.fleet import Fleet, TrackServers
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.metrics.objectives import NO_OBJECTIVES
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
 from tfcanary.adapters.metrics.queries import Pattern, literally
@@ -77,7 +77,7 @@ class PodCounters:
 
     def _labels(self, deployment: str | None) -> Mapping[str, str | Pattern]:
         place = {self._plan.namespace_label: self._fleet.api.namespace} if self._plan.namespace_label else {}
-        return {**place, self._plan.pod_label: pods_of(deployment) if deployment else names.NOTHING}
+        return {**place, self._plan.pod_label: pods_of(deployment) if deployment else object_names.NOTHING}
 
 
 def pods_of(deployment: str) -> Pattern:

@@ -11,9 +11,9 @@ import time
 from datetime import timedelta
 
 from tfcanary.adapters.kube import manifests
-from tfcanary.adapters.kube.fleet import Fleet, Json, selector_of
-from tfcanary.adapters.kube.objects import applied, check_ours
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.ownership import applied, check_ours
+from tfcanary.adapters.kube.running_servers import Fleet, Json, selector_of
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
@@ -65,7 +65,7 @@ class KubeDeployer:
         service = self._fleet.service(track)
         check_ours(service, self._model, self._plan.adopt)
         deployment = self._available(track, number) if number is not None else None
-        selector = selector_of(deployment) if deployment else names.selector(self._model, None)
+        selector = selector_of(deployment) if deployment else object_names.selector(self._model, None)
         if service is None or service["spec"].get("selector") != selector:
             # By force: the Service is ours, and a rollback must not be stopped by who edited it by hand.
             applied(self._api, SERVICES, manifests.service(self._model, track, selector, self._plan.serving), force=True)
@@ -81,7 +81,7 @@ class KubeDeployer:
         self._known.pop(number, None)
         if number in versions:
             self._api.delete(DEPLOYMENTS, versions[number]["metadata"]["name"])
-        for config in self._api.list(CONFIG_MAPS, names.selector(self._model, number)):
+        for config in self._api.list(CONFIG_MAPS, object_names.selector(self._model, number)):
             self._api.delete(CONFIG_MAPS, config["metadata"]["name"])
 
     def observe(self, number: int | None = None) -> Deployment:
@@ -104,11 +104,11 @@ class KubeDeployer:
         return servers
 
     def _check(self, version: ModelVersion, present: Json | None) -> None:
-        name = names.version(self._model, version.number)
+        name = object_names.version(self._model, version.number)
         if present is None:
             check_ours(self._api.get(DEPLOYMENTS, name), self._model)
             return
-        digest = (present["metadata"].get("annotations") or {}).get(names.DIGEST, version.digest)
+        digest = (present["metadata"].get("annotations") or {}).get(object_names.DIGEST, version.digest)
         if digest != version.digest:
             raise Refused(
                 f"version {version.number} of {self._model} is deployed already as {present['metadata']['name']} with the bytes {digest}, "
@@ -140,7 +140,7 @@ class KubeDeployer:
             if listed == ready and bool(ready) == bool(deployment):
                 break
             if time.monotonic() > deadline:
-                raise GaveUp(_not_in_force(names.service(self._model, track), number, listed, ready))
+                raise GaveUp(_not_in_force(object_names.service(self._model, track), number, listed, ready))
             time.sleep(random.uniform(0.1, 0.3))
         if deployment:
             time.sleep(SETTLE)

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 
 from tfcanary import __version__
 from tfcanary.act import ledger
-from tfcanary.adapters import sources
-from tfcanary.adapters.checks import Check, Said, Wanted, examined
-from tfcanary.adapters.kube import rights, wayin
+from tfcanary.adapters import data_checks
+from tfcanary.adapters.doctor_checks import Check, Said, Wanted, examined
+from tfcanary.adapters.kube import ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
-from tfcanary.adapters.kube.models import recorded
 from tfcanary.adapters.kube.platform import open_kube
+from tfcanary.adapters.kube.recorded_models import recorded
 from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS
@@ -70,13 +70,13 @@ class Cluster:
         if plan is None:
             yield from _absent(("router/kinds", "router/gateway", "guard", "images", "bucket"), NO_PLAN)
             return
-        yield Check("router/kinds", lambda: wayin.kinds(self.api, plan.traffic.router), ("api",))
-        yield Check("router/gateway", lambda: wayin.gateway(self.api, plan.traffic), ("router/kinds", "namespace"))
+        yield Check("router/kinds", lambda: ingress_checks.kinds(self.api, plan.traffic.router), ("api",))
+        yield Check("router/gateway", lambda: ingress_checks.gateway(self.api, plan.traffic), ("router/kinds", "namespace"))
         yield Check("guard", lambda: self._guard(plan), ("namespace",))
         yield Check("images", lambda: _images(plan, self.wanted.image))
         if not plan.bucket.canary:
             yield Check("bucket/canary", _no_bucket)
-        yield from sources.buckets(plan)
+        yield from data_checks.buckets(plan)
 
     def measured(self) -> Iterator[Check | Absence]:
         """Where the counters come from, and whether they are there."""
@@ -102,7 +102,7 @@ class Cluster:
     def _series(self, plan: Plan, model: str) -> Iterator[Check | Absence]:
         bound = open_kube(self.uri, self.api.namespace, model, plan)
         yield Check(
-            "metrics/series", lambda: sources.series(bound, plan, _where(plan, self.api.namespace)), ("namespace", "metrics/source")
+            "metrics/series", lambda: data_checks.series(bound, plan, _where(plan, self.api.namespace)), ("namespace", "metrics/source")
         )
         yield Check("metrics/interval", lambda: _interval(bound, plan), ("metrics/series",))
         if plan.judge.objectives:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.adapters.kube import manifests
-from tfcanary.adapters.kube.objects import applied, check_ours
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.ownership import applied, check_ours
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, PODS
 from tfcanary.core.errors import Refused
@@ -44,10 +44,10 @@ class KubeGuards:
     def stop(self, run_id: str) -> None:
         """Delete the guard's Deployment, where it still is this release's."""
         if guarded(self._present()) == run_id:
-            self.api.delete(DEPLOYMENTS, names.guard(self.model))
+            self.api.delete(DEPLOYMENTS, object_names.guard(self.model))
 
     def _present(self) -> Json | None:
-        return self.api.get(DEPLOYMENTS, names.guard(self.model))
+        return self.api.get(DEPLOYMENTS, object_names.guard(self.model))
 
 
 def guarded(deployment: Json | None) -> str | None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from tfcanary.adapters.kube.podpatch import SERVER, patched, shared_volume
-from tfcanary.adapters.kube.serverflags import FOLDER, files, flags, hashed
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.pod_patch import SERVER, patched, shared_volume
+from tfcanary.adapters.kube.serving_flags import FOLDER, files, flags, hashed
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
-from tfcanary.core.plan.notify import SECRET, SECRETS
+from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 URI = "tfcanary.dev/uri"
 """Annotation: the directory that a version was deployed from."""
@@ -42,7 +42,7 @@ Json = dict[str, Any]
 def config_map(model: str, version: ModelVersion, serving: ServingPlan) -> Json:
     """The configuration of a version's servers. Its name tells its content: another content is another object, and another revision."""
     content = files(model, version, serving)
-    metadata = _metadata(f"{names.version(model, version.number)}-{hashed(content)}", version_labels(model, version.number))
+    metadata = _metadata(f"{object_names.version(model, version.number)}-{hashed(content)}", version_labels(model, version.number))
     return {**_head(CONFIG_MAPS), "metadata": metadata, "immutable": True, "data": content}
 
 
@@ -50,17 +50,17 @@ def deployment(model: str, version: ModelVersion, plan: Plan, replicas: int) -> 
     """The servers of a version. Raises Refused where the plan's patch touches what the release rests on."""
     labels = version_labels(model, version.number)
     config = config_map(model, version, plan.serving)["metadata"]["name"]
-    metadata = _metadata(names.version(model, version.number), labels)
+    metadata = _metadata(object_names.version(model, version.number), labels)
     template = patched(_server_template(labels, plan, config), plan.serving.pod_patch)
     spec = {
         "replicas": replicas,
-        "selector": {"matchLabels": names.selector(model, version.number)},
+        "selector": {"matchLabels": object_names.selector(model, version.number)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "revisionHistoryLimit": 2,
         "progressDeadlineSeconds": math.ceil(plan.deploy.ready_timeout.total_seconds()),
         "template": template,
     }
-    annotations = {names.DIGEST: version.digest, URI: version.uri}
+    annotations = {object_names.DIGEST: version.digest, URI: version.uri}
     return {**_head(DEPLOYMENTS), "metadata": {**metadata, "annotations": annotations}, "spec": spec}
 
 
@@ -71,20 +71,30 @@ def service(model: str, track: Track, selector: Mapping[str, str], serving: Serv
         "sessionAffinity": "None",
         "selector": dict(selector),
         "ports": [
-            {"name": "rest", "port": names.REST, "targetPort": names.REST, "protocol": "TCP", "appProtocol": "http"},
-            {"name": "grpc", "port": names.GRPC, "targetPort": names.GRPC, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+            {"name": "rest", "port": object_names.REST, "targetPort": object_names.REST, "protocol": "TCP", "appProtocol": "http"},
+            {
+                "name": "grpc",
+                "port": object_names.GRPC,
+                "targetPort": object_names.GRPC,
+                "protocol": "TCP",
+                "appProtocol": "kubernetes.io/h2c",
+            },
         ],
     }
-    return {**_head(SERVICES), "metadata": _metadata(names.service(model, track), names.labels(model, "server")), "spec": spec}
+    return {
+        **_head(SERVICES),
+        "metadata": _metadata(object_names.service(model, track), object_names.labels(model, "server")),
+        "spec": spec,
+    }
 
 
 def guard(model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
     """The guard of a release. It sees a bucket that is a directory as the servers do."""
-    labels = names.labels(model, "guard")
-    metadata = {**_metadata(names.guard(model), labels), "annotations": {RUN_ID: run_id}}
+    labels = object_names.labels(model, "guard")
+    metadata = {**_metadata(object_names.guard(model), labels), "annotations": {RUN_ID: run_id}}
     spec = {
         "replicas": 1,
-        "selector": {"matchLabels": {names.MODEL: model, "app.kubernetes.io/component": "guard"}},
+        "selector": {"matchLabels": {object_names.MODEL: model, "app.kubernetes.io/component": "guard"}},
         "strategy": {"type": "Recreate"},
         "revisionHistoryLimit": 1,
         "template": _guard_template(labels, model, namespace, run_id, plan, image),
@@ -94,7 +104,7 @@ def guard(model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Js
 
 def version_labels(model: str, number: int) -> dict[str, str]:
     """The labels of all that belongs to one version."""
-    return {**names.labels(model, "server"), names.VERSION: str(number)}
+    return {**object_names.labels(model, "server"), object_names.VERSION: str(number)}
 
 
 def literal(text: str) -> str:
@@ -125,8 +135,8 @@ def _server(plan: Plan) -> Json:
         "command": COMMAND,
         "args": flags(serving).arguments(),
         "ports": [
-            {"name": "rest", "containerPort": names.REST, "protocol": "TCP"},
-            {"name": "grpc", "containerPort": names.GRPC, "protocol": "TCP"},
+            {"name": "rest", "containerPort": object_names.REST, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": object_names.GRPC, "protocol": "TCP"},
         ],
         # A GET would count among the requests that the judge looks at; a connection does not.
         "startupProbe": {**opens, "periodSeconds": STARTUP_PERIOD, "failureThreshold": _tries(plan.deploy.ready_timeout)},
@@ -145,7 +155,7 @@ def _tries(lasts: timedelta) -> int:
 
 def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
     command = ["python", "-m", "tfcanary", "guard", "--platform", f"kube://{namespace}", "--model", model, f"--run-id={literal(run_id)}"]
-    command += ["--metrics-port", str(names.METRICS)]
+    command += ["--metrics-port", str(object_names.METRICS)]
     volumes, mounts = _shared(plan.bucket, plan.serving.pod_patch)
     if plan.notify:
         volumes.append({"name": "notify", "secret": {"secretName": SECRET, "optional": True}})
@@ -155,7 +165,7 @@ def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_i
         "image": image,
         "command": command,
         "env": [{"name": "HOME", "value": TMP["mountPath"]}],
-        "ports": [{"name": "metrics", "containerPort": names.METRICS, "protocol": "TCP"}],
+        "ports": [{"name": "metrics", "containerPort": object_names.METRICS, "protocol": "TCP"}],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": _contained(),

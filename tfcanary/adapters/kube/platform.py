@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfcanary.adapters.clock import SystemClock
 from tfcanary.adapters.kube.deployer import KubeDeployer
-from tfcanary.adapters.kube.fleet import Fleet, TrackServers
 from tfcanary.adapters.kube.guards import KubeGuards
 from tfcanary.adapters.kube.preflight import KubePreflight
 from tfcanary.adapters.kube.records import KubeRecords
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.notices import HttpNotices
 from tfcanary.core.domain import Prediction, Request, Sample, Track
@@ -22,7 +22,7 @@ from tfcanary.core.plan import BucketPlan, Plan
 from tfcanary.core.ports import MetricSource, Platform, Storage
 
 if TYPE_CHECKING:
-    from tfcanary.adapters.serving.client import Client
+    from tfcanary.adapters.serving.server_client import Client
 
 PREDICT_TIMEOUT = 30.0
 """Seconds for one prediction: TF Serving's own limit for REST."""
@@ -39,7 +39,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
     from tfcanary.adapters.storage import open_storage
 
     api = Api(namespace)
-    fleet = Fleet(api, names.checked(model))
+    fleet = Fleet(api, object_names.checked(model))
     servers = TrackServers(fleet)
     router = open_router(api, model, plan)
     return Platform(
@@ -130,7 +130,7 @@ class PodPredictor:
 
     def _next(self, track: Track) -> Client:
         """One client for each pod: its connections stay open."""
-        from tfcanary.adapters.serving.client import Client
+        from tfcanary.adapters.serving.server_client import Client
 
         reachable = self._servers.of(track)
         servers = [one for one in reachable if one.silent] or reachable

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.ports import Server
 
 DEATHS = 2
@@ -56,7 +56,7 @@ def server(pod: Json, now: datetime) -> Server:
     if not ip or pod["status"].get("phase") != "Running":
         return Server(name=name, rest="", grpc="", available=False, message=message or _phase(pod), failed=failed)
     host = f"[{ip}]" if ":" in ip else ip
-    rest, grpc = f"http://{host}:{names.REST}", f"{host}:{names.GRPC}"
+    rest, grpc = f"http://{host}:{object_names.REST}", f"{host}:{object_names.GRPC}"
     return Server(name, rest, grpc, available=False, message=message, failed=failed, silent=is_ready(pod))
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tfcanary.adapters.kube import manifests, rights
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics, pods_of
-from tfcanary.adapters.kube.fleet import Fleet, TrackServers
-from tfcanary.adapters.kube.objects import check_ours, shown
-from tfcanary.adapters.kube.podpatch import shared_volume
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.ownership import check_ours, shown
+from tfcanary.adapters.kube.pod_patch import shared_volume
+from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Track, TrafficSplit
 from tfcanary.core.errors import Conflict, Refused
@@ -72,10 +72,10 @@ class KubePreflight:
     def _selector(self, track: Track, number: int, pointed: bool) -> Mapping[str, str]:
         """The candidate's pods for its track; else what the Service selects now, if anything."""
         if pointed:
-            return names.selector(self.fleet.model, number)
+            return object_names.selector(self.fleet.model, number)
         found = self.fleet.service(track)
         selector: Mapping[str, str] | None = found["spec"].get("selector") if found else None
-        return selector or names.selector(self.fleet.model, None)
+        return selector or object_names.selector(self.fleet.model, None)
 
     def _dry(self, resource: Resource, body: Json) -> Json:
         try:
@@ -97,7 +97,7 @@ class KubePreflight:
             raise Refused(f"bucket.canary {bucket!r}: is a directory, and serving.pod_patch mounts no volume there for container `server`")
         metrics = open_metrics(self.plan, self.fleet, TrackServers(self.fleet))
         if self.plan.metrics.source != "scrape":
-            pods_of(names.version(self.fleet.model, self._imagined(record).number))
+            pods_of(object_names.version(self.fleet.model, self._imagined(record).number))
         if isinstance(metrics, PodCounters) and record.stable:
             metrics.check(Track.STABLE)
 
@@ -117,14 +117,14 @@ class KubePreflight:
             check_ours(service, self.fleet.model, self.plan.adopt)
             if service:
                 self._check_apart(service)
-        check_ours(self.fleet.api.get(DEPLOYMENTS, names.guard(self.fleet.model)), self.fleet.model)
+        check_ours(self.fleet.api.get(DEPLOYMENTS, object_names.guard(self.fleet.model)), self.fleet.model)
 
     def _check_apart(self, service: Json) -> None:
         """A Service that selects pods of every version would send the canary requests at weight 0."""
         selector = service["spec"].get("selector") or {}
         template = manifests.deployment(self.fleet.model, self._imagined(Record(self.fleet.model, "")), self.plan, 1)["spec"]["template"]
         labels = template["metadata"]["labels"]
-        if selector and names.VERSION not in selector and all(labels.get(name) == value for name, value in selector.items()):
+        if selector and object_names.VERSION not in selector and all(labels.get(name) == value for name, value in selector.items()):
             raise Refused(
                 f"Service {service['metadata']['name']} selects {selector}, and the candidate's pods have these labels, too: "
                 "both tracks' requests would go to both; take the labels out of serving.pod_patch"

@@ -18,11 +18,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from tfcanary.adapters.heard import check_writer, heard
-from tfcanary.adapters.kube.objects import is_ours
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kube.ownership import is_ours
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, Resource
+from tfcanary.adapters.record_checks import check_writer, heard
 from tfcanary.core import codec
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError
 from tfcanary.core.ports import Stored
@@ -64,7 +64,7 @@ class KubeRecords:
         self._api = api
         self._events = events
         self._model = model
-        self._name = names.record(model)
+        self._name = object_names.record(model)
         self._at = f"ConfigMap {self._name} in namespace {api.namespace}"
         self._told: Mapping[str, int] = {}
         """How many entries of the release in the record are known to have been told, by its run."""
@@ -94,7 +94,7 @@ class KubeRecords:
     def _written(self, data: Json, generation: int) -> Json:
         try:
             if generation == 0:
-                metadata = {"name": self._name, "labels": names.labels(self._model, "record")}
+                metadata = {"name": self._name, "labels": object_names.labels(self._model, "record")}
                 return self._api.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
             operations = [{"op": "test", "path": "/data/generation", "value": str(generation)}]
             operations += [{"op": "replace", "path": f"/data/{key}", "value": value} for key, value in data.items()]
@@ -109,7 +109,7 @@ class KubeRecords:
     def _stored(self, found: Json) -> Stored:
         data = found.get("data") or {}
         if not is_ours(found, self._model):
-            raise Refused(f"{self._at}: is no record of tfcanary's ({names.MODEL}={self._model} is not among its labels); rename it")
+            raise Refused(f"{self._at}: is no record of tfcanary's ({object_names.MODEL}={self._model} is not among its labels); rename it")
         try:
             generation, record = int(data["generation"]), dict(json.loads(data["record"]))
             beat = json.loads(data["guard"]) if "guard" in data else None
@@ -133,7 +133,7 @@ class KubeRecords:
         try:
             self._create(CONFIG_MAPS, written, fresh)
             if of_the_candidate and release.candidate:
-                found = self._events.get(DEPLOYMENTS, names.version(self._model, release.candidate.number))
+                found = self._events.get(DEPLOYMENTS, object_names.version(self._model, release.candidate.number))
                 self._create(DEPLOYMENTS, found, of_the_candidate)
         except TfcanaryError as error:
             log.warning("no Event for what happened to %s: %s", self._model, error)
@@ -165,8 +165,8 @@ def event_object(event: Event, about: Json, resource: Resource = CONFIG_MAPS, wh
         "reason": reason,
         "message": event.what[:LONGEST_MESSAGE],
         "type": kind,
-        "source": {"component": names.MANAGER},
-        "reportingComponent": names.MANAGER,
+        "source": {"component": object_names.MANAGER},
+        "reportingComponent": object_names.MANAGER,
         "firstTimestamp": at,
         "lastTimestamp": at,
         "count": 1,

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from tfcanary.adapters.kubeclient.answers import JSON_PATCH, Question, complaint, is_missing, may_pass, owners, said, short
+from tfcanary.adapters.kubeclient.api_errors import JSON_PATCH, Question, complaint, is_missing, may_pass, owners, said, short
 from tfcanary.adapters.kubeclient.connect import Answer, Connection, Request, Silent
-from tfcanary.adapters.kubeclient.names import MANAGER
+from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import PAGES, Json, Resource
 from tfcanary.core.errors import Unavailable
 

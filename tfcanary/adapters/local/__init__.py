@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfcanary.adapters.local import ask
+from tfcanary.adapters.local import supervisor_client
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import Program, environment, python
 from tfcanary.core import codec
@@ -49,9 +49,9 @@ def start(folder: Folder, port: int | None, program: Program) -> None:
         raise Refused(f"the embedded platform needs Linux, whose kernel ends its processes together; this is {sys.platform}")
     _check_installed(program)
     folder.make()
-    if not ask.is_up(folder):
+    if not supervisor_client.is_up(folder):
         _launch(folder, port, program)
-    listening = ask.ask(folder, "status")["port"]
+    listening = supervisor_client.ask(folder, "status")["port"]
     if port and listening != port:
         raise Refused(f"the platform in {folder.root} is up with its first model on port {listening}, not {port}: `tfcanary down` first")
 
@@ -60,8 +60,8 @@ def down(folder: Path) -> None:
     """Stop everything, requests under way first; nothing stays but files. Nothing to do where it is not up."""
     at = Folder(folder.absolute())
     try:
-        supervisor = os.pidfd_open(ask.supervisor_pid(at))
-    except (ask.Down, ProcessLookupError):
+        supervisor = os.pidfd_open(supervisor_client.supervisor_pid(at))
+    except (supervisor_client.Down, ProcessLookupError):
         return
     try:
         _end(at, supervisor)
@@ -72,12 +72,12 @@ def down(folder: Path) -> None:
 def _end(folder: Folder, supervisor: int) -> None:
     """Returns when the process is gone. One that does not answer is killed, and everything below ends with it."""
     try:
-        ask.ask(folder, "down", patience=END)
-    except ask.Down:
+        supervisor_client.ask(folder, "down", patience=END)
+    except supervisor_client.Down:
         pass  # somebody else's `down` was first
     except Unavailable:
         signal.pidfd_send_signal(supervisor, signal.SIGKILL)
-    if not select.select([supervisor], [], [], ask.STARTING)[0]:
+    if not select.select([supervisor], [], [], supervisor_client.STARTING)[0]:
         raise GaveUp(f"the supervisor in {folder.root} does not end; see {folder.log}")
 
 
@@ -85,8 +85,8 @@ def status(folder: Path) -> Mapping[str, object]:
     """Whether it is up, and what runs: for each model its address, weight, tracks, servers, proxy and guards."""
     at = Folder(folder.absolute())
     try:
-        shown: dict[str, Any] = ask.ask(at, "status")
-    except ask.Down:
+        shown: dict[str, Any] = supervisor_client.ask(at, "status")
+    except supervisor_client.Down:
         return {"up": False, "folder": str(at.root), "models": {}}
     weights = {name: _weight(model["admin"]) for name, model in shown["models"].items()}
     models = {name: {**model, "weight": weights[name]} for name, model in shown["models"].items()}

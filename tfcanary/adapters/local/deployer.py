@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tfcanary.adapters.local.ask import Down, ask
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.proxy import endpoints_in
+from tfcanary.adapters.local.supervisor_client import Down, ask
 from tfcanary.adapters.routing.envoy import PATIENCE, WORKERS, ask_admin, clusters
 from tfcanary.core.domain import ModelVersion, Track
 from tfcanary.core.errors import Refused, Unavailable
@@ -78,7 +78,7 @@ class LocalDeployer:
             raise Unavailable(f"server {unready.name} is not available for version {number}: {unready.message}")
 
     def _server(self, shown: Json) -> Server:
-        from tfcanary.adapters.serving.client import Client
+        from tfcanary.adapters.serving.server_client import Client
 
         known = Server(name=shown["name"], rest=shown["rest"], grpc=shown["grpc"], available=False)
         if not known.grpc:

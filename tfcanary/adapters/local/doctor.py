@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfcanary import __version__
-from tfcanary.adapters import sources
-from tfcanary.adapters.checks import Check, Said, Wanted, examined
-from tfcanary.adapters.local import ask
+from tfcanary.adapters import data_checks
+from tfcanary.adapters.doctor_checks import Check, Said, Wanted, examined
+from tfcanary.adapters.local import supervisor_client
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.platform import open_local
 from tfcanary.adapters.local.records import FileRecords
@@ -51,9 +51,9 @@ def _planned(folder: Folder, wanted: Wanted) -> Iterator[Check]:
     if plan is None:
         return
     yield Check("plan", lambda: _plan(folder, plan))
-    yield from sources.buckets(plan, "plan")
-    if wanted.model and ask.is_up(folder):
-        yield Check("metrics/series", lambda: sources.series(open_local(folder, wanted.model, plan), plan, WHERE), ("plan", "records"))
+    yield from data_checks.buckets(plan, "plan")
+    if wanted.model and supervisor_client.is_up(folder):
+        yield Check("metrics/series", lambda: data_checks.series(open_local(folder, wanted.model, plan), plan, WHERE), ("plan", "records"))
 
 
 def _plan(folder: Folder, plan: Plan) -> Said:
@@ -125,7 +125,7 @@ def _records(folder: Folder) -> Said:
 
 
 def _supervisor(folder: Folder) -> Said:
-    if ask.is_up(folder):
+    if supervisor_client.is_up(folder):
         return Finding.PASS, "the platform is up"
     return Finding.WARN, "the platform is down: `tfcanary up` starts it"
 

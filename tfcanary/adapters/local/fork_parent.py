@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tfcanary.adapters.local.tether import die_with
+from tfcanary.adapters.local.die_with_parent import die_with
 
 Json = dict[str, Any]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tfcanary.adapters.clock import SystemClock
-from tfcanary.adapters.local.ask import ask, is_up
 from tfcanary.adapters.local.deployer import LocalDeployer
 from tfcanary.adapters.local.folder import Folder, checked_name
 from tfcanary.adapters.local.records import FileRecords
+from tfcanary.adapters.local.supervisor_client import ask, is_up
 from tfcanary.adapters.notices import HttpNotices
 from tfcanary.adapters.routing.envoy import EnvoyRouter
 from tfcanary.core.domain import ModelVersion, Prediction, Request, Track, TrafficSplit
@@ -23,7 +23,7 @@ from tfcanary.core.ports import Change, Platform, Server
 from tfcanary.core.record import Record
 
 if TYPE_CHECKING:
-    from tfcanary.adapters.serving.client import Client
+    from tfcanary.adapters.serving.server_client import Client
 
 PREDICT_TIMEOUT = 30.0
 """Seconds for one prediction: as long as the proxy gives it."""
@@ -149,7 +149,7 @@ class TrackPredictor:
 
     def _client(self, server: Server) -> Client:
         """One for each process: its connections stay open."""
-        from tfcanary.adapters.serving.client import Client
+        from tfcanary.adapters.serving.server_client import Client
 
         if server.name not in self._clients:
             self._clients[server.name] = Client(server.rest, server.grpc, self._model, PREDICT_TIMEOUT)
@@ -174,7 +174,7 @@ class LocalLog:
 
     def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
         """The track's answered requests of these minutes, as Arrow record batches."""
-        from tfcanary.adapters.serving.answered import answered
+        from tfcanary.adapters.serving.answer_log import answered
 
         recorded = self._recorded(track)
         if recorded:

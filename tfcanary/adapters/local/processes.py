@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tfcanary.adapters.local.die_with_parent import die_with
 from tfcanary.adapters.local.program import environment
-from tfcanary.adapters.local.tether import die_with
 
 log = logging.getLogger("tfcanary.local")
 

@@ -15,8 +15,8 @@ from typing import Any
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.processes import Kept, Process, last_words, start, words
 from tfcanary.adapters.local.servers import HOST, Ports
+from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.adapters.routing.envoy import TABLE, clusters, route_table
-from tfcanary.adapters.routing.files import write_aside
 from tfcanary.core.domain import Track, TrafficSplit
 
 PREFIX = "proxy"

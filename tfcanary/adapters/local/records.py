@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from tfcanary.adapters.heard import check_writer, heard
-from tfcanary.adapters.routing.files import write_aside
+from tfcanary.adapters.record_checks import check_writer, heard
+from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.core import codec
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Stored

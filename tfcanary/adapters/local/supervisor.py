@@ -15,15 +15,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tfcanary.adapters.local.ask import LINE, SOCKET
 from tfcanary.adapters.local.folder import Folder, checked_name
 from tfcanary.adapters.local.forks import Forks
 from tfcanary.adapters.local.logs import keep_short
-from tfcanary.adapters.local.models import Model
+from tfcanary.adapters.local.model_processes import Model
 from tfcanary.adapters.local.program import Program
 from tfcanary.adapters.local.records import FileRecords
 from tfcanary.adapters.local.servers import HOST
-from tfcanary.adapters.routing.files import write_aside
+from tfcanary.adapters.local.supervisor_client import LINE, SOCKET
+from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.core.domain import NAME, Track
 from tfcanary.core.errors import Refused, TfcanaryError
 

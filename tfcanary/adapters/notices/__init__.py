@@ -22,7 +22,7 @@ from tfcanary import __version__
 from tfcanary.adapters.notices.envelopes import body_of
 from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.plan import NotifyPlan
-from tfcanary.core.plan.notify import LONGEST_ADDRESS, address, host
+from tfcanary.core.plan.receivers import LONGEST_ADDRESS, address, host
 from tfcanary.core.ports import Notice
 
 PATIENCE = 30.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfcanary.adapters.routing.files import write_aside
+from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.core.domain import Track, TrafficSplit
 from tfcanary.core.errors import Unavailable
 

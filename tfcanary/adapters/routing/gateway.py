@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import GATEWAYS, HTTP_ROUTES, Json
-from tfcanary.adapters.routing import objects
+from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.weighted import WeightedRouter
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused, Unavailable
@@ -23,7 +23,7 @@ class GatewayRouter(WeightedRouter):
 
     def backend(self, track: Track, weight: int) -> Json:
         """A backend in a rule."""
-        return {"name": names.service(self.model, track), "port": names.REST, "weight": weight}
+        return {"name": object_names.service(self.model, track), "port": object_names.REST, "weight": weight}
 
     def named(self, rule: Json) -> list[tuple[str, int]]:
         """The backends of a rule, each with its weight."""
@@ -31,7 +31,7 @@ class GatewayRouter(WeightedRouter):
 
     def way_in(self) -> Json:
         """The Gateway and the host names."""
-        namespace, name = objects.placed(self.plan.traffic.gateway, self.api.namespace)
+        namespace, name = route_objects.placed(self.plan.traffic.gateway, self.api.namespace)
         parent = {"name": name} | ({"namespace": namespace} if namespace != self.api.namespace else {})
         hostnames = {"hostnames": [*self.plan.traffic.hostnames]} if self.plan.traffic.hostnames else {}
         return {"parentRefs": [parent], **hostnames}
@@ -49,7 +49,7 @@ class GatewayRouter(WeightedRouter):
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hostnames") or ())]
         for host in hosts:
             if "*" not in host:
-                return objects.address(host)
+                return route_objects.address(host)
         parents = route["spec"].get("parentRefs") or [{"name": ""}]
         return self._address(f"{parents[0].get('namespace', self.api.namespace)}/{parents[0]['name']}")
 
@@ -65,7 +65,7 @@ class GatewayRouter(WeightedRouter):
         return str(backend["name"]) if ours else f"{kind} {namespace}/{backend['name']}"
 
     def _gateway(self, named: str) -> Json:
-        namespace, name = objects.placed(named, self.api.namespace)
+        namespace, name = route_objects.placed(named, self.api.namespace)
         found = self.api.elsewhere(namespace).get(GATEWAYS, name) if name else None
         if found is None:
             raise Refused(f"traffic.gateway {named!r}: there is no Gateway {name} in namespace {namespace}")
@@ -76,7 +76,7 @@ class GatewayRouter(WeightedRouter):
         addresses = (gateway.get("status") or {}).get("addresses") or ()
         if not addresses:
             raise Unavailable(f"Gateway {named} has no address yet, and the plan names no `traffic.hostnames`")
-        return objects.address(addresses[0]["value"], gateway["spec"]["listeners"][0]["port"])
+        return route_objects.address(addresses[0]["value"], gateway["spec"]["listeners"][0]["port"])
 
 
 def _verdict(parent: Json, generation: int) -> str:

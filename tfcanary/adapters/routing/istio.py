@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import DESTINATION_RULES, ISTIO_GATEWAYS, VIRTUAL_SERVICES, Json, Resource
-from tfcanary.adapters.routing import objects
+from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.weighted import WeightedRouter
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused, Unavailable
@@ -34,7 +34,7 @@ class IstioRouter(WeightedRouter):
 
     def backend(self, track: Track, weight: int) -> Json:
         """A destination in a rule."""
-        return {"destination": {"host": names.service(self.model, track), "port": {"number": names.REST}}, "weight": weight}
+        return {"destination": {"host": object_names.service(self.model, track), "port": {"number": object_names.REST}}, "weight": weight}
 
     def named(self, rule: Json) -> list[tuple[str, int]]:
         """The destinations of a rule, each with its weight; one that is alone gets everything, whatever it says."""
@@ -72,7 +72,7 @@ class IstioRouter(WeightedRouter):
     def beside(self) -> tuple[tuple[Resource, Json], ...]:
         """A DestinationRule for each track that has none from somebody else: of two for one host Istio takes the older."""
         taken = {self._service(rule["spec"]["host"]) for rule in self._rules_of_others()}
-        return tuple((DESTINATION_RULES, self._destination_rule(name)) for name in objects.services(self.model) if name not in taken)
+        return tuple((DESTINATION_RULES, self._destination_rule(name)) for name in route_objects.services(self.model) if name not in taken)
 
     def address(self) -> str:
         """The first host that is one; else the first of the Gateway's. Raises Unavailable where all are patterns."""
@@ -80,17 +80,17 @@ class IstioRouter(WeightedRouter):
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hosts") or ())]
         for host in hosts:
             if "*" not in host:
-                return objects.address(host)
+                return route_objects.address(host)
         raise Unavailable(f"VirtualService {self.name} takes requests for {', '.join(hosts)}; name the host in `traffic.hostnames`")
 
     def _destination_rule(self, service: str) -> Json:
         spec = {"host": service, "trafficPolicy": {"outlierDetection": NO_EJECTION}}
-        return objects.whole(DESTINATION_RULES, service, self.model, spec)
+        return route_objects.whole(DESTINATION_RULES, service, self.model, spec)
 
     def _rules_of_others(self) -> list[Json]:
         found = self.api.list(DESTINATION_RULES)
-        ours = objects.services(self.model)
-        return [rule for rule in found if self._service(rule["spec"]["host"]) in ours and not objects.is_ours(rule, self.model)]
+        ours = route_objects.services(self.model)
+        return [rule for rule in found if self._service(rule["spec"]["host"]) in ours and not route_objects.is_ours(rule, self.model)]
 
     def _service(self, host: str) -> str:
         """The Service of our namespace that a host means, which may be written in full; else the host."""
@@ -98,6 +98,6 @@ class IstioRouter(WeightedRouter):
         return name if rest in ("", self.api.namespace) or rest.startswith(f"{self.api.namespace}.svc") else host
 
     def _gateway(self) -> None:
-        namespace, name = objects.placed(self.plan.traffic.gateway, self.api.namespace)
+        namespace, name = route_objects.placed(self.plan.traffic.gateway, self.api.namespace)
         if self.api.elsewhere(namespace).get(ISTIO_GATEWAYS, name) is None:
             raise Refused(f"traffic.gateway {self.plan.traffic.gateway!r}: there is no Gateway {name} of Istio in namespace {namespace}")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import INGRESSES, Json, Resource
-from tfcanary.adapters.routing import objects
+from tfcanary.adapters.routing import route_objects
 from tfcanary.core.domain import Track, TrafficSplit
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -69,7 +69,7 @@ class NginxRouter:
             if split.canary:
                 self._check_class()
             return ((INGRESSES, self._canary(canary, split)),) if canary else ()
-        first = self._main() if main is None or objects.is_ours(main, self.model) else None
+        first = self._main() if main is None or route_objects.is_ours(main, self.model) else None
         # On the way down it keeps its own rules: those of the first may have become what cannot be written.
         like = canary if canary and not split.canary else main or self._main()
         second = self._canary(like, split) if canary or split.canary else None
@@ -83,11 +83,11 @@ class NginxRouter:
         hosts = [*self.plan.traffic.hostnames, *(rule["host"] for rule in main["spec"].get("rules") or () if "host" in rule)]
         for host in hosts:
             if "*" not in host:
-                return objects.address(host)
+                return route_objects.address(host)
         given = main.get("status", {}).get("loadBalancer", {}).get("ingress") or ()
         if not given:
             raise Unavailable(f"{self._shown(self._first)}: has no address yet, and the plan names no `traffic.hostnames`")
-        return objects.address(given[0].get("hostname") or given[0]["ip"])
+        return route_objects.address(given[0].get("hostname") or given[0]["ip"])
 
     @property
     def _first(self) -> str:
@@ -103,8 +103,8 @@ class NginxRouter:
     def _check_one(self, found: Json | None, track: Track, part: str) -> None:
         if found is None:
             return
-        objects.check_owner(INGRESSES, found, self.model, self.plan.adopt, part)
-        shown, wanted = self._shown(found["metadata"]["name"]), names.service(self.model, track)
+        route_objects.check_owner(INGRESSES, found, self.model, self.plan.adopt, part)
+        shown, wanted = self._shown(found["metadata"]["name"]), object_names.service(self.model, track)
         if others := [one for one in _backends(found) or ["nothing"] if one != wanted]:
             raise Refused(f"{shown}: leads to {', '.join(others)}; must lead to {wanted} alone; move the others to another Ingress")
 
@@ -113,8 +113,8 @@ class NginxRouter:
             raise Refused(f"traffic.gateway: must name the class of the ingress, for {self._shown(self._first)} does not exist")
 
     def _main(self) -> Json:
-        rules = [_rule(host, names.service(self.model, Track.STABLE)) for host in self.plan.traffic.hostnames or ("",)]
-        return objects.whole(INGRESSES, self._first, self.model, {"ingressClassName": self.plan.traffic.gateway, "rules": rules})
+        rules = [_rule(host, object_names.service(self.model, Track.STABLE)) for host in self.plan.traffic.hostnames or ("",)]
+        return route_objects.whole(INGRESSES, self._first, self.model, {"ingressClassName": self.plan.traffic.gateway, "rules": rules})
 
     def _canary(self, like: Json, split: TrafficSplit) -> Json:
         """With the class, hosts and paths of another Ingress: the controller joins the two by these."""
@@ -126,8 +126,8 @@ class NginxRouter:
             **{key: annotations[key] for key in (CLASS,) if key in annotations},
         }
         spec = {key: like["spec"][key] for key in ("ingressClassName",) if like["spec"].get(key)}
-        rules = [_towards(rule, names.service(self.model, Track.CANARY)) for rule in like["spec"].get("rules") or ()]
-        return objects.whole(INGRESSES, self._second, self.model, {**spec, "rules": rules}, written)
+        rules = [_towards(rule, object_names.service(self.model, Track.CANARY)) for rule in like["spec"].get("rules") or ()]
+        return route_objects.whole(INGRESSES, self._second, self.model, {**spec, "rules": rules}, written)
 
     def _split_in(self, main: Json, canary: Json) -> TrafficSplit:
         annotations: Mapping[str, str] = canary["metadata"].get("annotations") or {}
@@ -139,12 +139,12 @@ class NginxRouter:
         if int(weight) == 0:
             return TrafficSplit(0)
         for found, track in ((main, Track.STABLE), (canary, Track.CANARY)):
-            if set(_backends(found)) != {names.service(self.model, track)}:
+            if set(_backends(found)) != {object_names.service(self.model, track)}:
                 there = ", ".join(_backends(found)) or "nothing"
                 raise Unavailable(
-                    f"{self._shown(found['metadata']['name'])}: leads to {there} instead of {names.service(self.model, track)}"
+                    f"{self._shown(found['metadata']['name'])}: leads to {there} instead of {object_names.service(self.model, track)}"
                 )
-        return objects.share(int(weight), int(total) - int(weight))
+        return route_objects.share(int(weight), int(total) - int(weight))
 
 
 def _rule(host: str, service: str) -> Json:
@@ -153,7 +153,7 @@ def _rule(host: str, service: str) -> Json:
 
 
 def _backend(service: str) -> Json:
-    return {"service": {"name": service, "port": {"number": names.REST}}}
+    return {"service": {"name": service, "port": {"number": object_names.REST}}}
 
 
 def _towards(rule: Json, service: str) -> Json:

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, Json, Resource
-from tfcanary.adapters.routing import objects
+from tfcanary.adapters.routing import route_objects
 from tfcanary.core.domain import Track, TrafficSplit
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -30,8 +30,8 @@ TOLERANCE = 2.0
 PATIENCE = 10.0
 """Seconds until the Service lists the pods that it selects: it takes one, and a few more while the control plane is busy."""
 PORTS = [
-    {"name": "rest", "port": names.REST, "targetPort": names.REST, "protocol": "TCP", "appProtocol": "http"},
-    {"name": "grpc", "port": names.GRPC, "targetPort": names.GRPC, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+    {"name": "rest", "port": object_names.REST, "targetPort": object_names.REST, "protocol": "TCP", "appProtocol": "http"},
+    {"name": "grpc", "port": object_names.GRPC, "targetPort": object_names.GRPC, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
 ]
 
 
@@ -89,12 +89,12 @@ class ReplicasRouter:
         """Asks only. Raises Refused where a weight cannot be had with the pods that stable has, naming the nearest that can."""
         service = self.api.get(SERVICES, self._name)
         if service:
-            objects.check_owner(SERVICES, service, self.model, self.plan.adopt, "its selector")
+            route_objects.check_owner(SERVICES, service, self.model, self.plan.adopt, "its selector")
         between = [weight for weight in weights if 0 < weight < 100]
         if not between or self.plan.bootstrap:
             return
         selector = self._selector(Track.STABLE)
-        if names.VERSION not in selector:
+        if object_names.VERSION not in selector:
             raise Refused(
                 f"{self._shown}: stable's pods have labels of somebody else ({selector}); first release with another `traffic.router`"
             )
@@ -107,15 +107,15 @@ class ReplicasRouter:
         service = self.api.get(SERVICES, self._name)
         selector = {0: self._selector(Track.STABLE), 100: self._selector(Track.CANARY)}.get(split.canary, self._both)
         weight = {WEIGHT: str(split.canary)}
-        if service is None or objects.is_ours(service, self.model):
+        if service is None or route_objects.is_ours(service, self.model):
             spec = {"type": self.plan.serving.service_type.value, "selector": selector, "ports": PORTS}
-            return ((SERVICES, objects.whole(SERVICES, self._name, self.model, spec, weight)),)
-        begun = objects.head(SERVICES, self._name)
+            return ((SERVICES, route_objects.whole(SERVICES, self._name, self.model, spec, weight)),)
+        begun = route_objects.head(SERVICES, self._name)
         return ((SERVICES, {**begun, "metadata": {**begun["metadata"], "annotations": weight}, "spec": {"selector": selector}}),)
 
     def address(self) -> str:
         """The Service's name in the cluster."""
-        return objects.address(f"{self._name}.{self.api.namespace}.svc", names.REST)
+        return route_objects.address(f"{self._name}.{self.api.namespace}.svc", object_names.REST)
 
     @property
     def _name(self) -> str:
@@ -128,18 +128,18 @@ class ReplicasRouter:
     @property
     def _both(self) -> dict[str, str]:
         """Of every version's servers: a selector cannot name two. The guard's pod has the model's label, too."""
-        return {names.MODEL: self.model, "app.kubernetes.io/component": "server"}
+        return {object_names.MODEL: self.model, "app.kubernetes.io/component": "server"}
 
     def _selector(self, track: Track) -> dict[str, str]:
         """What the track's Service selects; of nobody's pods where there is none."""
-        found = self.api.get(SERVICES, names.service(self.model, track))
-        return dict((found["spec"].get("selector") if found else None) or names.selector(self.model, None))
+        found = self.api.get(SERVICES, object_names.service(self.model, track))
+        return dict((found["spec"].get("selector") if found else None) or object_names.selector(self.model, None))
 
     def _versions(self) -> tuple[str, str]:
         """Stable's and the canary's, as labels. Raises Unavailable where a track points at none that tfcanary deployed."""
-        stable, canary = (self._selector(track).get(names.VERSION, names.NOTHING) for track in Track)
+        stable, canary = (self._selector(track).get(object_names.VERSION, object_names.NOTHING) for track in Track)
         for track, version in zip(Track, (stable, canary), strict=True):
-            if version == names.NOTHING:
+            if version == object_names.NOTHING:
                 raise Unavailable(
                     f"the canary track of {self.model} gets no weight: the {track.value} track points at no version of tfcanary's"
                 )
@@ -147,14 +147,16 @@ class ReplicasRouter:
 
     def _ready(self) -> Counter[str]:
         """Ready pods by version."""
-        return Counter(pod["metadata"]["labels"].get(names.VERSION, "?") for pod in self.api.list(PODS, self._both) if _is_ready(pod))
+        return Counter(
+            pod["metadata"]["labels"].get(object_names.VERSION, "?") for pod in self.api.list(PODS, self._both) if _is_ready(pod)
+        )
 
     def _shared(self, asked: str) -> TrafficSplit:
         ready, (stable, canary) = self._ready(), self._versions()
         if others := sorted(ready.keys() - {stable, canary}):
             raise Unavailable(f"{self._shown}: pods of version {', '.join(others)} take requests beside {stable} and {canary}")
         kept = asked.isdecimal() and ready[canary] and abs(share_of(ready[canary], ready[stable]) - int(asked)) <= TOLERANCE
-        return TrafficSplit(int(asked)) if kept else objects.share(ready[canary], ready[stable])
+        return TrafficSplit(int(asked)) if kept else route_objects.share(ready[canary], ready[stable])
 
     def _pods_for(self, weight: int, stable: int) -> int:
         pods = pods_for(weight, stable)
@@ -173,7 +175,7 @@ class ReplicasRouter:
         if not ready[stable]:
             raise Unavailable(f"{self._shown}: stable, version {stable}, has no ready pod to divide requests with")
         pods = self._pods_for(weight, ready[stable])
-        deployments = self.api.list(DEPLOYMENTS, names.selector(self.model, int(canary)))
+        deployments = self.api.list(DEPLOYMENTS, object_names.selector(self.model, int(canary)))
         if not deployments:
             raise Unavailable(f"the canary track of {self.model} gets no weight: version {canary} has no Deployment")
         there = deployments[0]["spec"]["replicas"]

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json, Resource
-from tfcanary.adapters.routing.objects import check_owner, head, is_ours, services, share, whole
+from tfcanary.adapters.routing.route_objects import check_owner, head, is_ours, services, share, whole
 from tfcanary.core.domain import Track, TrafficSplit
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from tfcanary.adapters.storage.names import as_folder
+from tfcanary.adapters.storage.blob_names import as_folder
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Storage
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
+from tfcanary.adapters.storage.blob_names import OWN_FOLDER, checked, checked_prefix, explained, open_plain, plain_path
 from tfcanary.adapters.storage.checksums import ChecksumIndex, copy
-from tfcanary.adapters.storage.names import OWN_FOLDER, checked, checked_prefix, explained, open_plain, plain_path
 from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.ports import Blob
 

@@ -20,9 +20,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tfcanary.adapters.storage.blob_names import checked, checked_prefix, explained, open_plain
 from tfcanary.adapters.storage.checksums import as_text, copy
 from tfcanary.adapters.storage.gcs_errors import asking
-from tfcanary.adapters.storage.names import checked, checked_prefix, explained, open_plain
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Blob
 

@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 
 from tfcanary.adapters.storage import folder_of, open_storage
-from tfcanary.adapters.storage.names import explained
+from tfcanary.adapters.storage.blob_names import explained
 from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Storage
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, RouterKind, ServiceType, ServingPlan, TrafficPlan
+from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
 from tfcanary.core.plan.judge import (
     ClassesPlan,
     Direction,
@@ -22,9 +23,8 @@ from tfcanary.core.plan.judge import (
     ObjectivePlan,
     QualityPlan,
 )
-from tfcanary.core.plan.looks import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
-from tfcanary.core.plan.notify import MOST_RECEIVERS, NoticeFormat, NotifyPlan, Occasion
-from tfcanary.core.plan.stages import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, WaitingPolicy, seconds
+from tfcanary.core.plan.receivers import MOST_RECEIVERS, NoticeFormat, NotifyPlan, Occasion
+from tfcanary.core.plan.stage_times import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, WaitingPolicy, seconds
 
 __all__ = [
     "LONGEST_STAGE",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from tfcanary.core.plan.stages import fraction, seconds
+from tfcanary.core.plan.stage_times import fraction, seconds
 from tfcanary.core.selector import parse
 
 

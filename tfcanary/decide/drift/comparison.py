@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift import ordered, words
+from tfcanary.decide.drift import figures, ordered
+from tfcanary.decide.drift.column_tests import Measured, measure
+from tfcanary.decide.drift.comparison_result import ColumnFound, Comparison, Settings, Test, belongs
 from tfcanary.decide.drift.counts import Tally
-from tfcanary.decide.drift.found import ColumnFound, Comparison, Settings, Test, belongs
+from tfcanary.decide.drift.entity_spread import FEWEST_GROUPS
 from tfcanary.decide.drift.layout import Kind
-from tfcanary.decide.drift.measure import Measured, measure
 from tfcanary.decide.drift.profiles import Profile, by_name
-from tfcanary.decide.drift.spread import FEWEST_GROUPS
 from tfcanary.decide.stats.hypergeometric import difference_tail
 from tfcanary.decide.stats.multiplicity import benjamini_hochberg, spent_at
 
@@ -97,7 +97,7 @@ def _unread(asked: _Asked) -> Iterator[ColumnFound]:
         sure = n > 0 and m > 0 and difference_tail(reference.dropped + current.dropped, n, m, abs(a - b)) < asked.settings.alpha
         effect = abs(a - b) if sure else 0.0
         finding = Finding.FAIL if effect >= asked.settings.fail else Finding.WARN
-        reason = f"{words.percent(b)} of {asked.settings.current} and {words.percent(a)} of {asked.settings.reference}: dropped"
+        reason = f"{figures.percent(b)} of {asked.settings.current} and {figures.percent(a)} of {asked.settings.reference}: dropped"
         yield ColumnFound(UNREAD, Kind.OTHER, finding, f"{reason}, as they could not be read", effect, n, m)
 
 
@@ -147,25 +147,25 @@ def no_rows(reference: int, current: int, settings: Settings) -> str:
 
 def _judged(measured: Measured, most: Test, kind: Kind, asked: _Asked) -> tuple[Finding, str]:
     settings = asked.settings
-    rows = words.both(asked.reference.rows, asked.current.rows)
+    rows = figures.both(asked.reference.rows, asked.current.rows)
     weight = settings.weight(measured.name)
     if measured.design.groups < FEWEST_GROUPS:
         return Finding.INCONCLUSIVE, f"{rows} belong to too few different values of {asked.reference.entity!r} to tell"
     if most.significant and most.effect * weight >= settings.warn:
         finding = Finding.FAIL if most.effect * weight >= settings.fail else Finding.WARN
-        return finding, f"{most.moved} (about {words.percent(most.effect)} of rows moved), {rows}"
+        return finding, f"{most.moved} (about {figures.percent(most.effect)} of rows moved), {rows}"
     if kind is Kind.OTHER:
         return Finding.INCONCLUSIVE, "holds values that are not compared; only nulls are counted"
     seen = _seen_from(measured, asked)
     if seen * weight > settings.fail:
         return (
             Finding.INCONCLUSIVE,
-            f"{rows} are too few to tell whether {words.percent(settings.fail)} of rows moved: {_enough(seen, asked)}",
+            f"{rows} are too few to tell whether {figures.percent(settings.fail)} of rows moved: {_enough(seen, asked)}",
         )
     if measured.hidden >= settings.warn and most.effect + measured.hidden >= settings.fail:
-        return Finding.INCONCLUSIVE, f"{words.percent(measured.hidden)} of the rows lie in one cell: count both again without a layout"
+        return Finding.INCONCLUSIVE, f"{figures.percent(measured.hidden)} of the rows lie in one cell: count both again without a layout"
     how = "not by chance, but too few to matter" if most.significant else "as by chance"
-    return Finding.PASS, f"{words.percent(most.effect)} of rows moved, {how} ({most.moved}), {rows}"
+    return Finding.PASS, f"{figures.percent(most.effect)} of rows moved, {how} ({most.moved}), {rows}"
 
 
 def _seen_from(measured: Measured, asked: _Asked) -> float:

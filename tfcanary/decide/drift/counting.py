@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift import cells, spread
+from tfcanary.decide.drift import cells, entity_spread
 from tfcanary.decide.drift.cells import Counts
 from tfcanary.decide.drift.counts import Part, Tally, absent, gather
-from tfcanary.decide.drift.flat import MOST_POSITIONS, Flat, each_text, flatten, numbers, texts
 from tfcanary.decide.drift.layout import Column, Kind, Layout
+from tfcanary.decide.drift.plain_columns import MOST_POSITIONS, Flat, each_text, flatten, numbers, texts
 from tfcanary.decide.drift.profiles import Profile, by_name
 
 FIRST_ROWS = 65_536
@@ -50,7 +50,7 @@ class Counting:
     def __init__(self, layout: Layout | None = None, entity: str = "") -> None:
         self._given = {column.name: column for column in (layout or Layout()).columns}
         self._entity = layout.entity if layout and layout.columns else entity
-        self._by_group = np.zeros(spread.GROUPS, np.int64) if self._entity else None
+        self._by_group = np.zeros(entity_spread.GROUPS, np.int64) if self._entity else None
         self._columns: dict[str, _Counter] = {}
         self._waiting: list[Any] = []
         self._batches = 0
@@ -92,16 +92,16 @@ class Counting:
             for flat in flats:
                 self._counter(flat).count(flat, groups)
             if self._by_group is not None and groups is not None:
-                self._by_group = self._by_group + np.bincount(groups, minlength=spread.GROUPS)
+                self._by_group = self._by_group + np.bincount(groups, minlength=entity_spread.GROUPS)
         self._rows += rows
         self._waiting = []
 
-    def _groups(self, table: Any) -> spread.Groups | None:
+    def _groups(self, table: Any) -> entity_spread.Groups | None:
         if not self._entity:
             return None
         if self._entity not in table.column_names:
             raise Refused(f"{self._at}: the entity column {self._entity[:80]!r} is missing; there are {', '.join(table.column_names[:20])}")
-        return spread.groups_of(_joined(table[self._entity]))
+        return entity_spread.groups_of(_joined(table[self._entity]))
 
     def _positions(self, name: str, lengths: Any) -> int:
         known = self._columns[name].column if name in self._columns else self._given.get(name)
@@ -143,7 +143,7 @@ class _Counter:
         self._parts: list[Part] = []
         self._spread = absent(column, nulls, by_group).spread
 
-    def count(self, flat: Flat, groups: spread.Groups | None) -> None:
+    def count(self, flat: Flat, groups: entity_spread.Groups | None) -> None:
         """Add these rows."""
         self.nulls += flat.nulls
         if flat.nulls < len(flat.array):
@@ -152,13 +152,13 @@ class _Counter:
             if sum(len(counts) for _, counts in self._parts) > MOST_KEYS:
                 self._parts = [gather(self._parts)]
         if self._spread is not None and groups is not None:
-            self._spread = self._spread + spread.table(groups, self._coarse(flat))
+            self._spread = self._spread + entity_spread.table(groups, self._coarse(flat))
 
-    def absent(self, rows: int, groups: spread.Groups | None) -> None:
+    def absent(self, rows: int, groups: entity_spread.Groups | None) -> None:
         """Add rows that do not have the column."""
         self.nulls += rows
         if self._spread is not None and groups is not None:
-            self._spread = self._spread + spread.table(groups, np.full(rows, spread.NULL))
+            self._spread = self._spread + entity_spread.table(groups, np.full(rows, entity_spread.NULL))
 
     def tally(self) -> Tally:
         """What was counted."""
@@ -177,14 +177,14 @@ class _Counter:
 
     def _coarse(self, flat: Flat) -> Any:
         """The coarse cell of each row."""
-        found = np.full(len(flat.array), spread.NULL)
+        found = np.full(len(flat.array), entity_spread.NULL)
         present = np.asarray(flat.array.is_valid())
         if self.column.kind.in_cells and present.any():
             keys, missing = cells.keys_of(numbers(flat), self.column.centres)
-            found[present] = np.where(missing, spread.NAN, np.searchsorted(self.column.edges, keys, side="right"))
+            found[present] = np.where(missing, entity_spread.NAN, np.searchsorted(self.column.edges, keys, side="right"))
         elif self.column.kind is Kind.CATEGORY and present.any():
             values, at = each_text(flat)
-            found[present] = spread.checksum_cells(values)[at]
+            found[present] = entity_spread.checksum_cells(values)[at]
         elif present.any():
             found[present] = 0
         return found
@@ -196,7 +196,7 @@ def _edges(values: Any, column: Column) -> tuple[int, ...]:
     keys = np.sort(keys[~missing])
     if not len(keys):
         return ()
-    at = (np.arange(1, spread.COARSE) * len(keys)) // spread.COARSE
+    at = (np.arange(1, entity_spread.COARSE) * len(keys)) // entity_spread.COARSE
     return tuple(np.unique(keys[at]).tolist())
 
 

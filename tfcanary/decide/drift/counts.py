@@ -11,8 +11,8 @@ import numpy as np
 
 from tfcanary.core.errors import Refused
 from tfcanary.decide.drift.cells import Counts, add_up
+from tfcanary.decide.drift.entity_spread import COARSE, GROUPS, NULL, Table
 from tfcanary.decide.drift.layout import Column, Kind
-from tfcanary.decide.drift.spread import COARSE, GROUPS, NULL, Table
 
 MOST_VALUES = 65_536
 """Different values of a category that are counted one by one. Where there are more, all are counted by their checksum instead."""

@@ -11,8 +11,8 @@ import numpy as np
 from tfcanary.core.errors import Refused
 from tfcanary.decide.drift.cells import Counts
 from tfcanary.decide.drift.counts import NO_KEYS, Tally, absent, add
+from tfcanary.decide.drift.entity_spread import COARSE, GROUPS
 from tfcanary.decide.drift.layout import Column, Layout
-from tfcanary.decide.drift.spread import COARSE, GROUPS
 
 
 @dataclass(frozen=True, slots=True)

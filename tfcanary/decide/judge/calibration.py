@@ -17,15 +17,15 @@ import numpy as np
 
 from tfcanary.core.domain import Sample
 from tfcanary.core.plan import JudgePlan, LatencyPlan
-from tfcanary.decide.judge import shift
-from tfcanary.decide.judge.course import Window
+from tfcanary.decide.judge import latency_row
+from tfcanary.decide.judge.counted_windows import Counts, Readings, add_up, change, read
 from tfcanary.decide.judge.dispersion import Noise, Series, lags, observed
-from tfcanary.decide.judge.frozen import Frozen, freeze
+from tfcanary.decide.judge.latency_row import Shift
 from tfcanary.decide.judge.means import Means, mean_rows
-from tfcanary.decide.judge.rows import LATENCY_WANDER, Kind, Row, count, rows
-from tfcanary.decide.judge.shift import Shift
+from tfcanary.decide.judge.rate_rows import LATENCY_WANDER, Kind, Row, count, rows
+from tfcanary.decide.judge.stable_level import Frozen, freeze
 from tfcanary.decide.judge.standing import NOTHING
-from tfcanary.decide.judge.windows import Counts, Readings, add_up, change, read
+from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.stats.binomial import SMALLEST_EXPOSURE, down_weight
 from tfcanary.decide.stats.logarithms import Array
 
@@ -115,10 +115,10 @@ def _noise(windows: Sequence[Window], plan: JudgePlan, frozen: Frozen) -> dict[s
 
 def _of_latency(windows: Sequence[Window], plan: JudgePlan, latency: LatencyPlan, frozen: Frozen, step: float) -> dict[str, Noise]:
     """Weighed twice: how much a window may weigh depends on the wander that the windows show."""
-    unweighted = {shift.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)}
+    unweighted = {latency_row.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)}
     wander = float(_wander(_added(windows, Shift(plan, latency, frozen, unweighted)), LATENCY_WANDER)[0])
-    known = {shift.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, wander)}
-    return _of_one(shift.NAME, _added(windows, Shift(plan, latency, frozen, known)), step, wander)
+    known = {latency_row.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, wander)}
+    return _of_one(latency_row.NAME, _added(windows, Shift(plan, latency, frozen, known)), step, wander)
 
 
 def _added(windows: Sequence[Window], row: Shift | Means) -> Series:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.calibration import Calibration
-from tfcanary.decide.judge.course import Window
-from tfcanary.decide.judge.frozen import Frozen
+from tfcanary.decide.judge.latency_row import Shift
 from tfcanary.decide.judge.means import Means, mean_rows
 from tfcanary.decide.judge.rates import RateRows
-from tfcanary.decide.judge.shift import Shift
+from tfcanary.decide.judge.stable_level import Frozen
 from tfcanary.decide.judge.standing import Standing
+from tfcanary.decide.judge.watch_windows import Window
 
 
 class Criteria:

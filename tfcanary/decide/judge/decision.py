@@ -10,13 +10,13 @@ import numpy as np
 from tfcanary.core.domain import Decision, Evidence, Finding, Verdict
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge import reasons
+from tfcanary.decide.judge.absence import guards, trips
 from tfcanary.decide.judge.calibration import Calibration
-from tfcanary.decide.judge.course import Course
 from tfcanary.decide.judge.criteria import Criteria
-from tfcanary.decide.judge.evidence import absent, unweighed, weighed
-from tfcanary.decide.judge.frozen import Frozen
-from tfcanary.decide.judge.guards import guards, trips
+from tfcanary.decide.judge.stable_level import Frozen
 from tfcanary.decide.judge.standing import Standing
+from tfcanary.decide.judge.verdict_evidence import absent, unweighed, weighed
+from tfcanary.decide.judge.watch_windows import Course
 from tfcanary.decide.stats.logarithms import log_sum_exp
 
 

@@ -15,12 +15,12 @@ from tfcanary.core.errors import Refused
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge import state
 from tfcanary.decide.judge.calibration import calibrate
-from tfcanary.decide.judge.course import Course, Poll, Window, repeats, step, too_soon
+from tfcanary.decide.judge.counted_windows import Readings, read, total
 from tfcanary.decide.judge.criteria import Criteria
 from tfcanary.decide.judge.decision import decide, word
-from tfcanary.decide.judge.frozen import freeze
+from tfcanary.decide.judge.stable_level import freeze
 from tfcanary.decide.judge.state import SCHEMA, State
-from tfcanary.decide.judge.windows import Readings, read, total
+from tfcanary.decide.judge.watch_windows import Course, Poll, Window, repeats, step, too_soon
 
 
 class Judge:

@@ -10,13 +10,13 @@ import numpy as np
 
 from tfcanary.core.domain import Interval
 from tfcanary.core.plan import Direction, JudgePlan
-from tfcanary.decide.judge.columns import Columns
-from tfcanary.decide.judge.course import Window
+from tfcanary.decide.judge.counted_windows import Counts, Quality, add_quality
 from tfcanary.decide.judge.dispersion import Noise, Prior, Series, cautious, variance
-from tfcanary.decide.judge.frozen import Frozen, objective_weight, weights
 from tfcanary.decide.judge.intervals import SPREADS
+from tfcanary.decide.judge.stable_level import Frozen, objective_weight, weights
 from tfcanary.decide.judge.standing import RATIO, Need, Quiet, Standing
-from tfcanary.decide.judge.windows import Counts, Quality, add_quality
+from tfcanary.decide.judge.watch_windows import Window
+from tfcanary.decide.judge.window_columns import Columns
 from tfcanary.decide.stats.binomial import NO_CHANGE
 from tfcanary.decide.stats.logarithms import Array, log_add
 from tfcanary.decide.stats.normal import log_half_normal_mixture

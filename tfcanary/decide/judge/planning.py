@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcanary.core.plan import Direction, JudgePlan, Plan
-from tfcanary.decide.judge.expected import Baseline, Expected, Regression
+from tfcanary.decide.judge.expected_counts import Baseline, Expected, Regression
 from tfcanary.decide.stats.logarithms import Array, log_sum_exp
 
 HORIZON = 30 * 86400.0

@@ -9,14 +9,14 @@ import numpy as np
 
 from tfcanary.core.domain import Interval
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.absolute import AbsoluteErrors
-from tfcanary.decide.judge.columns import Columns, Pooled, bin_of
-from tfcanary.decide.judge.course import Window
 from tfcanary.decide.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, cautious, dispersion
-from tfcanary.decide.judge.frozen import Frozen
+from tfcanary.decide.judge.error_limits import AbsoluteErrors
 from tfcanary.decide.judge.intervals import expected_likelihood, lower_bound, pooled_likelihood, reach, upper_bound
-from tfcanary.decide.judge.rows import ERROR_BETS, Kind, Row, could_count, count, rows
+from tfcanary.decide.judge.rate_rows import ERROR_BETS, Kind, Row, could_count, count, rows
+from tfcanary.decide.judge.stable_level import Frozen
 from tfcanary.decide.judge.standing import NOTHING, OF_SHARE, RATIO, Picture, Quiet, Scores, Standing
+from tfcanary.decide.judge.watch_windows import Window
+from tfcanary.decide.judge.window_columns import Columns, Pooled, bin_of
 from tfcanary.decide.stats.binomial import (
     GAPS,
     NO_CHANGE,

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.course import Course
-from tfcanary.decide.judge.rows import Kind
+from tfcanary.decide.judge.rate_rows import Kind
 from tfcanary.decide.judge.standing import OF_SHARE, RATIO, Need, Standing
+from tfcanary.decide.judge.watch_windows import Course
 
 HOPELESS = 1e7
 """Canary requests that nobody waits for: then the histogram is too coarse, or the canary too quiet."""

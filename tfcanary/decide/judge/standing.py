@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from tfcanary.core.domain import Interval
 from tfcanary.core.plan import GuardsPlan, JudgePlan
-from tfcanary.decide.judge.course import Window
+from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.stats.binomial import NO_CHANGE
 from tfcanary.decide.stats.logarithms import Array
 

@@ -14,8 +14,8 @@ from tfcanary.core import codec
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.calibration import Calibration
-from tfcanary.decide.judge.course import Course, Window
-from tfcanary.decide.judge.frozen import Frozen
+from tfcanary.decide.judge.stable_level import Frozen
+from tfcanary.decide.judge.watch_windows import Course, Window
 
 SCHEMA = 4
 """Raised with every change of the fields below or of what they mean."""

@@ -16,9 +16,9 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import JudgePlan, ObjectiveKind, Plan
 from tfcanary.core.ports import Platform
 from tfcanary.decide.judge.calibration import calibrate
+from tfcanary.decide.judge.counted_windows import Counts, add_up, change, read, total
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.expected import Baseline, Level
-from tfcanary.decide.judge.windows import Counts, add_up, change, read, total
+from tfcanary.decide.judge.expected_counts import Baseline, Level
 from tfcanary.look.evaluate import metrics
 
 BETWEEN = 10.0

@@ -15,8 +15,8 @@ from typing import Any
 from tfcanary.core.domain import Evidence, Finding, Prediction, Request, Track
 from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources import pieces
-from tfcanary.look.evaluate.sources.logged import exchanges
 from tfcanary.look.evaluate.sources.piece import Format
+from tfcanary.look.evaluate.sources.request_logs import exchanges
 
 MOST = 100_000
 """Answers of the canary that wait for their partners in memory."""

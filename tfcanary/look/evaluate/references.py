@@ -12,7 +12,7 @@ from pathlib import Path
 from tfcanary.core.errors import Refused
 from tfcanary.decide import drift
 from tfcanary.decide.drift import Layout, Profile
-from tfcanary.decide.drift.stored import MARK
+from tfcanary.decide.drift.profile_bytes import MARK
 from tfcanary.look.evaluate import sources
 
 CARRIED = Path("assets.extra", "tfcanary_reference.profile")

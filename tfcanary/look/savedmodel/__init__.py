@@ -14,10 +14,10 @@ from tfcanary.look.savedmodel.case import Case
 from tfcanary.look.savedmodel.checks import CHECKS, PARSE, TREE
 from tfcanary.look.savedmodel.facts import SavedModelFacts, SignatureFact, TensorFact
 from tfcanary.look.savedmodel.findings import evidence, fails
+from tfcanary.look.savedmodel.known_operations import known
+from tfcanary.look.savedmodel.protobuf_walk import Unreadable
 from tfcanary.look.savedmodel.reader import parse_model, read
-from tfcanary.look.savedmodel.registry import known
 from tfcanary.look.savedmodel.tree import MODEL, FileDigest, Manifest, Tree, look, manifest
-from tfcanary.look.savedmodel.walk import Unreadable
 
 __all__ = ["CHECKS", "FileDigest", "Manifest", "SavedModelFacts", "SignatureFact", "TensorFact", "check", "manifest", "read"]
 

@@ -1,6 +1,6 @@
 """The table of checks: what the gate asks of a SavedModel without running it, in the order of the report.
 
-docs/gate.md shows it (`python -m tfcanary.look.trial.table` writes it); an id, once given, keeps its meaning.
+docs/gate.md shows it (`python -m tfcanary.look.trial.check_table` writes it); an id, once given, keeps its meaning.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tfcanary.look.savedmodel.compatible import check_compatible
 from tfcanary.look.savedmodel.fingerprint import check_fingerprint
 from tfcanary.look.savedmodel.graph import check_graph
 from tfcanary.look.savedmodel.keras import check_keras
+from tfcanary.look.savedmodel.known_operations import check_registry, check_versions
 from tfcanary.look.savedmodel.operations import check_operations
 from tfcanary.look.savedmodel.placement import check_constants, check_devices
-from tfcanary.look.savedmodel.registry import check_registry, check_versions
 from tfcanary.look.savedmodel.signature import check_signature
 from tfcanary.look.savedmodel.size import check_size
 from tfcanary.look.savedmodel.variables import check_variables
-from tfcanary.look.savedmodel.warmup import check_warmup
+from tfcanary.look.savedmodel.warmup_requests import check_warmup
 
 AGAIN = "Copy the export again, and compare sizes and checksums with those where it was made."
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
 from tfcanary.look.savedmodel.findings import evidence, fails, warns
-from tfcanary.look.savedmodel.walk import Unreadable, parse
+from tfcanary.look.savedmodel.protobuf_walk import Unreadable, parse
 from tfcanary.tf.wire import messages
 
 FILE = "fingerprint.pb"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
 from tfcanary.look.savedmodel.findings import evidence, fails, shown, warns
-from tfcanary.look.savedmodel.walk import Field, Unreadable, Walk
+from tfcanary.look.savedmodel.protobuf_walk import Field, Unreadable, Walk
 
 FILE = "keras_metadata.pb"
 FILE_BYTES = 2**28

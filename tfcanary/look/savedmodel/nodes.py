@@ -8,7 +8,7 @@ from typing import Any
 
 from tfcanary.look.savedmodel.facts import Constant, Function, Node, Shape, dtype_name
 from tfcanary.look.savedmodel.findings import shown
-from tfcanary.look.savedmodel.walk import BYTES, SMALL, Field, Unreadable, Walk, parse
+from tfcanary.look.savedmodel.protobuf_walk import BYTES, SMALL, Field, Unreadable, Walk, parse
 from tfcanary.tf.wire import messages
 
 ATTRIBUTE = 2**16

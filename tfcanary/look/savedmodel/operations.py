@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
+from tfcanary.look.savedmodel.denied_operations import ASSET_READERS, CACHES, NOT_PORTABLE, SAVER_ONLY, danger
 from tfcanary.look.savedmodel.facts import Node, SavedModelFacts
 from tfcanary.look.savedmodel.findings import Problem, evidence, fails, shown, warns
 from tfcanary.look.savedmodel.origins import Origins, origins
-from tfcanary.look.savedmodel.policy import ASSET_READERS, CACHES, NOT_PORTABLE, SAVER_ONLY, danger
 from tfcanary.look.savedmodel.reach import Place, Root, node_of, reached
 
 Reached = dict[Root, set[Place]]

@@ -16,8 +16,8 @@ from tfcanary.look.savedmodel.facts import Asset, Function, Node, SavedModelFact
 from tfcanary.look.savedmodel.findings import shown
 from tfcanary.look.savedmodel.keras import code_in
 from tfcanary.look.savedmodel.nodes import TEXT, add_node, map_entry, read_function, read_node, shape_of
+from tfcanary.look.savedmodel.protobuf_walk import BYTES, VARINT, Field, Unreadable, Walk, parse
 from tfcanary.look.savedmodel.tree import GRAPH_BYTES, MODEL, WARMUP, look
-from tfcanary.look.savedmodel.walk import BYTES, VARINT, Field, Unreadable, Walk, parse
 from tfcanary.tf.wire import messages
 
 SERVE = frozenset({"serve"})

@@ -9,11 +9,11 @@ from pathlib import Path
 from tfcanary.core.domain import Evidence
 from tfcanary.core.errors import Refused
 from tfcanary.look.savedmodel.case import Case
-from tfcanary.look.savedmodel.checkpoint import read_index
 from tfcanary.look.savedmodel.findings import Problem, evidence, warns
+from tfcanary.look.savedmodel.protobuf_walk import Unreadable
+from tfcanary.look.savedmodel.tensor_bundle import read_index
 from tfcanary.look.savedmodel.tree import INDEX, look
 from tfcanary.look.savedmodel.variables import SIZES
-from tfcanary.look.savedmodel.walk import Unreadable
 
 RATIO = 2.0
 """A model that grew or shrank by more is most often another one than was meant; no fault in itself."""

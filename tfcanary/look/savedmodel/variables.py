@@ -16,10 +16,10 @@ from google_crc32c import extend
 
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
-from tfcanary.look.savedmodel.checkpoint import Compressed, Entry, Index, read_index, same_checksum
 from tfcanary.look.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.look.savedmodel.protobuf_walk import Unreadable, number
+from tfcanary.look.savedmodel.tensor_bundle import Compressed, Entry, Index, read_index, same_checksum
 from tfcanary.look.savedmodel.tree import INDEX, SHARD
-from tfcanary.look.savedmodel.walk import Unreadable, number
 
 TEXT_BYTES = 2**26
 """A longer tensor of texts is not looked into."""

@@ -39,7 +39,7 @@ def validate(model: Path, plan: ValidationPlan, stable: Path | None, requests: S
     `requests` are the plan's golden ones. Raises Refused where there is no SavedModel, or the stable one cannot be read.
     """
     from tfcanary.look import savedmodel
-    from tfcanary.look.trial.table import advised
+    from tfcanary.look.trial.check_table import advised
 
     before = _digest(model)
     looked = savedmodel.check(model, plan, stable)
@@ -65,7 +65,7 @@ def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = (
     """
     from tfcanary.look import savedmodel
     from tfcanary.look.savedmodel.findings import shown
-    from tfcanary.look.trial.table import advised
+    from tfcanary.look.trial.check_table import advised
 
     savedmodel.read(model)
     with tempfile.TemporaryDirectory(prefix="tfcanary-trial-", ignore_cleanup_errors=True) as scratch:
@@ -103,7 +103,7 @@ def _unchanged(before: str, after: str) -> Evidence:
 
 
 def _unfinished(end: End, plan: ValidationPlan) -> Evidence:
-    from tfcanary.look.trial.words import STABLE
+    from tfcanary.look.trial.trial_messages import STABLE
 
     figures = {"seconds": end.seconds}
     if not end.was_ready:

@@ -15,7 +15,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Evidence, Finding, Look
 from tfcanary.look.trial.confine import Confinement, confine, limit
 from tfcanary.look.trial.job import Job, Progress
-from tfcanary.look.trial.seal import seal
+from tfcanary.look.trial.process_seal import seal
 
 
 def main() -> None:
@@ -31,9 +31,9 @@ def main() -> None:
         os.write(result, codec.dumps(progress).encode() + b"\n")
 
     say(Progress(doing="starting TensorFlow"))
-    from tfcanary.look.trial import ask
+    from tfcanary.look.trial import trial_child
 
-    ask.start_tensorflow()
+    trial_child.start_tensorflow()
     try:
         limit(job.plan.memory_mib, math.ceil(time.process_time() + job.plan.timeout.total_seconds() * (os.cpu_count() or 1)))
     except ValueError as error:
@@ -42,7 +42,7 @@ def main() -> None:
     words, sealed = seal()
     say(Progress(ready=True))
     evidence = [_evidence(confinement, words, sealed)]
-    for found in ask.try_out(job, lambda doing: say(Progress(doing=doing))):
+    for found in trial_child.try_out(job, lambda doing: say(Progress(doing=doing))):
         evidence.append(found)
         say(Progress(look=Look("trial", tuple(evidence))))
     say(Progress(done=True))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tfcanary.core.domain import Finding, Interval
-from tfcanary.report.plots.clock import Band, Span, bands_behind
 from tfcanary.report.plots.glyph import Tone, glyph
 from tfcanary.report.plots.interval import Measure, axis, known
 from tfcanary.report.plots.markup import Markup, element, join, number, percent, picture
 from tfcanary.report.plots.scale import Scale
 from tfcanary.report.plots.text import cut
+from tfcanary.report.plots.time_axis import Band, Span, bands_behind
 
 # Paths have no percentages: they are drawn on a field of 1000 by 1000 that is stretched over the picture.
 _FIELD = 1000

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tfcanary.run.monitor import rules, table
+from tfcanary.run.monitor import metric_table, rules
 from tfcanary.run.monitor.dashboard import dashboard
 from tfcanary.run.monitor.monitors import SCRAPED
 
@@ -51,7 +51,7 @@ def kustomization() -> Json:
 
 def page(text: str) -> str:
     """A page with its tables as they are described here."""
-    for name, made in {"metrics": table.markdown(), "alerts": rules.markdown()}.items():
+    for name, made in {"metrics": metric_table.markdown(), "alerts": rules.markdown()}.items():
         begin, end = f"<!-- {name}: made by python -m tfcanary.run.monitor -->", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tfcanary.run.monitor import panels
+from tfcanary.run.monitor.dashboard_rows import MODEL, ROWS, newest
 from tfcanary.run.monitor.panels import Panel
-from tfcanary.run.monitor.rows import MODEL, ROWS, newest
 
 UID = "tfcanary-release"
 SCHEMA = 39

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from tfcanary import adapters
 from tfcanary.act import checkpoint, ledger
-from tfcanary.adapters.kubeclient.names import METRICS
+from tfcanary.adapters.kubeclient.object_names import METRICS
 from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform

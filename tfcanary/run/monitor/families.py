@@ -19,7 +19,7 @@ from tfcanary.act.checkpoint import Checkpoint
 from tfcanary.core.domain import Decision, Evidence, Finding, Track
 from tfcanary.core.record import Record, Release, State
 from tfcanary.core.timeline import Point
-from tfcanary.run.monitor.table import TABLE
+from tfcanary.run.monitor.metric_table import TABLE
 
 LONGEST = 80
 """Characters of a label's value."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfcanary.adapters.kubeclient import names
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.run.monitor.recordings import OURS, SERVERS
 
 PAGE = "/monitoring/prometheus/metrics"
@@ -89,22 +89,22 @@ SCRAPED = (
         OURS,
         {"app.kubernetes.io/name": "tfcanary", "app.kubernetes.io/component": "guard"},
         "guard",
-        names.METRICS,
+        object_names.METRICS,
     ),
     Scraped(
         "tfcanary-steps",
         OURS,
-        {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "step", names.WATCHES: "true"},
+        {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "step", object_names.WATCHES: "true"},
         STEP,
-        names.METRICS,
+        object_names.METRICS,
         anywhere=True,
     ),
     Scraped(
         "tfcanary-servers",
         SERVERS,
-        {"app.kubernetes.io/name": "tensorflow-serving", names.MANAGED_BY: names.MANAGER},
+        {"app.kubernetes.io/name": "tensorflow-serving", object_names.MANAGED_BY: object_names.MANAGER},
         "server",
-        names.REST,
+        object_names.REST,
         PAGE,
     ),
 )

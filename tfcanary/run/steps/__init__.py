@@ -18,9 +18,9 @@ from tfcanary.run.steps.artifacts import (
     timeline,
     write_look,
 )
-from tfcanary.run.steps.files import fetch, files_of
-from tfcanary.run.steps.looks import WORLD_DRIFT, compared, drifted, good, judged, merged, profiled, reference
-from tfcanary.run.steps.opened import (
+from tfcanary.run.steps.gate_looks import WORLD_DRIFT, compared, drifted, good, judged, merged, profiled, reference
+from tfcanary.run.steps.model_files import fetch, files_of
+from tfcanary.run.steps.step_inputs import (
     Artifact,
     Step,
     golden_requests,

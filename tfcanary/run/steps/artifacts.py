@@ -16,8 +16,8 @@ from tfcanary.core.domain import Evidence, Finding, Look, Verdict
 from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.timeline import Timeline
 from tfcanary.report import SignaturePairs, SignatureRow
-from tfcanary.run.steps.files import graph_of
-from tfcanary.run.steps.opened import Artifact, Step, lineage
+from tfcanary.run.steps.model_files import graph_of
+from tfcanary.run.steps.step_inputs import Artifact, Step, lineage
 
 MOVED = "moved "
 """How the figures of drift name a column's effect."""

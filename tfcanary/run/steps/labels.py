@@ -13,8 +13,8 @@ from tfcanary.core.domain import Track
 from tfcanary.core.plan import LabelledPlan, Plan
 from tfcanary.core.ports import Platform
 from tfcanary.look.evaluate.labelled import Labelled, LabelledSource, Quality
-from tfcanary.run.steps.files import Copies
-from tfcanary.run.steps.recorded import EVERYTHING, answered
+from tfcanary.run.steps.model_files import Copies
+from tfcanary.run.steps.recorded_answers import EVERYTHING, answered
 
 
 def with_labels(platform: Platform, plan: Plan, threads: Executor | None = None) -> Platform:

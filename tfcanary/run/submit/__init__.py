@@ -52,18 +52,18 @@ def package(name: str) -> str:
 def start(submission: Submission) -> Run:
     """Submit it; raises Unavailable where the KFP host cannot be reached."""
     if submission.host:
-        from tfcanary.run.submit.remote import RemoteRun
+        from tfcanary.run.submit.remote_run import RemoteRun
 
         return RemoteRun.start(submission)
-    from tfcanary.run.submit.local import LocalRun
+    from tfcanary.run.submit.local_run import LocalRun
 
     return LocalRun.start(submission)
 
 
 def examine(host: str) -> Look:
     """Whether a KFP host would take a pipeline."""
-    from tfcanary.adapters.checks import Check, examined
-    from tfcanary.run.submit.remote import answers
+    from tfcanary.adapters.doctor_checks import Check, examined
+    from tfcanary.run.submit.remote_run import answers
 
     return examined(
         "doctor", [Check("pipelines", lambda: answers(host), unasked="look at --host; a port that is forwarded may have been closed")]

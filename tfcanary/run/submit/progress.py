@@ -20,7 +20,7 @@ from tfcanary.core.ports import Clock
 from tfcanary.core.record import Release, State
 from tfcanary.report.numbers import RATIO, duration, plain, share, writer
 from tfcanary.report.plots.text import cut, visible
-from tfcanary.run.submit import timeleft
+from tfcanary.run.submit import time_left
 from tfcanary.run.submit.handle import Handle, Snapshot
 
 COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "magenta"}
@@ -86,8 +86,8 @@ def _lines(snapshots: Iterable[Snapshot], clock: Clock) -> Snapshot:
         for event in release.events[told:]:
             _say(f"{event.at:%H:%M:%S} {model} at {event.weight} %: {visible(event.what)}")
         told = len(release.events)
-        if release.stage > stage and (left := timeleft.left(release, seen.timeline, clock.now())):
-            _say(f"{clock.now():%H:%M:%S} {model} at {release.weight} %: stage {release.stage} ends: {timeleft.bounds(left)}")
+        if release.stage > stage and (left := time_left.left(release, seen.timeline, clock.now())):
+            _say(f"{clock.now():%H:%M:%S} {model} at {release.weight} %: stage {release.stage} ends: {time_left.bounds(left)}")
             stage = release.stage
     return seen
 
@@ -152,11 +152,11 @@ def _part(release: Release, number: int, now: datetime) -> float:
 
 
 def _times(seen: Snapshot, now: datetime) -> Iterable[tuple[str, str]]:
-    left = timeleft.left(seen.release, seen.timeline, now)
+    left = time_left.left(seen.release, seen.timeline, now)
     if left is None:
         return
-    yield "stage ends", timeleft.bounds(left)
-    if said := timeleft.forecast(left):
+    yield "stage ends", time_left.bounds(left)
+    if said := time_left.forecast(left):
         yield "promotion", said
 
 

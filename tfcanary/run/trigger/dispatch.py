@@ -19,8 +19,8 @@ from tfcanary.core.ports import Platform
 from tfcanary.core.record import Fate, Waiting
 from tfcanary.run.submit import Run, handle
 from tfcanary.run.trigger import offer
-from tfcanary.run.trigger.counts import Counts
 from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.trigger_metrics import Counts
 
 LONGEST_PAUSE = 300.0
 """Seconds between two tries to reach whoever does not answer: doubled from one look to the next up to here."""

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tfcanary import adapters
 from tfcanary.core.errors import Refused
 from tfcanary.run.trigger import auth
-from tfcanary.run.trigger.app import application
-from tfcanary.run.trigger.counts import Counts
 from tfcanary.run.trigger.dispatch import Dispatcher, Rounds
-from tfcanary.run.trigger.service import Service
+from tfcanary.run.trigger.http_app import application
+from tfcanary.run.trigger.responses import Service
 from tfcanary.run.trigger.settings import Settings, check_address
+from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from tfcanary.core.plan import Plan, WaitingPolicy
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Waiting
 from tfcanary.run.trigger import offer, uris
-from tfcanary.run.trigger.counts import Counts
 from tfcanary.run.trigger.dispatch import Dispatcher, Rounds
 from tfcanary.run.trigger.serving import finish
 from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness, Version
 
 log = logging.getLogger("tfcanary.run.trigger")

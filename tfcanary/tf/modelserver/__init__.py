@@ -5,7 +5,7 @@ For machines on which the original is not to be had: the local platform runs one
 with `serve`, so that a process which has imported TensorFlow, and run nothing, may fork and then call it.
 """
 
-from tfcanary.tf.modelserver.options import Options, parse
+from tfcanary.tf.modelserver.server_options import Options, parse
 
 __all__ = ["Options", "parse", "serve"]
 

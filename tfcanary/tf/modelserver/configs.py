@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.modelserver.options import Options
+from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.wire import messages
 
 METRICS_PATH = "/monitoring/prometheus/metrics"

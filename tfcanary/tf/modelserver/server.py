@@ -14,9 +14,9 @@ from pathlib import Path
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import configs, http, rpc
 from tfcanary.tf.modelserver.configs import ModelConfig
-from tfcanary.tf.modelserver.options import Options
 from tfcanary.tf.modelserver.request_log import RequestLog
 from tfcanary.tf.modelserver.rest import Rest
+from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.modelserver.service import Service
 
 FAILED = 255

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfcanary.tf.modelserver.configs import ModelConfig
 from tfcanary.tf.modelserver.lifecycle import Loaded, Versions
-from tfcanary.tf.modelserver.options import Options
 from tfcanary.tf.modelserver.page import Page
+from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.modelserver.status import RequestError
 from tfcanary.tf.modelserver.warmup import warm_up
 from tfcanary.tf.runtime import Failed, Servable, load, start_tensorflow

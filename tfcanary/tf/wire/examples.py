@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.wire import blocks, layout, tfrecord
-from tfcanary.tf.wire.columns import Column, Lists, Texts, columns
-from tfcanary.tf.wire.layout import ENTRY, FLOATS, INTEGERS, KEY, KINDS, TEXTS, VALUE
-from tfcanary.tf.wire.names import Names
+from tfcanary.tf.wire import record_blocks, record_layout, tfrecord
+from tfcanary.tf.wire.decoded_columns import Column, Lists, Texts, columns
+from tfcanary.tf.wire.feature_names import Names
+from tfcanary.tf.wire.record_layout import ENTRY, FLOATS, INTEGERS, KEY, KINDS, TEXTS, VALUE
 from tfcanary.tf.wire.vectors import Octets, Positions, owned, raise_odd
 
 _IS_KIND = np.isin(np.arange(256), KINDS)
@@ -48,7 +48,7 @@ def read_examples(path: Path) -> Iterator[Columns]:
 def decode_examples(block: tfrecord.Block, names: Names | None = None) -> Columns:
     """The records of one block; raises Refused with record number where one is no tf.Example."""
     known = names or Names()
-    return blocks.decode(block, lambda source, begins, ends: _decode(source, begins, ends, known), _anew)
+    return record_blocks.decode(block, lambda source, begins, ends: _decode(source, begins, ends, known), _anew)
 
 
 def _anew(record: bytes) -> bytes:
@@ -69,7 +69,7 @@ def _anew(record: bytes) -> bytes:
 def _decode(source: Octets, begins: Positions, ends: Positions, names: Names) -> Columns:
     """All records in step; raises Odd with those that are written in an unusual way."""
     maps = _only(source, begins, ends)
-    if found := layout.alike(source, maps, ends):
+    if found := record_layout.alike(source, maps, ends):
         names.add(found)
         return Columns(len(begins), found)
     counts, entry_begins, entry_ends = source.repeated(ENTRY, maps, ends)
@@ -137,7 +137,7 @@ def _list(source: Octets, features: _Features, kind: int) -> Lists:
     with owned(features.records[which]):
         if kind != TEXTS:
             begins = begins + 2 if is_short else _only(source, begins, ends)
-            counts, values = layout.numbers(source, kind, begins, ends)
+            counts, values = record_layout.numbers(source, kind, begins, ends)
             return Lists(which, features.records[which], counts, np.cumsum(counts), values)
         counts, begins, ends = (np.ones_like(begins), begins + 2, ends) if is_short else source.repeated(ENTRY, begins, ends)
         return Lists(which, features.records[which], counts, np.cumsum(counts), Texts(source.content, begins, ends))

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.wire import blocks, tfrecord
-from tfcanary.tf.wire.columns import Column, Lists, Texts, columns
-from tfcanary.tf.wire.names import Names
+from tfcanary.tf.wire import record_blocks, tfrecord
+from tfcanary.tf.wire.decoded_columns import Column, Lists, Texts, columns
+from tfcanary.tf.wire.feature_names import Names
 from tfcanary.tf.wire.vectors import Members, Octets, Positions, owned, raise_odd
 
 _PREDICT_LOG, _REQUEST, _RESPONSE, _INPUTS, _OUTPUTS = 0x32, 0x0A, 0x12, 0x12, 0x0A
@@ -69,7 +69,7 @@ def read_prediction_logs(path: Path) -> Iterator[Logs]:
 def decode_prediction_logs(block: tfrecord.Block, names: tuple[Names, Names] | None = None) -> Logs:
     """The records of one block; raises Refused with record number where one is no PredictionLog of a predict request."""
     inputs, outputs = names or (Names(), Names())
-    return blocks.decode(block, lambda source, begins, ends: _decode(source, begins, ends, inputs, outputs), _anew)
+    return record_blocks.decode(block, lambda source, begins, ends: _decode(source, begins, ends, inputs, outputs), _anew)
 
 
 def _anew(record: bytes) -> bytes:

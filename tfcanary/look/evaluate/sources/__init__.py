@@ -4,8 +4,8 @@ Everything here is local; what lies in a bucket is copied first. Where rows cann
 column, or they are counted as dropped: nothing is ever passed over in silence.
 """
 
-from tfcanary.look.evaluate.sources.counting import count, layout_of
-from tfcanary.look.evaluate.sources.files import pieces, read
+from tfcanary.look.evaluate.sources.data_files import pieces, read
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
+from tfcanary.look.evaluate.sources.piece_counting import count, layout_of
 
 __all__ = ["Piece", "Selection", "count", "layout_of", "pieces", "read"]

@@ -1,0 +1,115 @@
+"""What a model server is started with: its flags and its configuration files, as pure values.
+
+The flags are typed, for the server only prints a remark about one that it does not know, and runs on without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from tfcanary.adapters.kubeclient import object_names
+from tfcanary.core.domain import ModelVersion
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import ServingPlan
+
+FOLDER = "/etc/tfserving"
+"""Where the ConfigMap of a version is mounted."""
+MODELS, MONITORING, BATCHING = "models.config", "monitoring.config", "batching.config"
+METRICS_PATH = "/monitoring/prometheus/metrics"
+HASH_LENGTH = 10
+"""Hexadecimal digits: enough to tell the few contents apart that one version ever has."""
+CPU = re.compile(r"(\d+|\d*\.\d+)(m?)")
+
+Files = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """`tensorflow_model_server`'s own names. A version is looked for and loaded once, at start, and never again."""
+
+    port: int = object_names.GRPC
+    rest_api_port: int = object_names.REST
+    model_config_file: str = f"{FOLDER}/{MODELS}"
+    monitoring_config_file: str = f"{FOLDER}/{MONITORING}"
+    file_system_poll_wait_seconds: int = 0
+    """Once. By default the bucket is asked every second, for money, and a version whose directory somebody removes is unloaded from under its users."""
+    max_num_load_retries: int = 1
+    """By default a bad model is tried for five minutes before anybody hears of it."""
+    load_retry_interval_micros: int = 1_000_000
+    enable_profiler: bool = False
+    """On by default, and open to whoever reaches the port."""
+    tensorflow_intra_op_parallelism: int = 1
+    tensorflow_inter_op_parallelism: int = 1
+    rest_api_num_threads: int = 4
+    """Four for each CPU, as the default, but of the pod's CPUs and not of the node's."""
+    enable_batching: bool | None = None
+    batching_parameters_file: str | None = None
+
+    def arguments(self) -> list[str]:
+        """As the server reads them; None is left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [
+            f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items() if value is not None
+        ]
+
+
+def flags(serving: ServingPlan) -> Flags:
+    """TensorFlow sees the node's CPUs and not what the pod was given: its threads are counted here."""
+    threads = cpus(serving.cpu)
+    return Flags(
+        tensorflow_intra_op_parallelism=threads,
+        tensorflow_inter_op_parallelism=threads,
+        rest_api_num_threads=4 * threads,
+        enable_batching=True if serving.batching else None,
+        batching_parameters_file=f"{FOLDER}/{BATCHING}" if serving.batching else None,
+    )
+
+
+def cpus(quantity: str) -> int:
+    """Whole CPUs, rounded up; raises Refused where it is none of Kubernetes' ways to write them."""
+    found = CPU.fullmatch(quantity)
+    number = float(found[1]) / (1000 if found[2] else 1) if found else 0.0
+    if number <= 0:
+        raise Refused(f"serving.cpu {quantity!r}: must be CPUs as Kubernetes writes them, for example 2, 0.5 or 500m")
+    return math.ceil(number)
+
+
+def files(model: str, version: ModelVersion, serving: ServingPlan) -> Files:
+    """The files of a version's ConfigMap, by name; raises Refused where the version's directory is not called by its number."""
+    shown = {
+        MODELS: f"""\
+model_config_list {{
+  config {{
+    name: {quoted(model)}
+    base_path: {quoted(_base(version))}
+    model_platform: "tensorflow"
+    model_version_policy {{ specific {{ versions: {version.number} }} }}
+  }}
+}}
+""",
+        MONITORING: f"prometheus_config {{ enable: true path: {quoted(METRICS_PATH)} }}\n",
+    }
+    return {**shown, BATCHING: serving.batching} if serving.batching else shown
+
+
+def hashed(content: Files) -> str:
+    """What tells one content from another in a ConfigMap's name."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
+
+
+def quoted(text: str) -> str:
+    """A string of protobuf's text format: every byte that is not plain ASCII is written as a number."""
+    plain = (chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03o}" for byte in text.encode())
+    return '"' + "".join(plain) + '"'
+
+
+def _base(version: ModelVersion) -> str:
+    base, _, last = version.uri.rstrip("/").rpartition("/")
+    if last != str(version.number) or not base.startswith(("/", "gs://")):
+        raise Refused(f"version uri {version.uri!r}: must be a gs:// URI or an absolute path, and end in /{version.number}")
+    return base

@@ -1,0 +1,122 @@
+"""From standings to the evidence that a verdict rests on, and to what was not asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfcanary.core.domain import Absence, Evidence, Finding
+from tfcanary.core.plan import JudgePlan
+from tfcanary.decide.judge import reasons
+from tfcanary.decide.judge.calibration import Calibration
+from tfcanary.decide.judge.stable_level import Frozen
+from tfcanary.decide.judge.standing import OF_SHARE, Need, Standing
+
+ABSENT = "absent by plan"
+LARGEST_LOG = 700.0
+"""e-values are shown up to e^700: a double holds no more."""
+EVENTS = {"errors": "errors", "outage": "errors"}
+
+
+def weighed(standings: Sequence[Standing], plan: JudgePlan) -> tuple[Evidence, ...]:
+    """What each criterion says now."""
+    return tuple(_evidence(standing, plan) for standing in standings)
+
+
+def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
+    finding = finding_of(standing, plan)
+    reason = {
+        Finding.FAIL: reasons.failed,
+        Finding.PASS: reasons.passed,
+    }.get(finding, lambda undecided: reasons.waiting(undecided, plan))(standing)
+    return Evidence(
+        about=standing.name if reasons.is_objective(standing) else f"metrics/{standing.name}",
+        finding=finding,
+        reason=reason,
+        gating=standing.gating,
+        unit=standing.unit,
+        interval=standing.interval,
+        tolerance=standing.tolerance,
+        margin=standing.margin if standing.need is Need.PROOF else None,
+        figures={**_counts(standing), **_alpha(standing, plan)},
+    )
+
+
+def finding_of(standing: Standing, plan: JudgePlan) -> Finding:
+    """Outage, traffic and classes pass while nothing speaks against them; the others must prove it."""
+    if standing.fails(plan):
+        return Finding.FAIL
+    return Finding.PASS if standing.passes(plan) else Finding.INCONCLUSIVE
+
+
+def _counts(standing: Standing) -> Mapping[str, float]:
+    events_c, n_c, events_b, n_b = standing.counts
+    if standing.unit == OF_SHARE:
+        return {"stable requests": events_c, "canary requests": events_b}
+    exposures = {"stable requests": n_b, "canary requests": n_c}
+    if standing.name == "latency":
+        return exposures
+    if reasons.is_objective(standing):
+        exposures = {f"stable {standing.what}": n_b, f"canary {standing.what}": n_c}
+    if standing.averaged:
+        return {**exposures, "stable mean": events_b / max(n_b, 1.0), "canary mean": events_c / max(n_c, 1.0)}
+    if reasons.is_objective(standing):
+        return {**exposures, "stable events": events_b, "canary events": events_c}
+    events = EVENTS.get(standing.name, f"requests that {standing.what}")
+    return {**exposures, f"stable {events}": events_b, f"canary {events}": events_c}
+
+
+def _alpha(standing: Standing, plan: JudgePlan) -> Mapping[str, float]:
+    spent = standing.weight * plan.alpha
+    figures = {"alpha spent": spent, "e-value for rollback": _e(standing.log_up), "needed for rollback": 1.0 / spent}
+    if standing.need is Need.PROOF:
+        figures |= {"e-value for promotion": _e(standing.log_down), "needed for promotion": 1.0 / plan.alpha_promote}
+    return figures
+
+
+def _e(logarithm: float) -> float:
+    return math.exp(min(logarithm, LARGEST_LOG))
+
+
+def unweighed(plan: JudgePlan, frozen: Frozen | None, answered: float) -> tuple[Evidence, ...]:
+    """What the plan asks for and cannot be weighed: stable's level is not known yet, or stable does not export it."""
+    if frozen is None:
+        why = reasons.unfrozen(answered, plan)
+        own = (_unknown(f"objective/{name}", f"{name}: {why}", one.gating) for name, one in sorted((plan.objectives or {}).items()))
+        return (*(_unknown(f"metrics/{name}", f"{name}: {why}") for name in ("errors", *_asked(plan))), *own)
+    return tuple(_missing(name, plan) for name in frozen.missing)
+
+
+def _missing(name: str, plan: JudgePlan) -> Evidence:
+    kind, _, own = name.rpartition("/")
+    why = f"{own}: stable exported none when its level was taken"
+    if not kind:
+        return _unknown(f"metrics/{name}", f"{why}: the release cannot be promoted")
+    gating = (plan.objectives or {})[own].gating
+    return _unknown(name, f"{why}{': the release cannot be promoted' if gating else ''}", gating)
+
+
+def _unknown(about: str, reason: str, gating: bool = True) -> Evidence:
+    return Evidence(about=about, finding=Finding.INCONCLUSIVE, reason=reason, gating=gating)
+
+
+def _asked(plan: JudgePlan) -> Iterator[str]:
+    for name, asked in (("latency", plan.latency), ("quality", plan.quality), ("classes", plan.classes)):
+        if asked is not None:
+            yield name
+
+
+def absent(plan: JudgePlan, frozen: Frozen | None, standings: Sequence[Standing], calibration: Calibration) -> tuple[Absence, ...]:
+    """What was not asked, and why."""
+    asked = tuple(_asked(plan))
+    missing = [
+        Absence(f"metrics/{name}", ABSENT) for name in ("latency", "latency-tail", "quality", "classes") if name.split("-")[0] not in asked
+    ]
+    if frozen and frozen.latency and not any(standing.name.startswith("latency-tail") for standing in standings):
+        why = "stable's histogram has no bound near its slowest 3 % or 1 %: the tail is judged within the whole histogram"
+        missing.append(Absence("metrics/latency-tail", why))
+    if calibration.lacking:
+        missing.append(
+            Absence("metrics/calibration", f"{calibration.lacking}; noise is assumed, not measured, and false rollbacks are likelier")
+        )
+    return (*missing, *(() if plan.objectives else (Absence("metrics/objectives", ABSENT),)))

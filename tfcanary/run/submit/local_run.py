@@ -1,0 +1,85 @@
+"""A pipeline on this machine: KFP's own local runner in a process of its own, so that its chatter goes to a log file.
+
+Its own session, too: Ctrl-C in a terminal reaches the command line, which rolls back first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tfcanary.run.submit import Submission, package
+
+LOG = "pipeline.log"
+
+
+@dataclass(slots=True)
+class LocalRun:
+    """The runner's process."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    @classmethod
+    def start(cls, submission: Submission) -> LocalRun:
+        """Start the runner; its job goes in through standard input."""
+        submission.folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{submission.pipeline}-", dir=submission.folder))
+        job = {"pipeline": submission.pipeline, "arguments": submission.arguments, "folder": str(folder)}
+        with (folder / LOG).open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tfcanary.run.submit.local_run"],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        _hand_over(process.stdin, json.dumps(job))
+        return cls(process, folder / LOG)
+
+    def finished(self) -> bool | None:
+        """None while it runs; then whether every step succeeded."""
+        code = self.process.poll()
+        return None if code is None else code == 0
+
+    def stop(self) -> None:
+        """Kill the runner and its steps: whatever they leave undone, the record knows."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def describe(self) -> str:
+        """The log file."""
+        return str(self.log)
+
+
+def _hand_over(pipe: IO[str] | None, text: str) -> None:
+    assert pipe is not None
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(text)
+
+
+def main() -> None:
+    """Run the job that standard input describes; a failed step ends it with KFP's own exception."""
+    from kfp import components, local
+
+    warnings.simplefilter("ignore")
+    job = json.load(sys.stdin)
+    folder = Path(job["folder"])
+    local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"), raise_on_error=True)
+    pipeline = components.load_component_from_text(package(job["pipeline"]))
+    pipeline(**job["arguments"])
+
+
+if __name__ == "__main__":
+    main()
