@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -16,11 +17,12 @@ from typing import Any
 
 from tests.fake_storage import FakeStorage
 from tests.process import Behaviour, Process
-from tfcanary.core.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Track, Traffic
 from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.ports import Change, Deployment, Notice, Platform, Server, Stored
-from tfcanary.core.record import Record
+from tfcanary.core.record import Beat, Record
 
 STABLE = Behaviour(answer=1.0)
 """How the version behaves that serves before a release."""
@@ -40,6 +42,22 @@ class FakeClock:
         self.time += timedelta(seconds=seconds)
         for call in tuple(self.on_sleep):
             call(seconds)
+
+    @contextmanager
+    def beside(self, seconds: float, call: Callable[[], None]) -> Iterator[None]:
+        """Calls are made in sleeps, once in each that ends so many seconds after the last call."""
+        last = [self.time]
+
+        def ticked(_: float) -> None:
+            if self.time - last[0] >= timedelta(seconds=seconds):
+                last[0] = self.time
+                call()
+
+        self.on_sleep.append(ticked)
+        try:
+            yield
+        finally:
+            self.on_sleep.remove(ticked)
 
 
 class FakeRecords:
@@ -62,12 +80,12 @@ class FakeRecords:
             self.stored = Stored(record, there + 1)
             return there + 1
 
-    def beat(self, run_id: str, at: datetime) -> Stored:
+    def beat(self, run_id: str, beat: Beat) -> Stored:
         if self.stored is None or self.stored.record.release is None:
             raise Refused("there is no record to note the guard in")
         release = self.stored.record.release
-        if release.run_id == run_id:
-            self.stored = Stored(replace(self.stored.record, release=replace(release, guard_seen=at)), self.stored.generation)
+        if release.run_id == run_id and not release.state.ended:
+            self.stored = Stored(replace(self.stored.record, release=replace(release, beat=beat)), self.stored.generation)
         return self.stored
 
 
@@ -81,14 +99,16 @@ class World:
         self.stable_storage: FakeStorage | None = None
         self.records = FakeRecords()
         self.behaviours: dict[int, Behaviour] = {}
-        self.processes: dict[int, Process] = {}
-        self.tracks: dict[Track, int] = {}
-        self.weight = 0
+        self.processes: dict[Pool, Process] = {}
+        self.tracks: dict[Track, Pool] = {}
+        self.traffic = Traffic()
+        self.stamps: dict[object, Intent] = {}
+        """The intent of the last write to the route, to each track and to each pool."""
         self.rate = rate
         self.chance = random.Random(seed)
         self.scraped = True
-        self.capacities: list[tuple[int, Track]] = []
-        """Which version was started, or made larger, for the size of which track."""
+        self.sizes: list[RunningPool] = []
+        """Which pools were started or made larger, and to which size."""
         self.guards: list[str] = []
         self.guard_reports = True
         self.unserved = 0
@@ -104,16 +124,28 @@ class World:
         self.answered_at: dict[Track, list[tuple[datetime, Any]]] = {}
         """The same with their instants, where windows matter."""
 
+    @property
+    def weight(self) -> int:
+        """The canary's share in force."""
+        return self.traffic.canary
+
     def flow(self, seconds: float) -> None:
-        """Users' requests of that many seconds, split by weight."""
+        """Users' requests of that many seconds, divided as the traffic says."""
         total = round(self.rate * seconds) if self.tracks else 0
-        to_canary = sum(self.chance.random() * 100 < self.weight for _ in range(total))
-        for track, requests in ((Track.CANARY, to_canary), (Track.STABLE, total - to_canary)):
-            process = self.processes.get(self.tracks.get(track, -1))
+        draws = [self.chance.random() * 100 for _ in range(total)]
+        canary = sum(draw < self.traffic.canary for draw in draws)
+        baseline = sum(self.traffic.canary <= draw < self.traffic.canary + self.traffic.baseline for draw in draws)
+        for track, requests in ((Track.CANARY, canary), (Track.BASELINE, baseline), (Track.STABLE, total - canary - baseline)):
+            process = self.process(track)
             if process is None:
                 self.unserved += requests
             elif not process.behaviour.silent:
                 process.serve(requests, self.chance)
+
+    def process(self, track: Track) -> Process | None:
+        """The server behind a track; None where users would meet nobody."""
+        pool = self.tracks.get(track)
+        return self.processes.get(pool) if pool else None
 
     def platform(self, model: str = "digits") -> Platform:
         """The ports over this world."""
@@ -141,8 +173,8 @@ class World:
 
         version = ModelVersion(number, f"fake://bucket/digits/{number}", f"sha256:{number:064x}")
         self.behaviours[number] = behaviour
-        self.processes[number] = Process(behaviour)
-        self.tracks[Track.STABLE] = number
+        self.processes[Pool(number)] = Process(behaviour)
+        self.tracks[Track.STABLE] = Pool(number)
         self.records.stored = Stored(Record(model="digits", writer=__version__, stable=version), 1)
         return version
 
@@ -151,40 +183,58 @@ class World:
 class _Deployer:
     world: World
 
-    def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
-        self.world.capacities.append((version.number, capacity))
-        behaviour = self.world.behaviours.get(version.number, Behaviour(answer=float(version.number)))
-        self.world.processes.setdefault(version.number, Process(behaviour))
+    def deploy(self, pool: RunningPool, intent: Intent) -> None:
+        self._stamp(pool.pool, intent)
+        self.world.sizes.append(pool)
+        number = pool.version.number
+        behaviour = self.world.behaviours.get(number, Behaviour(answer=float(number)))
+        self.world.processes.setdefault(pool.pool, Process(behaviour))
 
-    def assign(self, track: Track, number: int | None) -> None:
-        if number is None:
+    def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
+        self._stamp(track, intent)
+        if pool is None:
             self.world.tracks.pop(track, None)
         else:
-            self.world.tracks[track] = number
+            self.world.tracks[track] = pool
 
-    def remove(self, number: int) -> None:
-        if number in self.world.tracks.values():
-            raise Refused(f"version {number}: a track points at it")
-        self.world.processes.pop(number, None)
+    def remove(self, pool: Pool, intent: Intent) -> None:
+        if pool in self.world.tracks.values():
+            raise Refused(f"{pool}: a track points at it")
+        self._stamp(pool, intent)
+        self.world.processes.pop(pool, None)
 
-    def observe(self, number: int | None = None) -> Deployment:
-        def server(number: int, process: Process) -> tuple[Server, ...]:
+    def observe(self, pool: Pool | None = None) -> Deployment:
+        def servers(pool: Pool, process: Process) -> tuple[Server, ...]:
             fine = process.behaviour.loads
-            return (Server(f"v{number}", "", "", available=fine, failed=not fine, message="" if fine else "the load ended in an error"),)
+            message = "" if fine else "the load ended in an error"
+            return (Server(f"v{pool.number}", "", "", available=fine, failed=not fine, message=message),)
 
-        return Deployment({n: server(n, p) for n, p in self.world.processes.items()}, dict(self.world.tracks))
+        running = {p: servers(p, process) for p, process in self.world.processes.items() if pool in (None, p)}
+        stamps = {track: stamp for track, stamp in self.world.stamps.items() if isinstance(track, Track)}
+        return Deployment(running, dict(self.world.tracks), stamps)
+
+    def _stamp(self, what: Track | Pool, intent: Intent) -> None:
+        self.world.stamps[what] = admit(self.world.stamps.get(what), intent, str(what))
+
+
+ROUTE = "route"
 
 
 @dataclass
 class _Router:
     world: World
 
-    def split(self) -> TrafficSplit:
-        return TrafficSplit(self.world.weight)
+    def traffic(self) -> Traffic:
+        return self.world.traffic
 
-    def set_split(self, split: TrafficSplit) -> None:
-        self.world.weight = split.canary
-        self.world.weights.append(split.canary)
+    def stamp(self) -> Intent | None:
+        return self.world.stamps.get(ROUTE)
+
+    def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
+        lowering = traffic.lowers(self.world.traffic)
+        self.world.stamps[ROUTE] = admit(self.world.stamps.get(ROUTE), intent, ROUTE, lowering)
+        self.world.traffic = traffic
+        self.world.weights.append(traffic.canary)
 
     def address(self) -> str:
         return "fake://users"
@@ -197,10 +247,10 @@ class _Metrics:
     def sample(self, track: Track, at: datetime) -> Sample:
         if not self.world.scraped:
             raise Unavailable("the metric source does not answer")
-        number = self.world.tracks.get(track)
-        if number is None or number not in self.world.processes:
+        process, pool = self.world.process(track), self.world.tracks.get(track)
+        if process is None or pool is None:
             return Sample(track, up=False)
-        return Sample(track, up=True, servers={f"v{number}": self.world.processes[number].counters()})
+        return Sample(track, up=True, servers={f"v{pool.number}": process.counters()})
 
     def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
         return iter(())
@@ -211,7 +261,7 @@ class _Predictor:
     world: World
 
     def predict(self, track: Track, request: Request) -> Prediction:
-        process = self.world.processes.get(self.world.tracks.get(track, -1))
+        process = self.world.process(track)
         if process is None:
             raise Unavailable(f"no server on track {track}")
         self.world.clock.sleep(process.behaviour.seconds)
@@ -248,8 +298,10 @@ class _Guards:
             self.world.guards.remove(run_id)
 
     def _beat(self, run_id: str) -> None:
-        if self.world.guard_reports and run_id in self.world.guards:
-            self.world.records.beat(run_id, self.world.clock.now())
+        stored = self.world.records.stored
+        if self.world.guard_reports and run_id in self.world.guards and stored and stored.record.release:
+            last = stored.record.release.beat or Beat(0, 0, self.world.clock.now())
+            self.world.records.beat(run_id, replace(last, number=last.number + 1, able=last.able + 1, at=self.world.clock.now()))
 
 
 @dataclass

@@ -11,7 +11,7 @@ from tests.act.conftest import RUN, release_of
 from tests.act.receivers import B, both, plan, promoted, rolled_back, told
 from tests.fakes import World
 from tfcanary.act import deploy, ledger, notify, rollback, shift
-from tfcanary.core.domain import Decision, ModelVersion, Verdict
+from tfcanary.core.domain import Decision, ModelVersion, Pool, Verdict
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
@@ -69,7 +69,7 @@ def test_traffic_and_record_come_first_however_long_a_receiver_lets_us_wait(
     rolled_back(world)
     assert [weight for weight, _ in world.notices.seen] == [0, 0]
     assert {record.release.state for _, record in world.notices.seen if record.release} == {State.ROLLED_BACK}
-    assert at_last_stage.number not in world.processes
+    assert Pool(at_last_stage.number) not in world.processes
     assert world.unserved == 0
 
 

@@ -14,7 +14,7 @@ from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary.act import ledger, orders, promote
 from tfcanary.core import codec
-from tfcanary.core.domain import Decision, ModelVersion
+from tfcanary.core.domain import Decision, ModelVersion, Pool
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Approval, NotifyPlan
 from tfcanary.core.ports import Notice
@@ -64,7 +64,7 @@ def test_a_paused_canary_that_turns_bad_is_rolled_back_at_once(world: World, dep
     after(world, 10, lambda: orders.pause(platform, "lunch"))
 
     def breaks() -> None:
-        world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.5)
+        world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.5)
 
     after(world, 60, breaks)
     assert watch.watch_stage(platform, RUN, 0).decision is Decision.ROLLBACK

@@ -192,19 +192,19 @@ class Road:
     record: Record = EMPTY
     now: datetime = NOW
     called: list[int] = field(default_factory=list)
-    on_the_road: bool = False
+    active: bool = False
 
     def step(self, what: str, number: int) -> None:
         if what == "offer":
             self.record = queue.offer(self.record, candidate(number), self.policy, self.now).record
         elif what == "look":
             self._look()
-        elif what == "begin" and self.record.called and not self.on_the_road:
-            self.record, self.on_the_road = begun(self.record), True
-        elif what == "rival" and not self.on_the_road:
+        elif what == "begin" and self.record.called and not self.active:
+            self.record, self.active = begun(self.record), True
+        elif what == "rival" and not self.active:
             self._rival()
         elif what == "end":
-            self.on_the_road = False
+            self.active = False
         elif what == "wait":
             self.now += queue.BEGINS
 
@@ -212,11 +212,11 @@ class Road:
         """A person's release begins; whoever was called is so no more."""
         if self.record.called:
             self.called.pop()
-        self.record, self.on_the_road = queue.begun(self.record, "gs://elsewhere/1", self.policy, self.now), True
+        self.record, self.active = queue.begun(self.record, "gs://elsewhere/1", self.policy, self.now), True
 
     def _look(self) -> None:
         # The release itself is the ledger's; here it is a flag beside the record.
-        turn = None if self.on_the_road else queue.next_up(self.record, self.now)
+        turn = None if self.active else queue.next_up(self.record, self.now)
         if turn:
             alive = self.record.called is not None and self.record.called.until > self.now
             assert not alive, "never two claims"

@@ -14,7 +14,7 @@ from tests.fake_storage import FakeStorage
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary.act import deploy, ledger, promote, rollback, shift
-from tfcanary.core.domain import Finding, ModelVersion, Request, Track, TrafficSplit
+from tfcanary.core.domain import Finding, ModelVersion, Pool, Request, Track, TrafficSplit
 from tfcanary.core.errors import GaveUp, Held, Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
@@ -46,7 +46,7 @@ def test_a_version_whose_latency_never_settles_is_a_warning(world: World, pushed
     world.behaviours[pushed.number] = Behaviour(answer=2.0)
 
     def slower(_: float) -> None:
-        process = world.processes.get(pushed.number)
+        process = world.processes.get(Pool(pushed.number))
         if process:
             process.behaviour = replace(process.behaviour, seconds=process.behaviour.seconds * 1.03)
 
@@ -99,14 +99,14 @@ def test_a_weight_that_was_raised_while_the_decision_fell_goes_back(
 
 
 def test_promotion_moves_traffic_without_a_restart_and_without_a_gap(world: World, at_last_stage: ModelVersion) -> None:
-    judged = world.processes[at_last_stage.number]
+    judged = world.processes[Pool(at_last_stage.number)]
     promote.promote(world.platform(), RUN)
     world.clock.sleep(10)
     record = ledger.read(world.platform())
     assert record.stable == at_last_stage
     assert [v.number for v in record.previous] == [1]
-    assert world.processes[at_last_stage.number] is judged
-    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+    assert world.processes[Pool(at_last_stage.number)] is judged
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: Pool(at_last_stage.number)}, 0)
 
 
 def test_promotion_copies_the_version_to_the_stable_bucket_and_verifies_it(world: World, at_last_stage: ModelVersion) -> None:
@@ -147,7 +147,7 @@ def test_promotion_killed_at_any_write_ends_the_same_when_run_again(world: World
         promote.promote(world.platform(), RUN)
     world.clock.sleep(5)
     assert ledger.read(world.platform()).stable == at_last_stage
-    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: at_last_stage.number}, 0)
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: Pool(at_last_stage.number)}, 0)
 
 
 @pytest.mark.parametrize("at", range(1, 9))
@@ -174,8 +174,8 @@ def test_rollback_killed_at_any_write_ends_the_same_when_run_again(world: World,
     world.clock.sleep(5)
     release = release_of(world)
     assert (release.state, release.reason, release.weight) == (State.ROLLED_BACK, "errors", 0)
-    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: 1}, 0)
-    assert at_last_stage.number not in world.processes
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: Pool(1)}, 0)
+    assert Pool(at_last_stage.number) not in world.processes
 
 
 def test_rollback_moves_traffic_before_it_removes_anything(world: World, at_last_stage: ModelVersion) -> None:
@@ -219,7 +219,7 @@ def test_a_first_release_gets_all_traffic_only_with_bootstrap(plan: Plan, pushed
     world.clock.sleep(5)
     record = ledger.read(world.platform())
     assert record.stable == version
-    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: version.number}, 0)
+    assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: Pool(version.number)}, 0)
 
 
 def test_a_first_release_that_does_not_load_leaves_nothing(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:

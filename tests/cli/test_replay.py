@@ -18,7 +18,7 @@ from tests.process import Behaviour
 from tfcanary import adapters
 from tfcanary.act import checkpoint, ledger, poll_log, rollback
 from tfcanary.adapters.metrics.exposition import BOUNDS
-from tfcanary.core.domain import Decision, ModelVersion, Verdict
+from tfcanary.core.domain import Decision, ModelVersion, Pool, Verdict
 from tfcanary.decide.judge import Judge, Poll
 from tfcanary.look.evaluate import replay
 from tfcanary.run import watch
@@ -66,7 +66,7 @@ def test_the_kept_polls_give_every_live_verdict_again_bit_for_bit(
 ) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
     if bad:
-        world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.02)
+        world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.02)
     verdict = watch.watch_stage(world.platform(), RUN, 1)
     assert verdict.decision is (Decision.ROLLBACK if bad else Decision.PROMOTE)
     told, before = list(live), len(live)

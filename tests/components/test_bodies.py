@@ -25,6 +25,7 @@ from tests.look.savedmodel.family import family
 from tests.process import Behaviour
 from tfcanary import __version__
 from tfcanary.act import ledger, shift
+from tfcanary.core.domain import Pool
 from tfcanary.core.errors import Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
@@ -98,7 +99,7 @@ def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, 
 
 
 def test_a_bad_canary_goes_back_and_the_page_says_why_first(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
-    world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
+    world.processes[Pool(deployed)].behaviour = Behaviour(answer=0.5, errors=0.3)
     watched, ended = outputs(*LOOK), outputs("report", "summary")
     assert watch_stage.python_func(stage=0, **RELEASE, **watched) == "rollback"
     assert world.weight == 0

@@ -23,6 +23,7 @@ from tests.conftest import QUICK
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary.act import ledger
+from tfcanary.core.domain import Pool
 from tfcanary.core.errors import Refused
 from tfcanary.run import steps
 
@@ -35,7 +36,7 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
     world: World, deployed: int, outputs: Callable[..., dict[str, Output]]
 ) -> None:
     assert shift_traffic.python_func(weight=50, **RELEASE) == 50
-    world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
+    world.processes[Pool(deployed)].behaviour = Behaviour(answer=0.5, errors=0.3)
     weights = list(world.weights)
     look = {"model_name": "digits", "platform": "fake://", "plan": QUICK}
     found = outputs(*MEASURED)
@@ -46,7 +47,7 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
 
 
 def test_ended_runs_compare_by_the_same_rows(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
-    world.processes[deployed].behaviour = Behaviour(answer=0.5, errors=0.3)
+    world.processes[Pool(deployed)].behaviour = Behaviour(answer=0.5, errors=0.3)
     watch_stage.python_func(stage=0, **RELEASE, **outputs(*LOOK))
     ended, other = outputs(*ENDED), outputs(*ENDED)
     guard_release.python_func(**OWNER, **ended)

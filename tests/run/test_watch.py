@@ -15,7 +15,7 @@ from tests.act.dying import Dies
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary.act import checkpoint, ledger, promote, rollback, shift
-from tfcanary.core.domain import Decision, ModelVersion, Track
+from tfcanary.core.domain import Decision, ModelVersion, Pool, Track
 from tfcanary.core.errors import Held, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, Stored
@@ -40,7 +40,7 @@ def test_a_healthy_canary_advances_and_is_then_promoted_by_the_judge(world: Worl
 
 
 def test_the_weight_is_back_at_zero_when_a_rollback_decision_returns(world: World, deployed: ModelVersion) -> None:
-    world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.2)
+    world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.2)
     verdict = watch.watch_stage(world.platform(), RUN, 0)
     assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
     assert release_of(world).state is State.ROLLING_BACK
@@ -48,7 +48,7 @@ def test_the_weight_is_back_at_zero_when_a_rollback_decision_returns(world: Worl
 
 
 def test_a_canary_that_loses_its_requests_never_passes(world: World, deployed: ModelVersion) -> None:
-    world.processes[deployed.number].behaviour = Behaviour(answer=2.0, silent=True)
+    world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, silent=True)
     assert watch.watch_stage(world.platform(), RUN, 0).decision is Decision.ROLLBACK
 
 
@@ -70,7 +70,7 @@ def test_a_stage_that_was_watched_already_returns_its_verdict_and_moves_nothing(
 
 def test_what_the_guard_convicts_by_between_two_stages_is_in_the_record(world: World, deployed: ModelVersion) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
-    world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.5)
+    world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.5)
     release = watch.stand_guard(world.platform(), RUN)
     assert (release.state, world.weight) == (State.ROLLED_BACK, 0)
     assert release.tripped
@@ -138,7 +138,7 @@ def test_the_guard_puts_the_weight_back_when_the_watcher_is_killed(world: World,
     shift.shift(platform, RUN, 0)
     assert world.weight == 10
     ended = watch.stand_guard(platform, RUN)
-    assert (ended.state, world.weight, world.tracks) == (State.ROLLED_BACK, 0, {Track.STABLE: 1})
+    assert (ended.state, world.weight, world.tracks) == (State.ROLLED_BACK, 0, {Track.STABLE: Pool(1)})
     assert "left alone" in ended.reason
     waited = (ended.ended or world.clock.now()) - (ended.stage_began or world.clock.now())
     assert waited <= ended.plan.deploy.lease + 2 * ended.plan.stage.poll
@@ -165,7 +165,7 @@ def test_the_guard_leaves_a_watched_release_alone(world: World, deployed: ModelV
 def test_between_two_steps_the_guard_watches_and_trips(world: World, deployed: ModelVersion) -> None:
     platform = world.platform()
     watch.watch_stage(platform, RUN, 0)
-    world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.5)
+    world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.5)
     ended = watch.stand_guard(platform, RUN)
     assert (ended.state, world.weight) == (State.ROLLED_BACK, 0)
     assert "error" in ended.reason
@@ -228,7 +228,7 @@ def test_a_canary_none_of_whose_servers_serves_is_rolled_back_within_one_poll(wo
     def crash(_: float) -> None:
         if world.weight and not gone:
             gone.append(world.clock.now())
-            world.processes[deployed.number].behaviour = Behaviour(loads=False)
+            world.processes[Pool(deployed.number)].behaviour = Behaviour(loads=False)
 
     world.clock.on_sleep.append(crash)
     verdict = watch.watch_stage(platform, RUN, 0)
@@ -261,10 +261,10 @@ def test_a_watch_writes_the_record_when_a_third_of_the_lease_is_over_and_not_at_
 def test_after_a_promotion_the_guard_removes_the_previous_version_when_its_time_is_over(world: World, at_last_stage: ModelVersion) -> None:
     platform = world.platform()
     promoted = promote.promote(platform, RUN)
-    assert 1 in world.processes
+    assert Pool(1) in world.processes
     watch.stand_guard(platform, RUN)
     assert world.clock.now() - (promoted.ended or promoted.began) >= promoted.plan.deploy.keep_previous
-    assert (set(world.processes), world.guards, world.tracks) == ({at_last_stage.number}, [], {Track.STABLE: at_last_stage.number})
+    assert (set(world.processes), world.guards, world.tracks) == ({at_last_stage.number}, [], {Track.STABLE: Pool(at_last_stage.number)})
 
 
 def test_a_guard_that_saw_nothing_does_not_blame_the_watcher_for_that_time(world: World, deployed: ModelVersion) -> None:

@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 
-from tfcanary.act import ledger, push, shift
-from tfcanary.core.domain import Evidence, Finding, Look, ModelVersion, Request, Track
-from tfcanary.core.errors import GaveUp, Refused, Unavailable
+from tfcanary.act import ledger, push, restore
+from tfcanary.act.finish import finish
+from tfcanary.act.hold import Hold, holding
+from tfcanary.core.domain import Desired, Evidence, Finding, Intent, Look, ModelVersion, Pool, Request, RunningPool, Track
+from tfcanary.core.errors import GaveUp, Held, Unavailable
 from tfcanary.core.ports import Clock, Platform, Server
-from tfcanary.core.record import Release, State
+from tfcanary.core.record import Record, Release, State
 
 WARM_BATCH = 20
 """Requests whose median is compared with those of the batches before."""
@@ -26,67 +28,87 @@ Requests = Callable[[], Iterator[Request]]
 
 
 def deploy_canary(platform: Platform, run_id: str, version: ModelVersion, requests: Requests) -> Look:
-    """Bring the candidate up at weight 0: AVAILABLE for that very version on every server, warmed, guard started.
+    """Bring the candidate up at weight 0: AVAILABLE for that very version on every server, warmed, and with a guard that reports.
 
     What does not come up is a finding of `fail`, not an error. With `bootstrap: true` the version becomes stable at once. Raises Held where
-    the release was taken away, Refused where the bucket's bytes have changed, GaveUp where no guard reports.
+    the release was ended or taken away, Refused where the bucket's bytes have changed, GaveUp where no guard reports.
     """
     before = ledger.ours(ledger.read(platform), run_id)
     if before.looks.get("deploy") and before.state is not State.OPEN:
         return before.looks["deploy"]
-    release = _candidate(platform, run_id, version)
-    _clear(platform, version)
-    push.verify(platform, version)
-    platform.deployer.deploy(version, Track.STABLE if release.plan.bootstrap else Track.CANARY)
-    came_up = available(platform, run_id, version, "deploy")
-    if came_up.finding is not Finding.PASS:
-        return _noted(platform, run_id, came_up)
-    if release.plan.bootstrap:
-        look = _noted(platform, run_id, came_up)
-        _bootstrap(platform, run_id)
-        return look
-    platform.deployer.assign(Track.CANARY, version.number)
-    warmed = warm(platform, release.plan.deploy.warm_timeout, requests)
-    _guard(platform, run_id)
-    return _noted(platform, run_id, came_up, warmed)
+    with holding(platform, run_id, "deploy") as hold:
+        came_up = _servers(hold, version)
+        if came_up.finding is not Finding.PASS:
+            return _noted(hold, came_up)
+        if hold.release.plan.bootstrap:
+            look = _noted(hold, came_up)
+            _bootstrap(hold, version)
+        else:
+            _want(hold, lambda desired: desired.pointing(Track.CANARY, Pool(version.number)))
+            restore.restore(platform, run_id, hold)
+            warmed = warm(platform, hold.release.plan.deploy.warm_timeout, requests)
+            await_guard(hold)
+            look = _noted(hold, came_up, warmed)
+    if before.plan.bootstrap:
+        finish(platform, run_id)
+    return look
 
 
-def _candidate(platform: Platform, run_id: str, version: ModelVersion) -> Release:
-    ledger.hold(platform, run_id, "deploy")
-    return ledger.change(platform, run_id, lambda r: replace(r, candidate=version))
+def _servers(hold: Hold, version: ModelVersion) -> Evidence:
+    """No traffic to the canary, no servers but the stable version's and the candidate's own, and those available."""
+    plan = hold.release.plan
+    push.verify(hold.platform, version)
+    pool = RunningPool(version, least=plan.serving.replicas if plan.bootstrap else plan.serving.canary_replicas)
+
+    def alone(record: Record) -> Record:
+        release = _open(ledger.ours(record, hold.run_id))
+        stable = tuple(one for one in release.desired.pools if record.stable and one.version == record.stable)
+        return replace(record, release=replace(release.wanting(replace(release.desired, pools=(*stable, pool))), candidate=version))
+
+    ledger.update(hold.platform, alone)
+    release = restore.restore(hold.platform, hold.run_id, hold)
+    deploy_pool(hold, pool, ledger.ours(ledger.read(hold.platform), hold.run_id).token if release is None else release.token)
+    return available(hold, pool)
 
 
-def _clear(platform: Platform, version: ModelVersion) -> None:
-    """No traffic to the canary track, and no servers but the stable version's and the candidate's own."""
-    stable = ledger.read(platform).stable
-    running = platform.deployer.observe()
-    if stable:
-        shift.to_zero(platform)
-    if running.tracks.get(Track.CANARY) not in (None, version.number):
-        platform.deployer.assign(Track.CANARY, None)
-    for number in running.servers:
-        if number not in (version.number, stable.number if stable else None):
-            platform.deployer.remove(number)
+def deploy_pool(hold: Hold, pool: RunningPool, intent: Intent) -> None:
+    """Start a pool and look at the record again: where the release was ended meanwhile, the servers go again. Raises Held then."""
+    hold.check()
+    hold.platform.deployer.deploy(pool, intent)
+    release = ledger.ours(ledger.read(hold.platform), hold.run_id)
+    if release.state.ended or release.state is State.ROLLING_BACK:
+        restore.restore(hold.platform, hold.run_id)
+        raise Held(f"release {hold.run_id!r} is {release.state.value} ({release.reason}): no server of it is started")
 
 
-def available(platform: Platform, run_id: str, version: ModelVersion, step: str) -> Evidence:
-    """Wait until every server says AVAILABLE for the version, one says that it never will, or the deadline is over; the release stays held."""
-    release = ledger.hold(platform, run_id, step)
-    deadline = platform.clock.now() + release.plan.deploy.ready_timeout
+def _open(release: Release) -> Release:
+    if release.state not in (State.OPEN, State.WATCHED):
+        raise Held(f"release {release.run_id!r} is {release.state.value} ({release.reason}): no server of it is started")
+    return release
+
+
+def _want(hold: Hold, step: Callable[[Desired], Desired]) -> Release:
+    return ledger.change(hold.platform, hold.run_id, lambda release: _open(release).wanting(step(release.desired)))
+
+
+def available(hold: Hold, wanted: RunningPool) -> Evidence:
+    """Wait until every server of a pool says AVAILABLE for its version, one says that it never will, or `deploy.ready_timeout` is over.
+
+    Raises Held where the release is not held any more.
+    """
+    platform, pool, lasts = hold.platform, wanted.pool, hold.release.plan.deploy.ready_timeout
+    deadline = platform.clock.now() + lasts
     while True:
-        if release.holder and release.holder.until - platform.clock.now() < release.plan.deploy.handover / 2:
-            release = ledger.hold(platform, run_id, step)
-        servers = platform.deployer.observe(version.number).servers.get(version.number, ())
+        hold.check()
+        servers = platform.deployer.observe(pool).servers.get(pool, ())
         failed = next((s for s in servers if s.failed), None)
         if failed:
-            return _up(Finding.FAIL, f"server {failed.name} will not serve version {version.number}: {failed.message}", servers)
+            return _up(Finding.FAIL, f"server {failed.name} will not serve {pool}: {failed.message}", servers)
         if servers and all(s.available for s in servers):
-            return _up(Finding.PASS, f"{len(servers)} of {len(servers)} servers say AVAILABLE for version {version.number}", servers)
+            return _up(Finding.PASS, f"{len(servers)} of {len(servers)} servers say AVAILABLE for {pool}", servers)
         if platform.clock.now() >= deadline:
             said = next((s.message for s in servers if not s.available), "no server runs")
-            return _up(
-                Finding.FAIL, f"version {version.number} was not AVAILABLE within {release.plan.deploy.ready_timeout}: {said}", servers
-            )
+            return _up(Finding.FAIL, f"{pool} was not AVAILABLE within {lasts}: {said}", servers)
         platform.clock.sleep(WAIT)
 
 
@@ -94,15 +116,19 @@ def _up(finding: Finding, reason: str, servers: tuple[Server, ...]) -> Evidence:
     return Evidence("deploy/available", finding, reason, figures={"servers": len(servers)})
 
 
-def _bootstrap(platform: Platform, run_id: str) -> Release:
+def _bootstrap(hold: Hold, candidate: ModelVersion) -> None:
     """The first release: nothing is stable yet, the candidate gets the stable track and with it all traffic."""
-    release = ledger.ours(ledger.read(platform), run_id)
-    if release.candidate is None:
-        raise Refused(f"release {run_id!r} has no candidate yet: push it first")
-    candidate = release.candidate
-    platform.deployer.assign(Track.STABLE, candidate.number)
-    shift.to_zero(platform)
-    return ledger.end(platform, run_id, State.PROMOTED, "first release: `bootstrap: true`", lambda r: r.with_stable(candidate))
+    platform, run_id, now = hold.platform, hold.run_id, hold.platform.clock.now()
+
+    def promoting(release: Release) -> Release:
+        wanted = _open(release).wanting(release.desired.pointing(Track.STABLE, Pool(candidate.number)))
+        return replace(wanted, state=State.PROMOTING).happened(now, "promotion begins")
+
+    ledger.change(platform, run_id, promoting)
+    restore.restore(platform, run_id, hold)
+    reason = "first release: `bootstrap: true`"
+    ledger.end(platform, run_id, State.PROMOTED, State.PROMOTING, reason, lambda record: record.with_stable(candidate))
+    hold.handed_over = True
 
 
 def warm(platform: Platform, lasts: timedelta, requests: Requests) -> Evidence:
@@ -137,18 +163,20 @@ def _warmed(finding: Finding, reason: str, medians: list[float], sent: int) -> E
     return Evidence("deploy/warm", finding, reason, gating=False, unit="ms", figures=figures)
 
 
-def _guard(platform: Platform, run_id: str) -> None:
-    """Start the guard and hear from it before there can be any weight; only then is the release watched."""
+def await_guard(hold: Hold) -> None:
+    """Hear from the guard before there can be any weight; only then is the release watched. Raises GaveUp after `guard.ready_timeout`."""
+    platform, run_id, lasts = hold.platform, hold.run_id, hold.release.plan.guard.ready_timeout
     platform.guards.start(run_id)
-    deadline = platform.clock.now() + ledger.hold(platform, run_id, "deploy").plan.deploy.heartbeat
-    while ledger.ours(ledger.read(platform), run_id).guard_seen is None:
+    deadline = platform.clock.now() + lasts
+    while ledger.ours(ledger.read(platform), run_id).beat is None:
+        hold.check()
         if platform.clock.now() >= deadline:
-            raise GaveUp(f"the guard of release {run_id!r} was started and did not report: no traffic without it")
+            raise GaveUp(f"the guard of release {run_id!r} was started and did not report within {lasts}: no traffic without it")
         platform.clock.sleep(WAIT)
     ledger.change(platform, run_id, lambda r: replace(r, state=State.WATCHED) if r.state is State.OPEN else r)
 
 
-def _noted(platform: Platform, run_id: str, *evidence: Evidence) -> Look:
+def _noted(hold: Hold, *evidence: Evidence) -> Look:
     look = Look("deploy", evidence)
-    ledger.note(platform, run_id, look)
+    ledger.note(hold.platform, hold.run_id, look)
     return look

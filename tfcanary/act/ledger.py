@@ -8,16 +8,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from tfcanary import __version__
 from tfcanary.act import queue
 from tfcanary.core import codec
-from tfcanary.core.domain import Look, Verdict
+from tfcanary.core.domain import Desired, Look, RunningPool, Track, Verdict
 from tfcanary.core.errors import Conflict, Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, Stored
-from tfcanary.core.record import Ended, Judged, Record, Release, State
+from tfcanary.core.record import SCHEMA, Ended, Holder, Record, Release, State
 
 TRIES = 20
 """Writers of one record are few (a step, the guard, a person): twenty lost races in a row are no race any more."""
@@ -25,10 +24,14 @@ HISTORY = 50
 """Ended releases that the record remembers: it must stay far below a ConfigMap's 1 MiB."""
 
 
+def stored(platform: Platform) -> Stored:
+    """The model's record with its generation; an empty record of generation 0 where there never was one."""
+    return platform.records.read() or Stored(Record(model=platform.model, writer=__version__), 0)
+
+
 def read(platform: Platform) -> Record:
     """The model's record; an empty one where there never was one."""
-    stored = platform.records.read()
-    return stored.record if stored else Record(model=platform.model, writer=__version__)
+    return stored(platform).record
 
 
 def update(platform: Platform, change: Callable[[Record], Record], known: Stored | None = None) -> Stored:
@@ -37,12 +40,12 @@ def update(platform: Platform, change: Callable[[Record], Record], known: Stored
     `known` is what was read before: where nobody wrote meanwhile, it saves the reading.
     """
     for attempt in range(TRIES):
-        stored = known or platform.records.read() or Stored(Record(model=platform.model, writer=__version__), 0)
-        after: Record = codec.inert(replace(change(stored.record), writer=__version__))
-        if stored.generation and after == stored.record:
-            return stored
+        before = known or stored(platform)
+        after: Record = codec.inert(replace(change(before.record), writer=__version__, schema=SCHEMA))
+        if before.generation and after == before.record:
+            return before
         try:
-            return Stored(after, platform.records.swap(after, stored.generation))
+            return Stored(after, platform.records.swap(after, before.generation))
         except Conflict:
             known = None
             platform.clock.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
@@ -50,9 +53,13 @@ def update(platform: Platform, change: Callable[[Record], Record], known: Stored
 
 
 def change(platform: Platform, run_id: str, step: Callable[[Release], Release]) -> Release:
-    """Change the release of this run; raises Held where the record shows another one."""
-    stored = update(platform, lambda r: replace(r, release=step(ours(r, run_id))))
-    return ours(stored.record, run_id)
+    """Change the release of this run and return it; raises Held where the record shows another one."""
+    return ours(change_stored(platform, run_id, step).record, run_id)
+
+
+def change_stored(platform: Platform, run_id: str, step: Callable[[Release], Release], known: Stored | None = None) -> Stored:
+    """Change the release of this run and return the record as it stands then; `known` as for `update`. Raises Held where it shows another release."""
+    return update(platform, lambda record: replace(record, release=step(ours(record, run_id))), known)
 
 
 def ours(record: Record, run_id: str) -> Release:
@@ -63,51 +70,81 @@ def ours(record: Record, run_id: str) -> Release:
     return record.release
 
 
-def begin(platform: Platform, plan: Plan, run_id: str, model_uri: str = "") -> Release:
-    """Open this run's release, or find it open. Raises Held where another one is on the road, Refused where it cannot end well.
+def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "") -> Release:
+    """Open this run's release, or find it open, and start its guard. Raises Held where another one is active, Refused where it cannot end well.
 
-    `model_uri` tells whether it is the release of the candidate that a trigger has called.
+    `begun_by` is Kubeflow's id of the run: a second run with the same release id is refused.
     """
     now = platform.clock.now()
     check(platform, plan, run_id)
 
     def opened(record: Record) -> Record:
         if record.release and record.release.run_id == run_id:
+            _refuse_clone(record.release, begun_by)
             return record
-        may_begin(record, plan, now)
-        release = Release(run_id=run_id, plan=plan, plan_digest=codec.digest(plan), began=now)
-        record = queue.begun(_archived(record), model_uri, plan.waiting, now)
-        return replace(record, writer=__version__, release=release.held(f"{run_id}: begin", now, plan.deploy.handover, False))
+        may_begin(record, plan, run_id)
+        release = Release(
+            run_id=run_id,
+            plan=plan,
+            plan_digest=codec.digest(plan),
+            began=now,
+            begun_by=begun_by,
+            desired=_serving(record, plan),
+            # A record that was lost begins again above every stamp that the world still carries.
+            intent=record.release.intent + 1 if record.release else int(now.timestamp()),
+            holder=Holder(f"{run_id}: begin", "", 1, plan.deploy.handover, now + plan.deploy.handover, False),
+        )
+        record = queue.begun(_archived(record), run_id, plan.waiting, now)
+        return replace(record, release=release)
 
-    return ours(update(platform, opened).record, run_id)
+    release = ours(update(platform, opened).record, run_id)
+    if not release.state.ended:
+        platform.guards.start(run_id)
+    return release
+
+
+def _refuse_clone(release: Release, begun_by: str) -> None:
+    """A cloned or recurring run repeats its parameters, the id of the release among them."""
+    if release.begun_by != begun_by:
+        raise Refused(
+            f"release {release.run_id!r} was begun by run {release.begun_by or 'none of Kubeflow'!r}, and this is {begun_by!r}; "
+            "give the new release an id of its own, or leave `release_id` empty"
+        )
+
+
+def _serving(record: Record, plan: Plan) -> Desired:
+    """The world before a release: the stable version serves everything. What the last release left running stays until this one deploys."""
+    left = record.release.desired.pools if record.release else ()
+    if record.stable is None:
+        return Desired(pools=left)
+    stable = RunningPool(record.stable, least=plan.serving.replicas)
+    return Desired(tracks={Track.STABLE: stable.pool}, pools=left).with_pool(stable)
 
 
 def check(platform: Platform, plan: Plan, run_id: str = "") -> Record:
     """Whether a release may begin, asked before the first write; a release of this run that is open already may. Returns the record.
 
-    Raises Held where another release is on the road, Refused where `bootstrap` does not fit or the platform says what would stop it later.
+    Raises Held where another release is active, Refused where `bootstrap` does not fit or the platform says what would stop it later.
     """
     record = read(platform)
     if record.release is None or record.release.run_id != run_id:
-        may_begin(record, plan, platform.clock.now())
+        may_begin(record, plan, run_id)
         platform.preflight.check(record)
     return record
 
 
-def may_begin(record: Record, plan: Plan, now: datetime) -> None:
-    """Raises Held where another release is on the road, Refused where `bootstrap` does not fit what is stable."""
-    _refuse_second(record, now)
+def may_begin(record: Record, plan: Plan, run_id: str = "") -> None:
+    """Raises Held where another release is active, Refused where `bootstrap` does not fit what is stable, or the id was used before."""
+    other = record.active
+    if other is not None:
+        holder = f", held by {other.holder.name} until {other.holder.until:%H:%M:%S %Z} by its clock" if other.holder else ""
+        raise Held(
+            f"{record.model}: release {other.run_id!r} is active ({other.state.value}{holder}); "
+            f"wait for its end, or `tfcanary abort {record.model}`"
+        )
+    if run_id and any(ended.run_id == run_id for ended in record.history):
+        raise Refused(f"{record.model}: release {run_id!r} has ended already; give the new release an id of its own")
     _check_bootstrap(record, plan)
-
-
-def _refuse_second(record: Record, now: datetime) -> None:
-    """One release a model: another one that has not ended must end first, by its own run or by `abort`."""
-    other = record.on_the_road
-    if other is None:
-        return
-    alive = other.holder is not None and other.holder.until > now
-    what = f"held by {other.holder.name} until {other.holder.until:%H:%M:%S}" if alive and other.holder else "its holder's time has run out"
-    raise Held(f"{record.model}: release {other.run_id!r} is on the road ({what}); wait for its end, or `tfcanary abort {record.model}`")
 
 
 def _check_bootstrap(record: Record, plan: Plan) -> None:
@@ -125,51 +162,6 @@ def _archived(record: Record) -> Record:
     number = last.candidate.number if last.candidate else 0
     line = Ended(run_id=last.run_id, state=last.state, version=number, reason=last.reason, began=last.began, ended=last.ended)
     return replace(record, history=(*record.history, line)[-HISTORY:])
-
-
-def hold(platform: Platform, run_id: str, name: str, watching: bool = False) -> Release:
-    """Renew this run's hold on the release: a watcher's for a lease, between two steps for the handover. Raises Held where it has ended."""
-    now = platform.clock.now()
-
-    def held(release: Release) -> Release:
-        if release.state.ended:
-            raise Held(f"release {run_id!r} has ended: {release.state.value} ({release.reason})")
-        lasts = release.plan.deploy.lease if watching else release.plan.deploy.handover
-        return release.held(f"{run_id}: {name}", now, lasts, watching)
-
-    return change(platform, run_id, held)
-
-
-def extend(platform: Platform, run_id: str) -> Release:
-    """Renew a hold as it is, by a lease."""
-    now = platform.clock.now()
-
-    def extended(release: Release) -> Release:
-        holder, until = release.holder, now + release.plan.deploy.lease
-        return replace(release, holder=replace(holder, until=max(holder.until, until))) if holder else release
-
-    return change(platform, run_id, extended)
-
-
-def renew(platform: Platform, run_id: str, name: str, judged: Judged | None, known: Stored | None) -> Stored:
-    """Renew a watcher's hold and name the judge's state, in one write; a release that is not watched any more is returned as it stands."""
-    now = platform.clock.now()
-
-    def renewed(record: Record) -> Record:
-        release = ours(record, run_id)
-        if release.state is not State.WATCHED:
-            return record
-        return replace(
-            record,
-            release=replace(release.held(f"{run_id}: {name}", now, release.plan.deploy.lease, True), judged=judged or release.judged),
-        )
-
-    return update(platform, renewed, known)
-
-
-def heartbeat(platform: Platform, run_id: str) -> Release:
-    """The guard is alive; returns the release as it stands."""
-    return ours(platform.records.beat(run_id, platform.clock.now()).record, run_id)
 
 
 def note(platform: Platform, run_id: str, look: Look) -> Release:
@@ -190,18 +182,23 @@ def failed(platform: Platform, run_id: str, failure: str) -> None:
     change(platform, run_id, lambda r: r if r.state.ended else replace(r, failure=failure).happened(now, f"a step failed: {failure}"))
 
 
-def end(platform: Platform, run_id: str, state: State, reason: str, also: Callable[[Record], Record] = lambda r: r) -> Release:
-    """The release has ended; what has ended stays as it ended. `also` changes the rest of the record in the same write."""
+def end(
+    platform: Platform, run_id: str, state: State, after: State, reason: str, also: Callable[[Record], Record] = lambda r: r
+) -> Release:
+    """End the release that stands at `after`; `also` changes the rest of the record in the same write. Returns the release as it stands.
+
+    No end is written over another state: where somebody else has decided meanwhile, the release is returned as it is.
+    """
     now = platform.clock.now()
 
-    def ended(record: Record) -> Record:
+    def closed(record: Record) -> Record:
         release = ours(record, run_id)
-        if release.state.ended:
+        if release.state is not after:
             return record
-        closed = replace(release, state=state, reason=reason, ended=now, holder=None).happened(now, f"{state.value}: {reason}")
-        return also(replace(record, release=closed))
+        ended = replace(release, state=state, reason=reason, ended=now, holder=None).happened(now, f"{state.value}: {reason}")
+        return also(replace(record, release=ended))
 
-    return ours(update(platform, ended).record, run_id)
+    return ours(update(platform, closed).record, run_id)
 
 
 def put_verdict(verdicts: tuple[Verdict, ...], verdict: Verdict) -> tuple[Verdict, ...]:

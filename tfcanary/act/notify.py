@@ -129,11 +129,8 @@ def _written(platform: Platform, run_id: str, step: Callable[[Release], Release]
 
 
 def _on(release: Release, mine: str, now: datetime) -> Release:
-    """One more turn. Between two stages the hold is renewed with it: a receiver that lets us wait must not end a release."""
-    holder = release.holder
-    if holder and not holder.watching and not release.state.ended:
-        holder = replace(holder, until=max(holder.until, now + release.plan.deploy.handover))
-    return replace(release, telling=Telling(mine, now + TURN), holder=holder)
+    """One more turn of whoever tells."""
+    return replace(release, telling=Telling(mine, now + TURN))
 
 
 def _happened(record: Record, release: Release, platform: str) -> Iterator[tuple[Occasion, Notice]]:

@@ -1,4 +1,4 @@
-"""ACT: what people say to the release on the road. Its steps read it in the record; nothing here touches traffic but a rejection."""
+"""ACT: what people say to the active release. Its steps read it in the record; nothing here touches traffic but a rejection."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from tfcanary.act import ledger, rollback
+from tfcanary.act.hold import Hold
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Pause, Record, Release, State
 
 SHARE = 20
-"""A step that waits renews its hold, and looks again, after this part of a handover: 15 s by default."""
+"""A step that waits looks again after this part of a handover: 15 s by default."""
 
 
 def pause(platform: Platform, reason: str) -> Release:
@@ -23,7 +24,7 @@ def pause(platform: Platform, reason: str) -> Release:
             raise Refused(f"{platform.model}: {_state(release)}; to go on: {_way_on(platform, release)}")
         return replace(release, pause=Pause(now)).happened(now, f"paused: {reason}")
 
-    return _told(platform, paused)
+    return _ordered(platform, paused)
 
 
 def resume(platform: Platform, reason: str) -> Release:
@@ -34,7 +35,7 @@ def resume(platform: Platform, reason: str) -> Release:
             raise Refused(f"{platform.model}: {_state(release)}; `resume` goes on after `pause`")
         return release.resumed(now).happened(now, f"resumed: {reason}")
 
-    return _told(platform, resumed)
+    return _ordered(platform, resumed)
 
 
 def approve(platform: Platform, reason: str) -> Release:
@@ -44,47 +45,51 @@ def approve(platform: Platform, reason: str) -> Release:
         _refuse_unasked(platform, release)
         return replace(release.resumed(now), approved=release.stage).happened(now, f"stage {release.stage} approved: {reason}")
 
-    return _told(platform, approved)
+    return _ordered(platform, approved)
 
 
 def reject(platform: Platform, reason: str) -> Release | None:
     """The stage that waits for a person ends the release: rolled back. Raises Refused where none waits."""
-    release = _on_the_road(ledger.read(platform))
+    release = _active(ledger.read(platform))
     _refuse_unasked(platform, release)
     return rollback.roll_back(platform, release.run_id, f"rejected: {reason}")
 
 
-def must_ask(release: Release) -> bool:
+def needs_approval(release: Release) -> bool:
     """Whether the stage being watched may not end well before a person approved it."""
     return release.plan.asks(release.stage) and release.approved < release.stage
 
 
-def asked(release: Release, now: datetime) -> Release:
+def awaiting_approval(release: Release, now: datetime) -> Release:
     """The release, waiting for a person's approval from now on."""
     return replace(release, pause=Pause(now, approval=True)).happened(now, f"stage {release.stage} went well and waits for approval")
 
 
-def await_resume(platform: Platform, run_id: str, name: str) -> Release:
-    """Wait while the release is paused between two steps; the guard watches meanwhile. Returns it as it stands then: it may have ended."""
+def await_resume(hold: Hold) -> Release:
+    """Wait while the release is paused between two steps; the guard watches meanwhile. Returns it as it stands then: it may have ended.
+
+    Raises Held where another process holds the release.
+    """
+    platform, run_id = hold.platform, hold.run_id
     while (release := ledger.ours(ledger.read(platform), run_id)).pause and release.state in (State.OPEN, State.WATCHED):
+        hold.check()
         if release.waiting(platform.clock.now()) > release.plan.stage.patience:
             rollback.roll_back(platform, run_id, f"undecided: nobody resumed it within {release.plan.stage.patience}")
         else:
-            ledger.hold(platform, run_id, f"{name}, paused")
             platform.clock.sleep(release.plan.deploy.handover.total_seconds() / SHARE)
     return release
 
 
-def _told(platform: Platform, step: Callable[[Release, datetime], Release]) -> Release:
+def _ordered(platform: Platform, step: Callable[[Release, datetime], Release]) -> Release:
     now = platform.clock.now()
-    stored = ledger.update(platform, lambda record: replace(record, release=step(_on_the_road(record), now)))
-    return _on_the_road(stored.record)
+    stored = ledger.update(platform, lambda record: replace(record, release=step(_active(record), now)))
+    return _active(stored.record)
 
 
-def _on_the_road(record: Record) -> Release:
-    if record.on_the_road is None:
-        raise Refused(f"{record.model}: no release is on the road")
-    return record.on_the_road
+def _active(record: Record) -> Release:
+    if record.active is None:
+        raise Refused(f"{record.model}: no release is active")
+    return record.active
 
 
 def _refuse_unasked(platform: Platform, release: Release) -> None:
@@ -96,7 +101,7 @@ def _refuse_unasked(platform: Platform, release: Release) -> None:
 def _state(release: Release) -> str:
     if release.pause is None:
         return f"the release is {release.state.value} and not paused"
-    return f"the release {'waits for approval' if release.pause.approval else 'is paused'} since {release.pause.since:%H:%M:%S}"
+    return f"the release {'waits for approval' if release.pause.approval else 'is paused'} since {release.pause.since:%H:%M:%S %Z}"
 
 
 def _way_on(platform: Platform, release: Release) -> str:

@@ -2,7 +2,8 @@
 
 Order: as many servers as all traffic needs, all traffic to the canary track, the stable track points at the candidate's
 servers, traffic back to the stable track, the canary track points at nothing. At every moment the track that gets the
-traffic has servers that were judged. The previous version's servers stay for the plan's `deploy.keep_previous`.
+traffic has servers that were judged. Each move is what the record wants before it is made: a promotion that was killed goes on from
+there, and one that is aborted meanwhile is put back. The previous version's servers stay for the plan's `deploy.keep_previous`.
 """
 
 from __future__ import annotations
@@ -10,36 +11,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tfcanary.act import deploy, ledger, notify, orders, push, rollback, shift
-from tfcanary.core.domain import Decision, Finding, ModelVersion, Track, TrafficSplit
+from tfcanary.act import deploy, ledger, orders, push, restore, rollback, shift
+from tfcanary.act.finish import finish
+from tfcanary.act.hold import Hold, holding
+from tfcanary.core.domain import Decision, Desired, Finding, ModelVersion, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Refused
 from tfcanary.core.ports import Platform
-from tfcanary.core.record import Release, State
+from tfcanary.core.record import Record, Release, State
 
 
 def promote(platform: Platform, run_id: str) -> Release:
-    """Make the candidate stable; returns the ended release, rolled back where its servers cannot become enough for all traffic.
+    """Make the candidate stable; returns the ended release: rolled back where its servers cannot become enough, or somebody ended it meanwhile.
 
-    Raises Refused without a verdict to promote, Held where it was rolled back meanwhile.
+    Raises Refused without a verdict to promote, Held where this process may not go on.
     """
-    record = ledger.read(platform)
-    release = ledger.ours(record, run_id)
-    if release.state is State.PROMOTED:
-        return release
+    release = ledger.ours(ledger.read(platform), run_id)
+    if release.state.ended:
+        return finish(platform, run_id) or release
     candidate = _allowed(release)
-    orders.await_resume(platform, run_id, "promote")
-    push.verify(platform, candidate)
-    push.copy_to_stable(platform, candidate)
-    platform.deployer.deploy(candidate, Track.STABLE)
-    enough = deploy.available(platform, run_id, candidate, "promote")
-    if enough.finding is not Finding.PASS:
-        return rollback.roll_back(platform, run_id, f"not promoted: {enough.reason}") or release
-    _begun(platform, run_id)
-    _switch(platform, run_id, candidate)
-    ended = ledger.end(platform, run_id, State.PROMOTED, _reason(release), lambda r: r.with_stable(candidate))
-    push.retain(platform, ended.plan.bucket.keep)
-    notify.deliver(platform, run_id)
-    return ended
+    with holding(platform, run_id, "promote") as hold:
+        release = orders.await_resume(hold)
+        if release.state is State.WATCHED and not _enough(hold, candidate):
+            return ledger.ours(ledger.read(platform), run_id)
+        if not release.state.ended:
+            _switch(hold, candidate)
+            _close(hold, candidate)
+    return finish(platform, run_id) or release
 
 
 def _allowed(release: Release) -> ModelVersion:
@@ -50,39 +47,69 @@ def _allowed(release: Release) -> ModelVersion:
     return release.candidate
 
 
-def _begun(platform: Platform, run_id: str) -> None:
-    now = platform.clock.now()
-
-    def promoting(release: Release) -> Release:
-        _not_ended(release)
-        held = release.held(f"{run_id}: promote", now, release.plan.deploy.handover, False)
-        return (
-            held if release.state is State.PROMOTING else replace(held, state=State.PROMOTING, weight=100).happened(now, "promotion begins")
-        )
-
-    ledger.change(platform, run_id, promoting)
-
-
-def _not_ended(release: Release) -> None:
-    if release.state not in (State.WATCHED, State.PROMOTING):
-        raise Held(f"release {release.run_id!r} is {release.state.value}: {release.reason or 'not watched'}; it is not promoted")
+def _enough(hold: Hold, candidate: ModelVersion) -> bool:
+    """Whether the candidate's servers became as many as all traffic needs; where they did not, the release is rolled back."""
+    platform, run_id = hold.platform, hold.run_id
+    push.verify(platform, candidate)
+    push.check_stable(platform, candidate)
+    wanted = RunningPool(candidate, least=_size_of_stable(platform, hold.release))
+    release = _want(hold, lambda desired: desired.with_pool(wanted))
+    deploy.deploy_pool(hold, wanted, release.token)
+    found = deploy.available(hold, wanted)
+    if found.finding is Finding.PASS:
+        return True
+    rollback.roll_back(platform, run_id, f"not promoted: {found.reason}")
+    return False
 
 
-def _switch(platform: Platform, run_id: str, candidate: ModelVersion) -> None:
-    """Each move re-reads the record: where somebody aborts, the promotion stops and the rollback puts things back."""
-    tracks = platform.deployer.observe().tracks
-    if tracks.get(Track.STABLE) != candidate.number:
-        _moved(platform, run_id, lambda: platform.router.set_split(TrafficSplit(canary=100)))
-        _moved(platform, run_id, lambda: platform.deployer.assign(Track.STABLE, candidate.number))
-    _moved(platform, run_id, lambda: shift.to_zero(platform))
-    _moved(platform, run_id, lambda: platform.deployer.assign(Track.CANARY, None))
+def _size_of_stable(platform: Platform, release: Release) -> int:
+    running = platform.deployer.observe()
+    stable = running.tracks.get(Track.STABLE)
+    return max(len(running.servers.get(stable, ())) if stable else 0, release.plan.serving.replicas)
 
 
-def _moved(platform: Platform, run_id: str, move: Callable[[], None]) -> None:
-    _not_ended(ledger.ours(ledger.read(platform), run_id))
-    move()
+def _switch(hold: Hold, candidate: ModelVersion) -> None:
+    """All traffic to the candidate's servers, by the canary track and then by the stable one; each step begins where the record stands."""
+    pool, now = Pool(candidate.number), hold.platform.clock.now()
+    release = ledger.ours(ledger.read(hold.platform), hold.run_id)
+    if release.desired.tracks.get(Track.STABLE) != pool:
+
+        def promoting(release: Release) -> Release:
+            wanted = release.wanting(replace(release.desired, traffic=Traffic(canary=100)))
+            begins = release.state is not State.PROMOTING
+            return replace(wanted, state=State.PROMOTING).happened(now, "promotion begins") if begins else wanted
+
+        shift.raise_traffic(hold, promoting)
+        _move(hold, lambda desired: desired.pointing(Track.STABLE, pool))
+    _move(hold, lambda desired: replace(desired, traffic=Traffic()))
 
 
-def _reason(release: Release) -> str:
-    last = ledger.of_stage(release.verdicts, len(release.plan.weights) - 1)
-    return last.reason if last else ""
+def _move(hold: Hold, step: Callable[[Desired], Desired]) -> None:
+    hold.check()
+    _want(hold, step)
+    restore.restore(hold.platform, hold.run_id, hold)
+
+
+def _want(hold: Hold, step: Callable[[Desired], Desired]) -> Release:
+    """Write down what is wanted next; raises Held where the release was decided otherwise meanwhile."""
+
+    def wanted(release: Release) -> Release:
+        if release.state not in (State.WATCHED, State.PROMOTING):
+            raise Held(f"release {release.run_id!r} is {release.state.value}: {release.reason or 'not watched'}; it is not promoted")
+        return release.wanting(step(release.desired))
+
+    return ledger.change(hold.platform, hold.run_id, wanted)
+
+
+def _close(hold: Hold, candidate: ModelVersion) -> None:
+    """The end: the candidate is stable. Where somebody rolled it back meanwhile, that stays."""
+    last = ledger.of_stage(hold.release.verdicts, len(hold.release.plan.weights) - 1)
+
+    def promoted(record: Record) -> Record:
+        release = ledger.ours(record, hold.run_id)
+        tracks = {Track.STABLE: Pool(candidate.number)}
+        stable = record.with_stable(candidate)
+        return replace(stable, release=release.wanting(replace(release.desired, tracks=tracks)))
+
+    ledger.end(hold.platform, hold.run_id, State.PROMOTED, State.PROMOTING, last.reason if last else "", promoted)
+    hold.handed_over = True

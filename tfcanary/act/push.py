@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcanary.act import ledger
+from tfcanary.act.hold import holding
 from tfcanary.act.push_progress import Told
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
@@ -58,9 +59,9 @@ def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Mani
     release = ledger.ours(ledger.read(platform), run_id)
     if release.candidate and release.candidate.digest == manifest.digest:
         return release.candidate
-    ledger.hold(platform, run_id, "push")
-    candidate = push(platform, source, manifest, progress or Told(2 * sum(one.size for one in manifest.files)))
-    ledger.change(platform, run_id, lambda r: replace(r, candidate=candidate))
+    with holding(platform, run_id, "push"):
+        candidate = push(platform, source, manifest, progress or Told(2 * sum(one.size for one in manifest.files)))
+        ledger.change(platform, run_id, lambda r: replace(r, candidate=candidate))
     return candidate
 
 
@@ -113,6 +114,19 @@ def verify(platform: Platform, version: ModelVersion) -> ModelVersion:
     return version
 
 
+def check_stable(platform: Platform, version: ModelVersion) -> None:
+    """Look whether the stable bucket has room for a version. Raises Refused where it holds other files under the number, naming one."""
+    if platform.stable_storage is None:
+        return
+    prefix = _prefix(platform, version.number)
+    claim, _ = _read(platform.storage, _claim_name(platform, version.number))
+    files = {prefix + one.name: one for one in claim.files}
+    for blob in platform.stable_storage.list(prefix):
+        if blob.name not in files:
+            raise Refused(f"{blob.name}: lies where the promoted version is to be copied, and is none of its files; remove it")
+        _proved(platform.stable_storage, prefix, files[blob.name], lambda _: None)
+
+
 def copy_to_stable(platform: Platform, version: ModelVersion) -> None:
     """Copy a version into the plan's stable bucket, `saved_model.pb` last, and hash what lies there; nothing to do where the plan names none.
 
@@ -137,7 +151,7 @@ def retain(platform: Platform, keep: int) -> None:
     if record.stable is None:
         return
     kept = {record.stable.number, *(v.number for v in record.previous[: max(keep - 1, 0)])}
-    running = set(platform.deployer.observe().servers)
+    running = {pool.number for pool in platform.deployer.observe().servers}
     for number in _numbers(platform):
         if number < record.stable.number and number not in kept | running:
             _remove(platform, number)

@@ -112,7 +112,7 @@ def bounded(text: str) -> str:
 
 def is_free(record: Record, now: datetime) -> bool:
     """Nobody is on the road, and nobody was called to it."""
-    return record.on_the_road is None and (record.called is None or record.called.until <= now)
+    return record.active is None and (record.called is None or record.called.until <= now)
 
 
 def next_up(record: Record, now: datetime) -> Waiting | None:
@@ -120,13 +120,13 @@ def next_up(record: Record, now: datetime) -> Waiting | None:
     return record.waiting[0] if record.waiting and is_free(record, now) else None
 
 
-def call(record: Record, event: str, now: datetime) -> Record:
-    """Claim the road for the candidate whose turn it is; raises Held where it is another one's, or the road is taken."""
+def call(record: Record, event: str, run_id: str, now: datetime) -> Record:
+    """Claim the model for the candidate whose turn it is, which is submitted as release `run_id`; raises Held where it is not its turn."""
     record = expire(record, now)
     candidate = next_up(record, now)
     if candidate is None or candidate.event != event:
         raise Held(f"{record.model}: it is not the turn of this candidate any more")
-    return replace(record, waiting=record.waiting[1:], called=Called(candidate, now + BEGINS))
+    return replace(record, waiting=record.waiting[1:], called=Called(candidate, now + BEGINS, run_id))
 
 
 def expire(record: Record, now: datetime) -> Record:
@@ -164,13 +164,12 @@ def submitted(record: Record, event: str, page: str) -> Record:
     return record
 
 
-def begun(record: Record, model_uri: str, policy: WaitingPolicy, now: datetime) -> Record:
-    """A release of this model begins: the claim has done its work. Where a person was quicker, the claimed candidate waits again."""
+def begun(record: Record, run_id: str, policy: WaitingPolicy, now: datetime) -> Record:
+    """A release of this model begins: its claim has done its work. Where another one was quicker, the claimed candidate waits again."""
     if record.called is None:
         return record
-    candidate = record.called.candidate
-    if candidate.model_uri.rstrip("/") != model_uri.rstrip("/"):
-        return give_back(record, candidate.event, policy, now)
+    if record.called.run_id != run_id:
+        return give_back(record, record.called.candidate.event, policy, now)
     return replace(record, called=None, latest=record.called)
 
 

@@ -1,97 +1,162 @@
-"""ACT: the only place where a weight is set.
+"""ACT: the candidate's share of users' requests. The only place where a share is raised.
 
-A weight is raised only by the release's live holder, and only while its guard's heartbeat is fresh; lowering needs
-nothing and nobody. The record is written before the router: whoever reads the record never believes in less
-traffic than there is.
+A share rises only by the release's live holder, and only beside a guard that was seen to be able to watch; lowering needs nothing and
+nobody. The record is written before the router: whoever reads the record never believes in less traffic than there is.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from tfcanary.act import ledger
-from tfcanary.core.domain import TrafficSplit, Verdict
-from tfcanary.core.errors import Held, Refused
+from tfcanary.act import ledger, restore
+from tfcanary.act.hold import Hold, holding
+from tfcanary.core.domain import Desired, Intent, RunningPool, Track, Traffic, Verdict
+from tfcanary.core.errors import Conflict, GaveUp, Held, Unavailable
 from tfcanary.core.ports import Platform
-from tfcanary.core.record import Release, State
+from tfcanary.core.record import Record, Release, State
+
+LOOKS = 20
+"""A raise looks at the guard's beat each time that this part of `deploy.heartbeat` is over: a guard that can watch says so every third."""
 
 
-def shift(platform: Platform, run_id: str, stage: int) -> Release:
-    """Set the weight of a stage and read it back; a stage that was begun already is not begun again. Raises Held or Refused where it may not rise."""
-    now = platform.clock.now()
+def shift(hold: Hold, stage: int) -> Release:
+    """Set the traffic of a stage and read it back; a stage that has begun already is not begun again.
 
-    def asked(release: Release) -> Release:
+    Raises Held where this process may not raise it, GaveUp where no guard was able to watch for `judge.guards.blind_after`.
+    """
+    now = hold.platform.clock.now()
+
+    def begun(release: Release) -> Release:
         weight = release.plan.weights[stage]
         if release.stage == stage and release.weight == weight:
             return release
-        changed = replace(_weighed(release, weight, now), stage=stage, stage_began=now, waited=timedelta(0))
+        changed = replace(_with_share(release, weight), stage=stage, stage_began=now, waited=timedelta(0))
+        changed = replace(changed, first_traffic=release.first_traffic or (now if weight else None))
         return changed.happened(now, f"stage {stage}: weight {weight} %")
 
-    return _in_force(platform, run_id, ledger.change(platform, run_id, asked))
+    return raise_traffic(hold, begun)
 
 
 def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
     """Set a weight outside the plan's stages, for pipelines of other people's making; afterwards the guard watches, for as long as a handover lasts."""
-    name = f"shift to {weight} %"
-    ledger.hold(platform, run_id, name, watching=True)
     now = platform.clock.now()
-    asked = ledger.change(platform, run_id, lambda r: _weighed(r, weight, now).happened(now, f"weight {weight} %"))
-    _in_force(platform, run_id, asked)
-    return ledger.hold(platform, run_id, name)
+
+    def changed(release: Release) -> Release:
+        first = release.first_traffic or (now if weight else None)
+        return replace(_with_share(release, weight), first_traffic=first).happened(now, f"weight {weight} %")
+
+    with holding(platform, run_id, f"shift to {weight} %") as hold:
+        return raise_traffic(hold, changed)
 
 
-def _weighed(release: Release, weight: int, now: datetime) -> Release:
-    if weight > release.weight:
-        may_rise(release, now)
-    return replace(release, weight=TrafficSplit(weight).canary, first_traffic=release.first_traffic or (now if weight else None))
+def raise_traffic(hold: Hold, step: Callable[[Release], Release]) -> Release:
+    """Change what the release wants by `step`, which may raise the candidate's share, and make the world so.
+
+    Raises Held where the release was taken away or ended meanwhile, GaveUp without a guard that can watch.
+    """
+    await_able_guard(hold)
+    hold.check()
+    ledger.change(hold.platform, hold.run_id, lambda release: step(_may_rise(release)))
+    restore.restore(hold.platform, hold.run_id, hold)
+    return _may_rise(ledger.ours(ledger.read(hold.platform), hold.run_id))
 
 
-def _in_force(platform: Platform, run_id: str, release: Release) -> Release:
-    """Returns once the router has done it; a router that waits for pods, or for a slow cluster, may take longer than a lease."""
-    with ThreadPoolExecutor(1) as router:
-        moving = router.submit(platform.router.set_split, TrafficSplit(canary=release.weight))
-        while wait((moving,), release.plan.deploy.lease.total_seconds() / 3).not_done:
-            ledger.extend(platform, run_id)
-    moving.result()
-    return _checked(platform, run_id)
+def await_able_guard(hold: Hold) -> None:
+    """Wait until the guard is seen to say once more that it can watch: no clock of another machine is believed.
+
+    Raises GaveUp after `judge.guards.blind_after`, Held where the release has been decided meanwhile.
+    """
+    platform, plan = hold.platform, hold.release.plan
+    first: int | None = None
+    deadline = platform.clock.now() + plan.judge.guards.blind_after
+    while True:
+        release = _may_rise(ledger.ours(ledger.read(platform), hold.run_id))
+        if release.beat is not None:
+            if first is not None and release.beat.able > first:
+                return
+            first = release.beat.able if first is None else first
+        if platform.clock.now() >= deadline:
+            raise GaveUp(f"release {hold.run_id!r}: {_guard_state(release)}; no weight is raised without a guard that can watch")
+        platform.clock.sleep(plan.deploy.heartbeat.total_seconds() / LOOKS)
 
 
-def may_rise(release: Release, now: datetime) -> None:
-    """A canary with traffic is never alone: raises Held without a live holder, Refused without a live guard or after the decision fell."""
-    if release.state is not State.WATCHED:
+def _guard_state(release: Release) -> str:
+    after = release.plan.judge.guards.blind_after
+    if release.beat is None:
+        return f"its guard has not reported within {after}"
+    return (
+        f"its guard did not say within {after} that it can read the judge's state and the route (last beat {release.beat.at:%H:%M:%S %Z})"
+    )
+
+
+def _may_rise(release: Release) -> Release:
+    if release.state not in (State.WATCHED, State.PROMOTING):
         raise Held(f"release {release.run_id!r} is {release.state.value}: its canary gets no more traffic")
-    if release.holder is None or release.holder.until <= now:
-        raise Held(f"release {release.run_id!r}: its holder's time has run out, no weight is raised")
-    if release.guard_seen is None or now - release.guard_seen > release.plan.deploy.heartbeat:
-        seen = f"{release.guard_seen:%H:%M:%S}" if release.guard_seen else "never"
-        raise Refused(f"release {release.run_id!r}: the guard was last heard of {seen}; no weight is raised without one")
-
-
-def _checked(platform: Platform, run_id: str) -> Release:
-    """Closes the race with the guard: where the decision fell while the router was asked, the weight goes back to 0."""
-    record = ledger.read(platform)
-    release = record.release
-    if release is None or release.run_id != run_id or release.state is not State.WATCHED:
-        to_zero(platform)
-        raise Held(f"release {run_id!r} was ended while its weight was raised: the weight is back at 0")
     return release
 
 
-def to_zero(platform: Platform) -> None:
-    """All requests to the stable, read back. Needs nothing to be healthy."""
-    platform.router.set_split(TrafficSplit(canary=0))
+def _with_share(release: Release, weight: int) -> Release:
+    traffic = replace(release.desired.traffic, canary=weight)
+    return release.wanting(replace(release.desired, traffic=traffic))
 
 
-def trip(platform: Platform, run_id: str, reason: str, verdict: Verdict | None = None) -> None:
-    """The decision fell, by a verdict or without one: weight to 0 first, then the record, so that nothing that goes wrong with the record keeps traffic on the canary."""
-    to_zero(platform)
+def lower(platform: Platform, intent: Intent) -> None:
+    """All users' requests to the stable track, read back. A newer intent on the route is left alone: its writer knows more."""
+    try:
+        platform.router.set_traffic(Traffic(), intent)
+    except Conflict:
+        return
+
+
+def trip(platform: Platform, run_id: str, reason: str, verdict: Verdict | None = None) -> Release:
+    """The decision fell, by a verdict or without one: lower the traffic, write the record, and lower again under the new intent.
+
+    Returns the release as it stands then: it is rolling back, or had ended before. Raises Held, and moves nothing, where the record shows
+    another release; Unavailable where the traffic could not be lowered.
+    """
+    try:
+        before = ledger.ours(ledger.read(platform), run_id)
+    except Unavailable:
+        # Without the record the route's own stamp says whose it is.
+        lower(platform, Intent(run_id, 0))
+        raise
+    if before.state.ended:
+        return before
+    failure = _try_lower(platform, before.token)
     now = platform.clock.now()
 
-    def tripped(release: Release) -> Release:
+    def tripped(record: Record) -> Record:
+        release = ledger.ours(record, run_id)
         if release.state.ended or release.state is State.ROLLING_BACK:
-            return release
-        return replace(release, state=State.ROLLING_BACK, weight=0, reason=reason, trip=verdict).happened(now, f"weight 0: {reason}")
+            return record
+        changed = replace(release.wanting(_as_before(record, release)), state=State.ROLLING_BACK, reason=reason, trip=verdict)
+        # The intent rises in any case: a raise that is still on its way must meet a newer stamp.
+        changed = replace(changed, intent=release.intent + 1).happened(now, f"weight 0: {reason}")
+        return replace(record, release=changed)
 
-    ledger.change(platform, run_id, tripped)
+    after = ledger.ours(ledger.update(platform, tripped).record, run_id)
+    if not after.state.ended:
+        failure = _try_lower(platform, after.token)
+    if failure:
+        raise failure
+    return after
+
+
+def _try_lower(platform: Platform, intent: Intent) -> Unavailable | None:
+    """Lower the traffic; what cannot be reached must not keep the decision out of the record."""
+    try:
+        lower(platform, intent)
+    except Unavailable as error:
+        return error
+    return None
+
+
+def _as_before(record: Record, release: Release) -> Desired:
+    """The world after a rollback: the stable version serves everything, and the candidate's servers stay for a while without traffic."""
+    if record.stable is None:
+        return Desired(pools=release.desired.pools)
+    stable = RunningPool(record.stable, least=release.plan.serving.replicas)
+    there = release.desired.pool(stable.pool) or stable
+    return replace(release.desired, traffic=Traffic(), tracks={Track.STABLE: stable.pool}).with_pool(there)

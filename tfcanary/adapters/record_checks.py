@@ -25,7 +25,7 @@ def check_writer(record: Mapping[str, Any], at: str) -> None:
 
 def heard(record: Record, run_id: str, at: datetime) -> Record:
     """The record after a beat of this run's guard. An older beat, another run's and one after the end change nothing."""
-    release = record.on_the_road
+    release = record.active
     if release is None or release.run_id != run_id or (release.guard_seen and release.guard_seen >= at):
         return record
     return replace(record, release=replace(release, guard_seen=at))

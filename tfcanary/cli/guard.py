@@ -17,7 +17,7 @@ from tfcanary.core.errors import Held, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release, State
-from tfcanary.run import monitor, steps, watch
+from tfcanary.run import monitor, steps
 
 log = logging.getLogger("tfcanary.guard")
 
@@ -47,7 +47,7 @@ def guard(platform_uri: str, model: str, run_id: str, all_: bool, metrics_port: 
 
 def stand(platform_uri: str, model: str, run_id: str) -> Release:
     """Guard one release until it has ended."""
-    return watch.stand_guard(steps.reopen_step(platform_uri, model, run_id).platform, run_id)
+    return stand_guard(steps.reopen_step(platform_uri, model, run_id).platform, run_id)
 
 
 class Watcher(threading.Thread):
@@ -117,10 +117,7 @@ class Guards:
         release = ledger.read(self._platform(model)).release
         if release is None or (present and present.over and present.of[2] == release.run_id):
             return
-        if release.state is State.OPEN:
-            # It has no traffic and needs no watch yet; but it gets none before its guard was heard of.
-            ledger.heartbeat(self._platform(model), release.run_id)
-        elif release.state in (State.WATCHED, State.PROMOTING, State.ROLLING_BACK, State.PROMOTED):
+        if not release.state.ended or release.state is State.PROMOTED:
             self.watchers[model] = Watcher(self.platform_uri, model, release.run_id)
             self.watchers[model].start()
 

@@ -185,8 +185,8 @@ def _sequence(kind: Any, value: Any, at: str) -> Any:
 def _mapping(kind: Any, value: Any, at: str) -> Any:
     if not isinstance(value, Mapping):
         raise _refuse(at, value, "an object")
-    _, item = typing.get_args(kind)
-    return {_text(str, key, at): decode(item, v, f"{at}.{key}") for key, v in value.items()}
+    name, item = typing.get_args(kind)
+    return {decode(name, key, at): decode(item, v, f"{at}.{key}") for key, v in value.items()}
 
 
 def _enum(kind: Any, value: Any, at: str) -> Any:

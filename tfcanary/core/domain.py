@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,10 +20,34 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
 
 
 class Track(StrEnum):
-    """One of the running deployments that share the traffic of a model."""
+    """A name to which a share of the requests is sent. Each track points at one pool of servers, or at none."""
 
     STABLE = "stable"
     CANARY = "canary"
+    BASELINE = "baseline"
+    """Fresh servers of the stable version, as many and as old as the canary's: the fair control."""
+    PREVIEW = "preview"
+    """Servers of the candidate that only testers reach."""
+
+
+class Role(StrEnum):
+    """What a pool of servers is for. Two pools of one version differ by their role."""
+
+    SERVING = "serving"
+    BASELINE = "baseline"
+    PREVIEW = "preview"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pool:
+    """The servers of one version in one role."""
+
+    number: int
+    """The version's number."""
+    role: Role = Role.SERVING
+
+    def __str__(self) -> str:
+        return f"version {self.number}" + ("" if self.role is Role.SERVING else f" ({self.role.value})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +67,111 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class TrafficSplit:
-    """How requests divide: the canary's weight in whole percent; the stable gets the rest."""
+class Traffic:
+    """How users' requests divide between the tracks, in whole percent; the stable track gets what no other gets."""
 
-    canary: int
+    canary: int = 0
+    """The canary's share."""
+    baseline: int = 0
+    """The baseline's share."""
+    mirror: int = 0
+    """How many percent of the stable track's requests are copied to the canary; its answers are thrown away. Only while `canary` is 0."""
+    preview: bool = False
+    """Whether requests with the plan's preview header reach the preview track."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.canary <= 100:
-            raise ValueError(f"weight {self.canary}: must be a whole percent from 0 to 100")
+        for name in ("canary", "baseline", "mirror"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"{name} {getattr(self, name)}: must be a whole percent from 0 to 100")
+        if self.canary + self.baseline > 100:
+            raise ValueError(f"canary {self.canary}, baseline {self.baseline}: must together be at most 100 percent")
+        if self.mirror and self.canary:
+            raise ValueError(
+                f"mirror {self.mirror}, canary {self.canary}: requests are mirrored only while the canary gets none of its own"
+            )
 
     @property
     def stable(self) -> int:
-        """The stable's share in percent."""
-        return 100 - self.canary
+        """The stable track's share in percent."""
+        return 100 - self.canary - self.baseline
 
     def of(self, track: Track) -> int:
-        """The share of a track in percent."""
-        return self.canary if track is Track.CANARY else self.stable
+        """The share of a track in percent; the preview track has none."""
+        return {Track.STABLE: self.stable, Track.CANARY: self.canary, Track.BASELINE: self.baseline, Track.PREVIEW: 0}[track]
+
+    def lowers(self, before: Traffic) -> bool:
+        """Whether the candidate gets at most what it got before, by each of its ways."""
+        return self.canary <= before.canary and self.mirror <= before.mirror and self.preview <= before.preview
+
+    def __str__(self) -> str:
+        parts = [f"{self.canary} %"]
+        parts += [f"baseline {self.baseline} %"] if self.baseline else []
+        parts += [f"mirror {self.mirror} %"] if self.mirror else []
+        parts += ["preview"] if self.preview else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The fencing token of a write: which release wants it, and the how manieth change of what is wanted this is.
+
+    Routes, tracks and servers carry the intent of their last write. Numbers grow over all releases of a model.
+    """
+
+    run_id: str
+    number: int
+
+    def stamp(self) -> str:
+        """The text that objects carry, for example `17 run-1`."""
+        return f"{self.number} {self.run_id}"
+
+    @staticmethod
+    def of_stamp(text: str | None) -> Intent | None:
+        """The intent that a stamp says; None where there is no stamp, or somebody wrote something else there."""
+        number, _, run_id = (text or "").partition(" ")
+        return Intent(run_id, int(number)) if number.isdecimal() and run_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPool:
+    """A pool that is to run, with the version that it serves and the least number of its servers."""
+
+    version: ModelVersion
+    role: Role = Role.SERVING
+    least: int = 1
+
+    @property
+    def pool(self) -> Pool:
+        """The pool's name."""
+        return Pool(self.version.number, self.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The world as a release wants it: `act.restore` makes it so."""
+
+    traffic: Traffic = Traffic()
+    tracks: Mapping[Track, Pool] = field(default_factory=dict)
+    """Which pool each track points at; a track that is not named points at nothing."""
+    pools: tuple[RunningPool, ...] = ()
+    """The pools that run; every other pool of the model is removed."""
+
+    def pool(self, pool: Pool) -> RunningPool | None:
+        """The pool of this name, if it is to run."""
+        return next((one for one in self.pools if one.pool == pool), None)
+
+    def with_pool(self, wanted: RunningPool) -> Desired:
+        """With this pool, in place of one of the same name."""
+        return replace(self, pools=(*(one for one in self.pools if one.pool != wanted.pool), wanted))
+
+    def without_pool(self, pool: Pool) -> Desired:
+        """Without the pool of this name."""
+        return replace(self, pools=tuple(one for one in self.pools if one.pool != pool))
+
+    def pointing(self, track: Track, pool: Pool | None) -> Desired:
+        """With a track that points at this pool, or at none."""
+        others = {name: at for name, at in self.tracks.items() if name is not track}
+        return replace(self, tracks=others if pool is None else {**others, track: pool})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,16 @@ they could not reach. Foreign exceptions never cross a port.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from tfcanary.core.domain import ModelVersion, Prediction, Request, Sample, Track, TrafficSplit
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Track, Traffic
 from tfcanary.core.plan import NotifyPlan
-from tfcanary.core.record import Record
+from tfcanary.core.record import Beat, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +69,50 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What runs: the servers of each version, and which version each track's traffic goes to."""
+    """What runs: the servers of each pool, and which pool each track's traffic goes to."""
 
-    servers: Mapping[int, tuple[Server, ...]] = field(default_factory=dict)
-    tracks: Mapping[Track, int] = field(default_factory=dict)
+    servers: Mapping[Pool, tuple[Server, ...]] = field(default_factory=dict)
+    tracks: Mapping[Track, Pool] = field(default_factory=dict)
+    stamps: Mapping[Track, Intent] = field(default_factory=dict)
+    """The intent of the last write to each track that carries one."""
 
 
 class Deployer(Protocol):
-    """Starts and stops the servers of a version, and points a track at one. No method restarts a running server."""
+    """Starts and stops pools of servers, and points tracks at them. No method restarts a running server.
 
-    def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
-        """Start the version's servers where they do not run, at least as many as the track needs; returns without waiting. May be repeated.
+    Every write names the intent behind it and leaves its stamp (`core.fencing`); Conflict says that a newer intent was there first.
+    """
 
-        Moves no traffic, and ends no server that runs.
+    def deploy(self, pool: RunningPool, intent: Intent) -> None:
+        """Start the pool's servers where they do not run, at least `pool.least` of them; returns without waiting. May be repeated.
+
+        The method moves no traffic and ends no server that runs.
         """
 
-    def assign(self, track: Track, number: int | None) -> None:
-        """Point a track at a version's servers (None: at nothing); returns once in force; no request fails on the way."""
+    def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
+        """Point a track at a pool (None: at nothing); returns once in force; no request fails on the way."""
 
-    def remove(self, number: int) -> None:
-        """Stop a version's servers after their last request; nothing to do where none run. Refused for a version that a track points at."""
+    def remove(self, pool: Pool, intent: Intent) -> None:
+        """Stop a pool's servers after their last request; nothing to do where none run. Raises Refused for a pool that a track points at."""
 
-    def observe(self, number: int | None = None) -> Deployment:
-        """What runs at this moment, asked of the servers themselves. With `number`: that version's servers only, and cheap enough for every poll."""
+    def observe(self, pool: Pool | None = None) -> Deployment:
+        """What runs at this moment, asked of the servers themselves. With `pool`: that pool's servers only, and cheap enough for every poll."""
 
 
 class Router(Protocol):
-    """Divides the requests between the tracks."""
+    """Divides users' requests between the tracks."""
 
-    def split(self) -> TrafficSplit:
+    def traffic(self) -> Traffic:
         """Read back from what is in force, not from what was asked."""
 
-    def set_split(self, split: TrafficSplit) -> None:
-        """Returns once in force and read back; no request fails on the way. Needs nothing to be healthy to go to 0."""
+    def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
+        """Return once the traffic is in force and read back; no request fails on the way. Needs nothing to be healthy to lower the canary to 0.
+
+        Raises Conflict where a newer intent has written already (`core.fencing`).
+        """
+
+    def stamp(self) -> Intent | None:
+        """The intent of the last write of ours to the route; None where there is none."""
 
     def address(self) -> str:
         """Where users' requests go, for example http://127.0.0.1:8600."""
@@ -149,13 +161,13 @@ class Records(Protocol):
     """The model's record: read, compare and swap."""
 
     def read(self) -> Stored | None:
-        """None where there never was one. Refused where another version of tfcanary wrote it."""
+        """The record and its generation; None where there never was one. Raises Refused where its schema is unknown."""
 
     def swap(self, record: Record, generation: int) -> int:
         """Write over `generation` (0: where there is none) and return the new one; Conflict where somebody wrote first."""
 
-    def beat(self, run_id: str, at: datetime) -> Stored:
-        """The guard of this release is alive at `at`; returns what stands. Changes `guard_seen` alone, and no generation: it makes nobody lose a race."""
+    def beat(self, run_id: str, beat: Beat) -> Stored:
+        """Write the guard's beat and return what stands. It changes `release.beat` alone, and no generation: it makes nobody lose a race."""
 
 
 class Guards(Protocol):
@@ -229,7 +241,10 @@ class Clock(Protocol):
         """With time zone."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds."""
+
+    def beside(self, seconds: float, call: Callable[[], None]) -> AbstractContextManager[None]:
+        """Make `call` every so many seconds beside the block, until the block ends; a call that raises ends the calls, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

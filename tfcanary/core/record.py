@@ -1,7 +1,7 @@
 """The record: the one truth about the releases of a model, as values.
 
-Who reads it knows what to do next; who writes it does so by compare and swap (`ports.Records`), which is also
-the fencing. Artifacts of the pipeline are copies for people.
+Whoever reads the record knows what to do next; it is written by compare and swap (`ports.Records`). Before each move of traffic, tracks
+or servers the record says what is wanted (`Release.desired`), under a number that the move carries (`Release.intent`).
 
     open ── validate, push, deploy ──▶ watched ──▶ promoting ──▶ promoted
       │                                  │
@@ -15,8 +15,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tfcanary.core.domain import Decision, Finding, Look, ModelVersion, Verdict
+from tfcanary.core.domain import Decision, Desired, Finding, Intent, Look, ModelVersion, Verdict
 from tfcanary.core.plan import Plan
+
+SCHEMA = 2
+"""Raised with every change of the record's form that an older tfcanary would misread."""
 
 
 class State(StrEnum):
@@ -43,13 +46,38 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who may change the weight, and until when."""
+    """Which process may raise the candidate's traffic, and for how long after its last renewal."""
 
     name: str
     """The run id and the step, for people."""
+    by: str
+    """The process: another one with the same name is another holder."""
+    renewals: int
+    """Grows with each renewal; others see from it that the holder is alive, without comparing clocks."""
+    lasts: timedelta
+    """How long the hold lasts after a renewal."""
     until: datetime
+    """When the hold ends by the holder's own clock, for people."""
     watching: bool
-    """A step is polling. Where not, the release is between two steps and the guard watches."""
+    """Whether the holder polls the canary. Where it does not, the guard watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What the guard says of itself: that it is alive, and whether it could watch."""
+
+    number: int
+    """Grows with every beat: the guard is alive while it grows."""
+    able: int
+    """Grows each time that the guard has read the judge's state and the route: the guard can watch while it grows."""
+    at: datetime
+    """When, by the guard's own clock, for people."""
+    renewal: str = ""
+    """The holder's renewal that the guard saw, as `<process> <number>`."""
+    unchanged: timedelta = timedelta(0)
+    """For how long the guard has seen that renewal unchanged: a guard that is started again goes on from here."""
+    blind: timedelta = timedelta(0)
+    """For how long the guard has not been able to watch a canary that nobody else watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +132,13 @@ class Release:
     plan_digest: str
     began: datetime
     state: State = State.OPEN
+    begun_by: str = ""
+    """Kubeflow's id of the run that began it: another run with the same release id is refused."""
     candidate: ModelVersion | None = None
-    weight: int = 0
-    """What was last asked of the router: written before the router is."""
+    desired: Desired = field(default_factory=Desired)
+    """The world as the release wants it: written before the world is changed."""
+    intent: int = 0
+    """How often what is desired has changed, over all releases of the model: the fencing token of every move."""
     stage: int = -1
     """The stage being watched, or the last one that was."""
     stage_began: datetime | None = None
@@ -117,8 +149,8 @@ class Release:
     approved: int = -1
     """The last stage that a person approved."""
     holder: Holder | None = None
-    guard_seen: datetime | None = None
-    """The guard's heartbeat."""
+    beat: Beat | None = None
+    """The guard's last beat; None before the first."""
     judged: Judged | None = None
     looks: Mapping[str, Look] = field(default_factory=dict)
     """What the gates found, by step (`validate`, `compare`, `drift-0`, ...)."""
@@ -134,9 +166,21 @@ class Release:
     reason: str = ""
     """Why it ended, in one sentence."""
     ended: datetime | None = None
+    published: bool = False
+    """Whether a promoted version was copied to the stable bucket, and old versions were removed."""
     told: tuple[str, ...] = ()
     """What each of the plan's receivers has been told, as `<id of the notice>@<number of the receiver>`."""
     telling: Telling | None = None
+
+    @property
+    def weight(self) -> int:
+        """The canary's share of users' requests that is desired, in percent."""
+        return self.desired.traffic.canary
+
+    @property
+    def token(self) -> Intent:
+        """The fencing token of the moves that make the world as it is desired now."""
+        return Intent(self.run_id, self.intent)
 
     @property
     def tripped(self) -> Verdict | None:
@@ -161,9 +205,9 @@ class Release:
         """With one more event, at the present weight."""
         return replace(self, events=(*self.events, Event(at=at, what=what, weight=self.weight)))
 
-    def held(self, name: str, at: datetime, lasts: timedelta, watching: bool) -> Release:
-        """With a holder until `at` + `lasts`."""
-        return replace(self, holder=Holder(name=name, until=at + lasts, watching=watching))
+    def wanting(self, desired: Desired) -> Release:
+        """The release that wants another world, under a new intent; nothing changes where it wants this one already."""
+        return self if desired == self.desired else replace(self, desired=desired, intent=self.intent + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +239,9 @@ class Called:
 
     candidate: Waiting
     until: datetime
-    """Its release must have begun by then; afterwards the road is free again."""
+    """Its release must have begun by then; afterwards another candidate may be called."""
+    run_id: str = ""
+    """The id of its release, made before the submission: an answer that was lost leaves no doubt whose release begins."""
     page: str = ""
     """Where to look: the run's address or its log file; empty until it is submitted."""
 
@@ -227,7 +273,9 @@ class Record:
 
     model: str
     writer: str
-    """The version of tfcanary that wrote it: another one is refused by name."""
+    """The version of tfcanary that wrote it last, for people."""
+    schema: int = SCHEMA
+    """The number of the record's form: every tfcanary that knows it may hold, revert and restore the release."""
     stable: ModelVersion | None = None
     previous: tuple[ModelVersion, ...] = ()
     """Former stable versions that are kept, newest first."""
@@ -246,7 +294,7 @@ class Record:
     drift_told: DriftTold | None = None
 
     @property
-    def on_the_road(self) -> Release | None:
+    def active(self) -> Release | None:
         """The release that has not ended, if any."""
         return None if self.release is None or self.release.state.ended else self.release
 

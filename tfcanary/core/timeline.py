@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tfcanary.core.domain import Evidence, Finding, Interval, Sample, Verdict
 
@@ -28,6 +28,8 @@ class Point:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     """Each gating criterion's interval, where all three numbers are finite."""
     stage: int = 0
+    blind: float = 0.0
+    """Seconds since the first poll in which the counters of a track could not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Timeline:
     """All polls of a release, oldest first."""
 
     points: tuple[Point, ...] = ()
+    blind_since: datetime | None = None
+    """When the counters of both tracks were last seen, where they are not seen now."""
     counted: Mapping[str, float] = field(default_factory=dict)
     """What each server had counted at the last poll that reached it: `<track>/<server>` to requests."""
 
@@ -46,6 +50,7 @@ def extend(seen: Timeline, stable: Sample, canary: Sample, verdict: Verdict) -> 
     now = {f"{s.track.value}/{name}": c.ok + c.failed for s in (stable, canary) for name, c in s.servers.items()}
     last = seen.points[-1] if seen.points else None
     gating = [e for e in verdict.evidence if e.gating]
+    is_blind, since = not (stable.up and canary.up), last.at if last else verdict.at
     point = Point(
         at=verdict.at,
         weight=verdict.weight,
@@ -54,8 +59,21 @@ def extend(seen: Timeline, stable: Sample, canary: Sample, verdict: Verdict) -> 
         findings={e.about: e.finding for e in gating},
         intervals={e.about: short for e in gating if (short := _short(e)) is not None},
         stage=verdict.stage,
+        blind=(last.blind if last else 0.0) + ((verdict.at - since).total_seconds() if is_blind else 0.0),
     )
-    return Timeline(points=thinned((*seen.points, point)), counted={**seen.counted, **now})
+    blind_since = (seen.blind_since or since) if is_blind else None
+    return Timeline(points=thinned((*seen.points, point)), blind_since=blind_since, counted={**seen.counted, **now})
+
+
+def blind_for(seen: Timeline, now: datetime) -> timedelta:
+    """For how long the counters of a track have not been seen by now; zero where the last poll saw both."""
+    return now - seen.blind_since if seen.blind_since else timedelta(0)
+
+
+def blind_time_since(seen: Timeline, began: datetime) -> timedelta:
+    """How much of the time after `began` passed without counters of both tracks."""
+    before = [p.blind for p in seen.points if p.at <= began]
+    return timedelta(seconds=seen.points[-1].blind - (before[-1] if before else 0.0)) if seen.points else timedelta(0)
 
 
 def canary_requests_since(seen: Timeline, began: datetime) -> float:

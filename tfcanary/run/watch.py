@@ -1,7 +1,7 @@
-"""Look, decide, and on a rollback decision act at once: the one loop, for the step and for the guard.
+"""Look, decide, and on a rollback decision act at once: the one loop of a release, for the step of a stage and for its guard.
 
-Whoever holds the release runs `watch`: the step during a stage; otherwise the guard, with the same function and the
-same judge state. Only `watch_stage` may raise a weight.
+The judge's state is in the bucket at every poll, so whoever polls next goes on where the last one ended. A watch that cannot see holds:
+it neither advances nor promotes, and after `judge.guards.blind_after` it rolls back as undecided.
 """
 
 from __future__ import annotations
@@ -9,27 +9,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from tfcanary.act import checkpoint, ledger, notify, orders, poll_log, rollback, shift
+from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
+from tfcanary.act.hold import Hold, holding
 from tfcanary.core import timeline
-from tfcanary.core.domain import Decision, Evidence, Finding, Look, Verdict
-from tfcanary.core.errors import Conflict, Held, Unavailable
-from tfcanary.core.ports import Platform, Stored
+from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Traffic, Verdict
+from tfcanary.core.errors import Conflict, GaveUp, Refused, Unavailable
+from tfcanary.core.ports import Platform
 from tfcanary.core.record import Judged, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.decide.judge import Judge, Poll, stages
 from tfcanary.look.evaluate import metrics
 
-log = logging.getLogger("tfcanary.run.watch")
+log = logging.getLogger("tfcanary.watch")
 
 SECOND_LOOK = 2.0
-"""Seconds until a split that is not the release's is looked at again."""
-LINGER = 30.0
-"""Seconds between two looks of a guard that only waits to remove the previous version's servers."""
+"""Seconds until what looks wrong is looked at again, before anybody is blamed."""
 
-Turn = Callable[[Stored | None, Judged | None], Stored | None]
-"""The right to watch: given what was last known of the record and where the judge's state lies, what is known now; None: the turn is over."""
+Turn = Callable[[Judged | None], Release | None]
+"""The right to poll: given where the judge's state lies, the release as it stands; None where somebody else polls, or nobody needs to."""
 Until = Callable[[Release, Verdict, Timeline], Verdict | None]
 """Whether this watch ends, and how; None: go on polling."""
 
@@ -41,82 +40,150 @@ class Memory:
     judge: Judge
     seen: Timeline
     judged: Judged | None
-    tape: poll_log.Tape
-    weight: int | None
-    """The canary's weight as it was last read back ..."""
+    polls: poll_log.Tape
+    traffic: Traffic | None
+    """The traffic in force as it was last read back ..."""
     read_back: datetime
     """... which was then: each look is a question to the cluster."""
 
 
-def watch(platform: Platform, turn: Turn, until: Until) -> Verdict | None:
+@dataclass(slots=True)
+class Blindness:
+    """For how long nobody has been able to go on judging: the judge's state cannot be read or written."""
+
+    total: timedelta = timedelta(0)
+    last: datetime | None = None
+
+    def lost(self, now: datetime) -> timedelta:
+        """One more look that saw nothing; returns the time since the first one."""
+        self.total += now - self.last if self.last else timedelta(0)
+        self.last = now
+        return self.total
+
+    def regained(self) -> None:
+        """A look that saw everything."""
+        self.total, self.last = timedelta(0), None
+
+
+def watch(platform: Platform, turn: Turn, until: Until, blindness: Blindness) -> Verdict | None:
     """Poll until the judge says rollback (then the weight is 0 when this returns), `until` ends it, or the turn is over (None)."""
     memory: Memory | None = None
-    stored = turn(None, None)
-    while stored is not None and (release := stored.record.release) is not None:
+    release = turn(None)
+    while release is not None:
         began = platform.clock.now()
-        ended, memory = _poll(platform, release, memory or _recalled(platform, release), until)
-        if ended is not None:
-            return ended
+        try:
+            verdict, memory = _poll(platform, release, memory or _recalled(platform, release), until)
+            blindness.regained()
+        except (Unavailable, Refused, Conflict) as error:
+            log.warning("%s: %s", platform.model, error)
+            verdict, memory = _blinded(platform, release, blindness, str(error)), None
+        if verdict is not None:
+            return verdict
         spent = (platform.clock.now() - began).total_seconds()
         platform.clock.sleep(max(release.plan.stage.poll.total_seconds() - spent, 0.0))
-        stored = turn(stored, memory.judged if memory else None)
+        release = turn(memory.judged if memory else None)
     return None
 
 
 def _poll(platform: Platform, release: Release, memory: Memory, until: Until) -> tuple[Verdict | None, Memory | None]:
-    """Look, decide, act, write down. The memory is None where somebody else judged the same poll: his state is read next."""
+    """Look, decide, act, write down. The memory is None where somebody else judged the same poll: that state is read next."""
     now = platform.clock.now()
     if now - memory.read_back >= release.plan.deploy.lease / 2:
-        memory = replace(memory, weight=metrics.weight(platform), read_back=now)
-    seen = metrics.poll(platform, release.first_traffic or now, now, memory.weight)
-    said = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
-    verdict = _alarmed(said, _alarm(platform, release, memory.weight))
+        memory = replace(memory, traffic=metrics.traffic(platform), read_back=now)
+    seen = metrics.poll(platform, release.first_traffic or now, now, memory.traffic)
+    opinion = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
+    memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion))
+    verdict = (
+        _alarmed(opinion, _alarm(platform, release, memory.traffic)) or stages.blind_too_long(opinion, release, memory.seen) or opinion
+    )
     if verdict.decision is Decision.ROLLBACK:
         shift.trip(platform, release.run_id, verdict.reason, verdict)
-    log.info("%s at %d %%: %s: %s", platform.model, release.weight, verdict.decision.value, verdict.reason)
-    memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, verdict))
+    log.info("%s at %s: %s: %s", platform.model, release.desired.traffic, verdict.decision.value, verdict.reason)
     ended = verdict if verdict.decision is Decision.ROLLBACK else until(release, verdict, memory.seen)
     try:
         return ended, _saved(platform, release, memory, seen, verdict)
     except Conflict:
         return ended, None
+    except (Unavailable, Refused):
+        if ended is not None and ended.decision is Decision.ROLLBACK:
+            return ended, None
+        raise
 
 
-def _alarm(platform: Platform, release: Release, weight: int | None) -> Evidence | None:
-    """What needs no statistics: none of the candidate's servers serves, or somebody else changed the split."""
+def _blinded(platform: Platform, release: Release, blindness: Blindness, why: str) -> Verdict | None:
+    """Hold while the judge's state is out of reach, and roll back as undecided when that lasts."""
+    now, limit = platform.clock.now(), release.plan.judge.guards.blind_after
+    if blindness.lost(now) < limit:
+        return None
+    return _give_up(platform, release, f"undecided: nobody could go on judging for {limit}: {why}")
+
+
+def _give_up(platform: Platform, release: Release, reason: str) -> Verdict:
+    evidence = (Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason),)
+    stage, now = max(release.stage, 0), platform.clock.now()
+    verdict = Verdict(Decision.ROLLBACK, reason, evidence, stage=stage, weight=release.weight, at=now)
+    shift.trip(platform, release.run_id, reason, verdict)
+    return verdict
+
+
+def _alarm(platform: Platform, release: Release, in_force: Traffic | None) -> Evidence | None:
+    """What needs no statistics: none of the candidate's servers serves, or somebody else changed the traffic."""
     if release.weight == 0 or release.candidate is None:
         return None
-    return _moved(platform, release, weight) or _down(platform, release.candidate.number)
+    return _changed_by_others(platform, release, in_force) or _down(platform, release)
 
 
-def _moved(platform: Platform, release: Release, weight: int | None) -> Evidence | None:
-    """Looked at again after a moment: a step, or whoever rolls back, may be between the router and the record."""
-    if weight in (None, release.weight):
+def _changed_by_others(platform: Platform, release: Release, in_force: Traffic | None) -> Evidence | None:
+    """A route that carries our own last stamp, and says something else: looked at again after a moment, for a step may be moving it."""
+    if in_force in (None, release.desired.traffic):
         return None
     platform.clock.sleep(SECOND_LOOK)
-    seen, now = metrics.weight(platform), ledger.ours(ledger.read(platform), release.run_id)
-    if seen in (None, release.weight) or (now.state, now.weight) != (release.state, release.weight):
+    seen, now = metrics.traffic(platform), ledger.ours(ledger.read(platform), release.run_id)
+    if seen in (None, release.desired.traffic) or now.token != release.token or not _carries(platform, release):
         return None
-    reason = f"the split in force is {seen} % canary, the release set {release.weight} %: it was changed, and not by this release"
-    return Evidence("watch/split", Finding.FAIL, reason, figures={"in force, %": float(seen or 0), "set, %": release.weight})
+    reason = f"the traffic in force is {seen} canary, the release set {release.desired.traffic}: it was changed, and not by this release"
+    figures = {"in force, %": float(seen.canary if seen else 0), "set, %": float(release.weight)}
+    return Evidence("watch/split", Finding.FAIL, reason, figures=figures)
 
 
-def _down(platform: Platform, number: int) -> Evidence | None:
+def _carries(platform: Platform, release: Release) -> bool:
+    """Whether the move that the release wants was made: before it, another traffic is nobody's fault."""
     try:
-        servers = platform.deployer.observe(number).servers.get(number, ())
+        stamp = platform.router.stamp()
+    except Unavailable:
+        return False
+    return stamp is None or stamp.number >= release.intent
+
+
+def _down(platform: Platform, release: Release) -> Evidence | None:
+    """No server of the candidate serves, at two looks, while a server of stable does: what fails both speaks of the place."""
+    pool = release.desired.tracks.get(Track.CANARY)
+    if pool is None or _failure(platform, pool) is None:
+        return None
+    platform.clock.sleep(SECOND_LOOK)
+    failure = _failure(platform, pool)
+    stable = release.desired.tracks.get(Track.STABLE)
+    if failure is None or (stable is not None and _failure(platform, stable) is not None):
+        return None
+    return Evidence("watch/servers", Finding.FAIL, f"no server of {pool} serves: {failure}")
+
+
+def _failure(platform: Platform, pool: Pool) -> str | None:
+    """Why no server of a pool serves; None where one does, is late, or cannot be asked."""
+    try:
+        servers = platform.deployer.observe(pool).servers.get(pool, ())
     except Unavailable as error:
-        # Could not ask is not bad: the judge goes on by the counters.
+        # What could not be asked is not bad: the judge goes on by the counters.
         log.warning("%s: %s", platform.model, error)
         return None
     if any(one.available or one.silent for one in servers):
         return None
-    said = "; ".join(sorted({one.message for one in servers if one.message})) or "none runs"
-    return Evidence("watch/servers", Finding.FAIL, f"no server of version {number} serves: {said}", figures={"servers": len(servers)})
+    return "; ".join(sorted({one.message for one in servers if one.message})) or "none runs"
 
 
-def _alarmed(verdict: Verdict, alarm: Evidence | None) -> Verdict:
+def _alarmed(verdict: Verdict, alarm: Evidence | None) -> Verdict | None:
     if alarm is None:
-        return verdict
+        return None
     return replace(verdict, decision=Decision.ROLLBACK, reason=alarm.reason, evidence=(alarm, *verdict.evidence))
 
 
@@ -126,49 +193,57 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     kept = checkpoint.latest(platform, release)
     if kept is None:
         judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
-        return Memory(judge, Timeline(), None, poll_log.begin(release, judge.dumps()), metrics.weight(platform), now)
+        return Memory(judge, Timeline(), None, poll_log.begin(release, judge.dumps()), metrics.traffic(platform), now)
     state, judged = kept
     judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
-    return Memory(judge, state.timeline, judged, state.tape, metrics.weight(platform), now)
+    return Memory(judge, state.timeline, judged, state.tape, metrics.traffic(platform), now)
 
 
 def _saved(platform: Platform, release: Release, memory: Memory, seen: Poll, verdict: Verdict) -> Memory:
-    kept = poll_log.add(poll_log.wind(platform, release.run_id, memory.tape), verdict.at or platform.clock.now(), seen)
+    kept = poll_log.add(poll_log.wind(platform, release.run_id, memory.polls), verdict.at or platform.clock.now(), seen)
     state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict, tape=kept)
-    return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state), tape=kept)
+    return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state), polls=kept)
 
 
 def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     """Set the stage's weight and watch until it is decided; a stage that was watched already returns what was recorded.
 
-    A release that was rolled back meanwhile (by the guard, by a person) is a verdict of rollback. Raises Held or
-    Refused where the weight may not rise.
+    A release that was rolled back meanwhile (by the guard, by a person) is a verdict of rollback, and so is a guard that could not watch
+    for `judge.guards.blind_after`. Raises Held where another process holds the release.
     """
-    release, name = ledger.ours(ledger.read(platform), run_id), f"watch stage {stage}"
-    if release.stage < stage:
-        release = orders.await_resume(platform, run_id, name)
+    release = ledger.ours(ledger.read(platform), run_id)
     if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
         return recorded
-    ledger.hold(platform, run_id, name, watching=True)
-    shift.shift(platform, run_id, stage)
-    verdict = watch(platform, _steps_turn(platform, run_id, name), _stage_ends)
-    return (verdict and _recorded(platform, run_id, verdict)) or watch_stage(platform, run_id, stage)
+    with holding(platform, run_id, f"watch stage {stage}") as hold:
+        if release.stage < stage:
+            release = orders.await_resume(hold)
+        if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
+            return recorded
+        try:
+            shift.shift(hold, stage)
+        except GaveUp as error:
+            return replace(_give_up(platform, release, f"undecided: {error}"), stage=stage)
+        hold.watch()
+        return _watched(hold, stage)
 
 
-def _steps_turn(platform: Platform, run_id: str, name: str) -> Turn:
-    """The hold is renewed when a third of the lease is over, not at every poll: each renewal is a write to the record."""
+def _watched(hold: Hold, stage: int) -> Verdict:
+    """Poll until the stage has a verdict in the record. A person who pauses, or must approve, keeps it open."""
+    blindness = Blindness()
+    while True:
+        verdict = watch(hold.platform, lambda judged: _turn(hold, judged), _stage_ends, blindness)
+        if hold.lost:
+            raise hold.lost
+        if verdict is not None and (recorded := _recorded(hold, verdict)):
+            return recorded
+        if ended := over(ledger.ours(ledger.read(hold.platform), hold.run_id), stage):
+            return ended
 
-    def turn(known: Stored | None, judged: Judged | None) -> Stored | None:
-        if known and not _due(ledger.ours(known.record, run_id), platform.clock.now()):
-            return known
-        stored = ledger.renew(platform, run_id, name, judged, known)
-        return stored if ledger.ours(stored.record, run_id).state is State.WATCHED else None
 
-    return turn
-
-
-def _due(release: Release, now: datetime) -> bool:
-    return release.holder is None or release.holder.until - now <= release.plan.deploy.lease * 2 / 3
+def _turn(hold: Hold, judged: Judged | None) -> Release | None:
+    """The hold is renewed beside the polls, and the record is read by that alone: each renewal names the judge's newest state."""
+    hold.judged = judged or hold.judged
+    return hold.release if hold.lost is None and hold.release.state is State.WATCHED else None
 
 
 def over(release: Release, stage: int) -> Verdict | None:
@@ -180,29 +255,31 @@ def over(release: Release, stage: int) -> Verdict | None:
 
 
 def _stage_ends(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
-    return stages.end(verdict, release, timeline.canary_requests_since(seen, release.stage_began or release.began))
+    return stages.conclude_release(verdict, release, seen)
 
 
-def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict | None:
+def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
     """Write down how the stage ended and hand the release over to the next step, in one write; whoever rolled back first has said why.
 
     None where a person must speak first: the release is paused, or waits for approval from now on.
     """
+    platform, run_id, now = hold.platform, hold.run_id, hold.platform.clock.now()
     if verdict.decision is Decision.ROLLBACK:
-        shift.trip(platform, run_id, verdict.reason, verdict)
-        first = over(ledger.ours(ledger.read(platform), run_id), verdict.stage)
+        first = over(shift.trip(platform, run_id, verdict.reason, verdict), verdict.stage)
         if first and first.reason != verdict.reason:
             return first
-    now = platform.clock.now()
 
-    def done(release: Release) -> Release:
-        if verdict.decision is not Decision.ROLLBACK and (release.pause or orders.must_ask(release)):
-            return release if release.pause else orders.asked(release, now)
-        handed = release.held(f"{run_id}: after stage {verdict.stage}", now, release.plan.deploy.handover, False)
-        watched = replace(handed, watched=ledger.put_verdict(release.watched, verdict))
+    def concluded(release: Release) -> Release | None:
+        if verdict.decision is not Decision.ROLLBACK and (release.pause or orders.needs_approval(release)):
+            return None
+        watched = replace(release, watched=ledger.put_verdict(release.watched, verdict))
         return watched.happened(now, f"stage {verdict.stage}: {verdict.decision.value}: {verdict.reason}")
 
-    after = ledger.change(platform, run_id, done)
+    after = hold.hand_over(concluded, f"after stage {verdict.stage}")
+    if after is None:
+        ledger.change(platform, run_id, lambda r: r if r.pause or not orders.needs_approval(r) else orders.awaiting_approval(r, now))
+        hold.renew()
+        return None
     return ledger.of_stage(after.watched, verdict.stage)
 
 
@@ -216,85 +293,3 @@ def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, d
         shift.trip(platform, run_id, verdict.reason, verdict)
     ledger.change(platform, run_id, lambda r: replace(r, verdicts=ledger.put_verdict(r.verdicts, verdict)))
     return verdict
-
-
-def stand_guard(platform: Platform, run_id: str) -> Release:
-    """Watch whenever no step does, until the release has ended; roll back when the holder's time runs out. Lowers weights only."""
-    seeing, told = platform.clock.now(), -1
-    while True:
-        try:
-            release = _guarded(platform, run_id, seeing)
-            told = _asked_people(platform, release, told)
-            if release.state.ended:
-                _last_act(platform, release)
-                return release
-            platform.clock.sleep(release.plan.stage.poll.total_seconds())
-        except Held:
-            platform.guards.stop(run_id)
-            raise
-        except (Unavailable, Conflict) as error:
-            # A guard that gives up is no guard: it asks again until it is answered.
-            log.warning("%s: %s", platform.model, error)
-            platform.clock.sleep(1.0)
-            seeing = platform.clock.now()
-
-
-def _asked_people(platform: Platform, release: Release, told: int) -> int:
-    """A stage that waits for approval: people are told, once by each guard; returns the last such stage."""
-    if release.pause is None or not release.pause.approval or release.stage <= told:
-        return told
-    notify.aside(platform, release.run_id)
-    return release.stage
-
-
-def _last_act(platform: Platform, ended: Release) -> None:
-    """Who has not been told yet is told. After a promotion the previous version's servers go when their time is over; a release that begins meanwhile clears them itself."""
-    notify.deliver(platform, ended.run_id)
-    until = (ended.ended or ended.began) + ended.plan.deploy.keep_previous
-    while ended.state is State.PROMOTED and _is_last(platform, ended) and platform.clock.now() < until:
-        platform.clock.sleep(LINGER)
-    record = ledger.read(platform)
-    if ended.state is State.PROMOTED and _is_last(platform, ended) and record.previous:
-        platform.deployer.remove(record.previous[0].number)
-    platform.guards.stop(ended.run_id)
-
-
-def _is_last(platform: Platform, release: Release) -> bool:
-    now = ledger.read(platform).release
-    return now is not None and now.run_id == release.run_id
-
-
-def _guarded(platform: Platform, run_id: str, seeing: datetime) -> Release:
-    """One round of the guard, which has been seeing the record since then."""
-    release = ledger.heartbeat(platform, run_id)
-    if release.state.ended:
-        return release
-    if _abandoned(release, platform.clock.now(), seeing):
-        return rollback.roll_back(platform, run_id, _abandoned_reason(release)) or release
-    if _unwatched(release):
-        watch(platform, lambda known, judged: _guards_turn(platform, run_id, seeing), lambda release, verdict, seen: None)
-    return release
-
-
-def _guards_turn(platform: Platform, run_id: str, seeing: datetime) -> Stored | None:
-    """The guard watches until a step takes the release over, or until its holder's time is out."""
-    stored = platform.records.beat(run_id, platform.clock.now())
-    release = ledger.ours(stored.record, run_id)
-    return stored if _unwatched(release) and not _abandoned(release, platform.clock.now(), seeing) else None
-
-
-def _abandoned(release: Release, now: datetime, seeing: datetime) -> bool:
-    """Nobody holds it any more. Who could not be heard while the guard itself heard nothing gets a third of a lease to speak again."""
-    return release.holder is None or max(release.holder.until, seeing + release.plan.deploy.lease / 3) <= now
-
-
-def _abandoned_reason(release: Release) -> str:
-    if release.reason or release.holder is None:
-        return release.reason or "the canary was left alone"
-    return f"the canary was left alone: {release.holder.name} did not renew its hold after {release.holder.until:%H:%M:%S}"
-
-
-def _unwatched(release: Release) -> bool:
-    """The canary has traffic, and no step is polling."""
-    between = release.holder is not None and not release.holder.watching
-    return between and release.state is State.WATCHED and release.weight > 0

@@ -15,7 +15,7 @@ from tests.cluster.waiting import until
 from tfcanary import adapters
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, PODS, SERVICES
-from tfcanary.core.domain import Track
+from tfcanary.core.domain import Pool, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Change
 
@@ -56,7 +56,7 @@ def test_what_serves_becomes_the_stable_version_and_the_next_ones_canary_runs_be
     before = pods(place)
     adopt(place)
     adopt(place)
-    assert place.deployer.observe().tracks == {Track.STABLE: 1}
+    assert place.deployer.observe().tracks == {Track.STABLE: Pool(1)}
     assert [one.available for one in place.servers(1)] == [True]
     place.deployer.assign(Track.STABLE, 1)
     place.up(2)

@@ -18,7 +18,7 @@ from tfcanary.adapters.kube.running_servers import Fleet
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, Resource
-from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.domain import ModelVersion, Pool, Track
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
 
 pytestmark = pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_service_that_is_not_ours_is_taken_over_only_where_the_plan_says_so(ma
         place.deployer.assign(Track.STABLE, 1)
     place.plan = replace(place.plan, adopt=True)
     place.deployer.assign(Track.STABLE, 1)
-    assert place.deployer.observe().tracks == {Track.STABLE: 1}
+    assert place.deployer.observe().tracks == {Track.STABLE: Pool(1)}
 
 
 def test_a_selector_that_somebody_edited_is_put_back(make: MakePlace) -> None:
@@ -169,7 +169,7 @@ def test_a_selector_that_somebody_edited_is_put_back(make: MakePlace) -> None:
     place.api.patch(SERVICES, "m-stable", [{"op": "replace", "path": "/spec/selector", "value": {"app": "edited"}}])
     assert place.deployer.observe().tracks == {}
     place.deployer.assign(Track.STABLE, 1)
-    assert place.deployer.observe().tracks == {Track.STABLE: 1}
+    assert place.deployer.observe().tracks == {Track.STABLE: Pool(1)}
 
 
 def test_endpoints_that_do_not_follow_are_given_up_on(make: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.adapters.local.conftest import Place, available, until
 from tests.adapters.routing import load
-from tfcanary.core.domain import ModelVersion, Request, Track, TrafficSplit
+from tfcanary.core.domain import ModelVersion, Pool, Request, Track, TrafficSplit
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment
 
@@ -26,7 +26,7 @@ def test_a_version_is_deployed_without_traffic(model: Place) -> None:
     until(lambda: available(bound, 2))
     seen = bound.deployer.observe()
     assert sorted(seen.servers) == [1, 2]
-    assert seen.tracks == {Track.STABLE: 1}
+    assert seen.tracks == {Track.STABLE: Pool(1)}
     assert [load.ask_once(bound.router.address())[1]["predictions"] for _ in range(20)] == [[1]] * 20
 
 
@@ -141,7 +141,7 @@ def test_a_track_points_only_at_servers_that_are_available(model: Place) -> None
     bound.deployer.deploy(model.version(3, "crash"))
     with pytest.raises(Unavailable, match="version 3"):
         bound.deployer.assign(Track.CANARY, 3)
-    assert bound.deployer.observe().tracks == {Track.STABLE: 1}
+    assert bound.deployer.observe().tracks == {Track.STABLE: Pool(1)}
 
 
 def test_a_canary_that_does_not_answer_gets_no_weight(model: Place) -> None:

@@ -21,7 +21,7 @@ from tfcanary.adapters import local
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import environment
 from tfcanary.adapters.local.supervisor_client import is_up
-from tfcanary.core.domain import Track, TrafficSplit
+from tfcanary.core.domain import Pool, Track, TrafficSplit
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment
 
@@ -123,7 +123,7 @@ def test_it_comes_back_from_the_record_at_weight_0(place: Place) -> None:
     assert bound.router.split() == TrafficSplit(canary=0)
     assert bound.router.address() == address
     until(lambda: available(bound, 1))
-    assert bound.deployer.observe().tracks == {Track.STABLE: 1}
+    assert bound.deployer.observe().tracks == {Track.STABLE: Pool(1)}
     assert sorted(bound.deployer.observe().servers) == [1]
     assert [load.ask_once(address)[1]["predictions"] for _ in range(20)] == [[1]] * 20
     place.shown()
@@ -163,7 +163,7 @@ def test_while_it_is_down_a_rollback_has_nothing_left_to_do(place: Place) -> Non
     bound.deployer.assign(Track.CANARY, None)
     bound.deployer.remove(2)
     assert bound.router.split() == TrafficSplit(canary=0)
-    assert bound.deployer.observe() == Deployment(tracks={Track.STABLE: 1})
+    assert bound.deployer.observe() == Deployment(tracks={Track.STABLE: Pool(1)})
     with pytest.raises(Refused, match="version 1 of m is the stable version"):
         bound.deployer.remove(1)
     for impossible in (

@@ -46,7 +46,7 @@ def seen(world: World, namespace: str = "serving") -> Seen:
     """What an exporter would read now."""
     platform = world.platform()
     record = ledger.read(platform)
-    kept = checkpoint.load(platform, record.release) if record.on_the_road and record.release else None
+    kept = checkpoint.load(platform, record.release) if record.active and record.release else None
     return Seen(namespace, platform.model, world.clock.now(), record, kept)
 
 

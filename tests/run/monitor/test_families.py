@@ -15,7 +15,7 @@ from tests.process import Behaviour
 from tests.run.monitor.running import running, seen, value, values, watched
 from tfcanary import __version__
 from tfcanary.act import checkpoint, ledger, orders, promote, rollback
-from tfcanary.core.domain import Decision, Evidence, Finding, Interval, ModelVersion, Verdict
+from tfcanary.core.domain import Decision, Evidence, Finding, Interval, ModelVersion, Pool, Verdict
 from tfcanary.core.record import Ended, Record, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.run import watch
@@ -126,7 +126,7 @@ def test_a_promotion_is_counted_and_its_canary_has_no_weight_any_more(world: Wor
 
 
 def test_a_rollback_is_told_from_the_moment_it_begins(world: World, deployed: ModelVersion) -> None:
-    world.processes[deployed.number].behaviour = Behaviour(answer=2.0, errors=0.3)
+    world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.3)
     assert watch.watch_stage(world.platform(), RUN, 0).decision is Decision.ROLLBACK
     under_way = values(seen(world))
     assert value(under_way, "tfcanary_release_state", state="rolling back") == 1

@@ -70,7 +70,7 @@ class Supervisor:
         if stored and stored.record.stable:
             model.deploy(stored.record.stable.number, stored.record.stable.uri)
             model.point(Track.STABLE, stored.record.stable.number)
-        release = stored.record.on_the_road if stored else None
+        release = stored.record.active if stored else None
         if release and release.guard_seen:
             model.guard(release.run_id)
 

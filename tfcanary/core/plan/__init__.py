@@ -101,8 +101,11 @@ class Plan:
             raise ValueError("weights: must name at least one stage")
         if len(self.weights) > MAX_STAGES:
             raise ValueError(f"weights {list(self.weights)}: {len(self.weights)} stages; at most {MAX_STAGES} fit into the graph")
-        if any(not 0 <= w <= 100 for w in self.weights):
-            raise ValueError(f"weights {list(self.weights)}: each must be a whole percent from 0 to 100")
+        if any(not 0 <= w < 100 for w in self.weights):
+            raise ValueError(
+                f"weights {list(self.weights)}: each must be a whole percent from 0 to 99; at 100 nothing is left to compare with, "
+                "and the promotion after the last stage gives the candidate everything"
+            )
         if list(self.weights) != sorted(self.weights):
             raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
         if self.weights[-1] == 0:
@@ -114,6 +117,8 @@ class Plan:
             raise ValueError("judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`")
         if self.deploy.lease <= 2 * self.stage.poll:
             raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
+        if self.deploy.heartbeat < 2 * self.stage.poll:
+            raise ValueError(f"deploy.heartbeat {self.deploy.heartbeat}: must be at least two polls ({self.stage.poll} each)")
 
     def asks(self, stage: int) -> bool:
         """Whether a stage that went well waits for a person's approval."""

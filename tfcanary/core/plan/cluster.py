@@ -22,11 +22,22 @@ class DeployPlan:
     handover: timedelta = seconds(300)
     """How long the canary may keep its traffic between two steps, watched by the guard: a pod chain starts in about a minute."""
     lease: timedelta = seconds(60)
-    """A watcher renews this at every poll; where it does not, the guard puts the weight to 0."""
+    """How long a watch that does not renew its hold keeps it; then the guard rolls back. The watch renews it every third."""
     heartbeat: timedelta = seconds(60)
-    """A guard that has not been heard of for this long is dead; no weight is raised without a live one."""
+    """Every third of this the guard says that it can watch; no weight is raised before it has said so once more."""
     keep_previous: timedelta = seconds(3600)
     """After a promotion the previous version's servers stay for this long; the guard removes them, or the next release does."""
+
+    def __post_init__(self) -> None:
+        if not seconds(0) < self.lease <= self.handover:
+            raise ValueError(f"lease {self.lease}, handover {self.handover}: must be positive, and the handover at least the lease")
+        if (
+            self.heartbeat <= seconds(0)
+            or self.keep_previous < seconds(0)
+            or self.ready_timeout <= seconds(0)
+            or self.warm_timeout < seconds(0)
+        ):
+            raise ValueError("heartbeat, ready_timeout: must be positive; keep_previous, warm_timeout: must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,10 @@ class BucketPlan:
     """If given, promotion copies the version there and verifies it."""
     keep: int = 3
     """Versions that stay after a promotion."""
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"keep {self.keep}: must be at least 1, for the stable version stays")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +153,5 @@ class GuardPodPlan:
     """tfcanary's own image. Default: the one that the step runs in."""
     service_account: str = "tfcanary-guard"
     """As whom it runs; deploy/ makes this one, with its rights."""
+    ready_timeout: timedelta = seconds(300)
+    """Until its first beat: a cold node pulls the image first."""

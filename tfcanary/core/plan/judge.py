@@ -25,6 +25,11 @@ class ErrorsPlan:
     margin_absolute: float = 0.002
     """... or 0.2 points more, whichever is larger."""
 
+    def __post_init__(self) -> None:
+        for low, high, name in ((self.tolerance, self.margin, ""), (self.tolerance_absolute, self.margin_absolute, "_absolute")):
+            if not 0 <= low < high:
+                raise ValueError(f"tolerance{name} {low}, margin{name} {high}: the tolerance must not be negative, and be below the margin")
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyPlan:
@@ -134,6 +139,8 @@ class GuardsPlan:
     """The canary answered scrapes but counted no request for this long ..."""
     silence_expected: int = 20
     """... in which this many were to be expected."""
+    blind_after: timedelta = seconds(600)
+    """Nobody could see the counters, or the guard could not watch, for this long: undecided."""
 
 
 class ObjectiveKind(StrEnum):

@@ -10,44 +10,60 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Verdict
 from tfcanary.core.plan import OnUndecided, Plan
 from tfcanary.core.record import Release
+from tfcanary.core.timeline import Timeline
 
 
-def conclude(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float) -> Verdict | None:
+def conclude_stage(
+    verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float, blind: timedelta = timedelta(0)
+) -> Verdict | None:
     """The stage's verdict, or None to go on polling.
 
     Args:
         verdict: What the judge says now: hold, promote or rollback.
         plan: The release's plan.
         stage: The stage being watched, from 0.
-        watched: Time at this stage's weight.
+        watched: Time at this stage's weight, without the time in which the counters could not be seen.
         requests: The canary's requests in this stage: without any, no data never advances.
+        blind: For how long the counters have not been seen by now: while it lasts, nothing advances.
     """
     here = replace(verdict, stage=stage, weight=plan.weights[stage])
     if here.decision is Decision.ROLLBACK:
         return here
     silent_by_plan = plan.weights[stage] == 0
-    if watched >= plan.stage.minimum and (requests > 0 or silent_by_plan):
+    if not blind and watched >= plan.stage.minimum and (requests > 0 or silent_by_plan):
         if not plan.is_last(stage):
             return replace(here, decision=Decision.ADVANCE, reason=_advance_reason(plan, stage, requests))
         if here.decision is Decision.PROMOTE:
             return here
-    return _undecided(here, plan, stage, requests) if watched >= plan.stage.maximum else None
+    return _undecided(here, plan, stage, 0 if blind else requests) if watched + blind >= plan.stage.maximum else None
 
 
-def end(verdict: Verdict, release: Release, requests: float) -> Verdict | None:
+def blind_too_long(verdict: Verdict, release: Release, seen: Timeline) -> Verdict | None:
+    """The verdict of a watch that has not seen the counters for `judge.guards.blind_after`: undecided, and so a rollback; else None."""
+    blind, limit = timeline.blind_for(seen, verdict.at or release.began), release.plan.judge.guards.blind_after
+    if verdict.decision is Decision.ROLLBACK or blind < limit:
+        return None
+    here = replace(verdict, stage=max(release.stage, 0), weight=release.weight)
+    return _undecided_rollback(here, f"undecided: the counters of both tracks were last seen {blind.total_seconds():.0f} s ago")
+
+
+def conclude_release(verdict: Verdict, release: Release, seen: Timeline) -> Verdict | None:
     """The same for a release as its record stands: a paused stage ends by a rollback only, and its clock stands still."""
-    at, waited = verdict.at or release.began, release.waiting(verdict.at or release.began)
-    ended = conclude(verdict, release.plan, release.stage, at - (release.stage_began or release.began) - waited, requests)
-    if release.pause is None or (ended and ended.decision is Decision.ROLLBACK):
-        return ended
+    at, began = verdict.at or release.began, release.stage_began or release.began
+    waited, blind = release.waiting(at), timeline.blind_for(seen, at)
+    watched = at - began - waited - timeline.blind_time_since(seen, began)
+    result = conclude_stage(verdict, release.plan, release.stage, watched, timeline.canary_requests_since(seen, began), blind)
+    if release.pause is None or (result and result.decision is Decision.ROLLBACK):
+        return result
     if waited <= release.plan.stage.patience:
         return None
     what = "nobody approved it" if release.pause.approval else "nobody resumed it"
     here = replace(verdict, stage=release.stage, weight=release.weight)
-    return _given_up(here, f"undecided: {what} within {release.plan.stage.patience}")
+    return _undecided_rollback(here, f"undecided: {what} within {release.plan.stage.patience}")
 
 
 def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
@@ -56,13 +72,13 @@ def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
     if watched.decision is Decision.ROLLBACK or drift.finding in (Finding.PASS, Finding.WARN):
         return whole
     if drift.finding is Finding.FAIL:
-        return replace(whole, decision=Decision.ROLLBACK, reason=_first(drift.evidence, Finding.FAIL))
+        return replace(whole, decision=Decision.ROLLBACK, reason=_first_reason(drift.evidence, Finding.FAIL))
     if not plan.is_last(stage) or plan.stage.on_undecided is OnUndecided.PROMOTE:
         return whole
-    return _given_up(whole, f"undecided: {_first(drift.evidence, Finding.INCONCLUSIVE)}")
+    return _undecided_rollback(whole, f"undecided: {_first_reason(drift.evidence, Finding.INCONCLUSIVE)}")
 
 
-def _first(evidence: tuple[Evidence, ...], finding: Finding) -> str:
+def _first_reason(evidence: tuple[Evidence, ...], finding: Finding) -> str:
     return next((e.reason for e in evidence if e.gating and e.finding is finding), "no data")
 
 
@@ -75,14 +91,14 @@ def _undecided(verdict: Verdict, plan: Plan, stage: int, requests: float) -> Ver
     waits = [e for e in verdict.evidence if e.gating and e.finding is Finding.INCONCLUSIVE]
     measured = requests > 0 and all(e.interval is not None for e in waits)
     if plan.stage.on_undecided is OnUndecided.PROMOTE and plan.is_last(stage) and measured:
-        return replace(verdict, decision=Decision.PROMOTE, reason=f"undecided, and the plan says promote: {_waiting(verdict, waits)}")
-    return _given_up(verdict, f"undecided after {plan.stage.maximum.total_seconds():g} s: {_waiting(verdict, waits)}")
+        return replace(verdict, decision=Decision.PROMOTE, reason=f"undecided, and the plan says promote: {_wait_reason(verdict, waits)}")
+    return _undecided_rollback(verdict, f"undecided after {plan.stage.maximum.total_seconds():g} s: {_wait_reason(verdict, waits)}")
 
 
-def _given_up(verdict: Verdict, reason: str) -> Verdict:
-    time = Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason)
-    return replace(verdict, decision=Decision.ROLLBACK, reason=reason, evidence=(time, *verdict.evidence))
+def _undecided_rollback(verdict: Verdict, reason: str) -> Verdict:
+    undecided = Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason)
+    return replace(verdict, decision=Decision.ROLLBACK, reason=reason, evidence=(undecided, *verdict.evidence))
 
 
-def _waiting(verdict: Verdict, waits: list[Evidence]) -> str:
+def _wait_reason(verdict: Verdict, waits: list[Evidence]) -> str:
     return waits[0].reason if waits else verdict.reason

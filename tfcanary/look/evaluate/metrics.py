@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from tfcanary.core.domain import Look, Sample, Track
+from tfcanary.core.domain import Look, Sample, Track, Traffic
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
@@ -20,11 +20,11 @@ from tfcanary.decide.judge import Judge, Poll
 log = logging.getLogger("tfcanary.adapters.metrics")
 
 
-def poll(platform: Platform, began: datetime, now: datetime, weight: int | None) -> Poll:
-    """Both tracks, asked at the same time, and the weight that was last read back. A source that cannot be asked hides both, and so blames neither."""
-    with ThreadPoolExecutor(len(Track)) as threads:
+def poll(platform: Platform, began: datetime, now: datetime, in_force: Traffic | None) -> Poll:
+    """Both tracks, asked at the same time, and the traffic that was last read back. A source that cannot be asked hides both, and so blames neither."""
+    with ThreadPoolExecutor(2) as threads:
         stable, canary = threads.map(lambda track: _sample(platform, track, now), (Track.STABLE, Track.CANARY))
-    return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=weight)
+    return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=in_force.canary if in_force else None)
 
 
 def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]:
@@ -35,10 +35,10 @@ def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]
         log.warning("%s: %s", platform.model, error)
 
 
-def weight(platform: Platform) -> int | None:
-    """The canary's weight in force; None where nobody says."""
+def traffic(platform: Platform) -> Traffic | None:
+    """The traffic in force; None where nobody says."""
     try:
-        return platform.router.split().canary
+        return platform.router.traffic()
     except Unavailable as error:
         log.warning("%s: %s", platform.model, error)
         return None
@@ -50,7 +50,7 @@ def evaluate(platform: Platform, plan: Plan, lasts: timedelta) -> Look:
     judge = Judge.begin(plan.judge, "one look", history(platform, began))
     while True:
         now = platform.clock.now()
-        verdict = judge.poll(poll(platform, began, now, weight(platform)))
+        verdict = judge.poll(poll(platform, began, now, traffic(platform)))
         if now - began >= lasts:
             return Look("metrics", verdict.evidence, verdict.absent)
         platform.clock.sleep(plan.stage.poll.total_seconds())

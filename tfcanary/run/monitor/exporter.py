@@ -84,11 +84,11 @@ class Exporter(Collector):
             self._tell(model, str(error))
             return Seen(namespace, model, before.read if before else None)
         seen = Seen(namespace, model, platform.clock.now(), record)
-        if record.on_the_road is None:
+        if record.active is None:
             self._said.pop(model, None)
             return seen
         try:
-            kept = checkpoint.load(self._platform(model, record.on_the_road.plan, record.on_the_road.plan_digest), record.on_the_road)
+            kept = checkpoint.load(self._platform(model, record.active.plan, record.active.plan_digest), record.active)
         except TfcanaryError as error:
             self._tell(model, str(error))
             return seen

@@ -86,7 +86,7 @@ def _of_record(record: Record, model: Mapping[str, str]) -> Iterator[_Value]:
     if record.stable:
         yield _Value("tfcanary_stable_version", record.stable.number, model)
         yield _track(Track.STABLE, record.stable.number, model)
-    canary = record.on_the_road.candidate if record.on_the_road else None
+    canary = record.active.candidate if record.active else None
     if canary and canary.number != (record.stable.number if record.stable else None):
         yield _track(Track.CANARY, canary.number, model)
     ended = [line.state for line in record.history] + ([record.release.state] if record.release and record.release.state.ended else [])

@@ -69,7 +69,7 @@ def act(alert: Alert, platform_uri: str, models: Mapping[str, Any]) -> Reply:
     if alert.model not in models:
         return Reply("ignored", f"{alert.name} carries the label of none of our models")
     step = steps.reopen_step(platform_uri, alert.model)
-    release = step.record.on_the_road
+    release = step.record.active
     if reason := _not_meant(alert, release):
         return Reply("ignored", reason)
     assert release is not None

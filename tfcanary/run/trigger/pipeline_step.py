@@ -125,7 +125,7 @@ def fate(record: Record, candidate: Waiting) -> Outcome:
 
 
 def _why(record: Record) -> str:
-    if release := record.on_the_road:
+    if release := record.active:
         return f"release {release.run_id} is on the road"
     if record.called:
         return f"{record.called.candidate.model_uri} was called"
