@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.act.dying import Dies
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary.act import deploy, ledger, push, shift
+from tfcanary.act.hold import holding
 from tfcanary.core.domain import Decision, ModelVersion, Request, Verdict
 from tfcanary.core.plan import Plan
-from tfcanary.core.record import Release
+from tfcanary.core.ports import Platform
+from tfcanary.core.record import Release, State
 from tfcanary.look.savedmodel import FileDigest, Manifest
 
 RUN = "run-1"
@@ -33,6 +37,23 @@ def release_of(world: World) -> Release:
     release = ledger.read(world.platform()).release
     assert release is not None
     return release
+
+
+def end_as(platform: Platform, run_id: str, state: State, reason: str = "") -> Release:
+    """The release ends so, whatever it was doing."""
+    before = State.PROMOTING if state is State.PROMOTED else State.ROLLING_BACK
+    ledger.change(platform, run_id, lambda r: replace(r, state=before))
+    return ledger.end(platform, run_id, state, before, reason)
+
+
+def held_by_the_dead(platform: Platform, name: str = "watch stage 0", stage: int | None = None) -> Release:
+    """A step takes the hold, sets a stage's weight if one is named, and is killed."""
+    with suppress(Dies), holding(platform, RUN, name) as hold:
+        if stage is not None:
+            shift.shift(hold, stage)
+        hold.watch()
+        raise Dies
+    return ledger.ours(ledger.read(platform), RUN)
 
 
 @pytest.fixture
@@ -66,8 +87,8 @@ def at_last_stage(world: World, deployed: ModelVersion) -> ModelVersion:
     """Version 2 has half of the traffic, and the judge said promote."""
     platform = world.platform()
     for stage in (0, 1):
-        ledger.hold(platform, RUN, "watch", watching=True)
-        shift.shift(platform, RUN, stage)
+        with holding(platform, RUN, f"watch stage {stage}") as hold:
+            shift.shift(hold, stage)
         world.clock.sleep(20)
     verdict = Verdict(Decision.PROMOTE, "every criterion passed", stage=1, weight=50)
     ledger.change(platform, RUN, lambda r: replace(r, verdicts=(verdict,)))

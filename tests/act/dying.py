@@ -38,7 +38,7 @@ def dying(world: World, at: int) -> Platform:
     return replace(
         platform,
         deployer=Mortal(platform.deployer, {"deploy", "assign", "remove"}),
-        router=Mortal(platform.router, {"set_split"}),
+        router=Mortal(platform.router, {"set_traffic"}),
         records=Mortal(platform.records, {"swap"}),
         storage=Mortal(platform.storage, {"write", "delete"}),
         guards=Mortal(platform.guards, {"start"}),

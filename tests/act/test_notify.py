@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.act.conftest import RUN, release_of
+from tests.act.conftest import RUN, end_as, release_of
 from tests.act.receivers import B, both, plan, promoted, rolled_back, told
 from tests.fakes import World
 from tfcanary.act import deploy, ledger, notify, rollback, shift
-from tfcanary.core.domain import Decision, ModelVersion, Pool, Verdict
+from tfcanary.act.hold import holding
+from tfcanary.core.domain import Decision, ModelVersion, Pool, Track, Verdict
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
@@ -69,7 +70,7 @@ def test_traffic_and_record_come_first_however_long_a_receiver_lets_us_wait(
     rolled_back(world)
     assert [weight for weight, _ in world.notices.seen] == [0, 0]
     assert {record.release.state for _, record in world.notices.seen if record.release} == {State.ROLLED_BACK}
-    assert Pool(at_last_stage.number) not in world.processes
+    assert world.tracks == {Track.STABLE: Pool(1)}
     assert world.unserved == 0
 
 
@@ -93,7 +94,7 @@ def test_a_receiver_that_takes_nothing_changes_no_release(world: World, at_last_
 def test_a_record_that_cannot_be_read_is_a_warning(
     world: World, at_last_stage: ModelVersion, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger.end(world.platform(), RUN, State.ROLLED_BACK, "errors")
+    end_as(world.platform(), RUN, State.ROLLED_BACK, "errors")
 
     def unread() -> None:
         raise Unavailable("the API server is away")
@@ -120,15 +121,14 @@ def test_a_stage_is_told_to_who_asked_for_it(world: World, deployed: ModelVersio
 
 def test_a_receiver_that_lets_us_wait_between_two_stages_ends_no_release(world: World, deployed: ModelVersion) -> None:
     """A handover that is shorter than it takes to give a receiver up."""
-    short = timedelta(seconds=20)
-    ledger.change(world.platform(), RUN, lambda r: replace(r, plan=replace(r.plan, deploy=replace(r.plan.deploy, handover=short))))
-    advanced(world.platform())
-    ledger.hold(world.platform(), RUN, "judge")
+    platform, short = world.platform(), timedelta(seconds=20)
+    brief = replace(release_of(world).plan.deploy, handover=short, lease=timedelta(seconds=15))
+    ledger.change(platform, RUN, lambda r: replace(r, plan=replace(r.plan, deploy=brief)))
+    advanced(platform)
     world.notices.seconds, world.notices.deaf = 25.0, {"b.example"}
-    assert not notify.deliver(world.platform(), RUN)
-    holder = release_of(world).holder
-    assert holder is not None
-    assert holder.until == world.clock.now() + short
+    with holding(platform, RUN, "judge") as hold:
+        assert not notify.deliver(platform, RUN)
+        assert hold.alive
     assert release_of(world).state is State.WATCHED
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.act.conftest import RUN, release_of
+from tests.act.conftest import RUN, end_as, release_of
 from tests.act.dying import Dies
 from tests.act.receivers import both, plan, promoted, rolled_back, told
 from tests.fakes import World
@@ -17,7 +17,7 @@ from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import NotifyPlan, Plan
 from tfcanary.core.ports import Notice
 from tfcanary.core.record import Release, State, Telling
-from tfcanary.run import watch
+from tfcanary.run.guard import stand_guard
 
 __all__ = ["plan"]
 
@@ -28,7 +28,7 @@ ENDS: dict[str, tuple[Callable[[World], Release], str]] = {
 
 
 def guard(world: World) -> None:
-    watch.stand_guard(world.platform(), RUN)
+    stand_guard(world.platform(), RUN)
 
 
 def exit_step(world: World) -> None:
@@ -111,7 +111,7 @@ def test_who_is_killed_while_telling_has_told_or_somebody_else_does(world: World
 
 
 def test_who_hangs_while_telling_is_waited_for_and_then_followed(world: World, at_last_stage: ModelVersion) -> None:
-    ended = ledger.end(world.platform(), RUN, State.ROLLED_BACK, "errors")
+    ended = end_as(world.platform(), RUN, State.ROLLED_BACK, "errors")
     until = world.clock.now() + timedelta(seconds=40)
     ledger.change(world.platform(), RUN, lambda r: replace(r, telling=Telling("somebody", until)))
     assert notify.deliver(world.platform(), RUN)
@@ -140,7 +140,7 @@ def test_the_guard_ends_also_where_nobody_takes_anything(world: World, at_last_s
 def test_of_the_release_before_nobody_is_told_when_the_next_one_is_in_the_record(
     world: World, plan: Plan, at_last_stage: ModelVersion
 ) -> None:
-    ledger.end(world.platform(), RUN, State.ROLLED_BACK, "errors")
+    end_as(world.platform(), RUN, State.ROLLED_BACK, "errors")
     ledger.begin(world.platform(), plan, "run-2")
     assert notify.deliver(world.platform(), RUN)
     assert told(world) == []
@@ -151,7 +151,7 @@ def test_what_everybody_died_before_telling_is_told_before_the_next_release_begi
 ) -> None:
     assert notify.settle(world.platform())
     assert told(world) == [], "this one is on the road"
-    ledger.end(world.platform(), RUN, State.ROLLED_BACK, "errors")
+    end_as(world.platform(), RUN, State.ROLLED_BACK, "errors")
     for _ in range(2):
         assert notify.settle(world.platform())
     ledger.begin(world.platform(), plan, "run-2")

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.act.conftest import RUN, at_last_stage, deployed, model, pushed
+from tests.act.conftest import RUN, at_last_stage, deployed, end_as, model, pushed
 from tests.fakes import World
 from tests.process import Behaviour
 from tfcanary.act import ledger, orders, promote
@@ -20,6 +20,7 @@ from tfcanary.core.plan import Approval, NotifyPlan
 from tfcanary.core.ports import Notice
 from tfcanary.core.record import Release, State
 from tfcanary.run import watch
+from tfcanary.run.guard import stand_guard
 
 __all__ = ["at_last_stage", "deployed", "model", "pushed"]
 
@@ -88,7 +89,7 @@ def test_no_weight_rises_between_two_stages_while_the_release_is_paused(world: W
     after(world, 100, lambda: seen.append(world.weight))
     after(world, 150, lambda: orders.resume(platform, "back"))
     watch.watch_stage(platform, RUN, 1)
-    assert (seen, world.weights) == ([10], [0, 10, 50])
+    assert (seen, world.weights) == ([10], [0, 0, 10, 50])
 
 
 def test_a_promotion_waits_while_the_release_is_paused(world: World, at_last_stage: ModelVersion) -> None:
@@ -176,18 +177,19 @@ def test_the_guard_tells_whoever_must_approve_and_its_heart_beats_on(world: Worl
     world.notices.send = slow  # type: ignore[method-assign]
     to = NotifyPlan(url="https://a.example/canary")
     asking(world, Approval.EVERY)
-    ledger.change(platform, RUN, lambda r: orders.asked(replace(r, stage=0, plan=replace(r.plan, notify=(to,))), world.clock.now()))
+    at = world.clock.now()
+    ledger.change(platform, RUN, lambda r: orders.awaiting_approval(replace(r, stage=0, plan=replace(r.plan, notify=(to,))), at))
 
     def looks(_: float) -> None:
         assert told.wait(30)
-        assert now(world).guard_seen is not None
+        assert now(world).beat is not None
         free.set()
         for thread in [t for t in threading.enumerate() if t.name == "notices of digits"]:
             thread.join(30)
-        ledger.end(platform, RUN, State.ROLLED_BACK, "enough")
+        end_as(platform, RUN, State.ROLLED_BACK, "enough")
 
     world.clock.on_sleep.append(looks)
-    watch.stand_guard(platform, RUN)
+    stand_guard(platform, RUN)
     kinds = [notice.kind for notice, _ in world.notices.told]
     assert kinds[0] == "stage.awaits_approval"
     assert "tfcanary approve digits" in world.notices.told[0][0].reason
@@ -208,7 +210,7 @@ def test_what_does_not_fit_the_release_is_refused_with_the_way_on(world: World, 
 
 def test_nobody_is_told_anything_where_no_release_is_on_the_road(world: World) -> None:
     for order in (orders.pause, orders.resume, orders.approve, orders.reject):
-        with pytest.raises(Refused, match="digits: no release is on the road"):
+        with pytest.raises(Refused, match="digits: no release is active"):
             order(world.platform(), "")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -13,8 +11,9 @@ from tests.act.dying import Dies, dying
 from tests.fake_storage import FakeStorage
 from tests.fakes import World
 from tests.process import Behaviour
-from tfcanary.act import deploy, ledger, promote, rollback, shift
-from tfcanary.core.domain import Finding, ModelVersion, Pool, Request, Track, TrafficSplit
+from tfcanary.act import deploy, finish, ledger, promote, rollback, shift
+from tfcanary.act.hold import holding
+from tfcanary.core.domain import Finding, Intent, ModelVersion, Pool, Request, Track, Traffic
 from tfcanary.core.errors import GaveUp, Held, Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
@@ -22,8 +21,8 @@ from tfcanary.core.record import State
 
 def test_a_canary_comes_up_without_traffic_and_with_a_guard(world: World, deployed: ModelVersion) -> None:
     release = release_of(world)
-    assert (world.weight, world.tracks[Track.CANARY], release.state) == (0, deployed.number, State.WATCHED)
-    assert release.guard_seen is not None
+    assert (world.weight, world.tracks[Track.CANARY], release.state) == (0, Pool(deployed.number), State.WATCHED)
+    assert release.beat is not None
     assert release.looks["deploy"].finding is Finding.PASS
 
 
@@ -57,25 +56,25 @@ def test_a_version_whose_latency_never_settles_is_a_warning(world: World, pushed
 
 def test_a_weight_needs_a_live_guard(world: World, deployed: ModelVersion) -> None:
     world.guard_reports = False
-    world.clock.sleep(90)
-    ledger.hold(world.platform(), RUN, "watch", watching=True)
-    with pytest.raises(Refused, match="the guard was last heard of"):
-        shift.shift(world.platform(), RUN, 0)
+    with holding(world.platform(), RUN, "watch") as hold, pytest.raises(GaveUp, match="did not say within 0:10:00 that it can read"):
+        shift.shift(hold, 0)
     assert world.weight == 0
 
 
 def test_a_weight_needs_a_live_holder(world: World, deployed: ModelVersion) -> None:
-    world.clock.sleep(400)
-    with pytest.raises(Held, match="time has run out"):
-        shift.shift(world.platform(), RUN, 0)
+    platform = world.platform()
+    with holding(platform, RUN, "the first") as first:
+        with holding(platform, RUN, "the second"):
+            world.clock.sleep(400)
+        with pytest.raises(Held, match="is held by run-1: the second now, not by the first"):
+            shift.shift(first, 0)
     assert world.weight == 0
 
 
 def test_a_weight_may_not_rise_after_the_decision_fell(world: World, deployed: ModelVersion) -> None:
     shift.trip(world.platform(), RUN, "errors")
-    ledger.hold(world.platform(), RUN, "watch", watching=True)
-    with pytest.raises(Held, match="rolling back"):
-        shift.shift(world.platform(), RUN, 0)
+    with holding(world.platform(), RUN, "watch") as hold, pytest.raises(Held, match="rolling back"):
+        shift.shift(hold, 0)
 
 
 def test_a_weight_that_was_raised_while_the_decision_fell_goes_back(
@@ -83,18 +82,17 @@ def test_a_weight_that_was_raised_while_the_decision_fell_goes_back(
 ) -> None:
     """The guard trips between the watcher's write to the record and its call of the router."""
     platform = world.platform()
-    set_split = type(platform.router).set_split
+    set_traffic = type(platform.router).set_traffic
 
-    def late(router: object, split: TrafficSplit) -> None:
-        if split.canary > 0:
-            monkeypatch.setattr(type(platform.router), "set_split", set_split)
+    def late(router: object, traffic: Traffic, intent: Intent) -> None:
+        if traffic.canary > 0:
+            monkeypatch.setattr(type(platform.router), "set_traffic", set_traffic)
             shift.trip(platform, RUN, "the guard saw errors")
-        set_split(router, split)  # type: ignore[arg-type]
+        set_traffic(router, traffic, intent)  # type: ignore[arg-type]
 
-    ledger.hold(platform, RUN, "watch", watching=True)
-    monkeypatch.setattr(type(platform.router), "set_split", late)
-    with pytest.raises(Held):
-        shift.shift(platform, RUN, 0)
+    monkeypatch.setattr(type(platform.router), "set_traffic", late)
+    with holding(platform, RUN, "watch") as hold, pytest.raises(Held):
+        shift.shift(hold, 0)
     assert world.weight == 0
 
 
@@ -123,7 +121,7 @@ def test_other_bytes_in_the_stable_bucket_stop_the_promotion_before_it_begins(wo
     world.stable_storage.write(f"digits/{at_last_stage.number}/saved_model.pb", b"somebody else's")
     with pytest.raises(Refused, match=r"saved_model\.pb: the bucket holds other bytes"):
         promote.promote(world.platform(), RUN)
-    assert (world.tracks[Track.STABLE], release_of(world).state) == (1, State.WATCHED)
+    assert (world.tracks[Track.STABLE], release_of(world).state) == (Pool(1), State.WATCHED)
 
 
 def test_promotion_needs_the_judges_word(world: World, deployed: ModelVersion) -> None:
@@ -135,7 +133,7 @@ def test_promotion_of_bytes_that_were_overwritten_is_refused(world: World, at_la
     world.storage.write(f"digits/{at_last_stage.number}/saved_model.pb", b"evil")
     with pytest.raises(Refused, match="was overwritten"):
         promote.promote(world.platform(), RUN)
-    assert world.tracks[Track.STABLE] == 1
+    assert world.tracks[Track.STABLE] == Pool(1)
 
 
 @pytest.mark.parametrize("at", range(1, 9))
@@ -162,7 +160,7 @@ def test_a_promotion_that_died_can_be_rolled_back(world: World, at_last_stage: M
         assert ended.state is State.ROLLED_BACK or ledger.read(world.platform()).stable == at_last_stage
         stable = ledger.read(world.platform()).stable
         assert stable is not None
-        assert (world.weight, world.tracks.get(Track.STABLE), world.unserved) == (0, stable.number, 0)
+        assert (world.weight, world.tracks.get(Track.STABLE), world.unserved) == (0, Pool(stable.number), 0)
 
 
 @pytest.mark.parametrize("at", range(1, 7))
@@ -175,7 +173,9 @@ def test_rollback_killed_at_any_write_ends_the_same_when_run_again(world: World,
     release = release_of(world)
     assert (release.state, release.reason, release.weight) == (State.ROLLED_BACK, "errors", 0)
     assert (world.weight, world.tracks, world.unserved) == (0, {Track.STABLE: Pool(1)}, 0)
-    assert Pool(at_last_stage.number) not in world.processes
+    assert Pool(at_last_stage.number) in world.processes, "no call that is still on its way meets a track without servers"
+    finish.let_go(world.platform(), RUN)
+    assert set(world.processes) == {Pool(1)}
 
 
 def test_rollback_moves_traffic_before_it_removes_anything(world: World, at_last_stage: ModelVersion) -> None:
@@ -228,6 +228,7 @@ def test_a_first_release_that_does_not_load_leaves_nothing(plan: Plan, pushed_fi
     deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))
     ended = rollback.roll_back(world.platform(), RUN)
     assert ended is not None
+    finish.let_go(world.platform(), RUN)
     assert (ended.state, world.processes, world.tracks) == (State.REFUSED, {}, {})
 
 
@@ -235,24 +236,16 @@ def test_a_router_that_takes_longer_than_a_lease_does_not_lose_the_hold(
     world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = world.platform()
-    plan = release_of(world).plan
-    quick = replace(
-        plan,
-        stage=replace(plan.stage, poll=timedelta(milliseconds=10)),
-        deploy=replace(plan.deploy, lease=timedelta(milliseconds=60)),
-    )
-    ledger.change(platform, RUN, lambda r: replace(r, plan=quick))
-    held = ledger.hold(platform, RUN, "watch", watching=True).holder
-    set_split = type(platform.router).set_split
+    set_traffic = type(platform.router).set_traffic
+    lasts = release_of(world).plan.deploy.handover
 
-    def slow(router: object, split: TrafficSplit) -> None:
-        world.clock.sleep(1)
-        time.sleep(0.1)
-        set_split(router, split)  # type: ignore[arg-type]
+    def slow(router: object, traffic: Traffic, intent: Intent) -> None:
+        for _ in range(30):
+            world.clock.sleep(lasts.total_seconds() / 10)
+        set_traffic(router, traffic, intent)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(platform.router), "set_split", slow)
-    holder = shift.shift(platform, RUN, 0).holder
-    assert held is not None
-    assert holder is not None
-    assert holder.until > held.until
+    monkeypatch.setattr(type(platform.router), "set_traffic", slow)
+    with holding(platform, RUN, "watch stage 0") as hold:
+        shift.shift(hold, 0)
+        assert hold.alive
     assert world.weight == 10

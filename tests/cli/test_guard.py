@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.act.conftest import RUN, deployed, model, pushed
+from tests.act.conftest import RUN, deployed, held_by_the_dead, model, pushed
 from tests.cli.test_cli import run
 from tests.fakes import World
 from tfcanary import adapters
-from tfcanary.act import ledger, shift
+from tfcanary.act import ledger
 from tfcanary.adapters.kube.recorded_models import recorded
 from tfcanary.cli.guard import Guards, Watcher
 from tfcanary.core.domain import ModelVersion
@@ -22,6 +22,7 @@ from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 from tfcanary.run import watch
+from tfcanary.run.guard import stand_guard
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -42,8 +43,7 @@ def ended(watcher: Watcher) -> bool:
 
 
 def with_traffic(world: World) -> None:
-    ledger.hold(world.platform(), RUN, "watch", watching=True)
-    shift.shift(world.platform(), RUN, 0)
+    held_by_the_dead(world.platform(), "watch", 0)
 
 
 def test_a_release_without_traffic_hears_of_its_guard_and_needs_no_watch(world: World, pushed: ModelVersion) -> None:
@@ -90,7 +90,7 @@ def test_a_guard_that_crashes_is_told_and_started_again(
 ) -> None:
     with_traffic(world)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    stand = watch.stand_guard
+    stand = stand_guard
     faults = [RuntimeError("a fault of our own"), Unavailable("the bucket is away")]
 
     def faulty(*given: Any) -> Any:

@@ -19,12 +19,13 @@ from components.rollback_canary.component import rollback_canary
 from components.shift_traffic.component import shift_traffic
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
+from tests.act.conftest import held_by_the_dead
 from tests.components.conftest import ENDED, LOOK, MEASURED, MODEL, OWNER, RELEASE, Output
 from tests.fakes import World
 from tests.look.savedmodel.family import family
 from tests.process import Behaviour
 from tfcanary import __version__
-from tfcanary.act import ledger, shift
+from tfcanary.act import ledger
 from tfcanary.core.domain import Pool
 from tfcanary.core.errors import Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -121,8 +122,7 @@ def test_the_verdict_carries_where_it_comes_from(world: World, deployed: int, ou
 
 
 def test_the_exit_step_rolls_back_what_nobody_ended(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
-    ledger.hold(world.platform(), "run-1", "watch", watching=True)
-    shift.shift(world.platform(), "run-1", 0)
+    held_by_the_dead(world.platform(), "watch", 0)
     assert guard_release.python_func(**OWNER, **outputs(*ENDED)) == "rolled back"
     assert world.weight == 0
 

@@ -20,7 +20,7 @@ from tfcanary.core.plan import Plan
     [
         ({"weigths": [5]}, "$.weigths: unknown key; did you mean 'weights'?"),
         ({"weights": [50, 5]}, "$: weights [50, 5]: must not fall from one stage to the next"),
-        ({"weights": [5, 101]}, "$: weights [5, 101]: each must be a whole percent from 0 to 100"),
+        ({"weights": [5, 101]}, "$: weights [5, 101]: each must be a whole percent from 0 to 99"),
         ({"weights": [1, 2, 3, 4, 5, 6]}, "$: weights [1, 2, 3, 4, 5, 6]: 6 stages; at most 5 fit into the graph"),
         ({"weights": []}, "$: weights: must name at least one stage"),
         ({"weights": [5.5]}, "$.weights[0]: 5.5 is not a whole number"),

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.act.conftest import RUN, at_last_stage, deployed, model, pushed
+from tests.act.conftest import RUN, at_last_stage, deployed, held_by_the_dead, model, pushed
 from tests.act.dying import Dies
 from tests.fakes import World
 from tests.process import Behaviour
-from tfcanary.act import checkpoint, ledger, promote, rollback, shift
-from tfcanary.core.domain import Decision, ModelVersion, Pool, Track
+from tfcanary.act import checkpoint, ledger, promote, restore, rollback, shift
+from tfcanary.core.domain import Decision, ModelVersion, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Unavailable
 from tfcanary.core.plan import Plan
-from tfcanary.core.ports import Platform, Stored
-from tfcanary.core.record import Release, State
+from tfcanary.core.ports import Stored
+from tfcanary.core.record import Beat, Release, State
 from tfcanary.run import watch
+from tfcanary.run.guard import stand_guard
 
 __all__ = ["at_last_stage", "deployed", "model", "pushed"]
 
@@ -71,7 +72,7 @@ def test_a_stage_that_was_watched_already_returns_its_verdict_and_moves_nothing(
 def test_what_the_guard_convicts_by_between_two_stages_is_in_the_record(world: World, deployed: ModelVersion) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
     world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.5)
-    release = watch.stand_guard(world.platform(), RUN)
+    release = stand_guard(world.platform(), RUN)
     assert (release.state, world.weight) == (State.ROLLED_BACK, 0)
     assert release.tripped
     assert release.tripped.evidence
@@ -91,10 +92,6 @@ def dies_after(world: World, sleeps: int) -> Iterator[None]:
     world.clock.on_sleep.remove(count)
 
 
-def _beat(platform: Platform, _: float) -> None:
-    ledger.heartbeat(platform, RUN)
-
-
 @pytest.mark.parametrize("sleeps", [1, 3, 6])
 def test_a_watch_that_was_killed_and_goes_on_elsewhere_decides_as_if_never_killed(plan: Plan, tmp_path: Path, sleeps: int) -> None:
     decisions = []
@@ -103,12 +100,13 @@ def test_a_watch_that_was_killed_and_goes_on_elsewhere_decides_as_if_never_kille
         world.has_stable()
         platform = world.platform()
         ledger.begin(platform, plan, RUN)
-        ledger.change(platform, RUN, partial(replace, state=State.WATCHED, guard_seen=world.clock.now()))
-        world.guards.append(RUN)
-        world.clock.on_sleep.append(partial(_beat, platform))
+        ledger.change(platform, RUN, partial(replace, state=State.WATCHED))
         world.behaviours[2] = Behaviour(answer=2.0, errors=0.02)
-        platform.deployer.deploy(ModelVersion(2, "fake://2", "sha256:2"))
-        platform.deployer.assign(Track.CANARY, 2)
+        version = ModelVersion(2, "fake://2", "sha256:2")
+        wanted = RunningPool(version)
+        ledger.change(platform, RUN, lambda r, w=wanted: r.wanting(r.desired.with_pool(w).pointing(Track.CANARY, w.pool)))  # type: ignore[misc]
+        platform.deployer.deploy(wanted, release_of(world).token)
+        restore.restore(platform, RUN)
         if killed:
             killer = dies_after(world, sleeps)
             next(killer)
@@ -134,10 +132,9 @@ def test_an_abort_during_the_watch_is_a_verdict_of_rollback(world: World, deploy
 
 def test_the_guard_puts_the_weight_back_when_the_watcher_is_killed(world: World, deployed: ModelVersion) -> None:
     platform = world.platform()
-    ledger.hold(platform, RUN, "watch stage 0", watching=True)
-    shift.shift(platform, RUN, 0)
+    held_by_the_dead(platform, "watch stage 0", 0)
     assert world.weight == 10
-    ended = watch.stand_guard(platform, RUN)
+    ended = stand_guard(platform, RUN)
     assert (ended.state, world.weight, world.tracks) == (State.ROLLED_BACK, 0, {Track.STABLE: Pool(1)})
     assert "left alone" in ended.reason
     waited = (ended.ended or world.clock.now()) - (ended.stage_began or world.clock.now())
@@ -151,14 +148,13 @@ def test_the_guard_leaves_a_watched_release_alone(world: World, deployed: ModelV
     def watcher(_: float) -> None:
         rounds[0] += 1
         if rounds[0] < 100:
-            ledger.hold(platform, RUN, "watch stage 0", watching=True)
+            held_by_the_dead(platform, "watch stage 0")
         elif world.weight:
             rollback.roll_back(platform, RUN, "the test is over")
 
-    ledger.hold(platform, RUN, "watch stage 0", watching=True)
-    shift.shift(platform, RUN, 0)
+    held_by_the_dead(platform, "watch stage 0", 0)
     world.clock.on_sleep.append(watcher)
-    assert watch.stand_guard(platform, RUN).reason == "the test is over"
+    assert stand_guard(platform, RUN).reason == "the test is over"
     assert release_of(world).judged is None
 
 
@@ -166,7 +162,7 @@ def test_between_two_steps_the_guard_watches_and_trips(world: World, deployed: M
     platform = world.platform()
     watch.watch_stage(platform, RUN, 0)
     world.processes[Pool(deployed.number)].behaviour = Behaviour(answer=2.0, errors=0.5)
-    ended = watch.stand_guard(platform, RUN)
+    ended = stand_guard(platform, RUN)
     assert (ended.state, world.weight) == (State.ROLLED_BACK, 0)
     assert "error" in ended.reason
 
@@ -180,12 +176,12 @@ def test_between_two_steps_the_guard_goes_on_with_the_same_judge(world: World, d
     def step_takes_over(_: float) -> None:
         polls[0] += 1
         if polls[0] == 4:
-            ledger.hold(platform, RUN, "watch stage 1", watching=True)
+            held_by_the_dead(platform, "watch stage 1")
         if polls[0] == 6:
             rollback.roll_back(platform, RUN, "the test is over")
 
     world.clock.on_sleep.append(step_takes_over)
-    watch.stand_guard(platform, RUN)
+    stand_guard(platform, RUN)
     after = checkpoint.load(platform, release_of(world))
     assert before is not None
     assert after is not None
@@ -235,18 +231,18 @@ def test_a_canary_none_of_whose_servers_serves_is_rolled_back_within_one_poll(wo
     assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
     assert verdict.reason == "no server of version 2 serves: the load ended in an error"
     assert verdict.at is not None
-    assert verdict.at - gone[0] <= release_of(world).plan.stage.poll
+    assert verdict.at - gone[0] <= release_of(world).plan.stage.poll + timedelta(seconds=watch.SECOND_LOOK)
 
 
 def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, deployed: ModelVersion) -> None:
     def by_hand(_: float) -> None:
         if world.weight == 10:
-            world.weight = 80
+            world.traffic = Traffic(canary=80)
 
     world.clock.on_sleep.append(by_hand)
     verdict = watch.watch_stage(world.platform(), RUN, 0)
     assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
-    assert verdict.reason == "the split in force is 80 % canary, the release set 10 %: it was changed, and not by this release"
+    assert verdict.reason == "the traffic in force is 80 % canary, the release set 10 %: it was changed, and not by this release"
 
 
 def test_a_watch_writes_the_record_when_a_third_of_the_lease_is_over_and_not_at_every_poll(world: World, deployed: ModelVersion) -> None:
@@ -262,30 +258,33 @@ def test_after_a_promotion_the_guard_removes_the_previous_version_when_its_time_
     platform = world.platform()
     promoted = promote.promote(platform, RUN)
     assert Pool(1) in world.processes
-    watch.stand_guard(platform, RUN)
+    stand_guard(platform, RUN)
     assert world.clock.now() - (promoted.ended or promoted.began) >= promoted.plan.deploy.keep_previous
-    assert (set(world.processes), world.guards, world.tracks) == ({at_last_stage.number}, [], {Track.STABLE: Pool(at_last_stage.number)})
+    assert (set(world.processes), world.guards, world.tracks) == (
+        {Pool(at_last_stage.number)},
+        [],
+        {Track.STABLE: Pool(at_last_stage.number)},
+    )
 
 
 def test_a_guard_that_saw_nothing_does_not_blame_the_watcher_for_that_time(world: World, deployed: ModelVersion) -> None:
     """Neither of them reached the record for longer than a lease; the watcher is back a moment after the guard."""
     platform = world.platform()
-    ledger.hold(platform, RUN, "watch stage 0", watching=True)
-    shift.shift(platform, RUN, 0)
+    held_by_the_dead(platform, "watch stage 0", 0)
     beat, back = world.records.beat, world.clock.now() + timedelta(seconds=90)
 
-    def silent(run_id: str, at: datetime) -> Stored:
-        if at < back:
+    def silent(run_id: str, sent: Beat) -> Stored:
+        if world.clock.now() < back:
             raise Unavailable("the API server does not answer")
-        return beat(run_id, at)
+        return beat(run_id, sent)
 
     def watcher(_: float) -> None:
         if back < world.clock.now() < back + timedelta(seconds=120):
-            ledger.hold(platform, RUN, "watch stage 0", watching=True)
+            held_by_the_dead(platform, "watch stage 0")
 
     world.records.beat = silent  # type: ignore[method-assign]
     world.guard_reports = False
     world.clock.on_sleep.append(watcher)
-    ended = watch.stand_guard(platform, RUN)
+    ended = stand_guard(platform, RUN)
     assert ended.ended is not None
     assert ended.ended > back + timedelta(seconds=120), "it was rolled back when the watcher stopped for good"

@@ -68,12 +68,15 @@ class Hold:
         self.renew()
         return self.release
 
-    def renew(self) -> None:
-        """Renew the hold now. Raises Held where another process holds the release, or the release has ended."""
+    def renew(self, step: Callable[[Release], Release] = lambda release: release) -> None:
+        """Renew the hold now, and change the release by `step` in the same write.
+
+        Raises Held where another process holds the release, or the release has ended.
+        """
         began = self.platform.clock.now()
 
         def renewed(release: Release) -> Release:
-            return replace(self.on(self._still_mine(release), began), judged=self.judged or release.judged)
+            return replace(self.on(step(self._still_mine(release)), began), judged=self.judged or release.judged)
 
         self.stored = ledger.change_stored(self.platform, self.run_id, renewed, self.stored)
         self.lasts, self.renewed = _lasts(self.release, self.watching), began

@@ -18,6 +18,7 @@ from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release, State
 from tfcanary.run import monitor, steps
+from tfcanary.run.guard import stand_guard
 
 log = logging.getLogger("tfcanary.guard")
 

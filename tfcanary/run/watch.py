@@ -15,7 +15,7 @@ from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
 from tfcanary.act.hold import Hold, holding
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Traffic, Verdict
-from tfcanary.core.errors import Conflict, GaveUp, Refused, Unavailable
+from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Judged, Release, State
 from tfcanary.core.timeline import Timeline
@@ -221,9 +221,13 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
             return recorded
         try:
             shift.shift(hold, stage)
+            hold.watch()
         except GaveUp as error:
             return replace(_give_up(platform, release, f"undecided: {error}"), stage=stage)
-        hold.watch()
+        except Held:
+            if ended := over(ledger.ours(ledger.read(platform), run_id), stage):
+                return ended
+            raise
         return _watched(hold, stage)
 
 
@@ -232,12 +236,13 @@ def _watched(hold: Hold, stage: int) -> Verdict:
     blindness = Blindness()
     while True:
         verdict = watch(hold.platform, lambda judged: _turn(hold, judged), _stage_ends, blindness)
-        if hold.lost:
-            raise hold.lost
         if verdict is not None and (recorded := _recorded(hold, verdict)):
             return recorded
-        if ended := over(ledger.ours(ledger.read(hold.platform), hold.run_id), stage):
+        release = ledger.ours(ledger.read(hold.platform), hold.run_id)
+        if ended := ledger.of_stage(release.watched, stage) or over(release, stage):
             return ended
+        if hold.lost:
+            raise hold.lost
 
 
 def _turn(hold: Hold, judged: Judged | None) -> Release | None:
@@ -276,11 +281,10 @@ def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
         return watched.happened(now, f"stage {verdict.stage}: {verdict.decision.value}: {verdict.reason}")
 
     after = hold.hand_over(concluded, f"after stage {verdict.stage}")
-    if after is None:
-        ledger.change(platform, run_id, lambda r: r if r.pause or not orders.needs_approval(r) else orders.awaiting_approval(r, now))
-        hold.renew()
-        return None
-    return ledger.of_stage(after.watched, verdict.stage)
+    if after is not None:
+        return ledger.of_stage(after.watched, verdict.stage)
+    hold.renew(lambda r: r if r.pause or not orders.needs_approval(r) else orders.awaiting_approval(r, now))
+    return None
 
 
 def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, drift: Look) -> Verdict:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from itertools import count
 
+from tests.act.conftest import end_as
 from tests.fakes import World
 from tfcanary.act import ledger
 from tfcanary.core import codec
@@ -73,5 +74,5 @@ class Pipeline:
 
     def end(self) -> None:
         """The release is over, whatever stands on the road."""
-        ledger.end(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
+        end_as(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
         self.over = True

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.act.conftest import deployed, model, pushed
+from tests.act.conftest import deployed, held_by_the_dead, model, pushed
 from tests.conftest import QUICK
 from tests.fakes import World
 from tests.run.trigger.conftest import Client, Site, document, serving_on, until
-from tfcanary.act import ledger, shift
+from tfcanary.act import ledger
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import Plan
@@ -152,8 +152,7 @@ def test_alerts_can_be_switched_off(site: Site, both: dict[str, str], tmp_path: 
 def running(world: World, deployed: ModelVersion, site: Site) -> World:
     """A canary with traffic, in the place of the first model's world."""
     platform = world.platform()
-    ledger.hold(platform, "run-1", "watch", watching=True)
-    shift.shift(platform, "run-1", 0)
+    held_by_the_dead(platform, "watch", 0)
     site.worlds["digits"] = world
     return world
 

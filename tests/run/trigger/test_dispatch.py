@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.act.conftest import end_as
 from tests.conftest import QUICK
 from tests.run.trigger.conftest import EXPORTS, Site
 from tfcanary.act import ledger, queue
@@ -37,7 +38,7 @@ def test_nobody_is_submitted_while_a_release_is_on_the_road(site: Site) -> None:
     ledger.begin(platform, PLAN, "a-person")
     offered(site, 7)
     assert not one.look()
-    ledger.end(platform, "a-person", State.PROMOTED, "good")
+    end_as(platform, "a-person", State.PROMOTED, "good")
     assert one.look()
     assert not one.look()
     assert site.pipelines.versions() == ["7"]
@@ -59,7 +60,7 @@ def test_a_persons_release_that_begins_before_the_called_ones_puts_the_candidate
     ledger.begin(platform, PLAN, "a-person", f"{EXPORTS['digits']}/6")
     assert (site.record().waiting, site.record().called) == ((made,), None)
     assert not one.look()
-    ledger.end(platform, "a-person", State.PROMOTED, "good")
+    end_as(platform, "a-person", State.PROMOTED, "good")
     assert one.look()
     assert site.pipelines.versions() == ["7", "7"]
 

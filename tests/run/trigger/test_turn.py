@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.trigger_release.component import trigger_release
+from tests.act.conftest import end_as
 from tests.conftest import QUICK
 from tests.run.trigger.conftest import EXPORTS, Site
 from tfcanary.act import ledger, queue
@@ -68,7 +69,7 @@ def after(site: Site, seconds: float, do: Any) -> None:
 def free(site: Site) -> None:
     from tfcanary.core.record import State
 
-    ledger.end(site.worlds["digits"].platform(), "a-person", State.PROMOTED, "good")
+    end_as(site.worlds["digits"].platform(), "a-person", State.PROMOTED, "good")
 
 
 def test_on_a_free_road_it_submits_at_once_and_says_where(site: Site, step: Step) -> None:
