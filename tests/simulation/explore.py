@@ -111,7 +111,10 @@ def _smaller(failure: Failure) -> Iterator[tuple[Scenario, tuple[Choice, ...]]]:
 
 
 def explore(seconds: float, first_seed: int = 1) -> tuple[int, list[Failure]]:
-    """Explore for so long, a third of it systematically in an order that the seed shuffles; how many schedules were run, and what failed."""
+    """Explore for so long, every third schedule systematically, in an order that the seed shuffles.
+
+    Returns how many schedules were run, and what failed.
+    """
     began, count, failures = time.monotonic(), 0, []
     one_by_one = list(systematic())
     random.Random(first_seed).shuffle(one_by_one)

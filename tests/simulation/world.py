@@ -1,4 +1,4 @@
-"""The world that the actors share: servers, a route, a record, a bucket; and what must hold of it at every moment, judged by the world itself.
+"""The world that the actors share (servers, a route, a record, a bucket), and what must hold of it at every moment.
 
 The ports behave as the adapters do: a write to a route, a track or a pool reads the object, asks `core.fencing`, and writes over the
 version that it has read, so that it may be on its way for as long as the schedule says.
