@@ -13,7 +13,7 @@ import signal
 import sys
 
 from tfcanary.tf.modelserver.__main__ import main
-from tfcanary.tf.runtime import start_tensorflow
+from tfcanary.tf.runtime import import_tensorflow
 
 
 def start(arguments: list[str], output: str) -> int:
@@ -27,7 +27,7 @@ def start(arguments: list[str], output: str) -> int:
 
 
 def serve() -> None:
-    start_tensorflow()
+    import_tensorflow()
     gc.collect()
     gc.freeze()
     alive: set[int] = set()

@@ -49,6 +49,12 @@ def test_the_package_is_imported_without_tensorflow() -> None:
     assert found.stdout == "[]\n"
 
 
+def test_the_installed_command_takes_its_flags_from_the_process() -> None:
+    command = Path(sys.executable).parent / "tfcanary-model-server"
+    found = subprocess.run([command, "--port=x"], env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (255, "--port=x: must be a whole number\n")
+
+
 def said_by_us(text: str) -> str:
     """Without the lines that TensorFlow writes while it is imported: on some processors it remarks on them, at any log level."""
     return "".join(
