@@ -1,7 +1,7 @@
-"""A process that has imported TensorFlow and forks a model server for each line it is told: a start takes 0.2 s, not ten.
+"""A process that has imported TensorFlow and forks a model server for each order: a start takes 0.2 s, not ten.
 
-Each line is a JSON object: `{"start": [arguments], "output": file}` is answered with the pid, `{"wait": pid}` with the exit
-code. At the end of its input it kills what it has started.
+An order is one line of its input, a JSON object: `{"start": [arguments], "output": file}` is answered with the pid,
+`{"wait": pid}` with the exit code. At the end of its input it kills the servers that it has started.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def serve() -> None:
     gc.freeze()
     alive: set[int] = set()
     for line in sys.stdin:
-        told = json.loads(line)
-        if "start" in told:
-            answer = start(told["start"], told["output"])
+        order = json.loads(line)
+        if "start" in order:
+            answer = start(order["start"], order["output"])
             alive.add(answer)
         else:
-            answer = os.waitstatus_to_exitcode(os.waitpid(told["wait"], 0)[1])
-            alive.discard(told["wait"])
+            answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+            alive.discard(order["wait"])
         print(json.dumps(answer), flush=True)
     for pid in alive:
         os.kill(pid, signal.SIGKILL)

@@ -30,7 +30,7 @@ ORIGINALS = (
     "tensorflow_serving.apis.model_management_pb2",
     "tensorflow_serving.config.model_server_config_pb2",
 )
-# Large, and nobody asks for them: kept as unknown fields.
+# Large fields that tfcanary does not read; they are kept as unknown fields.
 OMITTED = {
     "tensorflow.GraphDef.debug_info",
     "tensorflow.NodeDef.experimental_type",
@@ -43,12 +43,12 @@ OMITTED = {
     "tensorflow.serving.SessionRunRequest.options",
     "tensorflow.serving.SessionRunResponse.metadata",
 }
-# Their .proto files are in no package of pip.
+# No package on PyPI holds their .proto files.
 UNPUBLISHED = {"tensorflow.serving.MonitoringConfig", "tensorflow.serving.PrometheusConfig"}
 
 
 def facts(field):
-    """Everything about a field that decides how it is written."""
+    """Return everything about a field that decides its encoding."""
     kind = field.message_type or field.enum_type
     oneof = field.containing_oneof
     return {

@@ -48,7 +48,7 @@ def models(options: Options) -> tuple[ModelConfig, ...]:
 
 
 def metrics_path(options: Options) -> str:
-    """Return the path of the metrics page; empty where the server has none."""
+    """Return the path of the metrics page; empty where the server has none. Raises Refused where the file cannot be used."""
     if not options.monitoring_config_file:
         return ""
     prometheus = _read(options.monitoring_config_file, messages.MonitoringConfig()).prometheus_config

@@ -74,7 +74,9 @@ class ModelVersions:
 
         Raises RequestError where the version does not serve, or the label is unknown.
         """
-        number = self._number_of_label(label) if label else version
+        if label and label not in self.config.labels:
+            raise invalid_argument(f"Unrecognized servable version label: {label}")
+        number = self.config.labels[label] if label else version
         with self._lock:
             loaded = self._ready.get(max(self._ready, default=-1) if number is None else number)
             if loaded is None:
@@ -107,11 +109,6 @@ class ModelVersions:
     def stop(self) -> None:
         """Let a `poll` that waits for its next attempt to load return without it."""
         self._stop.set()
-
-    def _number_of_label(self, label: str) -> int:
-        if label not in self.config.labels:
-            raise invalid_argument(f"Unrecognized servable version label: {label}")
-        return self.config.labels[label]
 
     def _aspired_versions(self) -> Mapping[int, Path] | None:
         """Return the directory of each version that should be served; None where the base path cannot be read."""

@@ -98,12 +98,10 @@ class MetricsPage:
 
     def text(self) -> str:
         """Return the page in Prometheus's text format."""
-        return "".join(f"{line}\n" for line in self._lines())
-
-    def _lines(self) -> Iterator[str]:
+        lines: list[str] = []
         for metric in sorted(vars(self).values(), key=lambda metric: str(metric.name)):
-            yield f"# TYPE {metric.name} {metric.kind}"
-            yield from metric.lines()
+            lines += [f"# TYPE {metric.name} {metric.kind}", *metric.lines()]
+        return "".join(f"{line}\n" for line in lines)
 
 
 def _key(series: Mapping[tuple[str, ...], object], values: tuple[str, ...]) -> tuple[str, ...]:

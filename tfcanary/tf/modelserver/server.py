@@ -30,7 +30,9 @@ def run(options: Options) -> int:
         core = ServerCore(models, options)
         _load(core, models, options)
         with contextlib.ExitStack() as cleanup:
-            log = cleanup.enter_context(_request_log(options, core)) if options.request_log_dir else None
+            log = _request_log(options, core) if options.request_log_dir else None
+            if log:
+                cleanup.callback(log.close)
             cleanup.enter_context(_poll_in_background(core, options.file_system_poll_wait_seconds))
             _serve(options, rpc.GrpcApi(core, log), RestApi(core, metrics_path, log))
     except (Refused, OSError, RuntimeError) as error:
@@ -53,12 +55,9 @@ def _load(core: ServerCore, models: tuple[ModelConfig, ...], options: Options) -
         raise Refused(f"UNKNOWN: {len(failures)} servable(s) did not become available: {{{', '.join(failures)}}}")
 
 
-@contextlib.contextmanager
-def _request_log(options: Options, core: ServerCore) -> Iterator[RequestLogWriter]:
+def _request_log(options: Options, core: ServerCore) -> RequestLogWriter:
     folder, share = Path(options.request_log_dir), options.request_log_sample
-    log = RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add)
-    with contextlib.closing(log):
-        yield log
+    return RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add)
 
 
 @contextlib.contextmanager

@@ -46,7 +46,13 @@ class ServerCore:
 
     def failures(self) -> list[str]:
         """Return a text for each model without a version that serves, as the original prints it when it gives up."""
-        return [_failure(name, versions) for name, versions in self._models.items() if not _is_available(versions)]
+        failures = []
+        for name, versions in self._models.items():
+            states = versions.states()
+            if not any(state.state == "AVAILABLE" for state in states):
+                reasons = (f"{{name: {name} version: {one.number}}} due to error: {one.code}: {one.message}" for one in states)
+                failures.append(f"{{{', '.join(reasons)}}}")
+        return failures
 
     def versions(self, model: str) -> ModelVersions:
         """Return the versions of a model; for an unknown model, an object without versions, whose `borrow` raises RequestError."""
@@ -121,14 +127,3 @@ class ServerCore:
 
 
 _STATES = messages.ModelVersionStatus.State
-
-
-def _is_available(versions: ModelVersions) -> bool:
-    return any(state.state == "AVAILABLE" for state in versions.states())
-
-
-def _failure(name: str, versions: ModelVersions) -> str:
-    reasons = ", ".join(
-        f"{{name: {name} version: {state.number}}} due to error: {state.code}: {state.message}" for state in versions.states()
-    )
-    return f"{{{reasons}}}"

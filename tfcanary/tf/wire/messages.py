@@ -1,9 +1,10 @@
 """The protobuf messages of TensorFlow, TF Serving and SavedModel, without TensorFlow.
 
-`messages.SavedModel`, `messages.PredictRequest` and `messages.DataType` are classes: each message and each enum of
-`protos/` is an attribute of this module. Their sources have the full names and the field numbers of the originals, so
-bytes, JSON and text format are the originals', too. Fields that the sources do not list are kept, as unknown fields, when
-a message is written again. `make protos` compiles the sources into the one binary file that is read here.
+Each message and each enum of `protos/` is an attribute of this module: `messages.SavedModel` and `messages.PredictRequest`
+are message classes, `messages.DataType` maps the names of an enum to its numbers. The sources in `protos/` have the full
+names and the field numbers of the originals, so bytes, JSON and text format are the originals', too. A field that the
+sources do not list is kept, as an unknown field, when a message is written again. `make protos` compiles the sources into
+the one binary file that is read here.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ PACKAGES = ("tensorflow.error", "tensorflow", "tensorflow.serving", "third_party
 
 
 def __getattr__(name: str) -> Any:
-    """Return the class of the message or enum `name`; raises AttributeError where no package has it."""
+    """Return the message or enum `name`; raises AttributeError where no package has it."""
     for package in PACKAGES:
-        if (found := _class(f"{package}.{name}")) is not None:
-            globals()[name] = found
-            return found
+        if (result := _look_up(f"{package}.{name}")) is not None:
+            globals()[name] = result
+            return result
     raise AttributeError(f"module {__name__!r} has no message {name!r}")
 
 
 def __dir__() -> list[str]:
-    """List the messages and enums at top level, and `POOL`."""
+    """List the messages and the enums that the sources define at top level, and `POOL`."""
     files = [file for file in _descriptors().file if file.package in PACKAGES]
     return sorted({one.name for file in files for one in (*file.message_type, *file.enum_type)} | {"POOL"})
 
 
-def _class(full_name: str) -> Any | None:
+def _look_up(full_name: str) -> Any | None:
     try:
         return message_factory.GetMessageClass(POOL.FindMessageTypeByName(full_name))
     except KeyError:
