@@ -104,9 +104,9 @@ def run_tensorflow(model: Path) -> float:
     from tfcanary.core.plan import ValidationPlan
     from tfcanary.look.savedmodel import read
     from tfcanary.look.savedmodel.samples import recipes, samples
-    from tfcanary.tf.runtime import load, start_tensorflow
+    from tfcanary.tf.runtime import import_tensorflow, load
 
-    start_tensorflow()
+    import_tensorflow()
 
     def work() -> None:
         servable = load(model)

@@ -113,7 +113,7 @@ class Tally:
 
     def _parts(self, request: Request, said: list[tuple[object, object]]) -> list[list[Slice]]:
         """The slices of each row, with its flip counted in them."""
-        asked = bodies.asked(request.body) if self.names else []
+        asked = bodies.request_rows(request.body) if self.names else []
         inputs = asked if len(asked) == len(said) else [{}] * len(said)
         parts = [
             [self.slices.of(*one) for one in [(CLASS, shown(both[0])), *named(row, self.names)]]

@@ -18,7 +18,7 @@ from tfcanary.look.trial.memory import Peak
 from tfcanary.look.trial.questions import Answer, distance
 from tfcanary.look.trial.trial_messages import STABLE
 from tfcanary.look.trial.trial_requests import Asking, Unanswered
-from tfcanary.tf.runtime import Failed, load
+from tfcanary.tf.runtime import TensorFlowError, load
 
 LEAST = 2**26
 """Bytes below which a difference is the allocator's, not the model's."""
@@ -49,7 +49,7 @@ def beside(asking: Asking, answers: Sequence[Answer], cost: Cost, stable: Path, 
     with Peak() as peak:
         try:
             servable = load(stable)
-        except Failed as error:
+        except TensorFlowError as error:
             yield _not_compared(f"the stable model cannot be loaded ({error.code})")
             return
         other = Asking(servable, asking.name, read(stable).public[asking.name], lambda _: None)

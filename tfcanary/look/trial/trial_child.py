@@ -16,7 +16,7 @@ from tfcanary.look.trial.memory import Peak, release
 from tfcanary.look.trial.questions import Answer
 from tfcanary.look.trial.side_by_side import Cost, alone, beside
 from tfcanary.look.trial.trial_requests import SENTENCE, Asking, Say, made_up, others, recorded, settled, warmed
-from tfcanary.tf.runtime import Failed, Servable, load, load_natively
+from tfcanary.tf.runtime import Servable, TensorFlowError, load, load_natively
 
 BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase", "Switch", "RefSwitch"})
 OTHERS = 16
@@ -25,7 +25,7 @@ OTHERS = 16
 
 def start_tensorflow() -> None:
     """Import it, by asking for what is not there: some seconds and a gigabyte of address space that are not the model's."""
-    with suppress(Failed):
+    with suppress(TensorFlowError):
         load(Path.cwd())
 
 
@@ -40,7 +40,7 @@ def try_out(job: Job, say: Say) -> Iterator[Evidence]:
     with Peak() as peak:
         try:
             servable = _loaded(model, facts, say)
-        except Failed as error:
+        except TensorFlowError as error:
             yield Evidence("trial/load", Finding.FAIL, f"cannot be loaded: {error.code} {shown(str(error), SENTENCE)}")
             return
         seconds = time.monotonic() - began
@@ -73,7 +73,7 @@ def _asked(asking: Asking, facts: SavedModelFacts, job: Job, answers: list[Answe
             wrong = list(others(asking, further, job.plan.batches))
             reason = wrong[0] if wrong else f"{len(further)} other signatures can be asked"
             yield Evidence("trial/signatures", Finding.FAIL if wrong else Finding.PASS, reason)
-    except Failed as error:
+    except TensorFlowError as error:
         said = f"what was answered once was not answered again: {error.code} {shown(str(error), SENTENCE)}"
         yield Evidence("trial/repeat", Finding.FAIL, said)
 

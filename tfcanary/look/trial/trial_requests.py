@@ -17,7 +17,7 @@ from tfcanary.look.savedmodel.samples import Feeds, Recipe, Sample, declared_in_
 from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.questions import Answer, Outputs
 from tfcanary.look.trial.recorded_requests import given, warmups
-from tfcanary.tf.runtime import Failed, Servable
+from tfcanary.tf.runtime import Servable, TensorFlowError
 
 Say = Callable[[str], None]
 SENTENCE = 300
@@ -51,7 +51,7 @@ class Asking:
     say: Say
 
     def ask(self, feeds: Feeds) -> Outputs:
-        """The model's answer; raises Failed where it has none."""
+        """The model's answer; raises TensorFlowError where it has none."""
         return self.servable.run(self.name, feeds)
 
     def answer(self, sample: Sample) -> Answer | Unanswered:
@@ -60,7 +60,7 @@ class Asking:
         began = time.perf_counter()
         try:
             return Answer(sample, self.ask(sample.feeds), time.perf_counter() - began)
-        except Failed as error:
+        except TensorFlowError as error:
             return Unanswered(sample, error.code, str(error))
 
 

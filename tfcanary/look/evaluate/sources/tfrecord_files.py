@@ -11,10 +11,10 @@ from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
 from tfcanary.look.evaluate.sources.tables import select
 from tfcanary.tf.wire import bodies, prediction_logs, tfrecord
-from tfcanary.tf.wire.decoded_columns import Column, Texts
+from tfcanary.tf.wire.decoded_columns import RaggedColumn, Texts
 from tfcanary.tf.wire.examples import read_examples
-from tfcanary.tf.wire.feature_names import Names
-from tfcanary.tf.wire.prediction_logs import Tensor
+from tfcanary.tf.wire.feature_names import NameTable
+from tfcanary.tf.wire.prediction_logs import TensorColumn
 from tfcanary.tf.wire.vectors import spread
 
 
@@ -36,7 +36,7 @@ def predictions(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
     """A row for each row of a request, inputs and outputs beside each other."""
     import pyarrow as pa
 
-    names = Names(), Names()
+    names = NameTable(), NameTable()
     for block in tfrecord.read_blocks(piece.path):
         kept = _windowed(block, chosen, piece.name)
         try:
@@ -49,7 +49,7 @@ def predictions(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
             yield pa.RecordBatch.from_pydict(wanted), piece.name
 
 
-def _windowed(block: tfrecord.Block, chosen: Selection, at: str) -> tfrecord.Block:
+def _windowed(block: tfrecord.RecordBlock, chosen: Selection, at: str) -> tfrecord.RecordBlock:
     """The records whose own time lies in the window: one protobuf message after the other, as their times are not told in step."""
     from google.protobuf.message import DecodeError
 
@@ -65,17 +65,17 @@ def _windowed(block: tfrecord.Block, chosen: Selection, at: str) -> tfrecord.Blo
     if not all(times):
         raise Refused(f"{at}: record {block.first + times.index(0)}: has no time, so no window can be taken")
     kept = np.array([low <= time < high for time in times], bool)
-    return tfrecord.Block(block.content, block.first, block.begins[kept], block.ends[kept])
+    return tfrecord.RecordBlock(block.content, block.first, block.begins[kept], block.ends[kept])
 
 
-def _table(logs: prediction_logs.Logs) -> dict[str, Any]:
+def _table(logs: prediction_logs.PredictionLogColumns) -> dict[str, Any]:
     tensors = {bodies.INPUT + name: one for name, one in sorted(logs.inputs.items())}
     tensors |= {bodies.OUTPUT + name: one for name, one in sorted(logs.outputs.items())}
     rows = np.max([tensor.rows for tensor in tensors.values()], axis=0) if tensors else np.zeros(0, np.int64)
     return {name: _by_row(tensor, rows) for name, tensor in tensors.items()}
 
 
-def _by_row(tensor: Tensor, rows: Any) -> Any:
+def _by_row(tensor: TensorColumn, rows: Any) -> Any:
     """A tensor's values divided among the rows of its record; one that has a single row stands in all of them, a missing one in none."""
     own, counts = tensor.rows, tensor.column.counts
     width = counts // np.maximum(own, 1)
@@ -97,7 +97,7 @@ def _taken(lists: Any, index: Any, missing: Any, single: bool) -> Any:
     return values
 
 
-def _scalars(column: Column) -> Any:
+def _scalars(column: RaggedColumn) -> Any:
     import pyarrow as pa
 
     some = column.counts > 0
