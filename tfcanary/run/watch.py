@@ -180,7 +180,7 @@ def over(release: Release, stage: int) -> Verdict | None:
 
 
 def _stage_ends(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
-    return stages.end(verdict, release, timeline.canary_requests_since(seen, release.stage_began or release.began))
+    return stages.conclude_release(verdict, release, timeline.canary_requests_since(seen, release.stage_began or release.began))
 
 
 def _recorded(platform: Platform, run_id: str, verdict: Verdict) -> Verdict | None:

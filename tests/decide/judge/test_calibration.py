@@ -48,26 +48,26 @@ def _sum(a, b):
 
 
 def test_no_history_calibrates_nothing_and_says_so():
-    calibration, frozen = calibrate((), PLAN)
-    assert (calibration.noise, frozen) == ({}, None)
+    calibration, stable_level = calibrate((), PLAN)
+    assert (calibration.noise, stable_level) == ({}, None)
     assert calibration.lacking == "there is no history of stable"
 
 
 def test_a_single_server_has_nothing_to_be_compared_with_but_a_level():
     alone = [(t, replace(sample, servers={"a": sample.servers["b"]})) for t, sample in recorded(CALM)]
-    calibration, frozen = calibrate(alone, PLAN)
+    calibration, stable_level = calibrate(alone, PLAN)
     assert calibration.noise == {}
     assert "one server" in calibration.lacking
-    assert frozen.requests > 1e6
+    assert stable_level.requests > 1e6
 
 
 def test_a_history_of_few_windows_or_few_requests_calibrates_nothing():
     samples = recorded(CALM)
-    short, frozen = calibrate(samples[:19], PLAN)
-    assert (short.noise, frozen is None) == ({}, False)
+    short, stable_level = calibrate(samples[:19], PLAN)
+    assert (short.noise, stable_level is None) == ({}, False)
     assert calibrate(samples[:20], PLAN)[0].windows == 19
-    quiet, frozen = calibrate(recorded(CALM, rate=0.1), PLAN)
-    assert (quiet.noise, frozen) == ({}, None)
+    quiet, stable_level = calibrate(recorded(CALM, rate=0.1), PLAN)
+    assert (quiet.noise, stable_level) == ({}, None)
     assert "fewer than 1,000 requests" in quiet.lacking
 
 
@@ -84,9 +84,9 @@ def test_gaps_restarts_and_disorder_in_the_history_are_survived():
     samples = recorded(NOISY)
     odd = [(t if i % 17 else t - 45.0, sample if i % 13 else Sample(Track.STABLE, False)) for i, (t, sample) in enumerate(samples)]
     odd[100:] = [(t, replace(s, servers={n: replace(c, ok=c.ok - 1e4) for n, c in s.servers.items()}) if s.up else s) for t, s in odd[100:]]
-    calibration, frozen = calibrate([*odd, (float("nan"), samples[0][1])], PLAN)
+    calibration, stable_level = calibrate([*odd, (float("nan"), samples[0][1])], PLAN)
     assert calibration.windows > 150
-    assert frozen.error_rate == pytest.approx(0.001, rel=0.5)
+    assert stable_level.error_rate == pytest.approx(0.001, rel=0.5)
 
 
 def test_where_events_are_few_the_bursts_of_the_many_others_count():

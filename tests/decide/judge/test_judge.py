@@ -223,7 +223,7 @@ def test_a_control_that_never_answers_enough_holds_and_says_why():
 def test_a_canary_that_answers_no_scrape_has_crashed():
     verdict, t = judged(hour(Canary(crashed=True)))
     assert (verdict.decision, t) == (ROLLBACK, 180)
-    assert finding(verdict, "guard/crash") is Finding.FAIL
+    assert finding(verdict, "absence/crash") is Finding.FAIL
 
 
 def test_a_canary_without_traffic_is_never_promoted():
@@ -237,7 +237,7 @@ def test_time_before_the_first_traffic_does_not_exist():
         Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
         == Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
     )
-    assert Judge.begin(PLAN, "r1").verdict().reason == "nothing was looked at yet"
+    assert Judge.begin(PLAN, "r1").verdict().reason == "there was no poll yet"
 
 
 def test_importing_the_judge_imports_nothing_heavy():

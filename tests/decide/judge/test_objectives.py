@@ -21,8 +21,8 @@ from tfcanary.core.domain import Decision, Evidence, Finding, Sample, Verdict
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Direction, JudgePlan, MeanPlan, ObjectiveKind, ObjectivePlan, Plan
 from tfcanary.decide.judge import Judge, Poll
-from tfcanary.decide.judge.counted_windows import Reading, change
-from tfcanary.decide.judge.stable_level import objective_weight, weights
+from tfcanary.decide.judge.counted_windows import ServerReading, change
+from tfcanary.decide.judge.stable_level import alpha_parts, objective_alpha_part
 
 FALLBACKS = ObjectivePlan(ObjectiveKind.COUNTER, "my_fallbacks_total")
 CLICKS = ObjectivePlan(ObjectiveKind.RATIO, "clicks_total", "shown_total", Direction.HIGHER)
@@ -124,10 +124,10 @@ def test_a_plan_without_objectives_says_so() -> None:
 
 def test_alpha_is_spent_once_whatever_the_plan_asks_for() -> None:
     both = plan(fallbacks=FALLBACKS, clicks=CLICKS, dry=replace(CLICKS, gating=False))
-    assert sum(weights(both).values()) + 2 * objective_weight(both, gating=True) == pytest.approx(1.0)
-    assert objective_weight(both, gating=True) == pytest.approx(0.15)
-    assert objective_weight(both, gating=False) == 1.0
-    assert sum(weights(plan(dry=replace(CLICKS, gating=False))).values()) == pytest.approx(1.0)
+    assert sum(alpha_parts(both).values()) + 2 * objective_alpha_part(both, gating=True) == pytest.approx(1.0)
+    assert objective_alpha_part(both, gating=True) == pytest.approx(0.15)
+    assert objective_alpha_part(both, gating=False) == 1.0
+    assert sum(alpha_parts(plan(dry=replace(CLICKS, gating=False))).values()) == pytest.approx(1.0)
 
 
 FOUR = {
@@ -164,14 +164,14 @@ def test_a_judge_that_was_stopped_goes_on_bit_for_bit() -> None:
         assert resumed.dumps() == going.dumps()
 
 
-def reading(events: float, ok: float = 100.0) -> Reading:
-    return Reading(ok=ok, objectives={"a": (events, 1000.0), "b": (1.0, ok)})
+def reading(events: float, ok: float = 100.0) -> ServerReading:
+    return ServerReading(ok=ok, objectives={"a": (events, 1000.0), "b": (1.0, ok)})
 
 
 def test_an_objective_that_falls_or_jumps_back_says_nothing_and_its_server_goes_on() -> None:
     first, fell, back, later = ({"s": reading(events, ok)} for events, ok in ((500.0, 100.0), (3.0, 110.0), (501.0, 120.0), (504.0, 130.0)))
     one = change(first, fell)
-    assert (one.restarted, one.fallen, one.counts.ok, dict(one.counts.objectives)) == ((), ("s",), 10.0, {"b": (0.0, 10.0)})
+    assert (one.restarted, one.decreased, one.counts.ok, dict(one.counts.objectives)) == ((), ("s",), 10.0, {"b": (0.0, 10.0)})
     two = change(fell, back, first)
     assert (two.counts.ok, dict(two.counts.objectives)) == (10.0, {"b": (0.0, 10.0)})
     assert dict(change(back, later).counts.objectives) == {"a": (3.0, 0.0), "b": (0.0, 10.0)}

@@ -21,7 +21,7 @@ from tfcanary.decide.drift.entity_spread import FEWEST_GROUPS
 from tfcanary.decide.drift.layout import Kind
 from tfcanary.decide.drift.profiles import Profile, by_name
 from tfcanary.decide.stats.hypergeometric import difference_tail
-from tfcanary.decide.stats.multiplicity import benjamini_hochberg, spent_at
+from tfcanary.decide.stats.multiplicity import alpha_of_look, benjamini_hochberg
 
 WITH_VALUES = ("out of range",)
 """What lies beyond the reference's values has moved, and the test of the values, which comes first, has seen it: a test of its own would
@@ -60,7 +60,7 @@ def compare(reference: Profile, current: Profile, settings: Settings | None = No
     settings = settings or Settings()
     reference, current = (_chosen(side, (reference, current), settings) for side in (reference, current))
     asked = _Asked(reference, current, settings)
-    alpha = spent_at(look, asked.settings.alpha)
+    alpha = alpha_of_look(look, asked.settings.alpha)
     names = sorted({tally.column.name for side in (reference, current) for tally in side.tallies}, key=by_name)
     measured = [_measured(name, asked) for name in names]
     chances = [test.chance for one in measured for test in one.tests if test.about not in WITH_VALUES]
@@ -141,7 +141,7 @@ def _most_telling(tests: tuple[Test, ...]) -> Test:
 def no_rows(reference: int, current: int, settings: Settings) -> str:
     """Who has none, and how many would do for a single test."""
     who = " and ".join(name for name, rows in ((settings.current, current), (settings.reference, reference)) if not rows)
-    enough = 2 * (ordered.seen_from(2, 2, spent_at(1, settings.alpha)) / settings.fail) ** 2
+    enough = 2 * (ordered.seen_from(2, 2, alpha_of_look(1, settings.alpha)) / settings.fail) ** 2
     return f"no {settings.rows} of {who}: about {_rounded(enough)} of each would be enough"
 
 

@@ -1,8 +1,8 @@
-"""What the judge's word means for a stage: the one combining rule of a release. Pure.
+"""What the judge's decision means for a stage: the one rule that combines all findings of a release. Pure.
 
-Any gating fail rolls back. Before the last stage, no fail and the minimum time make `advance`: no claim, and no
-alpha is spent on it. At the last stage only the judge's own `promote` promotes; else the watch goes on until the
-stage's maximum time and then ends as the plan says.
+Any gating fail rolls back. Before the last stage, no fail and the minimum time give `advance`, which claims nothing, so that no
+alpha is spent on it. At the last stage only the judge's own `promote` promotes. Otherwise the watch goes on until the stage's
+maximum time and then ends as the plan says.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tfcanary.core.plan import OnUndecided, Plan
 from tfcanary.core.record import Release
 
 
-def conclude(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float) -> Verdict | None:
-    """The stage's verdict, or None to go on polling.
+def conclude_stage(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float) -> Verdict | None:
+    """Return the verdict that ends the stage, or None where polling goes on.
 
     Args:
-        verdict: What the judge says now: hold, promote or rollback.
+        verdict: The judge's present verdict: hold, promote or rollback.
         plan: The release's plan.
-        stage: The stage being watched, from 0.
+        stage: Number of the stage that is watched, from 0.
         watched: Time at this stage's weight.
-        requests: The canary's requests in this stage: without any, no data never advances.
+        requests: The canary's requests in this stage. Without any, the stage does not advance, unless its weight is 0 by plan.
     """
     here = replace(verdict, stage=stage, weight=plan.weights[stage])
     if here.decision is Decision.ROLLBACK:
@@ -37,52 +37,59 @@ def conclude(verdict: Verdict, plan: Plan, stage: int, watched: timedelta, reque
     return _undecided(here, plan, stage, requests) if watched >= plan.stage.maximum else None
 
 
-def end(verdict: Verdict, release: Release, requests: float) -> Verdict | None:
-    """The same for a release as its record stands: a paused stage ends by a rollback only, and its clock stands still."""
+def conclude_release(verdict: Verdict, release: Release, requests: float) -> Verdict | None:
+    """Return the verdict that ends the present stage of a release, or None where polling goes on.
+
+    A paused stage ends by a rollback only, and its clock stands still. Where the pause is longer than `stage.patience`, the release is
+    rolled back as undecided. `requests` are the canary's requests in this stage.
+    """
     at, waited = verdict.at or release.began, release.waiting(verdict.at or release.began)
-    ended = conclude(verdict, release.plan, release.stage, at - (release.stage_began or release.began) - waited, requests)
-    if release.pause is None or (ended and ended.decision is Decision.ROLLBACK):
-        return ended
+    result = conclude_stage(verdict, release.plan, release.stage, at - (release.stage_began or release.began) - waited, requests)
+    if release.pause is None or (result and result.decision is Decision.ROLLBACK):
+        return result
     if waited <= release.plan.stage.patience:
         return None
     what = "nobody approved it" if release.pause.approval else "nobody resumed it"
     here = replace(verdict, stage=release.stage, weight=release.weight)
-    return _given_up(here, f"undecided: {what} within {release.plan.stage.patience}")
+    return _undecided_rollback(here, f"undecided: {what} within {release.plan.stage.patience}")
 
 
 def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
-    """The stage's verdict with the drift of the same window: a gating fail rolls back, an inconclusive one decides nothing good."""
+    """Return the stage's verdict together with the drift of the same window.
+
+    A gating fail of drift rolls back. An inconclusive drift prevents promotion, unless the plan promotes undecided releases.
+    """
     whole = replace(watched, evidence=(*watched.evidence, *drift.evidence), absent=(*watched.absent, *drift.absent))
     if watched.decision is Decision.ROLLBACK or drift.finding in (Finding.PASS, Finding.WARN):
         return whole
     if drift.finding is Finding.FAIL:
-        return replace(whole, decision=Decision.ROLLBACK, reason=_first(drift.evidence, Finding.FAIL))
+        return replace(whole, decision=Decision.ROLLBACK, reason=_first_reason(drift.evidence, Finding.FAIL))
     if not plan.is_last(stage) or plan.stage.on_undecided is OnUndecided.PROMOTE:
         return whole
-    return _given_up(whole, f"undecided: {_first(drift.evidence, Finding.INCONCLUSIVE)}")
+    return _undecided_rollback(whole, f"undecided: {_first_reason(drift.evidence, Finding.INCONCLUSIVE)}")
 
 
-def _first(evidence: tuple[Evidence, ...], finding: Finding) -> str:
+def _first_reason(evidence: tuple[Evidence, ...], finding: Finding) -> str:
     return next((e.reason for e in evidence if e.gating and e.finding is finding), "no data")
 
 
 def _advance_reason(plan: Plan, stage: int, requests: float) -> str:
-    return f"nothing speaks against {plan.weights[stage]} % after {requests:,.0f} canary requests: on to {plan.weights[stage + 1]} %"
+    return f"no evidence against {plan.weights[stage]} % after {requests:,.0f} canary requests: on to {plan.weights[stage + 1]} %"
 
 
 def _undecided(verdict: Verdict, plan: Plan, stage: int, requests: float) -> Verdict:
-    """A stage that could not decide in its time. `on_undecided: promote` takes the risk of few requests, never that of no data."""
+    """The verdict of a stage whose time is over. `on_undecided: promote` accepts the risk of few requests, never that of no data."""
     waits = [e for e in verdict.evidence if e.gating and e.finding is Finding.INCONCLUSIVE]
     measured = requests > 0 and all(e.interval is not None for e in waits)
     if plan.stage.on_undecided is OnUndecided.PROMOTE and plan.is_last(stage) and measured:
-        return replace(verdict, decision=Decision.PROMOTE, reason=f"undecided, and the plan says promote: {_waiting(verdict, waits)}")
-    return _given_up(verdict, f"undecided after {plan.stage.maximum.total_seconds():g} s: {_waiting(verdict, waits)}")
+        return replace(verdict, decision=Decision.PROMOTE, reason=f"undecided, and the plan says promote: {_wait_reason(verdict, waits)}")
+    return _undecided_rollback(verdict, f"undecided after {plan.stage.maximum.total_seconds():g} s: {_wait_reason(verdict, waits)}")
 
 
-def _given_up(verdict: Verdict, reason: str) -> Verdict:
-    time = Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason)
-    return replace(verdict, decision=Decision.ROLLBACK, reason=reason, evidence=(time, *verdict.evidence))
+def _undecided_rollback(verdict: Verdict, reason: str) -> Verdict:
+    undecided = Evidence(UNDECIDED, Finding.INCONCLUSIVE, reason)
+    return replace(verdict, decision=Decision.ROLLBACK, reason=reason, evidence=(undecided, *verdict.evidence))
 
 
-def _waiting(verdict: Verdict, waits: list[Evidence]) -> str:
+def _wait_reason(verdict: Verdict, waits: list[Evidence]) -> str:
     return waits[0].reason if waits else verdict.reason
