@@ -9,9 +9,9 @@ import pytest
 from bench.drifting import columns
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift import Profile, Settings, compare, from_bytes, profile, to_bytes
+from tfcanary.decide.drift import ComparisonSettings, Profile, compare, from_bytes, profile, to_bytes
 
-TRACKS = Settings(reference="stable", current="the canary")
+TRACKS = ComparisonSettings(reference="stable", current="the canary")
 
 
 def comparing(reference, current, settings=TRACKS, look=1):
@@ -182,16 +182,16 @@ def test_later_looks_need_more_evidence():
 def test_the_pictures_bars_add_up_to_all_rows():
     found = comparing({"x": normal(2_000), "s": [f"{i % 30}" for i in range(2_000)]}, {"x": normal(999), "s": ["é"] * 999})
     for column in found.columns:
-        assert 2 < len(column.shares) <= 10
-        assert sum(bar.reference for bar in column.shares) == pytest.approx(1)
-        assert sum(bar.current for bar in column.shares) == pytest.approx(1)
+        assert 2 < len(column.bars) <= 10
+        assert sum(bar.reference for bar in column.bars) == pytest.approx(1)
+        assert sum(bar.current for bar in column.bars) == pytest.approx(1)
 
 
 def test_hostile_values_are_shown_short_and_without_control_characters():
     hostile = pa.array([b"\xff\x00\x1b[31m" + b"<script>" * 50] * 900 + [b"b"] * 100)
     column = only(hostile, pa.array([b"b"] * 1_000))
     assert column.finding is Finding.FAIL
-    label = column.shares[0].label
+    label = column.bars[0].label
     assert "\x1b" not in column.reason + label
     assert len(label) <= 40
 

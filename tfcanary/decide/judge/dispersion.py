@@ -31,7 +31,8 @@ CAUTION = 1.4
 """Factor of the variance beyond chance in promotion.
 
 300 s of memory miss a quarter of the variance of noise that wanders for minutes, and the estimate itself varies. Measured on canaries
-that lie exactly on a margin."""
+that lie exactly on a margin.
+"""
 
 ROLLBACK, PROMOTE = 0, 1
 """Index of the first axis of all arrays below that depend on the memory."""
@@ -48,7 +49,8 @@ class Noise:
     size: float
     """Mean effective exposure of the history in a second.
 
-    It is not that of a window, because noise that wanders for minutes weighs by time."""
+    It is not that of a window, because noise that wanders for minutes weighs by time.
+    """
     wander: float
     """Standard deviation of a server's own log rate from window to window; at most what is assumed without history."""
 

@@ -29,7 +29,8 @@ NAME = "quality"
 WANDER = 0.004
 """Standard deviation by which a track's quality is assumed to wander, relative to stable's mean, where there is no history.
 
-The user's own values are assumed to wander by their tolerance, which the user calls no difference."""
+The user's own values are assumed to wander by their tolerance, which the user calls no difference.
+"""
 FAR_GAP = 5.0
 """Factor of the second half of rollback's bet: half lies on differences about the gap between tolerance and margin, half on five gaps."""
 SMALLEST_VARIANCE = 1e-6
@@ -57,7 +58,8 @@ class MeanRow:
     variance: float = 0.0
     """Variance of one value on stable where it is known, else 0.
 
-    The first few values of a watch may be alike by chance; they are never taken to vary less than this."""
+    The first few values of a watch may be alike by chance; they are never taken to vary less than this.
+    """
 
     def values_of(self, counts: TrackCounts) -> Quality | None:
         """Return sum, squares and number of a track's values.

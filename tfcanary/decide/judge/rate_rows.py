@@ -47,7 +47,8 @@ ERROR_BURST = 2.0
 """Variance of errors relative to Poisson events that is assumed where there is no history.
 
 Errors are assumed to come in pairs: a failing request is retried, a bad batch fails as a whole. The events of the user's objectives are
-assumed to vary as much."""
+assumed to vary as much.
+"""
 ERROR_BETS: Array = np.array([*[0.15 / 8] * 6, 0.10, 0.13, 0.19, 0.19, 0.14, 0.10, *[0.15 / 8] * 2])
 """Shape (14,): weights of GAPS in the rollback bet of the rows errors and outage: most errors that get worse do so by 1.4 to 15 times."""
 

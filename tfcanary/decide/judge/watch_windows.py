@@ -43,7 +43,8 @@ class Window:
     share: float | None
     """The canary's configured share, 0 to 1, during the whole window.
 
-    None where it is unknown or changed during the window, or where a server was added, removed or restarted."""
+    None where it is unknown or changed during the window, or where a server was added, removed or restarted.
+    """
     settled: bool
     """The window began after the canary's first half minute (`judge.settle`)."""
     warm: bool

@@ -23,7 +23,8 @@ SMALLEST_EXPOSURE = 1e-9
 GAPS: Array = np.array([0.03 * 1.5**i for i in range(14)])
 """Shape (14,): log ratios beyond a bound on which a mixture bets, from 3 % to 340-fold.
 
-A mixture over 14 ratios loses at most ln 14 = 2.6 nats against the best single ratio."""
+A mixture over 14 ratios loses at most ln 14 = 2.6 nats against the best single ratio.
+"""
 
 NO_CHANGE_BET = 0.9
 """The part of a promotion's bet that lies on "no change at all", which is what a healthy canary is. It costs ln(1/0.9) = 0.1 nats."""
