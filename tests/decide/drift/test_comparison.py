@@ -214,14 +214,14 @@ def test_heavy_tails_and_fifty_thousand_categories_raise_no_alarm():
         assert not [column for column in found.columns if column.finding in (Finding.WARN, Finding.FAIL)]
 
 
-def flagged(reference, batches):
+def drifted_columns(reference, batches):
     found = compare(reference, profile(batches, reference.layout))
     return {int(column.name[1:]) for column in found.columns if column.finding in (Finding.WARN, Finding.FAIL)}
 
 
 def alarms(n, seeds):
     """The share of undrifted columns, and of comparisons, that are flagged."""
-    found = [len(flagged(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 1]))) for seed in seeds]
+    found = [len(drifted_columns(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 1]))) for seed in seeds]
     return sum(found) / (50 * len(found)), sum(map(bool, found)) / len(found)
 
 
@@ -230,7 +230,7 @@ def power(n, seeds):
     hits = 0
     for seed in seeds:
         drifted = set(np.random.default_rng(seed).choice(50, 10, replace=False).tolist())
-        hits += len(drifted & flagged(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 2], drifted)))
+        hits += len(drifted & drifted_columns(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 2], drifted)))
     return hits / (10 * len(seeds))
 
 

@@ -61,6 +61,18 @@ def test_benjamini_hochberg_takes_all_up_to_the_last_that_lies_below_its_line():
     assert benjamini_hochberg([], 0.05) == ()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_benjamini_hochberg_flags_the_tests_that_scipys_corrected_p_values_flag(seed):
+    rng = np.random.default_rng(seed)
+    p_values = rng.random(200) ** rng.integers(1, 6)
+    assert benjamini_hochberg(p_values.tolist(), 0.05) == tuple((scipy_stats.false_discovery_control(p_values) <= 0.05).tolist())
+
+
+@pytest.mark.parametrize("p", [0.2, 0.05, 0.001, 1e-6])
+def test_the_critical_distance_is_near_scipys(p):
+    assert kolmogorov_critical(p) == pytest.approx(special.kolmogi(p), rel=0.01)
+
+
 def test_all_looks_together_spend_alpha():
     assert sum(alpha_of_look(look, 0.05) for look in range(1, 10_000)) == pytest.approx(0.05, rel=1e-3)
     with pytest.raises(ValueError, match="from 1"):

@@ -24,12 +24,12 @@ def test_the_moved_share_is_the_mean_over_random_halvings(n, m):
     shares = rng.dirichlet(np.ones(20))
     a, b = pair(n, m, shares, np.roll(shares, 1) * 0.6 + shares * 0.4, 1)
 
-    def halved():
+    def half_difference():
         a1, b1 = rng.multivariate_hypergeometric(a, n // 2), rng.multivariate_hypergeometric(b, m // 2)
         risen = np.sign(b1 / (m // 2) - a1 / (n // 2))
         return float(np.sum(risen * ((b - b1) / (m - m // 2) - (a - a1) / (n - n // 2)))) / 2
 
-    assert moved_share(a, b) == pytest.approx(np.mean([halved() for _ in range(4_000)]), abs=0.003)
+    assert moved_share(a, b) == pytest.approx(np.mean([half_difference() for _ in range(4_000)]), abs=0.003)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """The absence rules: when each fails, and the numbers in its sentence."""
 
+from pathlib import Path
+
+import pytest
+
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.absence import absence_evidence
@@ -39,3 +43,11 @@ def test_three_restarts_of_one_server_are_a_crash_loop():
 
 def test_where_stable_restarts_as_often_the_place_is_to_blame():
     assert result("crash-loop", Course(canary_restarts={"a": 3}, stable_restarts={"s": 3})).finding is Finding.PASS
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_each_absence_rule_is_in_the_document_and_its_limit_in_the_sentence(index):
+    evidence = absence_evidence(Course(now=100, seen=0, silent=30, expected=5, canary_restarts={"a": 1}), PLAN)[index]
+    assert f"| `{evidence.about}` |" in (Path(__file__).parents[3] / "docs" / "judge.md").read_text()
+    assert "rollback a" in evidence.reason
+    assert evidence.gating

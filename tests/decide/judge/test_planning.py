@@ -11,8 +11,8 @@ import pytest
 
 from tests.decide.judge import simulation
 from tests.decide.judge.literal import polls
-from tests.decide.judge.test_mean_objectives import REVENUE, WAITING, valued
-from tests.decide.judge.test_objectives import CLICKS, FALLBACKS, counted
+from tests.decide.judge.test_mean_objectives import REVENUE, WAITING, with_values
+from tests.decide.judge.test_objectives import CLICKS, FALLBACKS, with_counts
 from tfcanary.core.domain import Decision
 from tfcanary.core.plan import ClassesPlan, JudgePlan, LabelledPlan, ObjectivePlan, Plan, QualityPlan, StagePlan
 from tfcanary.decide.judge import Judge
@@ -181,9 +181,13 @@ def test_objectives_take_as_long_as_the_judge_itself_takes_on_traffic_without_ch
         (1.0, one.promote([SchedulePart(5)])),
     ):
         stream = polls(seconds=7200.0)
-        told = valued(stream, 4.0 * times) if name == "value" else counted(stream, {name: level.level * times}, stable={name: level.level})
+        stream = (
+            with_values(stream, 4.0 * times)
+            if name == "value"
+            else with_counts(stream, {name: level.level * times}, stable={name: level.level})
+        )
         judge = Judge.begin(plan, "r1")
-        seconds = next(poll.t for poll in told if judge.decide(poll) is (Decision.PROMOTE if times == 1.0 else Decision.ROLLBACK))
+        seconds = next(poll.t for poll in stream if judge.decide(poll) is (Decision.PROMOTE if times == 1.0 else Decision.ROLLBACK))
         assert expected.seconds is not None
         assert seconds / 1.6 <= expected.seconds <= 1.6 * seconds
 
