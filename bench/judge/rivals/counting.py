@@ -11,7 +11,7 @@ from bench.judge.noise import Array
 from bench.judge.traffic import ReplaySample
 from tfcanary.core.domain import LATENCY_BOUNDS
 
-DEAF = 120.0
+IGNORED_SECONDS = 120.0
 """Seconds that are ignored: a cold canary is slow, and none of the rules allows for it."""
 MINUTE = 60.0
 MILLISECONDS: Array = np.array(LATENCY_BOUNDS) / 1000.0
@@ -105,13 +105,13 @@ class Minutes:
 
     def __init__(self) -> None:
         self._increments = Increments()
-        self._due = DEAF + MINUTE
+        self._due = IGNORED_SECONDS + MINUTE
         self._numbers = (TrackTotals.zero(), TrackTotals.zero())
 
     def of(self, t: float, stable: ReplaySample, canary: ReplaySample) -> tuple[TrackTotals, TrackTotals] | None:
         """Return what stable and the canary counted, at the end of a minute; None in between."""
         window = self._increments.of(t, stable, canary)
-        if window is not None and window[0] >= DEAF:
+        if window is not None and window[0] >= IGNORED_SECONDS:
             self._numbers = (self._numbers[0].plus(window[1]), self._numbers[1].plus(window[2]))
         if t < self._due:
             return None

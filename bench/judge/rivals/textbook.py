@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bench.judge.rivals.counting import DEAF, Increments, TrackTotals, history_total
+from bench.judge.rivals.counting import IGNORED_SECONDS, Increments, TrackTotals, history_total
 from bench.judge.traffic import ReplaySample
 
 Z = 2.128
@@ -38,7 +38,7 @@ class ZTest:
     def update(self, t: float, stable: ReplaySample, canary: ReplaySample) -> str:
         """Return the answer after a poll."""
         window = self._increments.of(t, stable, canary)
-        if window is not None and window[0] >= DEAF:
+        if window is not None and window[0] >= IGNORED_SECONDS:
             self._stable, self._canary = self._stable.plus(window[1]), self._canary.plus(window[2])
             if self._rejects(t):
                 return "rollback"

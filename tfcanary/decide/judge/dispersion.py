@@ -143,8 +143,8 @@ def observed_variance(series: ScoreSeries, step: float) -> Array:
 def variance(series: ScoreSeries, prior: Prior, step: float) -> Array:
     """Return the variance of the summed scores, for rollback and for promotion, shape (2, criteria); it is never below chance."""
     worth = np.where(prior.measured, MEASURED_WORTH, ASSUMED_WORTH)
-    believed = 1.0 / (1.0 + series.windows * step / worth)
-    blended = believed * prior.variance(series, lags(step), step) + (1.0 - believed) * observed_variance(series, step)
+    prior_part = 1.0 / (1.0 + series.windows * step / worth)
+    blended = prior_part * prior.variance(series, lags(step), step) + (1.0 - prior_part) * observed_variance(series, step)
     result: Array = np.maximum(blended, series.chance)
     return result
 

@@ -149,8 +149,8 @@ class ExpectedCriteria:
         each = self._baseline.objectives[row.title].each if row.kind is RowKind.OBJECTIVE else 1.0
         sides = ((canary * each, p_c), (stable * each, p_b))
         (n_c, p_c), (n_b, p_b) = reversed(sides) if row.swapped else sides
-        light = down_weight(n_c * p_c + n_b * p_b, n_c, n_b, wander)
-        x_c, n_c, x_b, n_b = light * np.stack([n_c * p_c, n_c, n_b * p_b, n_b])
+        factor = down_weight(n_c * p_c + n_b * p_b, n_c, n_b, wander)
+        x_c, n_c, x_b, n_b = factor * np.stack([n_c * p_c, n_c, n_b * p_b, n_b])
         etas = grid_points([row.tolerance], [row.margin], GAPS)[0]
         share = n_c * p_c / np.maximum(n_c * p_c + n_b * p_b, NONE)
         frequency = float(np.sum(x_c + x_b) / max(np.sum(n_c + n_b), NONE))
@@ -171,13 +171,13 @@ class ExpectedCriteria:
     def _errors(self, sums: ExpectedSums, bets: Array, canary: Array, stable: Array, p_c: float, windows: Array) -> tuple[float, float]:
         """Return the logs of both e-values of the errors: rollback must exceed both tolerances, promotion may use either margin."""
         rollback, promote = sums.phi(windows)
-        up, down = sums.mixtures(windows, bets, max(rollback, promote), promote)
+        log_rollback, log_promote = sums.mixtures(windows, bets, max(rollback, promote), promote)
         canary_requests, stable_requests = float(windows @ canary), float(windows @ stable)
         absolute = AbsoluteErrors(self._plan, self._baseline.error_rate)
         absolute.add(_window(_count(canary_requests, p_c), _count(stable_requests, self._baseline.error_rate)))
-        up = min(up, absolute.log_errors(max(rollback, promote)))
+        log_rollback = min(log_rollback, absolute.log_errors(max(rollback, promote)))
         low = absolute.log_below(float(cautious_dispersion(promote, 1.0)))
-        return up, float(np.logaddexp(math.log(ON_RELATIVE) + down, math.log(1 - ON_RELATIVE) + low))
+        return log_rollback, float(np.logaddexp(math.log(ON_RELATIVE) + log_promote, math.log(1 - ON_RELATIVE) + low))
 
     def _frequencies(self, row: RateRow, regression: Regression) -> tuple[float, float]:
         if row.kind is RowKind.ERRORS:
@@ -207,12 +207,12 @@ class ExpectedCriteria:
         share = canary / np.maximum(canary + stable, NONE)
         information = share * (1 - share) * (both @ sensitivity**2)
         noise, wander = self._noise(latency_row.NAME, LATENCY_WANDER)
-        light = 1.0 / (1.0 + wander**2 * information)
+        factor = 1.0 / (1.0 + wander**2 * information)
         mixed = np.log(share[:, None, None] * np.exp(log_ratios) + 1 - share[:, None, None])
         sums = ExpectedSums(
-            likelihoods=light[:, None] * (canary_masses @ log_ratios - np.einsum("sc,scg->sg", both, mixed)),
-            information=light * information,
-            size=light * canary * (1 - share),
+            likelihoods=factor[:, None] * (canary_masses @ log_ratios - np.einsum("sc,scg->sg", both, mixed)),
+            information=factor * information,
+            size=factor * canary * (1 - share),
             chance=1.0,
             noise=noise,
             burst=1.0,

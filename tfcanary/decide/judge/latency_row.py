@@ -61,7 +61,7 @@ class LatencyCells:
         slower = survival(bounds)
         inside = np.flatnonzero((slower >= CUTS_BETWEEN[0]) & (slower <= CUTS_BETWEEN[1]))
         if len(inside) == 0:
-            # All requests in one bucket: the bounds on both sides of it are the only ones that can tell anything.
+            # All requests lie in one bucket: only the bounds on both sides of it can show a change.
             first = int(np.argmax(slower < CUTS_BETWEEN[0])) if slower[-1] < CUTS_BETWEEN[0] else len(bounds) - 1
             inside = np.array([max(first - 1, 0), first]) if first > 0 else np.array([0])
         return cls((0, *(inside + 1).tolist()), bounds[inside], survival)
@@ -87,7 +87,7 @@ class LatencyCells:
 class _WeightedWindow(NamedTuple):
     """One window: its weight, requests by cell on the canary and on both tracks, and all requests of each track."""
 
-    light: float
+    factor: float
     canary: Array
     both: Array
     n_c: float
@@ -131,16 +131,16 @@ class LatencyAccumulator:
         self._columns.append(column)
 
     def _weigh_cells(self, canary: Array, stable: Array) -> Array:
-        """Residual, information and effective size of a window in which both tracks answered, and 1: it counts."""
+        """Add a window in which both tracks answered; return its residual, information and effective size, and 1 because it counts."""
         n_c, n_b, both = float(canary.sum()), float(stable.sum()), canary + stable
         share = n_c / (n_c + n_b)
         information = share * (1 - share) * float(np.sum(self._sensitivity**2 * both))
-        light = 1.0 / (1.0 + self._wander**2 * information)
-        self._likelihoods += light * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
-        self._pending.append(_WeightedWindow(light, canary, both, n_c, n_b))
+        factor = 1.0 / (1.0 + self._wander**2 * information)
+        self._likelihoods += factor * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
+        self._pending.append(_WeightedWindow(factor, canary, both, n_c, n_b))
         self._answered_requests += (n_c, n_b)
-        residual = light * float(np.sum(self._sensitivity * (canary - both * share)))
-        return np.array([residual, light * information, light * n_c * n_b / (n_c + n_b), 1.0])
+        residual = factor * float(np.sum(self._sensitivity * (canary - both * share)))
+        return np.array([residual, factor * information, factor * n_c * n_b / (n_c + n_b), 1.0])
 
     def series(self) -> ScoreSeries:
         """Return the residuals of the scores, for the dispersion."""
@@ -187,14 +187,16 @@ class LatencyAccumulator:
         phi = dispersion(series, self._prior, step)
         phi[PROMOTE] = cautious_dispersion(phi[PROMOTE], 1.0)
         at_tolerance, at_margin, beyond, inside = split_grid(self._likelihoods[None, :])
-        up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], EVEN)
-        return Scores(log_rollback=up, log_promote=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=series.chance)
+        log_rollback = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], EVEN)
+        return Scores(
+            log_rollback=log_rollback, log_promote=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=series.chance
+        )
 
     def _update_lattice(self) -> None:
-        for light, canary, both, n_c, n_b in self._pending:
-            self._lattice_likelihood += light * _log_likelihood(self._lattice, canary, both, n_c, n_b)
+        for factor, canary, both, n_c, n_b in self._pending:
+            self._lattice_likelihood += factor * _log_likelihood(self._lattice, canary, both, n_c, n_b)
             as_stable = both * (n_c / (n_c + n_b))
-            self._expected += light * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
+            self._expected += factor * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
         self._pending = []
 
     def _intervals(self, scores: Scores) -> Intervals:
@@ -202,9 +204,9 @@ class LatencyAccumulator:
         likelihood = _interpolated(self._lattice_likelihood)
         estimate = np.array([_peak(self._lattice_likelihood)])
         low, high = search_range(estimate, scores, LATTICE[-1])
-        convicts = np.array([-math.log(self._plan.alpha) - math.log(self._alpha_part)])
+        threshold = np.array([-math.log(self._plan.alpha) - math.log(self._alpha_part)])
         return Intervals(
-            low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], convicts, low, estimate),
+            low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], threshold, low, estimate),
             estimate=estimate,
             high=upper_bound(likelihood, GAPS_OF_SHIFT, scores.phi[PROMOTE], -math.log(self._plan.alpha_promote), estimate, high),
             progress=math.log(NO_CHANGE_BET) - self._expected / scores.phi[PROMOTE],

@@ -187,10 +187,10 @@ class MeanAccumulator:
     def _interval(self, rollback: float, promote: float) -> Interval:
         """Return the interval relative to stable's mean; promotion gives the bound towards "worse", rollback the other one."""
         estimate = self._estimate()
-        convicts = -math.log(self._plan.alpha) - math.log(self._row.alpha_part)
+        threshold = -math.log(self._plan.alpha) - math.log(self._row.alpha_part)
         passes = -math.log(self._plan.alpha_promote)
         up, down = (SPREADS / math.sqrt(self._information(spread)) for spread in (rollback, promote))
-        high = _root(lambda bound: self._log_rollback(bound, rollback) - convicts, estimate, estimate + up)
+        high = _root(lambda bound: self._log_rollback(bound, rollback) - threshold, estimate, estimate + up)
         low = -_root(lambda margin: self._log_promote(margin, promote) - passes, -estimate, down - estimate)
         return Interval(*sorted(1 + self._sign * difference / self._scale for difference in (low, estimate, high)))
 

@@ -114,11 +114,11 @@ class Forecaster:
         criteria = self.expected.criteria(_shares(schedule), regression)
         bound = -math.log(self._plan.alpha)
 
-        def convicts(polls: int) -> bool:
+        def rolls_back(polls: int) -> bool:
             sums = [math.log(one.alpha_part) + one.scores(self._counted(schedule, one.starts, polls))[0] for one in criteria]
             return bool(log_sum_exp(np.array(sums)) >= bound)
 
-        return self._first(schedule, convicts, horizon)
+        return self._first(schedule, rolls_back, horizon)
 
     def promote(self, schedule: Sequence[SchedulePart], least: float = 0.0, horizon: float = HORIZON) -> ExpectedStop:
         """Return when a canary exactly like stable would be promoted, not before `least` seconds; NEVER where not within `horizon` seconds."""

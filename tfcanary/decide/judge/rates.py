@@ -62,12 +62,12 @@ class RateAccumulator:
         """Add a window: each row counts what the window allows."""
         counted = count(self.rows, window, self._stable_level)
         raw = np.array([events or NO_EVENTS for events in counted]).T
-        light = raw * down_weight(raw[0] + raw[2], raw[1], raw[3], self._wander)
-        events_c, n_c, events_b, n_b = light[:, :, None]
+        weighted = raw * down_weight(raw[0] + raw[2], raw[1], raw[3], self._wander)
+        events_c, n_c, events_b, n_b = weighted[:, :, None]
         self._likelihoods += log_likelihood(events_c, n_c, events_b, n_b, self._etas)
-        self._columns.append(light)
+        self._columns.append(weighted)
         self._counted.append(np.array([events is not None for events in counted], dtype=float))
-        self._pooled.add(bin_of(raw[1], raw[3]), light.T)
+        self._pooled.add(bin_of(raw[1], raw[3]), weighted.T)
         self._totals += raw.T
         self._absolute.add(window)
         for row, silence, (_, exposed_c, _, exposed_b) in zip(self.rows, self._silence, raw.T.tolist(), strict=True):
@@ -87,14 +87,14 @@ class RateAccumulator:
     def _scores(self, step: float) -> Scores:
         series = self.series()
         phi = dispersion(series, self._prior, step)
-        # A tolerance absorbs a server's slow wander of latency and quality, but not of what comes in bursts: there the longer memory rules.
+        # A tolerance absorbs a server's slow wander of latency and quality, but not bursts: there the larger of both dispersions applies.
         errors = np.array([row.kind in (RowKind.ERRORS, RowKind.OUTAGE, RowKind.OBJECTIVE) for row in self.rows])
         phi[ROLLBACK] = np.where(errors, np.maximum(phi[ROLLBACK], phi[PROMOTE]), phi[ROLLBACK])
         phi[PROMOTE] = cautious_dispersion(phi[PROMOTE], 1.0)
         at_tolerance, at_margin, beyond, inside = split_grid(self._likelihoods)
-        up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], self._bets)
+        log_rollback = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], self._bets)
         return Scores(
-            log_rollback=up,
+            log_rollback=log_rollback,
             log_promote=promote_mixture(at_margin, inside, phi[PROMOTE]),
             phi=phi,
             information=np.sum(series.information, axis=1),
@@ -105,10 +105,10 @@ class RateAccumulator:
         likelihood = pooled_likelihood(sums)
         estimate = np.clip(np.log(pooled_ratio(*self._columns.values)), -WIDEST, WIDEST)
         low, high = search_range(estimate, scores, WIDEST)
-        convicts = -math.log(plan.alpha) - np.log([row.alpha_part for row in self.rows])
+        threshold = -math.log(plan.alpha) - np.log([row.alpha_part for row in self.rows])
         margins = np.array([row.margin for row in self.rows])
         return Intervals(
-            low=lower_bound(likelihood, GAPS, self._bets, scores.phi[ROLLBACK], convicts, low, estimate),
+            low=lower_bound(likelihood, GAPS, self._bets, scores.phi[ROLLBACK], threshold, low, estimate),
             estimate=estimate,
             high=upper_bound(likelihood, GAPS, scores.phi[PROMOTE], -math.log(plan.alpha_promote), estimate, high),
             progress=math.log(NO_CHANGE_BET) - expected_likelihood(sums, margins) / scores.phi[PROMOTE],
@@ -117,7 +117,9 @@ class RateAccumulator:
     def _standing(self, i: int, scores: Scores, intervals: Intervals | None) -> Standing:
         row = self.rows[i]
         own, sign = row.kind is RowKind.OBJECTIVE, -1.0 if row.swapped else 1.0
-        up, down, progress = self._with_absolute(i, scores, float(intervals.progress[i]) if intervals else math.log(NO_CHANGE_BET))
+        log_rollback, log_promote, progress = self._with_absolute(
+            i, scores, float(intervals.progress[i]) if intervals else math.log(NO_CHANGE_BET)
+        )
         events_c, n_c, events_b, n_b = self._totals[i].tolist()
         silent = self._silence[i].is_too_long(self._plan.guards)
         has_data = n_c > 0 and n_b > 0 and not silent
@@ -130,8 +132,8 @@ class RateAccumulator:
             unit=SHARE_UNIT if row.kind is RowKind.TRAFFIC else RATIO_UNIT,
             tolerance=math.exp(sign * row.tolerance),
             margin=math.exp(sign * row.margin),
-            log_rollback=up,
-            log_promote=down,
+            log_rollback=log_rollback,
+            log_promote=log_promote,
             progress=progress,
             counts=(events_b, n_b, events_c, n_c) if own and row.swapped else (events_c, n_c, events_b, n_b),
             has_data=has_data,
@@ -146,20 +148,20 @@ class RateAccumulator:
 
         Errors and outage must exceed an absolute tolerance as well; errors may also pass by the canary's own rate.
         """
-        up, down = float(scores.log_rollback[i]), float(scores.log_promote[i])
+        log_rollback, log_promote = float(scores.log_rollback[i]), float(scores.log_promote[i])
         rollback, promote = scores.phi[:, i].tolist()
         match self.rows[i].kind:
             case RowKind.OUTAGE:
-                return min(up, self._absolute.log_outage(rollback)), down, progress
+                return min(log_rollback, self._absolute.log_outage(rollback)), log_promote, progress
             case RowKind.ERRORS:
-                convicts = min(up, self._absolute.log_errors(rollback)) if self._absolute.is_sustained else 0.0
+                log_rollback = min(log_rollback, self._absolute.log_errors(rollback)) if self._absolute.is_sustained else 0.0
                 requests = float(self._totals[i, 1])
                 return (
-                    convicts,
-                    _either(down, self._absolute.log_below(promote)),
-                    _either(progress, self._absolute.progress(promote, requests)),
+                    log_rollback,
+                    _mixture_of_both(log_promote, self._absolute.log_below(promote)),
+                    _mixture_of_both(progress, self._absolute.progress(promote, requests)),
                 )
-        return up, down, progress
+        return log_rollback, log_promote, progress
 
 
 def _interval(intervals: Intervals, i: int, swapped: bool) -> Interval:
@@ -172,6 +174,6 @@ def _interval(intervals: Intervals, i: int, swapped: bool) -> Interval:
     )
 
 
-def _either(relative: float, absolute: float) -> float:
-    """A promotion's e-value from two kinds of evidence, of which either excludes the margin."""
+def _mixture_of_both(relative: float, absolute: float) -> float:
+    """Return the log of promotion's e-value from the relative and the absolute evidence, either of which excludes the margin."""
     return float(np.logaddexp(math.log(ON_RELATIVE) + relative, math.log(1 - ON_RELATIVE) + absolute))

@@ -45,8 +45,8 @@ class ExpectedSums:
     def mixtures(self, windows: Array, bets: Array, rollback: float, promote: float) -> tuple[float, float]:
         """Return the logs of the e-values for rollback and for promotion, given the dispersion of each."""
         at_tolerance, at_margin, beyond, inside = split_grid((windows @ self.likelihoods)[None, :])
-        up = rollback_mixture(at_tolerance, beyond, rollback, bets)
-        return float(up[0]), float(promote_mixture(at_margin, inside, float(cautious_dispersion(promote, 1.0)))[0])
+        log_rollback = rollback_mixture(at_tolerance, beyond, rollback, bets)
+        return float(log_rollback[0]), float(promote_mixture(at_margin, inside, float(cautious_dispersion(promote, 1.0)))[0])
 
     def phi(self, windows: Array) -> tuple[float, float]:
         """Return the dispersion for rollback and for promotion."""
@@ -62,11 +62,11 @@ class ExpectedSums:
             growth = max(float(windows @ self.size) / max(windows.sum(), 1.0) / self.poll / self.noise.size, LEAST_GROWTH)
             excess, fixed = self.noise.excess[which], self.noise.fixed[which]
             return float(chance * (1 + fixed + (excess - fixed) * growth))
-        # Without history the watch's own windows soon outweigh the assumption; here they are as calm as chance.
+        # Without a history the watch's own windows soon outweigh the assumption; here they are assumed to vary by chance alone.
         inflation = bartlett_sum(lags(self.poll)[which], math.exp(-self.poll / CORRELATION_TIME))
         assumed = self.burst * chance + self.wander**2 * min(total**2, inflation * float(windows @ self.information**2))
-        believed = 1.0 / (1.0 + float(windows.sum()) * self.poll / ASSUMED_WORTH)
-        return max(believed * assumed + (1 - believed) * chance, chance)
+        prior_part = 1.0 / (1.0 + float(windows.sum()) * self.poll / ASSUMED_WORTH)
+        return max(prior_part * assumed + (1 - prior_part) * chance, chance)
 
 
 def mean_scores(sums: ExpectedSums, lost: float, tolerance: float, margin: float, windows: Array) -> tuple[float, float]:
@@ -82,5 +82,5 @@ def mean_scores(sums: ExpectedSums, lost: float, tolerance: float, margin: float
     information = size / float(cautious_dispersion(promote, sums.chance))
     t = information * (margin - lost)
     same = math.log(NO_CHANGE_BET) + margin * t - 0.5 * margin**2 * information
-    down = np.logaddexp(same, math.log(1 - NO_CHANGE_BET) + log_half_normal_mixture(t, information, gap))
-    return float(np.logaddexp(near, far)) - math.log(2.0), float(down)
+    log_promote = np.logaddexp(same, math.log(1 - NO_CHANGE_BET) + log_half_normal_mixture(t, information, gap))
+    return float(np.logaddexp(near, far)) - math.log(2.0), float(log_promote)
