@@ -55,11 +55,11 @@ def drift(reference: str, current: str, plan_file: Path | None, look: int, html:
     sys.exit(EXIT[compared.finding])
 
 
-def _settings(plan: DriftPlan | None, asked: rows.Asked) -> drifting.Settings:
+def _settings(plan: DriftPlan | None, asked: rows.Asked) -> drifting.ComparisonSettings:
     """A plan's numbers are those of a release's looks; without one, the defaults of a comparison on its own."""
     if plan is None:
-        return drifting.Settings(columns=asked.columns)
-    return drifting.Settings(plan.alpha, plan.warn, plan.fail, columns=asked.columns, importance=plan.importance)
+        return drifting.ComparisonSettings(columns=asked.columns)
+    return drifting.ComparisonSettings(plan.alpha, plan.warn, plan.fail, columns=asked.columns, importance=plan.importance)
 
 
 def as_json(compared: drifting.Comparison) -> dict[str, Any]:
@@ -77,7 +77,10 @@ def as_json(compared: drifting.Comparison) -> dict[str, Any]:
                 "effect": round(column.effect, 6),
                 "n_reference": column.n_reference,
                 "n_current": column.n_current,
-                "reasons": [column.reason, *(test.moved for test in column.tests if test.significant and test.moved not in column.reason)],
+                "reasons": [
+                    column.reason,
+                    *(test.sentence for test in column.tests if test.significant and test.sentence not in column.reason),
+                ],
             }
             for column in compared.columns
         },

@@ -78,7 +78,7 @@ def as_json(expected: Expected | None) -> dict[str, Any]:
         return {"stages": []}
     found = expected.forecast
     along = {"promote": found.promote, "rollback": found.rollback, "seconds": found.seconds}
-    rests = {"rate": found.baseline.rate, "error_rate": found.baseline.error_rate, "notes": expected.notes, "unseen": found.unseen}
+    rests = {"rate": found.baseline.rate, "error_rate": found.baseline.error_rate, "notes": expected.notes, "unseen": found.undetectable}
     return {"decides": found.decides, "stages": codec.encode(found.stages), "release": codec.encode(along), "baseline": codec.encode(rests)}
 
 
@@ -100,7 +100,7 @@ def show(expected: Expected | None) -> None:
     for number, stage in enumerate(found.stages):
         for sentence in stage.sentences:
             click.echo(f"stage {number}: {sentence}")
-    for note in (*expected.notes, *((f"not judged by this plan: {', '.join(found.unseen)}",) if found.unseen else ())):
+    for note in (*expected.notes, *((f"not judged by this plan: {', '.join(found.undetectable)}",) if found.undetectable else ())):
         click.echo(f"({note})")
     click.echo(f"({of_plan.LATER})")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfcanary.core.domain import Finding
-from tfcanary.decide.drift import ColumnFound, Comparison
+from tfcanary.decide.drift import ColumnResult, Comparison
 from tfcanary.report.as_html import as_html
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.blocks import Badge, Block, Code, Column, Fold, Histogram, Page, Paragraph, Part, Section, Table
@@ -65,7 +65,7 @@ def _facts(compared: Comparison) -> Iterator[tuple[str, str]]:
             yield finding.value, plain(number)
 
 
-def _blocks(columns: tuple[ColumnFound, ...]) -> Iterator[Block]:
+def _blocks(columns: tuple[ColumnResult, ...]) -> Iterator[Block]:
     yield from (_column(column) for column in columns[:PICTURES])
     if rest := columns[PICTURES:]:
         heads = (Column("Column"), Column("Finding", 130), Column("Moved", 90, numeric=True), Column("Why"))
@@ -73,8 +73,8 @@ def _blocks(columns: tuple[ColumnFound, ...]) -> Iterator[Block]:
         yield Fold(f"{len(rest):,} more columns", (Table(heads, rows),))
 
 
-def _column(column: ColumnFound) -> Part:
+def _column(column: ColumnResult) -> Part:
     blocks: list[Block] = [Paragraph(column.reason)]
-    if column.shares:
-        blocks.append(Histogram(column.name, tuple(Pair(s.label, s.reference, s.current) for s in column.shares)))
+    if column.bars:
+        blocks.append(Histogram(column.name, tuple(Pair(s.label, s.reference, s.current) for s in column.bars)))
     return Part(column.name, of_finding(column.finding), tuple(blocks))

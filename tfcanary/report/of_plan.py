@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.decide.judge.planning import Forecast, Outcome, StageForecast
+from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast
 from tfcanary.report.as_html import as_html
 from tfcanary.report.blocks import Badge, Cell, Column, Page, Paragraph, Section, Table, Waits
 from tfcanary.report.numbers import duration, plain, share
@@ -40,7 +40,7 @@ def outcome_rows(forecast: Forecast) -> tuple[tuple[str, ...], ...]:
     return (promoted, *found)
 
 
-def outcome_words(outcome: Outcome) -> str:
+def outcome_words(outcome: ExpectedStop) -> str:
     """Time and canary requests."""
     if outcome.seconds is None or outcome.requests is None:
         return "not in time"
@@ -68,7 +68,7 @@ def _sections(forecast: Forecast, notes: tuple[str, ...]) -> Iterator[Section]:
     for number, stage in enumerate(forecast.stages):
         said = tuple(Paragraph(sentence(text)) for text in stage.sentences)
         yield Section(f"Stage {number}: {stage.weight} %", (*said, _waits(stage)))
-    unseen = (Paragraph(f"Not judged by this plan: {', '.join(forecast.unseen)}."),) if forecast.unseen else ()
+    unseen = (Paragraph(f"Not judged by this plan: {', '.join(forecast.undetectable)}."),) if forecast.undetectable else ()
     yield Section("What this rests on", (*(Paragraph(sentence(note)) for note in notes), *unseen))
 
 
@@ -77,5 +77,5 @@ def _waits(stage: StageForecast) -> Waits:
     return Waits((_wait("promoted", stage.promote, Tone.GOOD), *found), stage.minimum, stage.maximum)
 
 
-def _wait(label: str, outcome: Outcome, tone: Tone) -> Wait:
+def _wait(label: str, outcome: ExpectedStop, tone: Tone) -> Wait:
     return Wait(label, outcome.seconds, tone, outcome_words(outcome))

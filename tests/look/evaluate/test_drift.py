@@ -13,7 +13,7 @@ from tfcanary.core.domain import Evidence, Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import DriftPlan
 from tfcanary.decide import drift
-from tfcanary.decide.stats.multiplicity import spent_at
+from tfcanary.decide.stats.multiplicity import alpha_of_look
 from tfcanary.look.evaluate.drift import evaluate
 
 PLAN = DriftPlan()
@@ -106,8 +106,8 @@ def test_scores_and_the_world_may_never_decide():
 
 def test_what_may_decide_shares_alpha_and_looks_spend_it():
     canary = track(2_140, 2)
-    assert of(look_at(canary), "classes").figures["alpha"] == pytest.approx(spent_at(1, 0.01))
-    assert of(look_at(canary, plan=EVERYTHING, look=2), "classes").figures["alpha"] == pytest.approx(spent_at(2, 0.005))
+    assert of(look_at(canary), "classes").figures["alpha"] == pytest.approx(alpha_of_look(1, 0.01))
+    assert of(look_at(canary, plan=EVERYTHING, look=2), "classes").figures["alpha"] == pytest.approx(alpha_of_look(2, 0.005))
 
 
 def test_failed_requests_are_requests_but_no_predictions():

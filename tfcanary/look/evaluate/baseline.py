@@ -16,9 +16,9 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import JudgePlan, ObjectiveKind, Plan
 from tfcanary.core.ports import Platform
 from tfcanary.decide.judge.calibration import calibrate
-from tfcanary.decide.judge.counted_windows import Counts, add_up, change, read, total
+from tfcanary.decide.judge.counted_windows import TrackCounts, add_up, change, read, total
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.expected_counts import Baseline, Level
+from tfcanary.decide.judge.expected_counts import Baseline, ObjectiveLevel
 from tfcanary.look.evaluate import metrics
 
 BETWEEN = 10.0
@@ -28,8 +28,8 @@ ASSUMED_LATENCY = ((0.97, 40.0, 0.45), (0.03, 160.0, 0.50))
 """Share, median in ms and spread of log latency: most requests, and a slow few. Only the spread matters: the judge compares ratios."""
 ASSUMED_QUALITY = (0.7, 0.04)
 """Mean and variance."""
-ASSUMED_EVENTS = Level(0.05)
-ASSUMED_VALUES = Level(1.0, variance=1.0)
+ASSUMED_EVENTS = ObjectiveLevel(0.05)
+ASSUMED_VALUES = ObjectiveLevel(1.0, variance=1.0)
 """Of the user's objectives: an event in twenty, and values that vary as much as they are large; one for each request."""
 FEWEST_LATENCIES = 100
 """Requests from which a histogram has a shape."""
@@ -87,14 +87,14 @@ def _sample(platform: Platform) -> Sample:
     return platform.metrics.sample(Track.STABLE, platform.clock.now())
 
 
-def _over(samples: Sequence[tuple[float, Sample]]) -> tuple[Counts, float]:
+def _over(samples: Sequence[tuple[float, Sample]]) -> tuple[TrackCounts, float]:
     """All that was counted between neighbouring samples, and in how many seconds."""
     readings = [(t, seen) for t, sample in samples if (seen := read(sample)) is not None and math.isfinite(t)]
     steps = [(after[0] - before[0], change(before[1], after[1]).counts) for before, after in pairwise(readings) if after[0] > before[0]]
     return add_up(counts for _, counts in steps), sum(seconds for seconds, _ in steps)
 
 
-def _baseline(counted: Counts, level: Counts, seconds: float, noise: Mapping[str, Noise]) -> Baseline:
+def _baseline(counted: TrackCounts, level: TrackCounts, seconds: float, noise: Mapping[str, Noise]) -> Baseline:
     """The rate from what was counted in so many seconds, the rest from the level."""
     latency = tuple(level.latency.dense().tolist()) if level.latency else ()
     return Baseline(
@@ -107,17 +107,17 @@ def _baseline(counted: Counts, level: Counts, seconds: float, noise: Mapping[str
     )
 
 
-def _level(told: Sequence[float], answered: float) -> Level | None:
+def _level(told: Sequence[float], answered: float) -> ObjectiveLevel | None:
     """Of an objective from what was counted; of a mean without squares the values are taken to vary as much as they are large."""
     total, number, *squares = told
     if not (total > 0 and number > 0):
         return None
     mean = total / number
     spread = squares[0] / number - mean**2 if squares else 0.0
-    return Level(mean, number / answered, spread if spread > 0 else mean**2)
+    return ObjectiveLevel(mean, number / answered, spread if spread > 0 else mean**2)
 
 
-def _quality(level: Counts) -> tuple[float, float] | None:
+def _quality(level: TrackCounts) -> tuple[float, float] | None:
     """Mean and variance; where squares are not exported, of a yes or no, or as large as the mean's own square."""
     if level.quality is None or not level.quality[2] > 0 or level.quality[0] == 0:
         return None

@@ -25,9 +25,9 @@ NAMED = 5
 """Columns whose effect is among the figures."""
 LONGEST = 1_000
 """Characters of a reason: names and values in it come from requests."""
-SIDES = drift.Settings(reference="stable", current="the canary")
-ANSWERS = drift.Settings(reference="stable", current="the canary", rows="answers")
-WORLD = drift.Settings(reference="the reference", current="this window", rows="requests")
+SIDES = drift.ComparisonSettings(reference="stable", current="the canary")
+ANSWERS = drift.ComparisonSettings(reference="stable", current="the canary", rows="answers")
+WORLD = drift.ComparisonSettings(reference="the reference", current="this window", rows="requests")
 
 
 def evaluate(stable: Iterable[Any], canary: Iterable[Any], plan: DriftPlan, look: int, reference: drift.Profile | None = None) -> Look:
@@ -78,7 +78,7 @@ class _Asked:
     plan: DriftPlan
     look: int
 
-    def compare(self, about: str, reference: drift.Profile, current: drift.Profile, sides: drift.Settings) -> drift.Comparison:
+    def compare(self, about: str, reference: drift.Profile, current: drift.Profile, sides: drift.ComparisonSettings) -> drift.Comparison:
         """What may decide shares the plan's alpha; what is only shown has all of it."""
         alpha = self.plan.alpha / len(self.plan.gating) if about in self.plan.gating else self.plan.alpha
         settings = replace(sides, alpha=alpha, warn=self.plan.warn, fail=self.plan.fail)
@@ -148,7 +148,7 @@ def _world(asked: _Asked, reference: drift.Profile | None, inputs: Finding) -> E
     current = drift.merge([track.only(names) for track in tracks])
     compared = asked.compare("world", reference.only(names), current, WORLD)
     finding = compared.finding
-    reason = "" if current.rows else drift.no_rows(reference.rows, current.rows, WORLD)
+    reason = "" if current.rows else drift.no_rows_reason(reference.rows, current.rows, WORLD)
     reason = reason or _reason(compared) or "the reference profile has none of the inputs"
     if finding in (Finding.WARN, Finding.FAIL):
         alike = inputs is Finding.PASS
@@ -171,7 +171,7 @@ def _no_rows(asked: _Asked) -> str:
     """Who has none, if so."""
     settings = replace(SIDES, alpha=asked.plan.alpha, fail=asked.plan.fail, rows="recorded requests")
     rows = asked.stable.rows, asked.canary.rows
-    return "" if all(rows) else drift.no_rows(*rows, settings)
+    return "" if all(rows) else drift.no_rows_reason(*rows, settings)
 
 
 def _no_answers(asked: _Asked) -> str:
@@ -188,7 +188,7 @@ def _at_most_warn(finding: Finding) -> Finding:
 
 def _count(batches: Iterable[Any], like: _Track, entity: str) -> _Track:
     """Count one track, in one pass; with the layouts of `like`, so that both can be compared."""
-    inputs, outputs, mix = (drift.Counting(profile.layout, entity) for profile in (like.inputs, like.outputs, like.classes))
+    inputs, outputs, mix = (drift.BatchCounter(profile.layout, entity) for profile in (like.inputs, like.outputs, like.classes))
     rows, read, shares = 0, like.read, True
     for batch in batches:
         rows += batch.num_rows

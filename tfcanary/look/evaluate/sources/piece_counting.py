@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tfcanary.decide.drift import Counting, Layout, Profile, coarsest
+from tfcanary.decide.drift import BatchCounter, Layout, Profile, largest_cell_share
 from tfcanary.decide.drift.counting import FIRST_ROWS
 from tfcanary.look.evaluate.sources.data_files import read
 from tfcanary.look.evaluate.sources.piece import Format, Piece, Selection
@@ -34,14 +34,14 @@ def count(
     Raises Refused with file, row group and column where something cannot be read or counted.
     """
     profile = _count(pieces, layout, entity, chosen, progress)
-    if layout is None and len(pieces) > 1 and profile.rows > FIRST_ROWS and coarsest(profile) > COARSE:
+    if layout is None and len(pieces) > 1 and profile.rows > FIRST_ROWS and largest_cell_share(profile) > COARSE:
         return _count(pieces, layout_of(pieces, entity, chosen), entity, chosen, progress)
     return profile
 
 
 def layout_of(pieces: Sequence[Piece], entity: str = "", chosen: Selection = Selection()) -> Layout:  # noqa: B008
     """A layout from rows of pieces all over: what shards that are counted apart must share."""
-    counting = Counting(entity=entity)
+    counting = BatchCounter(entity=entity)
     step = max(1, len(pieces) // SAMPLED)
     for piece in pieces[::step][: SAMPLED + 1]:
         left = SAMPLE_ROWS
@@ -60,7 +60,7 @@ def _spread(rows: int, most: int) -> Any:
 
 
 def _count(pieces: Sequence[Piece], layout: Layout | None, entity: str, chosen: Selection, progress: Progress | None) -> Profile:
-    counting = Counting(layout, entity)
+    counting = BatchCounter(layout, entity)
     total, done = sum(piece.size for piece in pieces), 0
 
     def drop(rows: int) -> None:
