@@ -113,12 +113,12 @@ def mirrored(source: str) -> Path | None:
 
 def sample_requests(step: Step) -> Iterator[Request]:
     """Requests to warm a server with: the plan's own, else made up from the candidate's signature."""
-    from tfcanary.look.savedmodel.samples import generated
+    from tfcanary.look.savedmodel.samples import generate_requests
 
     if step.plan.predictions and not mirrored(step.plan.predictions.source):
         yield from requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     elif step.release.candidate:
-        yield from generated(files_of(step.platform, step.release.candidate), step.plan.validation)
+        yield from generate_requests(files_of(step.platform, step.release.candidate), step.plan.validation)
 
 
 def lineage(step: Step) -> dict[str, str]:
