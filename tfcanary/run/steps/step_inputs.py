@@ -105,10 +105,10 @@ def golden_requests(step: Step, most: int) -> list[Request]:
 
 def mirrored(source: str) -> Path | None:
     """The folder of a source that holds the logs of both tracks, as a mirror leaves them; None where it does not."""
-    from tfcanary.look.evaluate.mirrored import is_mirrored
+    from tfcanary.look.evaluate.mirrored import has_mirrored_logs
 
     path = fetch(source) if source != "log" else None
-    return path if path and is_mirrored(path) else None
+    return path if path and has_mirrored_logs(path) else None
 
 
 def sample_requests(step: Step) -> Iterator[Request]:
