@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from tfcanary.core.domain import Interval
+from tfcanary.core.domain import Finding, Interval
 
 STAKES = tuple(0.98 * 0.68**k for k in range(14))
 """Fractions of the wealth that the parallel bets stake; one of them is near the best, and using 14 costs ln 14 of log wealth."""
@@ -72,6 +72,13 @@ def difference(first: tuple[float, float], second: tuple[float, float], alpha: f
     """
     a, b = (share(successes, n, alpha / 2) for successes, n in (first, second))
     return Interval(a.low - b.high, a.estimate - b.estimate, a.high - b.low)
+
+
+def not_below(interval: Interval, bound: float) -> Finding:
+    """Whether a value is above a bound: `pass` or `fail` where its whole interval is on one side, else `inconclusive`."""
+    if interval.low > bound:
+        return Finding.PASS
+    return Finding.FAIL if interval.high < bound else Finding.INCONCLUSIVE
 
 
 def _wealth(b: float, c: float, even: float, least: float) -> float:

@@ -206,7 +206,7 @@ def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
         return Evidence(about, Finding.INCONCLUSIVE, f"{tally.labels} requests carry a label, but {trouble}", margin=-plan.accuracy_margin)
 
     def finding_at(times: float) -> Finding:
-        return _not_below(_difference(tally, times, plan.alpha), -plan.accuracy_margin)
+        return betting.not_below(_difference(tally, times, plan.alpha), -plan.accuracy_margin)
 
     interval = _difference(tally, 1, plan.alpha)
     digits = 2 if plan.accuracy_margin >= 0.01 else 4
@@ -259,12 +259,6 @@ def _latency(tally: Tally) -> Evidence | Absence:
     }
     reason = f"median {_number(canary)} ms against stable's {_number(stable)} ms over {tally.answered} requests, sent one by one"
     return Evidence("predictions/latency", Finding.PASS, reason, gating=False, unit="ms", figures=figures)
-
-
-def _not_below(interval: Interval, bound: float) -> Finding:
-    if interval.low > bound:
-        return Finding.PASS
-    return Finding.FAIL if interval.high < bound else Finding.INCONCLUSIVE
 
 
 def _below(interval: Interval, bound: float) -> Finding:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfcanary.core.domain import Absence, Evidence, Finding, Interval, Look
+from tfcanary.core.domain import Absence, Evidence, Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import LabelledPlan
 from tfcanary.look.evaluate import betting, slices, sources
@@ -135,7 +135,7 @@ def _labels(stable: TrackAccuracy, canary: TrackAccuracy) -> Evidence:
 
 def _accuracy(stable: TrackAccuracy, canary: TrackAccuracy, plan: LabelledPlan) -> Evidence:
     interval = betting.difference((canary.right, canary.labelled), (stable.right, stable.labelled), plan.alpha / 2)
-    finding = _finding(interval, plan.margin)
+    finding = betting.not_below(interval, -plan.margin)
     shares = [side.right / max(1, side.labelled) for side in (canary, stable)]
     few = "; too few labels to decide" if finding is Finding.INCONCLUSIVE else ""
     reason = (
@@ -161,9 +161,3 @@ def _slices(stable: TrackAccuracy, canary: TrackAccuracy, plan: LabelledPlan) ->
         interval = betting.difference((ours.canary_right, ours.labelled), (theirs.canary_right, theirs.labelled), alpha)
         intervals[display_text(name)] = interval
     return slices.slices_evidence(intervals, plan.margin, SLICES, gating=True)
-
-
-def _finding(interval: Interval, margin: float) -> Finding:
-    if interval.low > -margin:
-        return Finding.PASS
-    return Finding.FAIL if interval.high < -margin else Finding.INCONCLUSIVE

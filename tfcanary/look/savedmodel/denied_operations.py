@@ -61,13 +61,12 @@ def _debugs_outside(texts: Mapping[str, str]) -> bool:
     return bool(texts.get("debug_urls") or texts.get("dump_root") or texts.get("tfdbg_run_id") or texts.get("file_path"))
 
 
-def _foreign_descriptor(texts: Mapping[str, str]) -> bool:
-    return not texts.get("descriptor_source", "local://").startswith("local://")
-
-
 CONDITIONAL: dict[str, tuple[Callable[[Mapping[str, str]], bool], str]] = {
     "PrintV2": (lambda texts: texts.get("output_stream", "stderr") not in PRINT_STREAMS, FILES_WRITTEN),
-    **dict.fromkeys(("EncodeProto", "DecodeProto", "DecodeProtoV2"), (_foreign_descriptor, FILES_READ)),
+    **dict.fromkeys(
+        ("EncodeProto", "DecodeProto", "DecodeProtoV2"),
+        (lambda texts: not texts.get("descriptor_source", "local://").startswith("local://"), FILES_READ),
+    ),
     **dict.fromkeys(("DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount"), (_debugs_outside, OUTSIDE)),
     **dict.fromkeys(("DebugNumericSummary", "DebugNumericSummaryV2"), (_debugs_outside, OUTSIDE)),
 }

@@ -90,8 +90,6 @@ class Function:
     nodes: Mapping[str, Node]
     returns: Mapping[str, str]
     """The tensor inside the function that each output returns, by the name of the output."""
-    controls: tuple[str, ...] = ()
-    """Nodes that run at every call, whichever output is wanted."""
     implements: str = ""
     """Name of the interface that the function implements; TensorFlow may replace it by another function with the same interface."""
 
@@ -108,8 +106,6 @@ class Asset:
 class SavedModelFacts:
     """The serving graph of a SavedModel."""
 
-    tags: tuple[frozenset[str], ...]
-    """Tags of every meta graph in the file; the facts below are those of the meta graph for serving."""
     schema: int
     tensorflow_version: str
     """Version of the TensorFlow that exported the model."""
@@ -129,8 +125,6 @@ class SavedModelFacts:
     """Graph versions of TensorFlow that must not load the model."""
     gradients: Mapping[str, str] = field(default_factory=dict)
     """The function that computes the gradient of a function, by the name of the latter."""
-    warmup: bool = False
-    """Whether the model has warm-up requests, which a server runs before it becomes available."""
 
     def all_nodes(self) -> Iterator[tuple[str, Node]]:
         """Every node, with the name of its function; the name is "" for nodes of the graph itself."""

@@ -26,7 +26,7 @@ def check_keras(case: Case) -> Evidence:
     try:
         if 0 < size <= FILE_BYTES:
             with (case.model / FILE).open("rb") as file:
-                layers += _layers_with_code(Walk(file, size))
+                layers += _scan_file(Walk(file, size))
     except (Unreadable, OSError) as error:
         return evidence("keras", [failure(f"{FILE}: {error}")], "")
     names = ", ".join(quote(name) for name in layers[:3])
@@ -38,7 +38,7 @@ def check_keras(case: Case) -> Evidence:
     return evidence("keras", problems, "no Keras layer carries Python code")
 
 
-def _layers_with_code(walk: Walk) -> Iterator[str]:
+def _scan_file(walk: Walk) -> Iterator[str]:
     for node in walk.nested(walk.whole, 1):
         for metadata in walk.nested(node, 5):
             yield from layers_with_code(walk, metadata)

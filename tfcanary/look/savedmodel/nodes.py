@@ -31,10 +31,10 @@ def read_function(walk: Walk, one: Field) -> Function:
     """Read a function with its nodes. Raises Unreadable where the function is damaged or too large."""
     walk.keep(one.size // 64 + NODE_COST)
     parts: dict[int, list[Field]] = {}
-    for part in walk.nested(one, 1, 3, 4, 5, 6):
+    for part in walk.nested(one, 1, 3, 4, 5):
         parts.setdefault(part.number, []).append(part)
     signature = parse(messages.OpDef, b"".join(map(walk.read, parts.get(1, ()))))
-    rest = b"".join(walk.raw(part) for part in (*parts.get(4, ()), *parts.get(6, ())) if part.size <= ATTRIBUTE)
+    rest = b"".join(walk.raw(part) for part in parts.get(4, ()) if part.size <= ATTRIBUTE)
     found = parse(messages.FunctionDef, rest)
     nodes: dict[str, Node] = {}
     for part in parts.get(3, ()):
@@ -42,9 +42,7 @@ def read_function(walk: Walk, one: Field) -> Function:
     walk.keep(8 * len(rest))
     arguments = {argument.name: position for position, argument in enumerate(signature.input_arg)}
     outputs = tuple(a.name for a in signature.output_arg)
-    return Function(
-        signature.name, arguments, outputs, nodes, dict(found.ret), tuple(found.control_ret.values()), _implements(walk, parts.get(5, ()))
-    )
+    return Function(signature.name, arguments, outputs, nodes, dict(found.ret), _implements(walk, parts.get(5, ())))
 
 
 def _implements(walk: Walk, attributes: Iterable[Field]) -> str:

@@ -10,9 +10,7 @@ from tfcanary.look.savedmodel.denied_operations import ASSET_READERS, CACHES, NO
 from tfcanary.look.savedmodel.facts import Node, SavedModelFacts
 from tfcanary.look.savedmodel.findings import Problem, evidence, failure, quote, warning
 from tfcanary.look.savedmodel.origins import Origins, origins
-from tfcanary.look.savedmodel.reach import Place, Root, node_of, reachable
-
-Reached = dict[Root, set[Place]]
+from tfcanary.look.savedmodel.reach import Root, node_of, reachable
 
 
 def check_operations(case: Case) -> Evidence:

@@ -17,7 +17,7 @@ from tfcanary.look.savedmodel.findings import quote
 from tfcanary.look.savedmodel.keras import layers_with_code
 from tfcanary.look.savedmodel.nodes import TEXT, add_node, map_entry, read_function, read_node, shape_of
 from tfcanary.look.savedmodel.protobuf_walk import BYTES, VARINT, Field, Unreadable, Walk, parse
-from tfcanary.look.savedmodel.tree import GRAPH_BYTES, MODEL, WARMUP, list_files
+from tfcanary.look.savedmodel.tree import GRAPH_BYTES, MODEL, list_files
 from tfcanary.tf.wire import messages
 
 SERVE = frozenset({"serve"})
@@ -64,14 +64,14 @@ def parse_model(model: Path) -> SavedModelFacts:
         if size > GRAPH_BYTES:
             raise Unreadable(f"{MODEL} has {size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}")
         with path.open("rb") as file:
-            return _facts(Walk(file, size), warmup=(model / WARMUP).exists())
+            return _facts(Walk(file, size))
     except FileNotFoundError as error:
         raise Unreadable(f"{MODEL} is missing: the copy is incomplete") from error
     except OSError as error:
         raise Unreadable(f"{MODEL} cannot be read ({error.strerror})") from error
 
 
-def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
+def _facts(walk: Walk) -> SavedModelFacts:
     schema, graphs = 0, []
     for one in walk.fields(walk.whole):
         if one.kind == VARINT and one.number == 1:
@@ -85,7 +85,6 @@ def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
         raise Unreadable(f"{MODEL} has {len(serving)} graphs tagged {{serve}} (it has: {found}); a server needs exactly one")
     meta = _meta(walk, serving[0])
     return SavedModelFacts(
-        tags=tags,
         schema=schema,
         tensorflow_version=meta.info.tensorflow_version,
         producer=meta.versions.producer,
@@ -99,7 +98,6 @@ def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
         starters=tuple(dict.fromkeys(_starters(meta))),
         assets=tuple(meta.assets) or tuple(_old_assets(meta)),
         layers=tuple(meta.layers),
-        warmup=warmup,
     )
 
 
