@@ -42,8 +42,8 @@ def drift(reference: str, current: str, plan_file: Path | None, look: int, html:
     plan = options.read_plan(plan_file).drift
     asked = rows.asked(chosen, plan)
     with rows.progress() as bar:
-        first = references.counted(rows.fetched(reference), None, asked.entity, asked.selection, bar(reference))
-        second = references.counted(rows.fetched(current), first.layout, asked.entity, asked.selection, bar(current))
+        first = references.read_or_count(rows.fetched(reference), None, asked.entity, asked.selection, bar(reference))
+        second = references.read_or_count(rows.fetched(current), first.layout, asked.entity, asked.selection, bar(current))
     compared = drifting.compare(first, second, _settings(plan, asked), look)
     if html:
         html.write_text(report.drift_html(compared, f"{current} against {reference}"), encoding="utf-8")

@@ -46,13 +46,13 @@ def expect(plan: Plan, platform: Platform | None, rate: float | None, error_rate
     if platform is None:
         if rate is None:
             return None
-        known = baseline.assumed(plan.judge, rate, error_rate)
+        known = baseline.assume(plan.judge, rate, error_rate)
         return Expected(forecast(plan, known.baseline), known.notes)
     try:
-        known = baseline.look(platform, plan)
+        known = baseline.measure(platform, plan)
     except (Unavailable, Refused) as error:
         if rate is not None:
-            known = baseline.assumed(plan.judge, rate, error_rate)
+            known = baseline.assume(plan.judge, rate, error_rate)
             return Expected(forecast(plan, known.baseline), (*known.notes, str(error)))
         click.echo(f"tfcanary: no forecast: {error}", err=True)
         return None

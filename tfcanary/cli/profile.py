@@ -33,14 +33,14 @@ def profile(data: str, output: Path | None, into: str | None, json_: bool, **cho
         raise Refused(f"--into {into}: a model in a bucket is not changed; write the profile before it is pushed")
     asked = rows.asked(chosen)
     with rows.progress() as bar:
-        counted = references.counted(rows.fetched(data), None, asked.entity, asked.selection, bar(data))
+        counted = references.read_or_count(rows.fetched(data), None, asked.entity, asked.selection, bar(data))
     if not counted.rows:
         raise Refused(f"{data}: no rows; a reference without rows says nothing")
     if output:
         output.write_bytes(drift.to_bytes(counted))
-    written = output or references.carry(counted, rows.fetched(into or ""))
+    written = output or references.write_into_model(counted, rows.fetched(into or ""))
     if output and into:
-        references.carry(counted, rows.fetched(into))
+        references.write_into_model(counted, rows.fetched(into))
     lost = f"; {counted.dropped} rows could not be read" if counted.dropped else ""
     sentence = f"{counted.rows:,} rows, {len(counted.tallies)} columns{lost}: {written}"
     options.said(

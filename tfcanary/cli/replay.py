@@ -82,9 +82,9 @@ def _of_release(platform_uri: str, name: str | None, run_id: str) -> Told:
     judge = Judge.resume(head.judge, run, head.plan)
     found = again.replay(judge, [(look.at, look.poll) for look in looks])
     note = f"Release {run}, version {head.version}: the {len(looks)} polls that its judge was told of."
-    alarms = [one.reason for one in kept.verdict.evidence if one.about.startswith(again.ALARM)]
+    alarms = [one.reason for one in kept.verdict.evidence if one.about.startswith(again.WATCH_PREFIX)]
     note += "".join(f" The watch itself rolled it back: {reason}." for reason in alarms)
-    return Told(f"Replay of {name}, version {head.version}", note, found, again.same(found.last, kept.verdict))
+    return Told(f"Replay of {name}, version {head.version}", note, found, again.agrees_with_live(found.last, kept.verdict))
 
 
 def _of_prometheus(asked: Mapping[str, Any]) -> Told:
@@ -96,7 +96,7 @@ def _of_prometheus(asked: Mapping[str, Any]) -> Told:
     begin, end = _instant("--from", asked["begin"]), _instant("--to", asked["end"])
     selectors = {Track.STABLE: _labels("--stable-selector", asked["stable"]), Track.CANARY: _labels("--canary-selector", asked["canary"])}
     source = PrometheusSource(asked["prometheus"], model, replace(plan.metrics, url=asked["prometheus"]), selectors, judge=plan.judge)
-    polls = again.remembered(source, begin, end, asked["weight"])
+    polls = again.history_polls(source, begin, end, asked["weight"])
     judge = Judge.begin(plan.judge, "replay", source.history(Track.STABLE, polls[0][0]))
     unknown = "" if asked["weight"] is not None else " The split is unknown: whether the canary got its share is not judged."
     note = f"From {polls[0][0]:%Y-%m-%d %H:%M:%S} UTC on, where the canary is first there, as Prometheus remembers it.{unknown}"

@@ -88,10 +88,10 @@ def _reached(listen: str) -> str:
 
 def curl(version: Path, address: str, folder: Path) -> str:
     """The line that tries it, with a request made up from the signature; a long one lies in the folder."""
-    from tfcanary.look.savedmodel.samples import generated
+    from tfcanary.look.savedmodel.samples import generate_requests
 
     try:
-        body = json.dumps(next(generated(version, ValidationPlan(batches=(1,)))).body, separators=(",", ":"))
+        body = json.dumps(next(generate_requests(version, ValidationPlan(batches=(1,)))).body, separators=(",", ":"))
     except (Refused, StopIteration):
         return f"curl -d '{{\"instances\": [...]}}' {address}"
     if len(body) <= LONGEST:

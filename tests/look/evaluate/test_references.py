@@ -77,12 +77,12 @@ def test_a_model_brings_its_own_reference(folder, capsys):
     assert run("drift", folder / "model", folder / "same.parquet") == 2
     assert "the model carries no reference; `tfcanary profile DATA --into" in capsys.readouterr().err
     assert run("profile", folder / "train.parquet", "--into", folder / "model", "-o", folder / "reference.profile") == 0
-    assert (folder / "model" / references.CARRIED).read_bytes() == (folder / "reference.profile").read_bytes()
+    assert (folder / "model" / references.PATH_IN_MODEL).read_bytes() == (folder / "reference.profile").read_bytes()
     assert "4,000 rows, 3 columns" in capsys.readouterr().err
     for reference in ("model", "reference.profile"):
         assert run("drift", folder / reference, folder / "same.parquet") == 0
         assert run("drift", folder / reference, folder / "older.parquet") == 1
-    carried = references.carried_by(folder / "model")
+    carried = references.read_from_model(folder / "model")
     assert to_bytes(carried) == to_bytes(count(pieces(folder / "train.parquet")))
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_a_reference_is_refused(folder, capsys):
     assert run("profile", folder / "train.parquet", "--into", "gs://models/1") == 2
     (folder / "old.profile").write_bytes(b"tfcanary drift 1\n....")
     with pytest.raises(Refused, match=r"old.profile: no drift profile of this version"):
-        references.stored(folder / "old.profile")
+        references.read_stored(folder / "old.profile")
     pq.write_table(rows(1, n=0), folder / "empty.parquet")
     assert run("profile", folder / "empty.parquet", "-o", folder / "x") == 2
 

@@ -109,7 +109,7 @@ def _usual(release: Release, seen: Timeline, now: datetime) -> timedelta | None:
 def _promoted(document: str, rate: float, lasted: tuple[int, ...]) -> float | None:
     """Seconds from the first traffic to the promotion; None: not within a month. Remembered: it is a tenth of a second's work."""
     plan: Plan = codec.loads(Plan, document, at="plan")
-    known = baseline.assumed(plan.judge, rate, None).baseline
+    known = baseline.assume(plan.judge, rate, None).baseline
     forecaster = Forecaster(plan.judge, known, plan.stage.poll.total_seconds())
     minimum = plan.stage.minimum.total_seconds()
     spent = [*lasted, *(minimum for _ in plan.weights[len(lasted) :])]
