@@ -139,12 +139,12 @@ def _show(told: Told) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tfcanary.report.of_replay import minute
+    from tfcanary.report.of_replay import minute_row
 
     table = Table("after", "weight", "canary requests", "the judge said", "why", title=told.title)
     minutes = told.replay.by_minute()
     for verdict in minutes:
-        table.add_row(*minute(verdict, minutes[0].at, told.replay.timeline))
+        table.add_row(*minute_row(verdict, minutes[0].at, told.replay.timeline))
     Console().print(table)
     click.echo(told.note)
     if told.same is not None:
