@@ -19,6 +19,7 @@ from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Change, Platform
 from tfcanary.look import savedmodel
+from tfcanary.report.numbers import duration
 from tfcanary.run import steps
 
 UNKNOWN_DIGEST = "sha256:" + "?" * 64
@@ -76,7 +77,7 @@ def _stages(plan: Plan) -> Iterator[str]:
     times = plan.stage
     for number, weight in enumerate(plan.weights):
         end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
-        yield f"stage {number}: {weight:>3} %, {times.minimum} to {times.maximum}, a poll every {times.poll.total_seconds():g} s; {end}"
+        yield f"stage {number}: {weight:>3} %, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
 
 
 def unified_diff(change: Change) -> Iterator[str]:
