@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from tfcanary import report
-from tfcanary.cli import options, rows
+from tfcanary.cli import options, outputs, rows
 from tfcanary.cli.findings import EXIT
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import DriftPlan
 from tfcanary.decide import drift as drift_test
 from tfcanary.look.evaluate import references
+from tfcanary.report.of_drift import drift_page
 from tfcanary.run import steps
 from tfcanary.run.submit.progress import COLOUR
 
@@ -33,7 +33,7 @@ MOST = 30
     default=1,
     help="The number of this comparison, where the same growing data is compared repeatedly; each comparison spends its share of alpha.",
 )
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page into this file.")
+@outputs.page_option("Write the report as a page into this file.")
 @options.as_json
 def drift(reference: str, current: str, plan_file: Path | None, look: int, html: Path | None, json_: bool, **chosen: Any) -> None:
     """Compare CURRENT with REFERENCE, column by column.
@@ -52,8 +52,7 @@ def drift(reference: str, current: str, plan_file: Path | None, look: int, html:
         second = references.counted(steps.fetch(current), first.layout, wanted.entity, wanted.selection, bar(current))
     comparison = drift_test.compare(first, second, _settings(plan, wanted), look)
     if html:
-        html.write_text(report.drift_html(comparison, f"{current} against {reference}"), encoding="utf-8")
-        click.echo(f"report: {html}", err=True)
+        outputs.write_page(html, drift_page(comparison, f"{current} against {reference}"))
     if json_:
         options.print_json(as_json(comparison))
     else:

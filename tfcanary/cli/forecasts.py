@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tfcanary.cli import outputs
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -21,7 +22,7 @@ _OPTIONS = (
     click.option("--rate", type=float, metavar="R", help="Requests a second to the model, in place of the rate that stable counts."),
     click.option("--error-rate", type=float, metavar="P", help="The share of requests that fail, for example 0.001."),
     click.option("--strict", is_flag=True, help="Exit 1 where a stage cannot decide in its time."),
-    click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the forecast as a page into this file."),
+    outputs.page_option("Write the forecast as a page into this file."),
 )
 
 
@@ -116,10 +117,9 @@ def print_forecast(found: PlanForecast | None) -> None:
 
 def write_page(found: PlanForecast | None, plan: Plan, html: Path) -> None:
     """Write the page; raises Refused where there is no forecast."""
-    from tfcanary.report.of_plan import plan_html
+    from tfcanary.report.of_plan import plan_page
 
     if found is None:
         raise Refused("--html: there is no forecast to draw; give --rate, or --name of a model whose stable version counts requests")
     weights = ", ".join(f"{weight} %" for weight in plan.weights)
-    html.write_text(plan_html(found.forecast, f"A release with the weights {weights}", found.notes), encoding="utf-8")
-    click.echo(f"page written to {html}", err=True)
+    outputs.write_page(html, plan_page(found.forecast, f"A release with the weights {weights}", found.notes))

@@ -35,7 +35,10 @@ def plan(required: bool, without: str = "Default: the defaults of all fields.") 
 
 def name(required: bool, text: str) -> Decorator:
     """Return a decorator that adds `--name`, the name of a model; `text` is its help."""
-    return click.option("--name", required=required, default=None if required else "", metavar="MODEL", help=text, shell_complete=models)
+    if required:
+        # Without a default: from click 8.3 on, an option with a default of None is never missing.
+        return click.option("--name", required=True, metavar="MODEL", help=text, shell_complete=models)
+    return click.option("--name", default="", metavar="MODEL", help=text, shell_complete=models)
 
 
 def model(required: bool = True) -> Decorator:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tfcanary.cli import options, rows
+from tfcanary.cli import options, outputs, rows
 from tfcanary.core.errors import Refused
 from tfcanary.decide import drift
 from tfcanary.look.evaluate import references
@@ -16,7 +16,7 @@ from tfcanary.run import steps
 
 @click.command(short_help="Count rows once, as the reference of later comparisons.")
 @click.argument("data")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the profile into this file.")
+@outputs.file_option("-o", "--output", text="Write the profile into this file.")
 @click.option("--into", metavar="MODEL", help="Write the profile into this SavedModel, so that the model carries its own reference.")
 @rows.selection_options
 @options.as_json
@@ -38,9 +38,13 @@ def profile(data: str, output: Path | None, into: str | None, json_: bool, **cho
     if not counted.rows:
         raise Refused(f"{data}: has no rows; a reference without rows proves nothing")
     if output:
-        output.write_bytes(drift.to_bytes(counted))
-    carried = references.carry(counted, steps.fetch(into)) if into else None
-    file = output or carried
+        with outputs.writing(output):
+            output.write_bytes(drift.to_bytes(counted))
+    file = output
+    if into:
+        with outputs.writing(Path(into)):
+            carried = references.carry(counted, steps.fetch(into))
+        file = output or carried
     unreadable = f"; {counted.dropped} rows could not be read" if counted.dropped else ""
     sentence = f"{counted.rows:,} rows, {len(counted.tallies)} columns{unreadable}: {file}"
     columns = [tally.column.name for tally in counted.tallies]

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from tfcanary import report
-from tfcanary.cli import options
+from tfcanary.cli import options, outputs
+from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.handle import Handle, Snapshot
@@ -25,7 +26,7 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.host
 @options.image
 @options.service_account
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page into this file.")
+@outputs.page_option("Write the report as a page into this file.")
 @options.as_json
 def release(
     model: str,
@@ -57,8 +58,18 @@ def release(
     if handle.failed():
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     if html:
-        click.echo(f"report: {handle.report.save(html)}", err=True)
+        _write_report(handle, html)
     sys.exit(print_end(last, json_))
+
+
+def _write_report(handle: Handle, html: Path) -> None:
+    """Write the report; where that fails, print why. The exit code stays that of the release."""
+    try:
+        report_now = handle.report
+        with outputs.writing(html):
+            click.echo(f"report written to {report_now.save(html)}", err=True)
+    except TfcanaryError as error:
+        click.echo(f"tfcanary: the release has ended, but its report was not written: {error}", err=True)
 
 
 def _interrupt(handle: Handle, name: str, platform_uri: str) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import click
 
 from tfcanary.act import checkpoint, ledger, poll_log
-from tfcanary.cli import options
+from tfcanary.cli import options, outputs
 from tfcanary.core import codec
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused
 from tfcanary.decide.judge import Judge
 from tfcanary.look.evaluate import replay as replaying
 from tfcanary.report.numbers import moment
+from tfcanary.report.of_replay import minute_row, replay_page
 from tfcanary.run import steps
 
 
@@ -48,7 +49,7 @@ class ReplayResult:
 )
 @click.option("--canary-selector", "canary", multiple=True, metavar="LABEL=VALUE", help="A label of the canary's series; may be repeated.")
 @click.option("--weight", type=click.IntRange(0, 100), help="The canary's share in percent, where it did not change.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the replay as a page into this file.")
+@outputs.page_option("Write the replay as a page into this file.")
 @options.as_json
 def replay(name: str | None, platform_uri: str, run_id: str, json_: bool, html: Path | None, **chosen: Any) -> None:
     """Judge the recorded polls of a release again, or judge the history that a Prometheus has. Nothing is changed.
@@ -63,7 +64,8 @@ def replay(name: str | None, platform_uri: str, run_id: str, json_: bool, html: 
     """
     result = _of_prometheus(chosen) if chosen["prometheus"] else _of_release(platform_uri, name, run_id)
     if html:
-        _write_page(result, html)
+        found = result.replay
+        outputs.write_page(html, replay_page(found.last, found.by_minute(), found.timeline, result.title, result.note))
     if json_:
         options.print_json(_as_json(result))
     else:
@@ -144,8 +146,6 @@ def _print(result: ReplayResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tfcanary.report.of_replay import minute_row
-
     table = Table("time", "weight", "canary requests", "decision", "reason", title=result.title)
     minutes = result.replay.by_minute()
     for verdict in minutes:
@@ -154,11 +154,3 @@ def _print(result: ReplayResult) -> None:
     click.echo(result.note)
     if result.same is not None:
         click.echo("The live verdict was the same, bit for bit." if result.same else "The live verdict was another one.")
-
-
-def _write_page(result: ReplayResult, html: Path) -> None:
-    from tfcanary.report.of_replay import replay_html
-
-    found = result.replay
-    html.write_text(replay_html(found.last, found.by_minute(), found.timeline, result.title, result.note), encoding="utf-8")
-    click.echo(f"page written to {html}", err=True)

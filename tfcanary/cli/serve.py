@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shlex
@@ -23,6 +24,8 @@ UNNUMBERED = 1
 """The version number of a directory whose name is not a number."""
 DRAIN = 5.0
 """Seconds for the last requests after Ctrl-C."""
+MODULES = ("tensorflow", "uvicorn", "orjson")
+"""Modules that the server needs and that only the extra `local` installs; the search for them is quicker than their import."""
 LONGEST = 300
 """The largest number of characters of a request in the printed command; a longer request is written into a file."""
 
@@ -47,6 +50,9 @@ def serve(model: Path, name: str, port: int, grpc_port: int, listen: str) -> Non
     if not NAME.fullmatch(name):
         raise Refused(f"--name {name!r}: must be at most 50 lower-case letters, digits and hyphens, with a letter or digit at both ends")
     version, number = _version(model)
+    for module in MODULES:
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
     with tempfile.TemporaryDirectory(prefix="tfcanary-serve-") as folder:
         arguments = _arguments(Path(folder), version, number, name)
         click.echo(f"{version} as {name}, version {number}; TensorFlow is being started", err=True)

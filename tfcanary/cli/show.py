@@ -15,7 +15,7 @@ from rich.table import Table
 from tfcanary import adapters, report
 from tfcanary.act import ledger
 from tfcanary.adapters import local
-from tfcanary.cli import options
+from tfcanary.cli import options, outputs
 from tfcanary.cli.local import state_folder
 from tfcanary.cli.release import UNDECIDED, print_end
 from tfcanary.core import codec
@@ -157,12 +157,7 @@ def history(name: str, platform_uri: str, json_: bool) -> None:
 @click.command("report", short_help="Write the report of the active or last release.")
 @options.model()
 @options.platform
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the report as a page into this file. Default: Markdown on stdout.",
-)
+@outputs.page_option("Write the report as a page into this file. Default: Markdown on stdout.")
 @options.as_json
 def report_verb(name: str, platform_uri: str, html: Path | None, json_: bool) -> None:
     """Write the report of a model's active or last release.
@@ -176,7 +171,8 @@ def report_verb(name: str, platform_uri: str, html: Path | None, json_: bool) ->
     record = record_of(platform_uri, name)
     page = ReleaseReport(record, steps.timeline(step), steps.signatures(step))
     if html:
-        click.echo(f"report written to {page.save(html)}", err=True)
+        with outputs.writing(html):
+            click.echo(f"report written to {page.save(html)}", err=True)
     if json_:
         options.print_json({**_decision(record), "report": page.markdown})
     elif html is None:

@@ -12,7 +12,6 @@ from tfcanary.core.timeline import Timeline
 from tfcanary.report.as_html import as_html
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.numbers import plain
-from tfcanary.report.of_drift import drift_html, drift_markdown
 from tfcanary.report.of_look import look_page
 from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
@@ -24,8 +23,6 @@ __all__ = [
     "SignaturePairs",
     "SignatureRow",
     "canary_requests",
-    "drift_html",
-    "drift_markdown",
     "last_verdict",
     "look_html",
     "look_markdown",

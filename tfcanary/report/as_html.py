@@ -19,7 +19,6 @@ from tfcanary.report.blocks import (
     HistoryChart,
     Paragraph,
     ReportPage,
-    Section,
     SignatureDiff,
     Subsection,
     Table,
@@ -55,7 +54,10 @@ def as_html(page: ReportPage) -> str:
         element("title", f"{cut(page.title, NAME)}: {page.answer.word}"),
         element("style", Markup(SHEET)),
     )
-    main = element("main", _header(page), _facts(page), *(_section(s) for s in page.sections), class_="tfcanary")
+    facts = (element("div", element("dt", name), element("dd", foreign_text(value))) for name, value in page.facts)
+    facts_list = (element("dl", *facts, class_="facts"),) if page.facts else ()
+    sections = (element("section", element("h2", foreign_text(s.heading, NAME)), *(_block(b) for b in s.blocks)) for s in page.sections)
+    main = element("main", _header(page), *facts_list, *sections, class_="tfcanary")
     return f"<!DOCTYPE html>\n{element('html', head, element('body', main), lang='en').text}\n"
 
 
@@ -67,15 +69,6 @@ def _header(page: ReportPage) -> Markup:
         element("p", foreign_text(page.why), class_="why"),
         class_=page.answer.tone.value,
     )
-
-
-def _facts(page: ReportPage) -> Markup:
-    facts = (element("div", element("dt", name), element("dd", foreign_text(value))) for name, value in page.facts)
-    return element("dl", *facts, class_="facts") if page.facts else Markup("")
-
-
-def _section(section: Section) -> Markup:
-    return element("section", element("h2", foreign_text(section.heading, NAME)), *(_block(b) for b in section.blocks))
 
 
 def foreign_text(text: str, most: int = SENTENCE) -> Markup:
@@ -108,8 +101,10 @@ def _(block: Paragraph) -> Markup:
 
 @_block.register
 def _(block: Table) -> Markup:
-    rows = (element("tr", *_cells(block.columns, row)) for row in block.rows)
-    return _table(block.columns, *rows)
+    cells = (
+        [element("td", _cell(cell), class_=_numeric(column)) for column, cell in zip(block.columns, row, strict=True)] for row in block.rows
+    )
+    return _table(block.columns, *(element("tr", *row) for row in cells))
 
 
 def _table(columns: tuple[TableColumn, ...], *rows: Markup, name: str | None = None) -> Markup:
@@ -117,10 +112,6 @@ def _table(columns: tuple[TableColumn, ...], *rows: Markup, name: str | None = N
     headings = (element("th", c.heading, scope="col", class_=_numeric(c)) for c in columns)
     parts: list[Child] = [element("colgroup", *widths), element("thead", element("tr", *headings)), element("tbody", *rows)]
     return element("table", *parts, class_=name)
-
-
-def _cells(columns: tuple[TableColumn, ...], row: tuple[Cell, ...]) -> tuple[Markup, ...]:
-    return tuple(element("td", _cell(cell), class_=_numeric(column)) for column, cell in zip(columns, row, strict=True))
 
 
 def _numeric(column: TableColumn) -> str | None:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from tfcanary.core.domain import Finding
 from tfcanary.decide.drift import ColumnFound, Comparison
-from tfcanary.report.as_html import as_html
-from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.blocks import (
     Badge,
     Block,
@@ -35,18 +33,8 @@ _ANSWERS = {
 }
 
 
-def drift_html(comparison: Comparison, title: str) -> str:
-    """Return the page as HTML: the answer, then the columns by their effect, with both distributions of each."""
-    return as_html(drift_page(comparison, title))
-
-
-def drift_markdown(comparison: Comparison, title: str) -> str:
-    """Return the page as Markdown: the content of `drift_html` with tables in place of pictures."""
-    return as_markdown(drift_page(comparison, title))
-
-
 def drift_page(comparison: Comparison, title: str) -> ReportPage:
-    """Return the page that `drift_html` and `drift_markdown` render."""
+    """Return the page: the answer, then the columns by their effect, with both distributions of each."""
     columns = comparison.by_severity
     return ReportPage(
         title=title,

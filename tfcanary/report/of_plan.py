@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfcanary.decide.judge.planning import Forecast, Outcome, StageForecast
-from tfcanary.report.as_html import as_html
 from tfcanary.report.blocks import Badge, Cell, Paragraph, ReportPage, Section, Table, TableColumn, WaitsChart
 from tfcanary.report.numbers import duration, plain, share
 from tfcanary.report.plots.glyph import Tone
@@ -19,13 +18,8 @@ LATER = (
 )
 
 
-def plan_html(forecast: Forecast, title: str, notes: tuple[str, ...]) -> str:
-    """Return the page as HTML; `notes` are the assumptions of the forecast."""
-    return as_html(plan_page(forecast, title, notes))
-
-
 def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...]) -> ReportPage:
-    """Return the page: whether every stage can decide in its time, then how long each outcome takes."""
+    """Return the page: whether every stage can decide in its time, how long each outcome takes, and the assumptions in `notes`."""
     problems = [text for stage in forecast.stages if not stage.decides for text in stage.sentences]
     answer = Badge(Tone.GOOD, "Can decide") if forecast.decides else Badge(Tone.WARN, "A stage cannot decide in its time")
     why = problems[0] if problems else "every stage can decide in its time"

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from tfcanary.core.domain import Verdict
 from tfcanary.core.timeline import Timeline
-from tfcanary.report.as_html import as_html
 from tfcanary.report.blocks import Cell, Paragraph, ReportPage, Section, Table, TableColumn
 from tfcanary.report.numbers import duration, plain
 from tfcanary.report.of_verdict import verdict_page
@@ -23,22 +22,15 @@ _COLUMNS = (
 )
 
 
-def replay_html(last: Verdict, by_minute: Sequence[Verdict], timeline: Timeline, title: str, note: str) -> str:
-    """Return the page as HTML; `note` says what was replayed."""
-    return as_html(replay_page(last, by_minute, timeline, title, note))
-
-
 def replay_page(last: Verdict, by_minute: Sequence[Verdict], timeline: Timeline, title: str, note: str) -> ReportPage:
-    """Return the page of the last verdict, with a section of the decisions minute by minute."""
+    """Return the page of the last verdict, with a section of the decisions minute by minute; `note` says what was replayed."""
     page = verdict_page(last, title, timeline)
-    rows: tuple[tuple[Cell, ...], ...] = tuple(_row(verdict, by_minute[0].at, timeline) for verdict in by_minute)
-    minutes = Section("Minute by minute", (Paragraph(note, quiet=True), Table(_COLUMNS, rows)))
+    rows: list[tuple[Cell, ...]] = []
+    for verdict in by_minute:
+        time, weight, requests, _, reason = minute_row(verdict, by_minute[0].at, timeline)
+        rows.append((time, weight, requests, decision_badge(verdict.decision), reason))
+    minutes = Section("Minute by minute", (Paragraph(note, quiet=True), Table(_COLUMNS, tuple(rows))))
     return replace(page, sections=(*page.sections[:1], minutes, *page.sections[1:]))
-
-
-def _row(verdict: Verdict, first: datetime | None, timeline: Timeline) -> tuple[Cell, ...]:
-    time, weight, requests, _, reason = minute_row(verdict, first, timeline)
-    return time, weight, requests, decision_badge(verdict.decision), reason
 
 
 def minute_row(verdict: Verdict, first: datetime | None, timeline: Timeline) -> tuple[str, str, str, str, str]:

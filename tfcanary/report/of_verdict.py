@@ -16,7 +16,9 @@ def verdict_page(verdict: Verdict, title: str, timeline: Timeline | None) -> Rep
     blocks = evidence_blocks(verdict.evidence, fold=False)
     sections = [Section("Criteria", blocks)] if blocks else []
     if timeline and timeline.points:
-        sections.append(Section("Over time", (_history(verdict, timeline),)))
+        criteria = {e.about: e for e in verdict.evidence}
+        history = HistoryChart(timeline, bands=stage_bands(timeline), marks=decision_marks((verdict,)), criteria=criteria)
+        sections.append(Section("Over time", (history,)))
     at = (("decided", moment(verdict.at)),) if verdict.at else ()
     return ReportPage(
         title=title,
@@ -26,8 +28,3 @@ def verdict_page(verdict: Verdict, title: str, timeline: Timeline | None) -> Rep
         facts=(("stage", str(verdict.stage)), ("weight", f"{verdict.weight} %"), *tally(verdict.evidence), *at),
         sections=(*sections, *absent_section(verdict.absent)),
     )
-
-
-def _history(verdict: Verdict, timeline: Timeline) -> HistoryChart:
-    criteria = {e.about: e for e in verdict.evidence}
-    return HistoryChart(timeline, bands=stage_bands(timeline), marks=decision_marks((verdict,)), criteria=criteria)

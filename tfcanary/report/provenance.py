@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfcanary.core.domain import ModelVersion
-from tfcanary.core.record import Ended, Record, Release
+from tfcanary.core.record import Record, Release
 from tfcanary.report.blocks import Cell, CellWithNote, Code, Facts, Section, Table, TableColumn
 from tfcanary.report.numbers import moment
 from tfcanary.report.wording import state_badge
@@ -40,11 +40,8 @@ def earlier_section(record: Record) -> tuple[Section, ...]:
         return ()
     newest = sorted(earlier, key=lambda e: e.ended, reverse=True)[:_EARLIER]
     columns = (TableColumn("Ended", 150), TableColumn("Version", 76, numeric=True), TableColumn("State", 132), TableColumn("Reason"))
-    return (Section("Earlier releases", (Table(columns, tuple(_row(e) for e in newest)),)),)
-
-
-def _row(ended: Ended) -> tuple[Cell, ...]:
-    return moment(ended.ended), str(ended.version), state_badge(ended.state), ended.reason
+    rows: tuple[tuple[Cell, ...], ...] = tuple((moment(e.ended), str(e.version), state_badge(e.state), e.reason) for e in newest)
+    return (Section("Earlier releases", (Table(columns, rows),)),)
 
 
 def _version(version: ModelVersion | None) -> Cell:
