@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tfcanary import report
 from tfcanary.cli import main
 from tfcanary.core.errors import Refused
 from tfcanary.decide import drift
 from tfcanary.decide.drift import to_bytes
 from tfcanary.look.evaluate import references
 from tfcanary.look.evaluate.sources import count, pieces
+from tfcanary.report.as_html import as_html
+from tfcanary.report.as_markdown import as_markdown
+from tfcanary.report.of_drift import drift_page
 
 
 def rows(seed, shift=0.0, n=4_000):
@@ -113,6 +115,7 @@ def test_names_and_values_cannot_inject_into_the_page():
     table = pa.table({"<script>alert(1)</script>": ["<img src=x>"] * 500 + ["b"] * 500})
     first = drift.profile(table.to_batches())
     compared = drift.compare(first, drift.profile(table.slice(400).to_batches(), first.layout))
-    for text in (report.drift_html(compared, "<b>"), report.drift_markdown(compared, "<b>")):
+    page = drift_page(compared, "<b>")
+    for text in (as_html(page), as_markdown(page)):
         assert "<script" not in text
         assert "<img" not in text
