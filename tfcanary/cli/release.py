@@ -11,8 +11,9 @@ from tfcanary import report
 from tfcanary.cli import options
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Handle, Snapshot
+from tfcanary.run.submit.handle import Handle
 from tfcanary.run.submit.handle import release as submit_release
+from tfcanary.run.submit.snapshots import Snapshot
 
 YES, NO, UNDECIDED = 0, 1, 3
 
@@ -49,7 +50,7 @@ def release(
     handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
-        seen = progress.follow(handle)
+        seen = progress.show(handle.follow(), handle.platform.clock)
     except KeyboardInterrupt:
         _interrupted(handle, name, platform_uri)
         sys.exit(UNDECIDED)

@@ -25,8 +25,8 @@ from tfcanary.core.record import Record
 from tfcanary.report.plots.text import cut, visible
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import watching
 from tfcanary.run.submit.pages import ReleaseReport
+from tfcanary.run.submit.snapshots import follow_record
 
 WHY = 120
 """Characters of a reason in a table."""
@@ -83,7 +83,7 @@ def _watched(platform_uri: str, name: str, json_: bool) -> int:
     platform = steps.reopen_step(platform_uri, name).platform
     record_of(platform_uri, name)
     try:
-        return said(progress.shown(watching(platform), platform.clock), json_)
+        return said(progress.show(follow_record(platform), platform.clock), json_)
     except KeyboardInterrupt:
         click.echo("no longer watching; the release goes on", err=True)
         return UNDECIDED

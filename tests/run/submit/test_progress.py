@@ -21,7 +21,7 @@ from tfcanary.core.record import State
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.run import watch
 from tfcanary.run.submit import progress, time_left
-from tfcanary.run.submit.handle import Snapshot, look, watching
+from tfcanary.run.submit.snapshots import Snapshot, follow_record, read_snapshot
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -39,7 +39,7 @@ def halfway(world: World, seconds: float) -> Snapshot:
 
     def stop(_: float) -> None:
         if world.clock.now() >= until and not found:
-            now = look(world.platform())
+            now = read_snapshot(world.platform())
             assert now is not None
             found.append(now)
 
@@ -70,7 +70,7 @@ def test_the_bounds_are_those_of_the_plan_and_shrink(world: World, deployed: Mod
     seen = halfway(world, 20)
     assert time_left.bounds(at(world, seen, 10)) == "at least 20 s, at most 14 min 50 s; then 1 more stage of at least 30 s"
     assert time_left.bounds(at(world, seen, 40)).startswith("any moment now, at most 14 min")
-    silent = replace(seen, seen=None)
+    silent = replace(seen, checkpoint=None)
     assert time_left.bounds(at(world, silent, 40)).startswith("once the canary hears a request, at most 14 min")
 
 
@@ -112,9 +112,9 @@ def test_without_a_watch_nothing_is_promised(world: World, deployed: ModelVersio
 
 def test_what_a_reason_holds_commands_no_terminal(world: World, deployed: ModelVersion) -> None:
     seen = halfway(world, 20)
-    assert seen.seen is not None
-    hostile = replace(seen.seen.verdict, reason="[red]\x1b[2J\u202eevil " + "x" * 9000)
-    shown = drawn(replace(seen, seen=replace(seen.seen, verdict=hostile)), world)
+    assert seen.checkpoint is not None
+    hostile = replace(seen.checkpoint.verdict, reason="[red]\x1b[2J\u202eevil " + "x" * 9000)
+    shown = drawn(replace(seen, checkpoint=replace(seen.checkpoint, verdict=hostile)), world)
     assert "\x1b" not in shown
     assert "[red]\\u001b[2J\\u202eevil" in shown.replace("\n", "")
     assert len(shown) < 4000
@@ -125,11 +125,11 @@ def test_without_a_terminal_each_event_is_a_line_and_each_stage_tells_its_time(
 ) -> None:
     def snapshots() -> Iterator[Snapshot]:
         yield halfway(world, 5)
-        now = look(world.platform())
+        now = read_snapshot(world.platform())
         assert now is not None
         yield now
 
-    progress.shown(snapshots(), world.clock)
+    progress.show(snapshots(), world.clock)
     said = capsys.readouterr().err.splitlines()
     assert len([line for line in said if "stage 0 ends: " in line]) == 1
     assert any("digits at 10 %: stage 0: advance" in line for line in said)
@@ -149,12 +149,12 @@ def test_status_watches_a_release_until_it_has_ended(
     world.clock.on_sleep.append(abort)
     assert run("status", "digits", "--watch", "--platform", "fake://") == 3
     assert "the page went off" in capsys.readouterr().out
-    assert [one.release.state for one in watching(world.platform())] == [State.ROLLED_BACK]
+    assert [one.release.state for one in follow_record(world.platform())] == [State.ROLLED_BACK]
 
 
 def test_a_release_without_a_poll_yet_is_drawn_too(world: World, plan: Plan) -> None:
     ledger.begin(world.platform(), plan, "run-1")
-    seen = look(world.platform())
+    seen = read_snapshot(world.platform())
     assert seen is not None
     assert checkpoint.load(world.platform(), seen.release) is None
     assert "is being checked and deployed; it has no traffic" in drawn(seen, world)
@@ -162,7 +162,7 @@ def test_a_release_without_a_poll_yet_is_drawn_too(world: World, plan: Plan) -> 
 
 def test_of_a_stage_that_is_over_no_time_is_left(world: World, deployed: ModelVersion) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
-    seen = look(world.platform())
+    seen = read_snapshot(world.platform())
     assert seen
     assert time_left.left(seen.release, seen.timeline, world.clock.now()) is None
     assert "stage ends" not in drawn(seen, world)

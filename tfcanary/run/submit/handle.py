@@ -13,48 +13,31 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tfcanary import adapters, report
-from tfcanary.act import checkpoint, ledger, push, rollback
-from tfcanary.act.checkpoint import Checkpoint
+from tfcanary.act import ledger, push, rollback
 from tfcanary.core import codec
 from tfcanary.core.domain import Verdict
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
-from tfcanary.core.record import Record, Release
-from tfcanary.core.timeline import Timeline
+from tfcanary.core.record import Release
 from tfcanary.look import savedmodel
 from tfcanary.report.plots.markup import element
 from tfcanary.run import steps
 from tfcanary.run.submit import Run, Submission, start
+from tfcanary.run.submit import progress as live
 from tfcanary.run.submit.pages import ReleaseReport, framed
+from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 RUNS = Path(".tfcanary") / "runs"
 """Where a local run keeps its log and artifacts, below the working directory."""
-REFRESH = 1.0
-"""Seconds between two looks at the record."""
 PATIENCE = 600.0
 """Seconds for which a cluster may not answer before waiting for a release there is given up: hours must not end by a minute's failure."""
 PAUSE = 10.0
 """Seconds before one who did not answer is asked again."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How far a release is."""
-
-    record: Record
-    release: Release
-    seen: Checkpoint | None
-    """The last poll's verdict and the timeline; None before the first poll."""
-
-    @property
-    def timeline(self) -> Timeline | None:
-        """What was seen at every poll so far."""
-        return self.seen.timeline if self.seen else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,10 +71,8 @@ class Handle:
 
         An interrupt ends the waiting, not the release: that is what `abort` does.
         """
-        from tfcanary.run.submit.progress import follow
-
         if progress:
-            last = follow(self)
+            last = live.show(self.follow(), self.platform.clock)
         else:
             *_, last = self.follow()
         if self.failed():
@@ -104,7 +85,7 @@ class Handle:
 
     def snapshot(self) -> Snapshot | None:
         """The record and what was seen so far; None while the record does not show this release."""
-        found = look(self.platform)
+        found = read_snapshot(self.platform)
         return None if found is None or found.release.run_id == self.before else found
 
     @property
@@ -113,7 +94,7 @@ class Handle:
         seen = self.snapshot()
         if seen is None:
             return None
-        polled = seen.seen.verdict if seen.seen and not seen.release.state.ended else None
+        polled = seen.checkpoint.verdict if seen.checkpoint and not seen.release.state.ended else None
         return polled or report.last_verdict(seen.release)
 
     @property
@@ -173,21 +154,6 @@ def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), codec.read_document(Path(plan)))
     decoded: Plan = codec.decode(Plan, {} if document is None else document, at=at)
     return decoded
-
-
-def look(platform: Platform) -> Snapshot | None:
-    """How far the release in the record is; None where there never was one."""
-    record = ledger.read(platform)
-    return Snapshot(record, record.release, checkpoint.load(platform, record.release)) if record.release else None
-
-
-def watching(platform: Platform) -> Iterator[Snapshot]:
-    """The release in the record as it goes on, about once a second, until it has ended; whoever submitted it."""
-    while (seen := look(platform)) is not None:
-        yield seen
-        if seen.release.state.ended:
-            return
-        platform.clock.sleep(REFRESH)
 
 
 def release(

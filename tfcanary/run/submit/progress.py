@@ -21,7 +21,7 @@ from tfcanary.core.record import Release, State
 from tfcanary.report.numbers import RATIO, duration, plain, share, writer
 from tfcanary.report.plots.text import cut, visible
 from tfcanary.run.submit import time_left
-from tfcanary.run.submit.handle import Handle, Snapshot
+from tfcanary.run.submit.snapshots import Snapshot
 
 COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "magenta"}
 WIDTH = 110
@@ -36,12 +36,7 @@ AGAINST = "e-value for rollback"
 """The figure that times its part of alpha is its part of what convicts: all parts together convict at 1."""
 
 
-def follow(handle: Handle) -> Snapshot:
-    """Show the release until its pipeline has ended; returns how it ended."""
-    return shown(handle.follow(), handle.platform.clock)
-
-
-def shown(snapshots: Iterable[Snapshot], clock: Clock) -> Snapshot:
+def show(snapshots: Iterable[Snapshot], clock: Clock) -> Snapshot:
     """Show each as it comes; returns the last."""
     if _kernel():
         return _displayed(snapshots, clock)
@@ -167,7 +162,7 @@ def _counted(seen: Snapshot) -> Iterable[tuple[str, str]]:
     stable, canary = points[-1].stable_requests, points[-1].canary_requests
     own = f" ({share(canary / (stable + canary))} of all so far)" if stable + canary else ""
     yield "requests", f"stable {plain(stable)}, canary {plain(canary)}{own}"
-    parts = [one for one in seen.seen.verdict.evidence if SPENT in one.figures] if seen.seen else []
+    parts = [one for one in seen.checkpoint.verdict.evidence if SPENT in one.figures] if seen.checkpoint else []
     if parts:
         judge = seen.release.plan.judge
         spent = sum(float(one.figures[SPENT]) for one in parts if one.gating)
@@ -178,7 +173,7 @@ def _counted(seen: Snapshot) -> Iterable[tuple[str, str]]:
 
 def _criteria(seen: Snapshot) -> Table:
     """One line each, in 80 columns."""
-    measured = [one for one in seen.seen.verdict.evidence if one.interval] if seen.seen else []
+    measured = [one for one in seen.checkpoint.verdict.evidence if one.interval] if seen.checkpoint else []
     titles = ("criterion", "finding", "estimate", "interval", "limit")
     table = Table(*titles, box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(measured))
     for one in measured:
@@ -200,7 +195,7 @@ def _numbers(one: Evidence) -> tuple[str, str, str]:
 
 def _says(seen: Snapshot) -> Text:
     """The judge's last word, and what does not pass without being measured."""
-    verdict: Verdict | None = seen.seen.verdict if seen.seen else None
+    verdict: Verdict | None = seen.checkpoint.verdict if seen.checkpoint else None
     if verdict is None or seen.release.state is not State.WATCHED:
         return Text(cut(visible(seen.release.reason), LONGEST))
     loud = [one for one in verdict.evidence if not one.interval and one.finding in (Finding.FAIL, Finding.WARN)]
