@@ -1,4 +1,4 @@
-"""Set a stage's weight and watch until it is decided."""
+"""The component that sets a stage's weight and watches both tracks until the stage is decided."""
 
 from kfp import dsl
 
@@ -16,17 +16,17 @@ def watch_stage(
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Shift traffic to the stage's weight and watch both tracks; on a rollback decision the weight is 0 within one poll.
+    """Give the canary the stage's weight and watch both tracks until the stage is decided; a decision to roll back takes the weight to 0 within one poll.
 
     Args:
-        stage: Which of the plan's weights, from 0.
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
+        stage: The number of the stage, from 0: the place of its weight in the plan.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan.
-        run_id: The run that owns the release.
-        evidence: The watch's verdict with an interval per criterion, as JSON.
-        report: The same as a page, with weight and requests over time.
-        summary: The same as Markdown.
+        run_id: The id of the run that owns the release.
+        evidence: The watch's verdict with an interval for each criterion, as JSON.
+        report: The verdict as a page for people, with weight and requests over time.
+        summary: The verdict as Markdown.
 
     Returns:
         advance, promote or rollback.

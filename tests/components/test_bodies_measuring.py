@@ -67,7 +67,7 @@ def test_an_estimate_that_is_no_number_is_left_out() -> None:
         Evidence("metrics/latency", Finding.PASS, "as quick", interval=Interval(0.9, 1.0, 1.1)),
         Evidence("guard/crash", Finding.PASS, "it answers", figures={"canary restarts": 0.0}),
     )
-    assert steps.scalars(Finding.PASS, evidence) == {"outcome": "pass", "metrics/latency": 1.0}
+    assert steps.metric_rows(Finding.PASS, evidence) == {"outcome": "pass", "metrics/latency": 1.0}
 
 
 def _logged(folder: Path, n: int, shift: float) -> None:
@@ -99,7 +99,7 @@ def test_a_world_that_drifts_is_written_down_once_and_fails_nothing(
     watched, found = outputs(*LOOK), outputs(*MEASURED)
     watch_stage.python_func(stage=0, **asked, **watched)
     for _ in range(2):
-        assert evaluate_drift.python_func(stage=0, watched=watched["evidence"], **asked, **found) == "pass"
+        assert evaluate_drift.python_func(stage=0, watch_verdict=watched["evidence"], **asked, **found) == "pass"
     events = [e.what for e in ledger.ours(ledger.read(world.platform()), "run-1").events if e.what.startswith("the world has drifted")]
     assert len(events) == 1
     assert found["metrics"].metadata["outcome"] == "pass"

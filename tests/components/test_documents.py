@@ -89,8 +89,8 @@ class Known(dict[str, Any]):
         return self[name]
 
     def _arguments(self) -> dict[str, Any]:
-        watched = {"watched": self["watch"].outputs["evidence"]} if "watch" in self else {}
-        return {**OTHERS, "model_uri": "gs://exports/digits/1", "digest": "sha256:0", "stage": 0, **watched}
+        verdict = {"watch_verdict": self["watch"].outputs["evidence"]} if "watch" in self else {}
+        return {**OTHERS, "model_uri": "gs://exports/digits/1", "digest": "sha256:0", "stage": 0, **verdict}
 
 
 @pytest.mark.parametrize("folder", COMPONENTS, ids=lambda f: f.name)

@@ -169,7 +169,7 @@ def report_(name: str, platform_uri: str, html: Path | None, json_: bool) -> Non
     """
     step = steps.reopen_step(platform_uri, name)
     record = record_of(platform_uri, name)
-    page = ReleaseReport(record, steps.timeline(step), steps.signatures(step))
+    page = ReleaseReport(record, steps.read_timeline(step), steps.release_signatures(step))
     if html:
         click.echo(f"report written to {page.save(html)}", err=True)
     if json_:

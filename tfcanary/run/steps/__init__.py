@@ -1,24 +1,33 @@
-"""What the bodies of the components share: the step's arguments turned into values, and its findings into artifacts.
+"""The code that component bodies share: it turns a step's arguments into values, and its findings into artifacts.
 
-Nothing here decides or changes the world. Bodies pass KFP's artifacts in; only their `path` and `metadata` are used,
-so this module does not know KFP.
+Nothing here decides, and nothing here moves traffic. The bodies pass KFP's artifacts in, of which only `path` and
+`metadata` are used, so this package does not import KFP.
 """
 
 from tfcanary.run.steps.artifacts import (
-    gate,
-    outcome,
+    gate_word,
+    metric_rows,
+    outcome_rows,
     publish_look,
     publish_release,
     publish_verdict,
     read_artifact,
-    scalars,
-    seen,
-    side_by_side,
-    signatures,
-    timeline,
+    read_checkpoint,
+    read_timeline,
+    release_signatures,
+    signature_pairs,
     write_look,
 )
-from tfcanary.run.steps.gate_looks import WORLD_DRIFT, compared, drifted, good, judged, merged, profiled, reference
+from tfcanary.run.steps.gate_looks import (
+    WORLD_DRIFT,
+    compare_predictions,
+    evaluate_drift,
+    evaluate_quality,
+    judge_stage,
+    merge_profiles,
+    profile_data,
+    training_reference,
+)
 from tfcanary.run.steps.model_files import fetch, files_of
 from tfcanary.run.steps.step_inputs import (
     Artifact,
@@ -26,42 +35,42 @@ from tfcanary.run.steps.step_inputs import (
     golden_requests,
     lineage,
     open_step,
+    recorded_requests,
     reopen_step,
-    requests,
-    sample_requests,
     stable_model,
+    warmup_requests,
 )
 
 __all__ = [
     "WORLD_DRIFT",
     "Artifact",
     "Step",
-    "compared",
-    "drifted",
+    "compare_predictions",
+    "evaluate_drift",
+    "evaluate_quality",
     "fetch",
     "files_of",
-    "gate",
+    "gate_word",
     "golden_requests",
-    "good",
-    "judged",
+    "judge_stage",
     "lineage",
-    "merged",
+    "merge_profiles",
+    "metric_rows",
     "open_step",
-    "outcome",
-    "profiled",
+    "outcome_rows",
+    "profile_data",
     "publish_look",
     "publish_release",
     "publish_verdict",
     "read_artifact",
-    "reference",
+    "read_checkpoint",
+    "read_timeline",
+    "recorded_requests",
+    "release_signatures",
     "reopen_step",
-    "requests",
-    "sample_requests",
-    "scalars",
-    "seen",
-    "side_by_side",
-    "signatures",
+    "signature_pairs",
     "stable_model",
-    "timeline",
+    "training_reference",
+    "warmup_requests",
     "write_look",
 ]

@@ -104,7 +104,7 @@ class Handle:
         if seen is None:
             raise Unavailable(self._not_yet())
         step = steps.Step(self.platform, self.plan, seen.release.run_id)
-        return ReleaseReport(seen.record, seen.timeline, steps.signatures(step))
+        return ReleaseReport(seen.record, seen.timeline, steps.release_signatures(step))
 
     def __repr__(self) -> str:
         return f"<release of {self.platform.model}: {self.run.describe()}>"
