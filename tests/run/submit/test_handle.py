@@ -25,7 +25,7 @@ from tfcanary.core.plan import Plan
 from tfcanary.core.record import Record, Release, State
 from tfcanary.run.submit import Submission, handle
 from tfcanary.run.submit.handle import Handle, read_plan
-from tfcanary.run.submit.progress import in_notebook
+from tfcanary.run.submit.progress import notebook_bundle
 
 HOSTILE = "<script>alert(1)</script>\"'[red]"
 
@@ -164,7 +164,7 @@ def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
         assert "script" not in browser(dict(browser(shown).attributes)["srcdoc"]).tags
     seen = hostile.snapshot()
     assert seen
-    shown = in_notebook(seen, world.clock.now())
+    shown = notebook_bundle(seen, world.clock.now())
     assert set(browser(shown["text/html"]).tags) <= {"pre", "span"}
     assert HOSTILE in shown["text/plain"], "and is shown letter by letter"
 

@@ -20,8 +20,9 @@ from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.run import watch
-from tfcanary.run.submit import progress, time_left
+from tfcanary.run.submit import progress
 from tfcanary.run.submit.snapshots import Snapshot, follow_record, read_snapshot
+from tfcanary.run.submit.time_left import TimeLeft, bounds, forecast, time_left
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -58,28 +59,28 @@ def test_a_release_that_is_watched_shows_stage_times_requests_and_alpha(world: W
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-def at(world: World, seen: Snapshot, seconds: float) -> time_left.Left:
+def at(world: World, seen: Snapshot, seconds: float) -> TimeLeft:
     began = seen.release.stage_began
     assert began is not None
-    found = time_left.left(seen.release, seen.timeline, began + timedelta(seconds=seconds))
+    found = time_left(seen.release, seen.timeline, began + timedelta(seconds=seconds))
     assert found is not None
     return found
 
 
 def test_the_bounds_are_those_of_the_plan_and_shrink(world: World, deployed: ModelVersion) -> None:
     seen = halfway(world, 20)
-    assert time_left.bounds(at(world, seen, 10)) == "at least 20 s, at most 14 min 50 s; then 1 more stage of at least 30 s"
-    assert time_left.bounds(at(world, seen, 40)).startswith("any moment now, at most 14 min")
+    assert bounds(at(world, seen, 10)) == "at least 20 s, at most 14 min 50 s; then 1 more stage of at least 30 s"
+    assert bounds(at(world, seen, 40)).startswith("any moment now, at most 14 min")
     silent = replace(seen, checkpoint=None)
-    assert time_left.bounds(at(world, silent, 40)).startswith("once the canary hears a request, at most 14 min")
+    assert bounds(at(world, silent, 40)).startswith("once the canary gets a request, at most 14 min")
 
 
 def test_the_last_stage_waits_for_the_bake_time_and_then_for_proof(world: World, deployed: ModelVersion) -> None:
     seen = halfway(world, 20)
     last = replace(seen, release=replace(seen.release, stage=1, first_traffic=seen.release.stage_began))
-    assert time_left.bounds(at(world, last, 10)) == "at least 50 s, at most 14 min 50 s"
-    assert time_left.bounds(at(world, last, 100)) == "once every criterion is proven, at most 13 min 20 s"
-    assert time_left.bounds(at(world, last, 10_000)) == "once every criterion is proven, at most 0 s"
+    assert bounds(at(world, last, 10)) == "at least 50 s, at most 14 min 50 s"
+    assert bounds(at(world, last, 100)) == "once every criterion is proven, at most 13 min 20 s"
+    assert bounds(at(world, last, 10_000)) == "once every criterion is proven, at most 0 s"
 
 
 def timeline_of(seen: Snapshot, rate: float) -> Timeline:
@@ -95,9 +96,9 @@ def test_the_forecast_says_when_a_good_canary_is_promoted_or_that_it_will_not_be
     assert began is not None
 
     def said(rate: float, seconds: float) -> str:
-        found = time_left.left(seen.release, timeline_of(seen, rate), began + timedelta(seconds=seconds))
+        found = time_left(seen.release, timeline_of(seen, rate), began + timedelta(seconds=seconds))
         assert found is not None
-        return time_left.forecast(found)
+        return forecast(found)
 
     assert said(100.0, 20).startswith("probably in ")
     assert said(0.05, 20) == "at this traffic probably not in time, however good it is"
@@ -106,8 +107,8 @@ def test_the_forecast_says_when_a_good_canary_is_promoted_or_that_it_will_not_be
 
 def test_without_a_watch_nothing_is_promised(world: World, deployed: ModelVersion) -> None:
     release = ledger.ours(ledger.read(world.platform()), RUN)
-    assert time_left.left(release, None, world.clock.now()) is None
-    assert time_left.left(replace(release, state=State.PROMOTING), None, world.clock.now()) is None
+    assert time_left(release, None, world.clock.now()) is None
+    assert time_left(replace(release, state=State.PROMOTING), None, world.clock.now()) is None
 
 
 def test_what_a_reason_holds_commands_no_terminal(world: World, deployed: ModelVersion) -> None:
@@ -164,5 +165,5 @@ def test_of_a_stage_that_is_over_no_time_is_left(world: World, deployed: ModelVe
     watch.watch_stage(world.platform(), RUN, 0)
     seen = read_snapshot(world.platform())
     assert seen
-    assert time_left.left(seen.release, seen.timeline, world.clock.now()) is None
+    assert time_left(seen.release, seen.timeline, world.clock.now()) is None
     assert "stage ends" not in drawn(seen, world)

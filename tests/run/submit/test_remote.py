@@ -78,7 +78,7 @@ def test_with_many_users_the_namespace_is_the_pods_own(host: Host, tmp_path: Pat
     assert host.experiments[0]["namespace"] == "team-a"
 
 
-@pytest.mark.parametrize("ask", [lambda host: RemoteRun.start(wanted(host)), lambda host: remote_run.answers(host.url)])
+@pytest.mark.parametrize("ask", [lambda host: RemoteRun.start(wanted(host)), lambda host: remote_run.check_host(host.url)])
 def test_a_host_that_accepts_and_says_nothing_is_given_up(
     host: Host, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Host], object]
 ) -> None:

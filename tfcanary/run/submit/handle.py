@@ -1,6 +1,6 @@
-"""A release from outside the pipeline: submit it, follow its record, look at it, stop it.
+"""A release from Python: check it, submit it, follow it, show it, stop it.
 
-`tfcanary.release` is the function below; the command line and a notebook are thin layers over it.
+`tfcanary.release` is the function below; the command line and notebooks are thin layers over it.
 """
 
 from __future__ import annotations
@@ -25,41 +25,43 @@ from tfcanary.report.plots.markup import element
 from tfcanary.run import steps
 from tfcanary.run.submit import Run, Submission, start
 from tfcanary.run.submit import progress as live
-from tfcanary.run.submit.pages import ReleaseReport, framed
+from tfcanary.run.submit.pages import ReleaseReport, frame
 from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 RUNS = Path(".tfcanary") / "runs"
-"""Where a local run keeps its log and artifacts, below the working directory."""
+"""The folder below the working directory in which a local run keeps its log and its artifacts."""
 PATIENCE = 600.0
-"""Seconds for which a cluster may not answer before waiting for a release there is given up: hours must not end by a minute's failure."""
+"""Seconds for which a cluster may be unreachable before following its release ends: one bad minute must not end hours of waiting."""
 PAUSE = 10.0
-"""Seconds before one who did not answer is asked again."""
+"""Seconds before a cluster that could not be reached is asked again."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Handle:
-    """A submitted release. In a notebook it shows where the release stands: state, stage, weight and why."""
+    """A submitted release. In a notebook it shows where the release stands: state, stage, weight and the reason."""
 
     platform: Platform
     plan: Plan
     run: Run
     remote: bool
-    before: str
-    """The run id of the release that the record held before."""
+    """Whether the pipeline runs on a KFP host."""
+    previous_run_id: str
+    """The run id of the release that the record held before the submission; empty where it held none."""
 
     def follow(self) -> Iterator[Snapshot]:
-        """The release as it goes on, about once a second, until its pipeline has ended.
+        """Yield a snapshot of the release about once a second, until its pipeline has ended.
 
-        Raises Unavailable where it ended before the release began, or where nobody answers for PATIENCE; the release goes on then.
+        Raises Unavailable where the pipeline ended before the release began, or where a cluster cannot be reached for PATIENCE;
+        the release goes on then.
         """
         while True:
-            finished, seen = self._patiently(lambda: (self.run.finished(), self.snapshot()))
-            if seen is not None:
-                yield seen
+            finished, snapshot = self._retry_unavailable(lambda: (self.run.finished(), self.snapshot()))
+            if snapshot is not None:
+                yield snapshot
             if finished is not None:
                 break
             self.platform.clock.sleep(REFRESH)
@@ -67,9 +69,10 @@ class Handle:
             raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
 
     def wait(self, progress: bool = True) -> Release:
-        """Wait for the pipeline's end; returns the release as it ended. `progress` shows how far it is: in a notebook, a terminal, or line by line.
+        """Wait until the pipeline has ended; returns the release as it ended. Raises Unavailable as `follow` does.
 
-        An interrupt ends the waiting, not the release: that is what `abort` does.
+        With `progress` it shows how far the release is: as a picture in a notebook or a terminal, else line by line.
+        An interrupt ends the waiting and not the release; `abort` ends the release.
         """
         if progress:
             last = live.show(self.follow(), self.platform.clock)
@@ -80,75 +83,76 @@ class Handle:
         return last.release
 
     def failed(self) -> bool:
-        """Whether the pipeline has ended with a step that failed."""
-        return self._patiently(self.run.finished) is False
+        """Return whether the pipeline has ended with a failed step. Raises Unavailable."""
+        return self._retry_unavailable(self.run.finished) is False
 
     def snapshot(self) -> Snapshot | None:
-        """The record and what was seen so far; None while the record does not show this release."""
-        found = read_snapshot(self.platform)
-        return None if found is None or found.release.run_id == self.before else found
+        """Read where the release stands now; None while the record does not hold this release. Raises Unavailable."""
+        current = read_snapshot(self.platform)
+        return None if current is None or current.release.run_id == self.previous_run_id else current
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the judge said last, read now; None where it has said nothing yet, or never will, because a gate refused the candidate."""
-        seen = self.snapshot()
-        if seen is None:
+        """The judge's last verdict, read now; None before the first one, and where a gate refused the candidate. Raises Unavailable."""
+        snapshot = self.snapshot()
+        if snapshot is None:
             return None
-        polled = seen.checkpoint.verdict if seen.checkpoint and not seen.release.state.ended else None
-        return polled or report.last_verdict(seen.release)
+        if snapshot.checkpoint and not snapshot.release.state.ended and (polled := snapshot.checkpoint.verdict):
+            return polled
+        return report.last_verdict(snapshot.release)
 
     @property
     def report(self) -> ReleaseReport:
-        """The release's page as it stands now, shown in a notebook with its pictures. Raises Unavailable where the release has not begun."""
-        seen = self.snapshot()
-        if seen is None:
-            raise Unavailable(self._not_yet())
-        step = steps.Step(self.platform, self.plan, seen.release.run_id)
-        return ReleaseReport(seen.record, seen.timeline, steps.release_signatures(step))
+        """The release's report as it is now; in a notebook it shows itself. Raises Unavailable where the release has not begun."""
+        snapshot = self.snapshot()
+        if snapshot is None:
+            raise Unavailable(self._not_begun())
+        step = steps.Step(self.platform, self.plan, snapshot.release.run_id)
+        return ReleaseReport(snapshot.record, snapshot.timeline, steps.release_signatures(step))
 
-    def __repr__(self) -> str:
-        return f"<release of {self.platform.model}: {self.run.describe()}>"
+    def abort(self, reason: str) -> Release | None:
+        """Give all traffic to the stable version, then stop the pipeline; returns the ended release, None where none had begun."""
+        self._roll_back(reason)
+        self.run.stop()
+        # The release may have begun between the two calls above.
+        return self._roll_back(reason)
 
-    def _repr_html_(self) -> str:
-        seen = self.snapshot()
-        return framed(ReleaseReport(seen.record, brief=True).html, HEAD) if seen else element("p", self._not_yet()).text
+    def _roll_back(self, reason: str) -> Release | None:
+        snapshot = self.snapshot()
+        return rollback.roll_back(self.platform, snapshot.release.run_id, reason) if snapshot else None
 
-    def _repr_markdown_(self) -> str:
-        seen = self.snapshot()
-        return ReleaseReport(seen.record, brief=True).markdown if seen else self._not_yet()
-
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        """On this machine whoever does not answer is gone; elsewhere it is asked again."""
+    def _retry_unavailable(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer or PATIENCE is over; on this machine only once, because whatever does not answer there is gone."""
         until = self.platform.clock.now() + timedelta(seconds=PATIENCE)
-        said = False
+        warned = False
         while True:
             try:
                 return ask()
             except Unavailable as error:
                 if not self.remote or self.platform.clock.now() >= until:
                     raise
-                if not said:
+                if not warned:
                     LOG.warning("%s; the release goes on, and is asked about again", error)
-                    said = True
+                    warned = True
                 self.platform.clock.sleep(PAUSE)
 
-    def _not_yet(self) -> str:
+    def _not_begun(self) -> str:
         return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
 
-    def abort(self, reason: str) -> Release | None:
-        """Traffic back to the stable version first, then stop the pipeline. Returns the ended release, None where none had begun."""
-        self._roll_back(reason)
-        self.run.stop()
-        # The release may have begun between the two.
-        return self._roll_back(reason)
+    def __repr__(self) -> str:
+        return f"<release of {self.platform.model}: {self.run.describe()}>"
 
-    def _roll_back(self, reason: str) -> Release | None:
-        seen = self.snapshot()
-        return rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
+    def _repr_html_(self) -> str:
+        snapshot = self.snapshot()
+        return frame(ReleaseReport(snapshot.record, brief=True).html, HEAD) if snapshot else element("p", self._not_begun()).text
+
+    def _repr_markdown_(self) -> str:
+        snapshot = self.snapshot()
+        return ReleaseReport(snapshot.record, brief=True).markdown if snapshot else self._not_begun()
 
 
 def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
-    """A plan as it is, out of a mapping, or out of a YAML or JSON file; raises Refused with the place that is wrong."""
+    """Return a plan unchanged, or decode one from a mapping or from a YAML or JSON file; raises Refused naming the wrong place."""
     if isinstance(plan, Plan):
         return plan
     at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), codec.read_document(Path(plan)))
@@ -165,26 +169,26 @@ def release(
     image: str = "",
     service_account: str = "",
 ) -> Handle:
-    """Check what can be checked from here, then submit the pipeline `canary_release`.
+    """Check what can be checked from this machine, then submit the pipeline `canary_release`.
 
     Args:
-        model: An exported SavedModel: a directory or a gs:// URI.
-        name: The name under which TensorFlow Serving serves it.
-        plan: A Plan, a mapping with its fields, or a YAML or JSON file.
-        platform: kube://<namespace> or local:///<state folder>; empty: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
-        host: A Kubeflow Pipelines endpoint; empty: the pipeline runs on this machine.
-        image: The image in which the steps run on that host; empty: the one that the package was compiled with.
-        service_account: As whom the steps run on that host; empty: the host's own.
+        model: The exported SavedModel: a directory or a gs:// URI.
+        name: The name under which TensorFlow Serving serves the model.
+        plan: The release plan: a Plan, a mapping with its fields, or a YAML or JSON file.
+        platform: kube://<namespace> or local:///<state folder>; empty means $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
+        host: The endpoint of a Kubeflow Pipelines API; empty means that the pipeline runs on this machine.
+        image: The image in which the steps run on that host; empty means the image that the package names.
+        service_account: The Kubernetes service account of the steps on that host; empty means the host's default account.
 
-    Raises Refused (a path that is no SavedModel, no stable version and no `bootstrap: true`), Held (another release is on
-    the road), Unavailable.
+    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`), Held (another release is active)
+    and Unavailable.
     """
-    asked, platform = read_plan(plan), platform or adapters.default()
-    bound = adapters.open_platform(platform, name, asked)
-    record = ledger.check(bound, asked)
+    decoded, platform = read_plan(plan), platform or adapters.default()
+    bound = adapters.open_platform(platform, name, decoded)
+    record = ledger.check(bound, decoded)
     uri = str(model) if "://" in str(model) else str(Path(model).resolve())
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
-    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(asked)}
+    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(decoded)}
     run = start(Submission("canary_release", arguments, RUNS, host, image, service_account))
-    return Handle(bound, asked, run, bool(host), record.release.run_id if record.release else "")
+    return Handle(bound, decoded, run, bool(host), record.release.run_id if record.release else "")
