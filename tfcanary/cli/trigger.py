@@ -97,5 +97,5 @@ def watch(
         source = Source(uri if "://" in uri else str(Path(uri).resolve()), options.read_plan(plan_file), complete=complete, settle=settle)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    folder = watching.Folder(source.exports, source.decided, Completeness(source.complete, source.settle), existing)
+    folder = watching.Folder(source.exports, source.resolved_plan, Completeness(source.complete, source.settle), existing)
     watching.watch(folder, name, Target(platform_uri, host, image, service_account), every.total_seconds())

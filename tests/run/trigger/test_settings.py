@@ -83,15 +83,15 @@ def test_plans_lie_beside_the_settings(tmp_path: Path) -> None:
     said = document(models={"digits": {"exports": EXPORTS["digits"] + "/", "plan_file": "plan.yaml"}})
     read = settings.read(written(tmp_path, said))
     assert read.models["digits"].exports == EXPORTS["digits"]
-    assert (read.models["digits"].decided.weights, read.models["digits"].decided.waiting.value) == ((7,), "all")
+    assert (read.models["digits"].resolved_plan.weights, read.models["digits"].resolved_plan.waiting.value) == ((7,), "all")
     assert read.auth is not None
     assert read.auth.token_file == str(tmp_path / "token")
 
 
 def test_a_folder_has_one_spelling() -> None:
-    assert uris.normalised("gs://a-bucket/b/") == "gs://a-bucket/b"
-    assert uris.normalised("file:///srv/exports") == uris.normalised("/srv/exports/") == "/srv/exports"
+    assert uris.normalise("gs://a-bucket/b/") == "gs://a-bucket/b"
+    assert uris.normalise("file:///srv/exports") == uris.normalise("/srv/exports/") == "/srv/exports"
     assert not uris.is_below("gs://a/bc", "gs://a/b")
     for wrong in ("relative", "/", "", "gs://", "gs://A", "file://host/a", "/a/./b", "/a/..", "/a b", "/a\0", "/a\n"):
         with pytest.raises(Refused):
-            uris.normalised(wrong)
+            uris.normalise(wrong)

@@ -46,7 +46,7 @@ def step(tmp_path: Path) -> Step:
     return Step(tmp_path)
 
 
-def on_the_road(site: Site) -> None:
+def begin_other_release(site: Site) -> None:
     """Somebody's release."""
     ledger.begin(site.worlds["digits"].platform(), PLAN, "a-person")
 
@@ -79,16 +79,16 @@ def test_on_a_free_road_it_submits_at_once_and_says_where(site: Site, step: Step
 
 
 def test_it_waits_until_the_road_is_free(site: Site, step: Step) -> None:
-    on_the_road(site)
+    begin_other_release(site)
     after(site, 600, lambda: free(site))
     assert step(f"{EXPORTS['digits']}/7") == "submitted"
     assert site.pipelines.collisions == 0
 
 
 def test_it_waits_no_longer_than_it_may_and_the_candidate_stays(site: Site, step: Step) -> None:
-    on_the_road(site)
+    begin_other_release(site)
     assert step(f"{EXPORTS['digits']}/7", wait="5m") == "waiting"
-    assert step.reason.endswith("release a-person is on the road")
+    assert step.reason.endswith("release a-person is active")
     assert [one.model_uri for one in site.record().waiting] == [f"{EXPORTS['digits']}/7"]
     free(site)
     assert step(f"{EXPORTS['digits']}/7") == "submitted", "the step that runs again goes on waiting"
@@ -97,7 +97,7 @@ def test_it_waits_no_longer_than_it_may_and_the_candidate_stays(site: Site, step
 
 
 def test_a_newer_candidate_takes_its_place(site: Site, step: Step) -> None:
-    on_the_road(site)
+    begin_other_release(site)
     newer = Waiting("0123456789abcdef", f"{EXPORTS['digits']}/8", site.worlds["digits"].clock.now())
     after(site, 60, lambda: offer.offer(site.worlds["digits"].platform(), newer, PLAN))
     assert step(f"{EXPORTS['digits']}/7") == "replaced"
@@ -106,7 +106,7 @@ def test_a_newer_candidate_takes_its_place(site: Site, step: Step) -> None:
 
 
 def test_where_another_dispatcher_takes_it_the_step_tells_the_page(site: Site, step: Step) -> None:
-    on_the_road(site)
+    begin_other_release(site)
     platform = site.worlds["digits"].platform()
 
     def other() -> None:
@@ -121,7 +121,7 @@ def test_where_another_dispatcher_takes_it_the_step_tells_the_page(site: Site, s
 
 
 def test_a_dispatcher_that_died_with_the_claim_costs_the_candidate_and_it_is_said(site: Site, step: Step) -> None:
-    on_the_road(site)
+    begin_other_release(site)
     platform = site.worlds["digits"].platform()
 
     def other() -> None:
@@ -150,7 +150,7 @@ def test_a_host_that_does_not_answer_is_asked_again(site: Site, step: Step) -> N
     assert site.record().called is None
 
 
-def test_a_pipeline_that_ends_before_its_release_begins_frees_the_road(site: Site, step: Step) -> None:
+def test_a_pipeline_that_ends_before_its_release_begins_frees_the_model(site: Site, step: Step) -> None:
     site.pipelines.begins = False
     assert step(f"{EXPORTS['digits']}/7") == "submitted"
     assert site.record().called is not None
@@ -187,7 +187,7 @@ def test_a_recurring_run_releases_the_newest_complete_version_once(site: Site, s
 
 
 def test_a_recurring_run_goes_on_waiting_for_what_an_earlier_one_offered(site: Site, step: Step) -> None:
-    on_the_road(site)
+    begin_other_release(site)
     site.export(10)
     newest = {"newest": True, "complete": "_SUCCESS", "wait": "5m"}
     assert step(EXPORTS["digits"], run_id="monday", **newest) == "waiting"
