@@ -34,6 +34,6 @@ def watch_stage(
     from tfcanary.run import monitor, steps, watch
 
     step = steps.open_step(platform, model_name, plan, run_id)
-    monitor.beside_a_watch(platform, model_name)
+    monitor.serve_beside_watch(platform, model_name)
     verdict = watch.watch_stage(step.platform, run_id, stage)
     return steps.publish_verdict(step, verdict, f"{model_name}: stage {stage} watched", evidence, report, summary)

@@ -37,7 +37,7 @@ def guard(platform_uri: str, model: str, run_id: str, all_: bool, metrics_port: 
         raise click.UsageError("name one release by --model and --run-id, or all of them by --all")
     if metrics_port:
         # With a platform of its own: a question that hangs is not the guard's.
-        monitor.serve(metrics_port, monitor.of_models(platform_uri, *([model] if model else [])))
+        monitor.serve(metrics_port, monitor.models_exporter(platform_uri, *([model] if model else [])))
     if all_:
         Guards(platform_uri).stand()
     else:
