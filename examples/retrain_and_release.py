@@ -3,7 +3,7 @@
 `python -m examples.retrain_and_release` writes retrain_and_release.yaml, for the Kubeflow UI or `kfp.Client`.
 """
 
-from kfp import compiler, components, dsl
+from kfp import compiler, components, dsl, kubernetes
 
 from tfcanary.run.submit import package
 
@@ -60,6 +60,8 @@ def retrain_and_release(rows: str, exports: str, model_name: str, platform: str,
         host=host,
         wait=wait,
     )
+    # A Kubeflow with many users gives the pods with this label a token for its API.
+    kubernetes.add_pod_label(release, "access-ml-pipeline", "true")
     release.set_caching_options(False).set_display_name("release")
 
 

@@ -17,6 +17,7 @@ def trigger_release(
     host: str = "",
     image: str = "",
     service_account: str = "",
+    host_ui: str = "",
     wait: str = "4h",
     newest: bool = False,
     complete: str = "",
@@ -32,8 +33,9 @@ def trigger_release(
         page: The address of the release's own run; empty where no release was submitted.
         reason: The fate of the candidate, in one sentence.
         host: The Kubeflow Pipelines endpoint on which the release runs; empty means this machine.
-        image: The image of the release's steps; empty means the image that the package names.
+        image: The image of the release's steps; empty means the image of this step.
         service_account: The Kubernetes service account of the release's steps; empty means the default account of the host.
+        host_ui: The address at which people open the pages of that endpoint; empty means `host`.
         wait: The longest time to wait for the end of an active release, for example 30m; afterwards the candidate stays in the list.
         newest: Whether model_uri is a folder, of which the newest complete version is released unless it was offered before.
         complete: With newest, the object that is written last into a version, for example _SUCCESS; empty means that a version is complete once it no longer changes.
@@ -47,7 +49,7 @@ def trigger_release(
     from tfcanary.run.trigger.settings import Target
 
     offer = pipeline_step.Offer(model_uri, model_name, run_id, wait, newest, complete)
-    outcome = pipeline_step.take(offer, plan, Target(platform, host, image, service_account))
+    outcome = pipeline_step.take(offer, plan, Target(platform, host, host_ui, image=image, service_account=service_account))
     Path(page).write_text(outcome.page)
     Path(reason).write_text(outcome.reason)
     return outcome.word

@@ -15,6 +15,7 @@ from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.cli import options
 from tfcanary.cli.findings import EXIT, reasons, show
 from tfcanary.run import submit
+from tfcanary.run.submit.host_auth import read_auth
 
 
 @click.command(short_help="Is this machine or cluster ready? What to do where not.")
@@ -22,10 +23,20 @@ from tfcanary.run import submit
 @options.plan(required=False, without="Without: only the platform itself is looked at.")
 @options.name(required=False, text="The model: then its counters, its route and its record are looked at, too.")
 @options.host
+@options.host_auth
 @options.image
 @options.service_account
 @options.as_json
-def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, image: str, service_account: str, json_: bool) -> None:
+def doctor(
+    platform_uri: str,
+    plan_file: Path | None,
+    name: str,
+    host: str,
+    host_auth: str,
+    image: str,
+    service_account: str,
+    json_: bool,
+) -> None:
     """Say whether this machine or cluster is ready for a release, and what to do where it is not.
 
     Asks only, but for one small object in each bucket of the plan, which is removed. An account of the steps in another
@@ -40,7 +51,7 @@ def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, imag
     with Console(stderr=True).status(f"asking {escape(platform_uri)}"):
         found = adapters.examine(platform_uri, Wanted(plan, name, service_account, image))
         if host:
-            found = replace(found, evidence=(*found.evidence, *submit.examine(host).evidence))
+            found = replace(found, evidence=(*found.evidence, *submit.examine(host, read_auth(host_auth)).evidence))
     if json_:
         options.print_json({"finding": found.finding, "reasons": reasons(found), "checks": found.evidence, "absent": found.absent})
     else:

@@ -24,6 +24,8 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.plan(required=True)
 @options.platform
 @options.host
+@options.host_ui
+@options.host_auth
 @options.image
 @options.service_account
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
@@ -34,6 +36,8 @@ def release(
     plan_file: Path,
     platform_uri: str,
     host: str,
+    host_ui: str,
+    host_auth: str,
     image: str,
     service_account: str,
     html: Path | None,
@@ -47,7 +51,7 @@ def release(
     \b
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
-    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
+    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account, host_ui, host_auth)
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
         seen = progress.show(handle.follow(), handle.platform.clock)

@@ -52,6 +52,8 @@ def serve(settings_file: Path, host_address: str, port: int) -> None:
 @options.plan(required=True)
 @options.platform
 @options.host
+@options.host_ui
+@options.host_auth
 @options.image
 @options.service_account
 @click.option("--every", callback=duration, metavar="TIME", default="30s", show_default=True, help="Time between two looks.")
@@ -73,6 +75,8 @@ def watch(
     plan_file: Path,
     platform_uri: str,
     host: str,
+    host_ui: str,
+    host_auth: str,
     image: str,
     service_account: str,
     every: timedelta,
@@ -87,6 +91,7 @@ def watch(
     \b
     Example:  tfcanary trigger watch gs://exports/digits --name digits --plan plan.yaml
     """
+    from tfcanary.run.submit.host_auth import read_auth
     from tfcanary.run.trigger import watching
     from tfcanary.run.trigger.settings import Source, Target
     from tfcanary.run.trigger.versions import Completeness
@@ -98,4 +103,5 @@ def watch(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     folder = watching.Folder(source.exports, source.resolved_plan, Completeness(source.complete, source.settle), existing)
-    watching.watch(folder, name, Target(platform_uri, host, image, service_account), every.total_seconds())
+    target = Target(platform_uri, host, host_ui, read_auth(host_auth), image, service_account)
+    watching.watch(folder, name, target, every.total_seconds())

@@ -23,6 +23,7 @@ class Pipelines:
         self.worlds = worlds
         self.submitted: list[tuple[str, str]] = []
         """Model and candidate of each run, in order."""
+        self.submissions: list[Submission] = []
         self.runs: list[Pipeline] = []
         self.collisions = 0
         """Runs that found another active release."""
@@ -38,6 +39,7 @@ class Pipelines:
             self.waits.wait(30)
         if self.error:
             raise self.error
+        self.submissions.append(submission)
         model = submission.arguments["model_name"]
         run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
         try:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.test_cli import run
 from tests.conftest import QUICK
-from tests.run.trigger.conftest import EXPORTS, TOKEN, Client, Site, document, serving_on
+from tests.run.trigger.conftest import EXPORTS, TOKEN, Client, Site, document, serving_on, until
 from tfcanary.core.errors import Refused
 from tfcanary.run.trigger import serving, settings, uris
 
@@ -86,6 +86,15 @@ def test_plans_lie_beside_the_settings(tmp_path: Path) -> None:
     assert (read.models["digits"].resolved_plan.weights, read.models["digits"].resolved_plan.waiting.value) == ((7,), "all")
     assert read.auth is not None
     assert read.auth.token_file == str(tmp_path / "token")
+
+
+def test_a_release_of_the_settings_knows_its_host_for_programs_and_for_people(site: Site, tmp_path: Path) -> None:
+    host = {"host": "http://ml-pipeline.kubeflow:8888", "host_ui": "https://kubeflow.example", "host_auth": {"token_file": "kfp-token"}}
+    with serving_on(tmp_path, document(**host)) as server:
+        server.offer(site.export(7))
+        (job,) = until(lambda: site.pipelines.submissions)
+    assert (job.host, job.host_ui) == ("http://ml-pipeline.kubeflow:8888", "https://kubeflow.example")
+    assert job.host_auth.token_file == str(tmp_path / "kfp-token"), "beside the settings"
 
 
 def test_a_folder_has_one_spelling() -> None:

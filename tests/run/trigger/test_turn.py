@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from components.trigger_release.component import trigger_release
+from tests.adapters.kubeclient.api_server import ApiServer, Told, kubeconfig
 from tests.conftest import QUICK
 from tests.run.trigger.conftest import EXPORTS, Site
 from tfcanary.act import ledger, queue
+from tfcanary.adapters.kube import guards
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -131,6 +134,41 @@ def test_a_dispatcher_that_died_with_the_claim_costs_the_candidate_and_it_is_sai
     after(site, 60, other)
     assert step(f"{EXPORTS['digits']}/7") == "late"
     assert "no release had begun 15 minutes later" in step.reason
+
+
+@pytest.fixture
+def in_a_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ApiServer]:
+    """A pod on a cluster whose API server knows it."""
+    api = ApiServer()
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", api.url)))
+    monkeypatch.setenv("KFP_POD_NAME", "retrain-1")
+    monkeypatch.setattr(guards, "OWN_NAMESPACE", tmp_path / "nowhere")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    yield api
+    api.close()
+
+
+def test_on_a_cluster_a_release_runs_in_the_image_of_the_step_that_submits_it(site: Site, step: Step, in_a_step: ApiServer) -> None:
+    pod = {"metadata": {"name": "retrain-1"}, "spec": {"containers": [{"name": "main", "image": "registry/tfcanary@sha256:1"}]}}
+    in_a_step.told = [Told(body=pod), Told(body=pod)]
+    host = {"platform": "kube://serving", "host": "http://ml-pipeline.kubeflow:8888"}
+    assert step(f"{EXPORTS['digits']}/7", **host) == "submitted"
+    assert site.pipelines.submissions[-1].image == "registry/tfcanary@sha256:1"
+    site.end()
+    assert step(f"{EXPORTS['digits']}/8", run_id="run-b", image="example/tfcanary:2", **host) == "submitted"
+    assert site.pipelines.submissions[-1].image == "example/tfcanary:2"
+
+
+def test_a_step_without_a_pod_needs_the_image_by_name(site: Site, step: Step, in_a_step: ApiServer) -> None:
+    in_a_step.told = [Told(404, {})]
+    with pytest.raises(Refused, match="image: is missing, and the image of this step cannot be read"):
+        step(f"{EXPORTS['digits']}/7", platform="kube://serving", host="http://ml-pipeline.kubeflow:8888")
+    assert site.record().heard == ()
+
+
+def test_people_are_given_an_address_that_they_can_open(site: Site, step: Step) -> None:
+    step(f"{EXPORTS['digits']}/7", host="http://ml-pipeline.kubeflow:8888", host_ui="https://kubeflow.example/_/pipeline")
+    assert site.pipelines.submissions[-1].host_ui == "https://kubeflow.example/_/pipeline"
 
 
 def test_what_cannot_be_submitted_is_refused_by_a_word(site: Site, step: Step) -> None:

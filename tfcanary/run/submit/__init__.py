@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tfcanary.core.domain import Look
+from tfcanary.run.submit.host_auth import HostAuth
 
 
 class Run(Protocol):
@@ -38,6 +39,10 @@ class Submission:
     """The folder in which a local run keeps its artifacts and its log."""
     host: str = ""
     """The endpoint of a KFP API; empty means this machine."""
+    host_ui: str = ""
+    """The address at which people open that host's pages; empty means `host`."""
+    host_auth: HostAuth = HostAuth()
+    """The credentials for that host."""
     image: str = ""
     """The image in which the steps run on a KFP host; empty means the image that the package names."""
     service_account: str = ""
@@ -60,10 +65,10 @@ def start(submission: Submission) -> Run:
     return LocalRun.start(submission)
 
 
-def examine(host: str) -> Look:
+def examine(host: str, auth: HostAuth | None = None) -> Look:
     """Return whether a KFP host would take a pipeline, as a look with one finding."""
     from tfcanary.adapters.doctor_checks import Check, examined
     from tfcanary.run.submit.remote_run import check_host
 
-    check = Check("pipelines", lambda: check_host(host), unasked="look at --host; a port that is forwarded may have been closed")
+    check = Check("pipelines", lambda: check_host(host, auth), unasked="look at --host; a port that is forwarded may have been closed")
     return examined("doctor", [check])

@@ -25,6 +25,7 @@ from tfcanary.report.plots.markup import element
 from tfcanary.run import steps
 from tfcanary.run.submit import Run, Submission, start
 from tfcanary.run.submit import progress as live
+from tfcanary.run.submit.host_auth import HostAuth, read_auth
 from tfcanary.run.submit.pages import ReleaseReport, frame
 from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
 
@@ -168,6 +169,8 @@ def release(
     host: str = "",
     image: str = "",
     service_account: str = "",
+    host_ui: str = "",
+    host_auth: HostAuth | Mapping[str, Any] | str | Path | None = None,
 ) -> Handle:
     """Check what can be checked from this machine, then submit the pipeline `canary_release`.
 
@@ -179,16 +182,20 @@ def release(
         host: The endpoint of a Kubeflow Pipelines API; empty means that the pipeline runs on this machine.
         image: The image in which the steps run on that host; empty means the image that the package names.
         service_account: The Kubernetes service account of the steps on that host; empty means the host's default account.
+        host_ui: The address at which people open that host's pages; empty means `host`.
+        host_auth: The credentials for that host: a HostAuth, a mapping with its fields, or a YAML or JSON file. Without them a pod uses
+            the token that Kubeflow has mounted into it.
 
     Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`), Held (another release is active)
     and Unavailable.
     """
     decoded, platform = read_plan(plan), platform or adapters.default()
+    auth = read_auth(host_auth)
     bound = adapters.open_platform(platform, name, decoded)
     record = ledger.check(bound, decoded)
     uri = str(model) if "://" in str(model) else str(Path(model).resolve())
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
     arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(decoded)}
-    run = start(Submission("canary_release", arguments, RUNS, host, image, service_account))
+    run = start(Submission("canary_release", arguments, RUNS, host, host_ui, auth, image, service_account))
     return Handle(bound, decoded, run, bool(host), record.release.run_id if record.release else "")

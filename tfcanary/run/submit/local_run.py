@@ -34,6 +34,8 @@ class LocalRun:
         submission.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{submission.pipeline}-", dir=submission.folder))
         job = {"pipeline": submission.pipeline, "arguments": submission.arguments, "folder": str(folder)}
+        # A step of a compiled pipeline has this variable, and with it `kfp` has no local runner.
+        environment = {name: value for name, value in os.environ.items() if name != "_KFP_RUNTIME"}
         with (folder / LOG).open("w") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tfcanary.run.submit.local_run"],
@@ -41,6 +43,7 @@ class LocalRun:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,
+                env=environment,
                 start_new_session=True,
             )
         assert process.stdin is not None

@@ -10,10 +10,11 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tfcanary.act import ledger, queue
-from tfcanary.core.errors import Conflict, Held, Refused, TfcanaryError, Unavailable
+from tfcanary.core.errors import Held, Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Fate, Waiting
@@ -90,16 +91,26 @@ class Dispatcher:
 
     def _submit(self, candidate: Waiting) -> bool:
         target = self.target
-        try:
-            submitted = handle.release(
-                candidate.model_uri, self.model, self.plan, target.platform, target.host, target.image, target.service_account
-            )
-        except Refused as error:
-            self._drop(candidate, Fate.REFUSED, str(error))
-            return False
-        except (Unavailable, Conflict):
-            self._give_back(candidate)
-            raise
+        with ExitStack() as undo:
+            # Any error gives the claim back, those that nobody expects, too: else the model would be closed until the claim expires.
+            undo.callback(self._give_back, candidate)
+            try:
+                submitted = handle.release(
+                    candidate.model_uri,
+                    self.model,
+                    self.plan,
+                    target.platform,
+                    target.host,
+                    target.image,
+                    target.service_account,
+                    target.host_ui,
+                    target.host_auth,
+                )
+            except Refused as error:
+                undo.pop_all()
+                self._drop(candidate, Fate.REFUSED, str(error))
+                return False
+            undo.pop_all()
         self.runs[candidate.event] = submitted.run
         page = submitted.run.describe()
         log.info("%s: %s was submitted: %s", self.model, candidate.model_uri, page)

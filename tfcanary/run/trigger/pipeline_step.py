@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,6 +67,9 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     wait: timedelta = codec.decode(timedelta, request.wait, at="wait")
     if target.platform.startswith("kube://") and not target.host:
         raise Refused("host: is missing; a release that runs in this step's pod would end with it; name the Kubeflow Pipelines endpoint")
+    if target.platform.startswith("kube://") and not target.image:
+        # The package names an image that no registry has; the step's own one has the very tfcanary that submits.
+        target = replace(target, image=adapters.own_image(target.platform))
     platform = adapters.open_platform(target.platform, request.model_name, decoded)
     folder = watching.Folder(uris.normalise(request.model_uri), decoded, Completeness(request.complete, SETTLE))
     others = Completeness(request.complete, SETTLE)

@@ -14,6 +14,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import NAME
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
+from tfcanary.run.submit.host_auth import HostAuth
 from tfcanary.run.trigger import uris
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -28,6 +29,10 @@ class Target:
     """The platform that serves the models: kube://<namespace> or local:///<state folder>."""
     host: str = ""
     """The endpoint of a Kubeflow Pipelines API; empty means that the pipeline runs on this machine."""
+    host_ui: str = ""
+    """The address at which people open that host's pages; empty means `host`."""
+    host_auth: HostAuth = HostAuth()
+    """The credentials for that host."""
     image: str = ""
     """The image in which the steps run on that host; empty means the image that the package names."""
     service_account: str = ""
@@ -108,8 +113,15 @@ class Settings:
     auth: Auth | None
     """Who may call. The settings must name it: the word `none` lets everybody in, and is refused on addresses that other machines reach."""
     host: str = ""
+    """The endpoint of a Kubeflow Pipelines API; empty means that pipelines run on this machine."""
+    host_ui: str = ""
+    """The address at which people open that host's pages; empty means `host`."""
+    host_auth: HostAuth = HostAuth()
+    """The credentials for that host; relative paths in it begin at the settings' folder."""
     image: str = ""
+    """The image in which the steps run on that host; empty means the image that the package names."""
     service_account: str = ""
+    """The Kubernetes service account of the steps on that host; empty means the host's default account."""
     alerts: bool = True
     """Whether firing alerts roll back the active release."""
     every: timedelta = field(default=seconds(5))
@@ -126,7 +138,7 @@ class Settings:
     @property
     def target(self) -> Target:
         """Where the releases run."""
-        return Target(self.platform, self.host, self.image, self.service_account)
+        return Target(self.platform, self.host, self.host_ui, self.host_auth, self.image, self.service_account)
 
 
 def read(file: Path) -> Settings:
@@ -140,7 +152,7 @@ def read(file: Path) -> Settings:
     auth = settings.auth
     if auth and auth.token_file:
         auth = replace(auth, token_file=str(file.parent / auth.token_file))
-    return replace(settings, models=models, auth=auth)
+    return replace(settings, models=models, auth=auth, host_auth=settings.host_auth.below(file.parent))
 
 
 def _resolve(source: Source, file: Path, at: str) -> Source:
