@@ -37,6 +37,8 @@ PATIENCE = 600.0
 """Seconds for which a cluster may be unreachable before following its release ends: one bad minute must not end hours of waiting."""
 PAUSE = 10.0
 """Seconds before a cluster that could not be reached is asked again."""
+CLOSING = timedelta(seconds=120)
+"""How long a pipeline may take after its release has ended: its last steps write pages. It is not waited for any longer."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
@@ -54,23 +56,40 @@ class Handle:
     """The run id of the release that the record held before the submission; empty where it held none."""
 
     def follow(self) -> Iterator[Snapshot]:
-        """Yield a snapshot of the release about once a second, until its pipeline has ended.
+        """Yield a snapshot of the release about once a second, until the release has ended in the record.
 
-        Raises Unavailable where the pipeline ended before the release began, or where a cluster cannot be reached for PATIENCE;
-        the release goes on then.
+        A pipeline that ends earlier, because somebody terminated it or a step of it failed, ends no release: its guard does. Raises
+        Unavailable where the pipeline ended before the release began, where it ended and nobody is left to end the release, and
+        where a cluster cannot be reached for PATIENCE; the record stays as it is then.
         """
+        last_sign, warned = self.platform.clock.now(), False
         while True:
-            finished, snapshot = self._retry_unavailable(lambda: (self.run.finished(), self.snapshot()))
+            finished, snapshot = self._retry_unavailable(self._finished_and_snapshot)
+            now = self.platform.clock.now()
             if snapshot is not None:
                 yield snapshot
-            if finished is not None:
-                break
+            elif finished is not None:
+                raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
+            release = snapshot.release if snapshot else None
+            if release and release.state.ended and (finished is not None or now - (release.ended or now) >= CLOSING):
+                return
+            if finished is None or release is None or release.state.ended:
+                last_sign = now
+            else:
+                last_sign = max([last_sign, *(at for at in (release.holder and release.holder.until, release.guard_seen) if at)])
+                if now - last_sign > timedelta(seconds=PATIENCE):
+                    raise Unavailable(f"the pipeline has ended, and nobody ends its release: tfcanary abort {self.platform.model}")
+                if not warned:
+                    LOG.warning("the pipeline has ended before its release, which its guard ends: see %s", self.run.describe())
+                    warned = True
             self.platform.clock.sleep(REFRESH)
-        if self.snapshot() is None:
-            raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
+
+    def _finished_and_snapshot(self) -> tuple[bool | None, Snapshot | None]:
+        """Whether the pipeline has ended, and the record after that: so a release that began at the last moment is not overlooked."""
+        return self.run.finished(), self.snapshot()
 
     def wait(self, progress: bool = True) -> Release:
-        """Wait until the pipeline has ended; returns the release as it ended. Raises Unavailable as `follow` does.
+        """Wait until the release has ended; returns it as it ended. Raises Unavailable as `follow` does.
 
         With `progress` it shows how far the release is: as a picture in a notebook or a terminal, else line by line.
         An interrupt ends the waiting and not the release; `abort` ends the release.
