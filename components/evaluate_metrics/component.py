@@ -9,6 +9,7 @@ from components._image import IMAGE
 def evaluate_metrics(
     model_name: str,
     platform: str,
+    run_id: str,
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
@@ -21,6 +22,7 @@ def evaluate_metrics(
     Args:
         model_name: The name under which TensorFlow Serving serves the model.
         platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
+        run_id: The id of the run that asks, dsl.PIPELINE_JOB_ID_PLACEHOLDER; it keeps the step out of Kubeflow's cache.
         evidence: The findings with an interval for each criterion, as JSON.
         report: The findings as a page for people.
         summary: The findings as Markdown.
@@ -36,7 +38,7 @@ def evaluate_metrics(
     from tfcanary.look.evaluate.metrics import evaluate
     from tfcanary.run import steps
 
-    step = steps.open_step(platform, model_name, plan, "")
+    step = steps.open_step(platform, model_name, plan, run_id)
     look = evaluate(step.platform, step.plan, timedelta(seconds=seconds))
     metrics.metadata.update(steps.metric_rows(look.finding, look.evidence))
     return steps.write_look(step, look, f"{model_name}: metrics", evidence, report, summary)

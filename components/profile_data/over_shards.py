@@ -5,6 +5,7 @@ from kfp import dsl
 from components.profile_data.component import profile_data
 
 SHARDS = [0, 1, 2, 3]
+RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
 
 @dsl.pipeline(
@@ -13,5 +14,5 @@ SHARDS = [0, 1, 2, 3]
 )
 def over_shards(data: str):  # noqa: D103  the description says it
     with dsl.ParallelFor(SHARDS) as number:
-        counted = profile_data(data=data, shard=number, shards=len(SHARDS))
-    profile_data(data=data, merge=dsl.Collected(counted.outputs["profile"]))
+        counted = profile_data(data=data, run_id=RUN, shard=number, shards=len(SHARDS))
+    profile_data(data=data, run_id=RUN, merge=dsl.Collected(counted.outputs["profile"]))

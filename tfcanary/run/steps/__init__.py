@@ -32,6 +32,7 @@ from tfcanary.run.steps.model_files import fetch, files_of
 from tfcanary.run.steps.step_inputs import (
     Artifact,
     Step,
+    check_run_id,
     golden_requests,
     lineage,
     open_step,
@@ -45,6 +46,7 @@ __all__ = [
     "WORLD_DRIFT",
     "Artifact",
     "Step",
+    "check_run_id",
     "compare_predictions",
     "evaluate_drift",
     "evaluate_quality",

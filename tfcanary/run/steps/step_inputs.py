@@ -14,7 +14,7 @@ from tfcanary import __version__, adapters
 from tfcanary.act import ledger
 from tfcanary.core import codec
 from tfcanary.core.domain import Request
-from tfcanary.core.errors import Held, TfcanaryError
+from tfcanary.core.errors import Held, Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, RequestSource
 from tfcanary.core.record import Record, Release
@@ -52,14 +52,24 @@ class Step:
 
 
 def open_step(platform: str, model_name: str, plan: Mapping[str, Any], run_id: str) -> Step:
-    """Decode a step's plan and bind its platform; raises Refused where one of them is wrong.
+    """Decode a step's plan and bind its platform; raises Refused where one of the arguments is wrong.
 
     From here on an error of tfcanary that ends this process is written into the record, too.
     """
+    check_run_id(run_id)
     decoded: Plan = codec.decode(Plan, plan, at="plan")
     step = _bind(platform, model_name, decoded, run_id)
     _record_failure_at_exit(step)
     return step
+
+
+def check_run_id(run_id: str) -> None:
+    """Raises Refused where a step does not know its run: then Kubeflow's cache would answer for it, with what an earlier run found.
+
+    The run's id is the one argument that differs in each run. Kubeflow puts it in only where the whole argument is the placeholder.
+    """
+    if not run_id or "{{" in run_id:
+        raise Refused(f"run_id {run_id!r}: is no run's id; pass dsl.PIPELINE_JOB_ID_PLACEHOLDER itself, not inside of a longer text")
 
 
 def _record_failure_at_exit(step: Step) -> None:
