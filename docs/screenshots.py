@@ -26,7 +26,7 @@ from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.record import State
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Snapshot
+from tfcanary.run.submit.snapshots import Snapshot
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -39,6 +39,7 @@ def test_the_layers_hold(copy: Path) -> None:
         ("tfcanary/act/shift.py", "from tfcanary.adapters import routing", "Imports go down from room to room"),
         ("components/push_model/component.py", "from components.watch_stage import component", "Components do not know each other"),
         ("tfcanary/run/submit/handle.py", "from tfcanary.run import trigger", "In run: trigger"),
+        ("tfcanary/run/submit/progress.py", "from tfcanary.run.submit import handle", "In submit: the handle"),
         ("tfcanary/run/trigger/dispatch.py", "import kfp", "Only submission knows the KFP SDK"),
         ("tfcanary/act/shift.py", "import kfp", "Only submission knows the KFP SDK"),
         ("tfcanary/adapters/kubeclient/api.py", "from tfcanary.adapters import routing", "In adapters: platforms"),
@@ -68,7 +69,7 @@ def test_a_planted_violation_is_caught(copy: Path, file: str, line: str, contrac
 def test_a_slim_step_imports_neither_tensorflow_nor_kubernetes_nor_the_sdk() -> None:
     """What the body of a step imports before its work; `validate` alone starts TensorFlow, and in a child."""
     code = "import sys; from tfcanary.run import steps, watch; from tfcanary.act import push, promote, rollback, deploy; "
-    code += "from tfcanary.run.trigger import serving, turn; "
+    code += "from tfcanary.run.trigger import pipeline_step, serving; "
     code += "heavy = {'tensorflow', 'kubernetes', 'kfp', 'google.cloud.storage', 'pandas', 'starlette', 'uvicorn', 'jwt'}; "
     code += "heavy &= set(sys.modules); "
     code += "sys.exit(str(heavy) if heavy else 0)"

@@ -19,7 +19,8 @@ from tfcanary.core.domain import Finding
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Snapshot, release
+from tfcanary.run.submit.handle import release
+from tfcanary.run.submit.snapshots import Snapshot
 
 FOLDER = Path(".tfcanary") / "demo"
 NAME = "digits"
@@ -118,7 +119,8 @@ def ours(tally: Tally) -> dict[str, int]:
 
 def _one(uri: str, model: Path, plan: Plan, title: str) -> Snapshot:
     console.rule(f"[bold]{title}[/]")
-    return progress.follow(release(str(model), NAME, plan, uri))
+    handle = release(str(model), NAME, plan, uri)
+    return progress.show(handle.follow(), handle.platform.clock)
 
 
 if __name__ == "__main__":

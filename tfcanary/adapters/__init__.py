@@ -69,6 +69,17 @@ def examine(uri: str, wanted: Wanted) -> Look:
     raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
 
 
+def own_image(uri: str) -> str:
+    """Return the image of the step that this process runs in, as its pod says; raises Refused where it is no step on a cluster."""
+    from tfcanary.adapters.kube.guards import own_image as image_of_pod
+    from tfcanary.adapters.kubeclient.api import Api
+
+    try:
+        return image_of_pod(Api(_namespace(uri, uri.removeprefix("kube://"))))
+    except Refused as error:
+        raise Refused("image: is missing, and the image of this step cannot be read from its pod; name the image of the release") from error
+
+
 def adopt(uri: str, model: str, deployment: str, number: int, plan: Plan, dry_run: bool) -> tuple[Change, ...]:
     """Take over a cluster's Deployment as the model's stable version, without restarting a pod; `dry_run`: only say what would change."""
     scheme, separator, rest = uri.partition("://")

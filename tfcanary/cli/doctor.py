@@ -15,6 +15,7 @@ from tfcanary.adapters.doctor_checks import Wanted
 from tfcanary.cli import options
 from tfcanary.cli.findings import EXIT, print_look, reasons
 from tfcanary.run import submit
+from tfcanary.run.submit.host_auth import read_auth
 
 
 @click.command(short_help="Check whether this machine or cluster is ready for a release.")
@@ -22,10 +23,20 @@ from tfcanary.run import submit
 @options.plan(required=False, without="Without it, only the platform itself is checked.")
 @options.name(required=False, text="The model. With it, the model's counters, route and record are checked, too.")
 @options.host
+@options.host_auth
 @options.image
 @options.service_account
 @options.as_json
-def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, image: str, service_account: str, json_: bool) -> None:
+def doctor(
+    platform_uri: str,
+    plan_file: Path | None,
+    name: str,
+    host: str,
+    host_auth: str,
+    image: str,
+    service_account: str,
+    json_: bool,
+) -> None:
     """Check whether this machine or cluster is ready for a release, and say what to do where it is not.
 
     The checks only read, except that they write one small object into each bucket of the plan and remove it again. Write the
@@ -40,7 +51,7 @@ def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, imag
     with Console(stderr=True).status(f"checking {escape(platform_uri)}"):
         look = adapters.examine(platform_uri, Wanted(plan, name, service_account, image))
         if host:
-            look = replace(look, evidence=(*look.evidence, *submit.examine(host).evidence))
+            look = replace(look, evidence=(*look.evidence, *submit.examine(host, read_auth(host_auth)).evidence))
     if json_:
         options.print_json({"finding": look.finding, "reasons": reasons(look), "checks": look.evidence, "absent": look.absent})
     else:

@@ -41,7 +41,7 @@ def guard(platform_uri: str, model: str, run_id: str, all_: bool, metrics_port: 
         raise click.UsageError("name one release by --model and --run-id, or all of them by --all")
     if metrics_port:
         # The metrics use a platform of their own, so that a call that hangs there does not block the guard.
-        monitor.serve(metrics_port, monitor.of_models(platform_uri, *([model] if model else [])))
+        monitor.serve(metrics_port, monitor.models_exporter(platform_uri, *([model] if model else [])))
     if all_:
         PlatformGuard(platform_uri).run()
     else:

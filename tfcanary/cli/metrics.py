@@ -28,7 +28,7 @@ def metrics(platform_uri: str, port: int, address: str) -> None:
     \b
     Example:  tfcanary metrics --port 9464
     """
-    exporter = monitor.of_models(platform_uri)
+    exporter = monitor.models_exporter(platform_uri)
     if not port:
         click.echo(monitor.page(exporter), nl=False)
         return

@@ -61,6 +61,18 @@ def host(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--host", default="", metavar="URL", help=text)(function)
 
 
+def host_ui(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option `--host-ui`."""
+    text = "Where people open that host's pages. Default: the address of --host."
+    return click.option("--host-ui", default="", metavar="URL", help=text)(function)
+
+
+def host_auth(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option `--host-auth`, a file for `host_auth.read_auth`."""
+    text = "The credentials for that host, YAML or JSON: docs/triggers.md. Default: $TFCANARY_HOST_AUTH, else a pod's own token."
+    return click.option("--host-auth", envvar="TFCANARY_HOST_AUTH", default="", metavar="FILE", help=text)(function)
+
+
 def image(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--image` to a verb."""
     return click.option("--image", default="", metavar="REF", help="The container image of the steps on that host.")(function)

@@ -12,8 +12,9 @@ from tfcanary.cli import options, outputs
 from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Handle, Snapshot
+from tfcanary.run.submit.handle import Handle
 from tfcanary.run.submit.handle import release as submit_release
+from tfcanary.run.submit.snapshots import Snapshot
 
 YES, NO, UNDECIDED = 0, 1, 3
 
@@ -24,6 +25,8 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.plan(required=True)
 @options.platform
 @options.host
+@options.host_ui
+@options.host_auth
 @options.image
 @options.service_account
 @outputs.page_option("Write the report as a page into this file.")
@@ -34,6 +37,8 @@ def release(
     plan_file: Path,
     platform_uri: str,
     host: str,
+    host_ui: str,
+    host_auth: str,
     image: str,
     service_account: str,
     html: Path | None,
@@ -48,10 +53,10 @@ def release(
     \b
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
-    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
+    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account, host_ui, host_auth)
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
-        last = progress.follow(handle)
+        last = progress.show(handle.follow(), handle.platform.clock)
     except KeyboardInterrupt:
         _interrupt(handle, name, platform_uri)
         sys.exit(UNDECIDED)

@@ -25,8 +25,8 @@ from tfcanary.core.record import Record
 from tfcanary.report.plots.text import cut, visible
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import watching
 from tfcanary.run.submit.pages import ReleaseReport
+from tfcanary.run.submit.snapshots import follow_record
 
 REASON = 120
 """The largest number of characters of a reason in a table."""
@@ -83,7 +83,7 @@ def _watch(platform_uri: str, name: str, json_: bool) -> int:
     platform = steps.reopen_step(platform_uri, name).platform
     record_of(platform_uri, name)
     try:
-        return print_end(progress.shown(watching(platform), platform.clock), json_)
+        return print_end(progress.show(follow_record(platform), platform.clock), json_)
     except KeyboardInterrupt:
         click.echo("no longer watching; the release continues", err=True)
         return UNDECIDED
@@ -169,7 +169,7 @@ def report_verb(name: str, platform_uri: str, html: Path | None, json_: bool) ->
     """
     step = steps.reopen_step(platform_uri, name)
     record = record_of(platform_uri, name)
-    page = ReleaseReport(record, steps.timeline(step), steps.signatures(step))
+    page = ReleaseReport(record, steps.read_timeline(step), steps.release_signatures(step))
     if html:
         with outputs.writing(html):
             click.echo(f"report written to {page.save(html)}", err=True)

@@ -59,6 +59,8 @@ def serve(settings_file: Path, host_address: str, port: int) -> None:
 @options.plan(required=True)
 @options.platform
 @options.host
+@options.host_ui
+@options.host_auth
 @options.image
 @options.service_account
 @click.option("--every", callback=duration, metavar="TIME", default="30s", show_default=True, help="The time between two looks.")
@@ -83,6 +85,8 @@ def watch(
     plan_file: Path,
     platform_uri: str,
     host: str,
+    host_ui: str,
+    host_auth: str,
     image: str,
     service_account: str,
     every: timedelta,
@@ -97,6 +101,7 @@ def watch(
     \b
     Example:  tfcanary trigger watch gs://exports/digits --name digits --plan plan.yaml
     """
+    from tfcanary.run.submit.host_auth import read_auth
     from tfcanary.run.trigger import watching
     from tfcanary.run.trigger.settings import Source, Target
     from tfcanary.run.trigger.versions import Completeness
@@ -107,5 +112,6 @@ def watch(
         source = Source(uri if "://" in uri else str(Path(uri).resolve()), options.read_plan(plan_file), complete=complete, settle=settle)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    folder = watching.Folder(source.exports, source.decided, Completeness(source.complete, source.settle), existing)
-    watching.watch(folder, name, Target(platform_uri, host, image, service_account), every.total_seconds())
+    folder = watching.Folder(source.exports, source.resolved_plan, Completeness(source.complete, source.settle), existing)
+    target = Target(platform_uri, host, host_ui, read_auth(host_auth), image, service_account)
+    watching.watch(folder, name, target, every.total_seconds())
