@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,14 +12,14 @@ from tfcanary.adapters.kubeclient.connect import Answer, Connection, Request, Si
 from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import PAGES, Json, Resource
 from tfcanary.core.errors import Unavailable
+from tfcanary.core.retry import Pauses, attempts
 
 log = logging.getLogger("tfcanary.adapters.kubeclient")
 
 PATIENCE = 90.0
 """Seconds for which a call is tried again: an API server that is away for a minute, as in an upgrade, must not end a release."""
-FIRST_PAUSE = 0.2
-"""Seconds before the second try; doubled before each further one, up to LONGEST_PAUSE, with jitter."""
-LONGEST_PAUSE = 10.0
+PAUSES = Pauses(first=0.2, longest=10.0, at_deadline=True)
+"""Between two attempts of one call."""
 PAGE = 500
 """Objects in one answer to `list`."""
 
@@ -191,18 +189,15 @@ class Api:
 
     def _ask(self, question: Question) -> Answer:
         """The answer, whatever it is, but for what may pass: that is asked again until patience is over."""
-        deadline = time.monotonic() + self._patience
-        for number, pause in enumerate(_pauses()):
-            answer, why = self._once(question)
+        reason = ""
+        for attempt in attempts(PAUSES, self._patience):
+            answer, reason = self._once(question)
             if answer and not may_pass(question, answer):
                 return answer
-            left, wanted = deadline - time.monotonic(), answer.retry_after if answer else 0.0
-            if left <= 0 or wanted > left:
-                break
-            if number == 0:
-                log.warning("%s: %s: %s; trying again for up to %.0f s", self.server, question, why, self._patience)
-            time.sleep(min(left, max(pause, wanted)))
-        raise Unavailable(f"{question}: the API server at {self.server} did not do it in {self._patience:.0f} s; the last try: {why}")
+            attempt.wanted = answer.retry_after if answer else 0.0
+            if attempt.number == 1 and not attempt.is_last:
+                log.warning("%s: %s: %s; trying again for up to %.0f s", self.server, question, reason, self._patience)
+        raise Unavailable(f"{question}: the API server at {self.server} did not do it in {self._patience:.0f} s; the last try: {reason}")
 
     def _once(self, question: Question) -> tuple[Answer | None, str]:
         """An answer, or why there is none. Raises Silent where a pod's page is late, which is the pod's fault."""
@@ -220,10 +215,3 @@ def _as_user(account: str) -> Json:
     namespace, _, name = account.partition("/")
     groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
     return {"user": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
-
-
-def _pauses() -> Iterator[float]:
-    pause = FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.5, 1.5)
-        pause = min(2 * pause, LONGEST_PAUSE)

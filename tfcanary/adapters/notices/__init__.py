@@ -6,9 +6,7 @@ was named.
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.plan.receivers import LONGEST_ADDRESS, address, host
 from tfcanary.core.ports import Notice
+from tfcanary.core.retry import Pauses, attempts
 
 PATIENCE = 30.0
 """Seconds for one notice to one receiver, all tries together."""
@@ -31,7 +30,7 @@ TIMEOUT = 10.0
 """Seconds to connect, and seconds to wait for an answer."""
 TRIES = 4
 FIRST_PAUSE = 1.0
-"""Seconds before the second try; doubled before each further one, with jitter."""
+"""Seconds between the first and the second try; doubled before each further one, with jitter."""
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """What may be answered better a little later."""
 
@@ -58,27 +57,18 @@ class HttpNotices:
         url = _address(to)
         content, body = body_of(notice, to.format)
         headers = {"Content-Type": content, "User-Agent": f"tfcanary/{__version__}"}
-        deadline = time.monotonic() + self.patience
-        place, why = host(urlsplit(url)), ""
-        for pause in self._pauses():
+        place, reason = host(urlsplit(url)), ""
+        for attempt in attempts(Pauses(self.pause, attempts=TRIES), self.patience):
             try:
-                self._within(deadline, url, headers, body)
+                self._within(attempt.left, url, headers, body)
                 return
             except Refused as error:
                 raise Refused(f"{place} {error}") from None
             except Busy as error:
-                why, left = str(error), deadline - time.monotonic()
-                if max(pause, error.wanted) >= left:
-                    break
-                time.sleep(max(pause, error.wanted))
-        raise Unavailable(f"{place} did not take it within {self.patience:.0f} s and {TRIES} tries; the last: {why}")
+                reason, attempt.wanted = str(error), error.wanted
+        raise Unavailable(f"{place} did not take it within {self.patience:.0f} s and {TRIES} tries; the last: {reason}")
 
-    def _pauses(self) -> Iterator[float]:
-        """After each try; none is worth waiting for after the last."""
-        yield from (self.pause * 2**n * random.uniform(0.5, 1.5) for n in range(TRIES - 1))
-        yield float("inf")
-
-    def _within(self, deadline: float, url: str, headers: Mapping[str, str], body: bytes) -> None:
+    def _within(self, seconds: float, url: str, headers: Mapping[str, str], body: bytes) -> None:
         """One try. In a thread, for a receiver that answers byte by byte, or a name that is looked up for minutes, knows no timeout."""
         done: Future[None] = Future()
 
@@ -91,7 +81,7 @@ class HttpNotices:
 
         Thread(target=post, name="notice", daemon=True).start()
         try:
-            done.result(max(deadline - time.monotonic(), 0.0))
+            done.result(seconds)
         except Late:
             raise Busy("no answer in time") from None
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import random
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
@@ -25,6 +23,7 @@ from tfcanary.adapters.storage.checksums import as_text, copy
 from tfcanary.adapters.storage.gcs_errors import asking
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Blob
+from tfcanary.core.retry import Pauses, attempts
 
 PIECE = 8 << 20
 """Bytes of one request, and all that is held of a file in memory. Files up to this size go up in a single request."""
@@ -32,20 +31,11 @@ PIECE = 8 << 20
 DEADLINE = 30.0
 """Seconds for which a request is tried again. A watcher that waited longer than this would lose its lease (`plan.DeployPlan.lease`)."""
 
-TAKES = 5
-"""How often an unconditional write or delete starts again because others write the same name."""
-
-PAUSE = 0.02
-"""Seconds between the first two takes, at most; doubled each time, so that those who write the same name fall out of step."""
+RACE = Pauses(first=0.02, attempts=5, jitter=(0.0, 1.0))
+"""Between two attempts of an unconditional write or delete, or of a read, that others overtook by writing the same name."""
 
 WRITE = "tfcanary-write"
 """Key of an object's metadata: which call of `write` made it."""
-
-
-def _takes() -> Iterator[int]:
-    for take in range(TAKES):
-        yield take
-        time.sleep(random.uniform(0, PAUSE * 2**take))
 
 
 class GcsStorage:
@@ -91,14 +81,14 @@ class GcsStorage:
         """As promised by the port. Raises Refused where `content` is no plain file."""
         if if_generation is not None:
             return self._upload(checked(name), content, if_generation)
-        for _ in _takes():
+        for _ in attempts(RACE):
             with suppress(Conflict):
                 return self._upload(name, content, self._generation(name))
         raise self._busy(name)
 
     def delete(self, name: str, if_generation: int | None = None) -> None:
         """As promised by the port."""
-        for _ in _takes():
+        for _ in attempts(RACE):
             found = self._generation(name)
             if not found:
                 return
@@ -151,7 +141,7 @@ class GcsStorage:
 
     def _begun(self, name: str, generation: int | None) -> tuple[Blob, Iterator[bytes]]:
         """What is there, and its pieces; the first has arrived: before that nothing is written, and a busy name is asked for again."""
-        for _ in _takes():
+        for _ in attempts(RACE):
             found = self._look(name)
             if found is None:
                 raise Refused(f"{self._uri(name)}: does not exist")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release
+from tfcanary.core.retry import Pauses, attempts
 from tfcanary.core.timeline import Timeline
 from tfcanary.look import savedmodel
 from tfcanary.report.plots.markup import element
@@ -36,8 +36,8 @@ REFRESH = 1.0
 """Seconds between two looks at the record."""
 PATIENCE = 600.0
 """Seconds for which a cluster may not answer before waiting for a release there is given up: hours must not end by a minute's failure."""
-PAUSE = 10.0
-"""Seconds before one who did not answer is asked again."""
+PAUSES = Pauses(first=10.0, longest=10.0, jitter=(1.0, 1.0), at_deadline=True)
+"""Between two attempts to ask a host that did not answer."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
@@ -138,18 +138,16 @@ class Handle:
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """On this machine whoever does not answer is gone; elsewhere it is asked again."""
-        until = self.platform.clock.now() + timedelta(seconds=PATIENCE)
-        said = False
-        while True:
+        failure: Unavailable | None = None
+        for attempt in attempts(PAUSES, PATIENCE if self.remote else 0.0, self.platform.clock):
             try:
                 return ask()
             except Unavailable as error:
-                if not self.remote or self.platform.clock.now() >= until:
-                    raise
-                if not said:
+                failure = error
+                if attempt.number == 1 and self.remote:
                     LOG.warning("%s; the release goes on, and is asked about again", error)
-                    said = True
-                self.platform.clock.sleep(PAUSE)
+        assert failure
+        raise failure
 
     def _not_yet(self) -> str:
         return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
