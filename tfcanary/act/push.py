@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcanary.act import ledger
-from tfcanary.act.push_progress import Told
+from tfcanary.act.push_progress import ProgressLine
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Conflict, Refused
@@ -50,16 +50,17 @@ class Claim:
     """The listing whose bytes were read back and found right; empty until then."""
 
 
-def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest, progress: Progress | None = None) -> ModelVersion:
+def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest) -> ModelVersion:
     """Push this release's candidate and write it into the record; a candidate that was pushed already is returned as it was.
 
-    Where nobody else wants to know, the progress is told on stderr, which is the step's log.
+    The progress is shown on stderr, which is the step's log.
     """
     release = ledger.ours(ledger.read(platform), run_id)
     if release.candidate and release.candidate.digest == manifest.digest:
         return release.candidate
     ledger.hold(platform, run_id, "push")
-    candidate = push(platform, source, manifest, progress or Told(2 * sum(one.size for one in manifest.files)))
+    with ProgressLine(2 * sum(one.size for one in manifest.files)) as progress:
+        candidate = push(platform, source, manifest, progress)
     ledger.change(platform, run_id, lambda r: replace(r, candidate=candidate))
     return candidate
 
