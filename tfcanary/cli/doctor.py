@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tfcanary import adapters
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.cli import options
 from tfcanary.cli.findings import EXIT, reasons, show
 from tfcanary.run import submit
@@ -38,7 +38,7 @@ def doctor(platform_uri: str, plan_file: Path | None, name: str, host: str, imag
     """
     plan = options.read_plan(plan_file) if plan_file else None
     with Console(stderr=True).status(f"asking {escape(platform_uri)}"):
-        found = adapters.examine(platform_uri, Wanted(plan, name, service_account, image))
+        found = adapters.examine(platform_uri, Requirements(plan, name, service_account, image))
         if host:
             found = replace(found, evidence=(*found.evidence, *submit.examine(host).evidence))
     if json_:

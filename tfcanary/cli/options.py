@@ -24,7 +24,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def platform(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--platform`."""
     text = "kube://<namespace> or local:///<state folder>. Default: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary"
-    return click.option("--platform", "platform_uri", default=adapters.default, metavar="URI", help=text)(function)
+    return click.option("--platform", "platform_uri", default=adapters.default_platform, metavar="URI", help=text)(function)
 
 
 def plan(required: bool, without: str = "Default: every default.") -> Decorator:
@@ -46,7 +46,7 @@ def model(required: bool = True) -> Decorator:
 def models(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """The models of the platform that begin as typed; none where it cannot be asked at once."""
     try:
-        found = adapters.models(context.params.get("platform_uri") or adapters.default(), patience=COMPLETES)
+        found = adapters.models(context.params.get("platform_uri") or adapters.default_platform(), patience=COMPLETES)
     except TfcanaryError:
         return []
     return [one for one in found if one.startswith(typed)]

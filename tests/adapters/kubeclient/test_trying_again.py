@@ -181,7 +181,7 @@ def test_a_page_that_may_not_be_read_is_refused(api: Api, server: ApiServer) -> 
 @pytest.mark.parametrize("told", [Told(200, "<html>Log in</html>"), Told(302, ""), Told(200, "[1]")])
 def test_something_else_that_answers_is_no_api_server(told: Told, api: Api, server: ApiServer) -> None:
     server.told = [told]
-    with pytest.raises(Unavailable, match=r"what answers at http://127\.0\.0\.1:.* is no Kubernetes API server"):
+    with pytest.raises(Unavailable, match=r"the server at http://127\.0\.0\.1:.* is not a Kubernetes API server"):
         api.get(CONFIG_MAPS, "a")
 
 

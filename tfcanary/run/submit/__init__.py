@@ -62,9 +62,9 @@ def start(submission: Submission) -> Run:
 
 def examine(host: str) -> Look:
     """Whether a KFP host would take a pipeline."""
-    from tfcanary.adapters.doctor_checks import Check, examined
+    from tfcanary.adapters.doctor_checks import Check, run_checks
     from tfcanary.run.submit.remote_run import answers
 
-    return examined(
-        "doctor", [Check("pipelines", lambda: answers(host), unasked="look at --host; a port that is forwarded may have been closed")]
+    return run_checks(
+        "doctor", [Check("pipelines", lambda: answers(host), advice="look at --host; a port that is forwarded may have been closed")]
     )

@@ -211,7 +211,7 @@ def release(
     Raises Refused (a path that is no SavedModel, no stable version and no `bootstrap: true`), Held (another release is on
     the road), Unavailable.
     """
-    asked, platform = read_plan(plan), platform or adapters.default()
+    asked, platform = read_plan(plan), platform or adapters.default_platform()
     bound = adapters.open_platform(platform, name, asked)
     record = ledger.check(bound, asked)
     uri = str(model) if "://" in str(model) else str(Path(model).resolve())

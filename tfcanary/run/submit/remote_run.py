@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tfcanary.adapters.doctor_checks import Said
+from tfcanary.adapters.doctor_checks import CheckResult
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Unavailable
 from tfcanary.run.submit import Submission, package
@@ -90,7 +90,7 @@ def _reached(host: str, ask: Any) -> Any:
         raise Unavailable(f"KFP at {host} cannot be reached: {getattr(error, 'reason', None) or error}") from error
 
 
-def answers(host: str) -> Said:
+def answers(host: str) -> CheckResult:
     """What a KFP host says of itself: reachable, willing, and of a version that runs the package."""
     client = _reached(host, lambda: _client(host))
     api = client._healthz_api.api_client  # the SDK's own way to ask shows no version
