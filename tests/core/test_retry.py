@@ -13,14 +13,14 @@ from tfcanary.core.retry import Pauses, attempts
 EXACT = (1.0, 1.0)
 
 
-def made(pauses: Pauses, seconds: float = math.inf, wanted: float = 0.0, lasts: float = 0.0) -> tuple[list[int], list[float]]:
+def made(pauses: Pauses, seconds: float = math.inf, retry_after: float = 0.0, lasts: float = 0.0) -> tuple[list[int], list[float]]:
     """The attempts that were made, each of which fails and `lasts` seconds, and the pauses between them."""
     clock, slept, numbers = FakeClock(), [], []
     clock.on_sleep.append(slept.append)
     for attempt in attempts(pauses, seconds, clock):
         numbers.append(attempt.number)
         clock.time += timedelta(seconds=lasts)
-        attempt.wanted = wanted
+        attempt.retry_after = retry_after
     return numbers, slept
 
 
@@ -49,12 +49,12 @@ def test_an_attempt_that_outlives_the_deadline_is_the_last(at_deadline: bool) ->
 
 
 def test_a_server_that_asks_for_time_gets_it() -> None:
-    assert made(Pauses(first=1.0, attempts=3, jitter=EXACT), wanted=7.0) == ([1, 2, 3], [7.0, 7.0])
+    assert made(Pauses(first=1.0, attempts=3, jitter=EXACT), retry_after=7.0) == ([1, 2, 3], [7.0, 7.0])
 
 
 @pytest.mark.parametrize("at_deadline", [True, False])
 def test_a_server_that_asks_for_more_time_than_there_is_is_left_alone(at_deadline: bool) -> None:
-    assert made(Pauses(first=1.0, at_deadline=at_deadline), seconds=6.0, wanted=7.0) == ([1], [])
+    assert made(Pauses(first=1.0, at_deadline=at_deadline), seconds=6.0, retry_after=7.0) == ([1], [])
 
 
 def test_the_first_attempt_is_made_even_where_no_time_is_left() -> None:

@@ -48,7 +48,7 @@ class Attempt:
     now: Callable[[], float]
     deadline: float
     """In the seconds that `now` returns."""
-    wanted: float = 0.0
+    retry_after: float = 0.0
     """Seconds that the server asks for before the next attempt (HTTP's Retry-After). The caller sets it; no pause is shorter."""
 
     @property
@@ -60,9 +60,9 @@ class Attempt:
     def is_last(self) -> bool:
         """Whether no attempt follows: the attempts are used up, or the deadline comes before the pause is over."""
         left = self.left
-        if self.number >= self.pauses.attempts or self.wanted > left:
+        if self.number >= self.pauses.attempts or self.retry_after > left:
             return True
-        return left == 0 if self.pauses.at_deadline else max(self.pause, self.wanted) >= left
+        return left == 0 if self.pauses.at_deadline else max(self.pause, self.retry_after) >= left
 
 
 def attempts(pauses: Pauses, seconds: float = math.inf, clock: Clock | None = None) -> Iterator[Attempt]:
@@ -78,4 +78,4 @@ def attempts(pauses: Pauses, seconds: float = math.inf, clock: Clock | None = No
         yield attempt
         if attempt.is_last:
             return
-        sleep(min(max(attempt.pause, attempt.wanted), attempt.left))
+        sleep(min(max(attempt.pause, attempt.retry_after), attempt.left))

@@ -34,7 +34,7 @@ def test_a_receiver_that_answers_is_told_once(receiver: Receiver, notice: Notice
     assert (taken.path, taken.content, json.loads(taken.body)["id"]) == ("/canary", "application/json", notice.id)
 
 
-@pytest.mark.parametrize("status", sorted(notices.AGAIN))
+@pytest.mark.parametrize("status", sorted(notices.TRANSIENT))
 def test_a_receiver_that_has_trouble_is_told_again(receiver: Receiver, notice: Notice, status: int) -> None:
     receiver.answers = [Answer(status), Answer(status)]
     QUICK.send(notice, to(receiver))

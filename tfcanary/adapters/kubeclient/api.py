@@ -202,7 +202,7 @@ class Api:
             answer, reason = self._once(question)
             if answer and not is_transient(question, answer):
                 return answer
-            attempt.wanted = answer.retry_after if answer else 0.0
+            attempt.retry_after = answer.retry_after if answer else 0.0
             if attempt.number == 1 and not attempt.is_last:
                 log.warning("%s: %s: %s; trying again for up to %.0f s", self.server, question, reason, self._patience)
         raise Unavailable(f"{question}: the API server at {self.server} did not do it in {self._patience:.0f} s; the last try: {reason}")
