@@ -1,4 +1,4 @@
-"""The machine's clock behind the Clock port: what both platforms hand to those who judge and wait."""
+"""The machine's clock as an adapter of `ports.Clock`, for both platforms."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Time as the machine tells it."""
+    """The time of the machine's clock."""
 
     def now(self) -> datetime:
-        """With time zone UTC."""
+        """The present time, with time zone UTC."""
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds."""
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What records have in common wherever they lie: whose they are, and when the guard was last heard of."""
+"""Rules for a release record that hold on every platform: who may use it, and how a guard's heartbeat changes it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from tfcanary import __version__
 from tfcanary.core.errors import Refused
 from tfcanary.core.record import Record, State
 
-ENDED = {state.value for state in State if state.ended}
+END_STATES = {state.value for state in State if state.ended}
 
 
 def check_writer(record: Mapping[str, Any], at: str) -> None:
-    """Raises Refused where another version of tfcanary has a release on the road in the record that lies `at`: its fields may mean something else."""
+    """Raise Refused where another version of tfcanary wrote the record and its release is active: fields may differ in meaning.
+
+    `record` is the decoded document; `at` is where it lies, for the sentence.
+    """
     writer, release = record.get("writer"), record.get("release")
-    if writer != __version__ and release and release.get("state") not in ENDED:
+    if writer != __version__ and release and release.get("state") not in END_STATES:
         raise Refused(
             f"{at}: tfcanary {writer} wrote this record, and this is tfcanary {__version__}; use that version, or end its release"
         )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tfcanary import adapters
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.cli import options
 from tfcanary.cli.findings import EXIT, print_look, reasons
 from tfcanary.run import submit
@@ -49,7 +49,7 @@ def doctor(
     """
     plan = options.read_plan(plan_file) if plan_file else None
     with Console(stderr=True).status(f"checking {escape(platform_uri)}"):
-        look = adapters.examine(platform_uri, Wanted(plan, name, service_account, image))
+        look = adapters.examine(platform_uri, Requirements(plan, name, service_account, image))
         if host:
             look = replace(look, evidence=(*look.evidence, *submit.examine(host, read_auth(host_auth)).evidence))
     if json_:

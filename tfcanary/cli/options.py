@@ -24,7 +24,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def platform(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--platform` to a verb."""
     text = "kube://<namespace> or local:///<state folder>. Default: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary"
-    return click.option("--platform", "platform_uri", default=adapters.default, metavar="URI", help=text)(function)
+    return click.option("--platform", "platform_uri", default=adapters.default_platform, metavar="URI", help=text)(function)
 
 
 def plan(required: bool, without: str = "Default: the defaults of all fields.") -> Decorator:
@@ -49,7 +49,7 @@ def model(required: bool = True) -> Decorator:
 def models(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return the models of the platform whose names begin with `typed`; none where the platform does not answer in time."""
     try:
-        names = adapters.models(context.params.get("platform_uri") or adapters.default(), patience=COMPLETION_PATIENCE)
+        names = adapters.models(context.params.get("platform_uri") or adapters.default_platform(), patience=COMPLETION_PATIENCE)
     except TfcanaryError:
         return []
     return [one for one in names if one.startswith(typed)]

@@ -189,7 +189,7 @@ def test_a_line_that_is_no_request_is_refused_with_its_number(tmp_path, line, re
 
 
 def test_a_line_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorded, "LARGEST", 30)
+    monkeypatch.setattr(recorded, "LARGEST_REQUEST", 30)
     path = lines(tmp_path / "x", {"instances": [1]}, {"instances": [1] * 20})
     with pytest.raises(Refused, match="line 2: more than 30 bytes"):
         read(path)

@@ -174,11 +174,11 @@ class LocalLog:
 
     def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
         """The track's answered requests of these minutes, as Arrow record batches."""
-        from tfcanary.adapters.serving.answer_log import answered
+        from tfcanary.adapters.serving.answer_log import record_batches
 
         recorded = self._recorded(track)
         if recorded:
-            yield from answered(recorded, since, until)
+            yield from record_batches(recorded, since, until)
 
     def _recorded(self, track: Track) -> Path | None:
         found = self.servers.of(track)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from tfcanary.adapters.record_checks import check_writer, heard
+from tfcanary.adapters.record_checks import check_writer, with_heartbeat
 from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.core import codec
 from tfcanary.core.errors import Conflict, Refused, Unavailable
@@ -68,7 +68,7 @@ class FileRecords:
             stored = self.read()
             if stored is None:
                 raise Refused(f"{self.path}: there is no record, and so no release {run_id!r} to guard")
-            after = replace(stored, record=heard(stored.record, run_id, at))
+            after = replace(stored, record=with_heartbeat(stored.record, run_id, at))
             if after != stored:
                 self._write(after)
         return after
@@ -99,7 +99,7 @@ class FileRecords:
 def _beat_kept(record: Record, stored: Stored | None) -> Record:
     """A beat that came between this writer's read and its write is not undone: beats do not change the generation."""
     before = stored.record.release if stored else None
-    return heard(record, before.run_id, before.guard_seen) if before and before.guard_seen else record
+    return with_heartbeat(record, before.run_id, before.guard_seen) if before and before.guard_seen else record
 
 
 def _tell(record: Record, stored: Stored | None) -> None:

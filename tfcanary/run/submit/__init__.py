@@ -67,8 +67,8 @@ def start(submission: Submission) -> Run:
 
 def examine(host: str, auth: HostAuth | None = None) -> Look:
     """Return whether a KFP host would take a pipeline, as a look with one finding."""
-    from tfcanary.adapters.doctor_checks import Check, examined
+    from tfcanary.adapters.doctor_checks import Check, run_checks
     from tfcanary.run.submit.remote_run import check_host
 
-    check = Check("pipelines", lambda: check_host(host, auth), unasked="look at --host; a port that is forwarded may have been closed")
-    return examined("doctor", [check])
+    check = Check("pipelines", lambda: check_host(host, auth), advice="look at --host; a port that is forwarded may have been closed")
+    return run_checks("doctor", [check])

@@ -21,6 +21,7 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release
+from tfcanary.core.retry import Pauses, attempts
 from tfcanary.look import savedmodel
 from tfcanary.report.plots.markup import element
 from tfcanary.run import steps
@@ -36,8 +37,8 @@ RUNS = Path(".tfcanary") / "runs"
 """The folder below the working directory in which a local run keeps its log and its artifacts."""
 PATIENCE = 600.0
 """Seconds for which a cluster may be unreachable before following its release ends: one bad minute must not end hours of waiting."""
-PAUSE = 10.0
-"""Seconds before a cluster that could not be reached is asked again."""
+PAUSES = Pauses(first=10.0, longest=10.0, jitter=(1.0, 1.0), at_deadline=True)
+"""Between two attempts to ask a cluster that could not be reached."""
 CLOSING = timedelta(seconds=120)
 """How long a pipeline may take after its release has ended: its last steps write pages. It is not waited for any longer."""
 HEAD = 320
@@ -145,18 +146,16 @@ class Handle:
 
     def _retry_unavailable(self, ask: Callable[[], T]) -> T:
         """Ask until there is an answer or PATIENCE is over; on this machine only once, because whatever does not answer there is gone."""
-        until = self.platform.clock.now() + timedelta(seconds=PATIENCE)
-        warned = False
-        while True:
+        failure: Unavailable | None = None
+        for attempt in attempts(PAUSES, PATIENCE if self.remote else 0.0, self.platform.clock):
             try:
                 return ask()
             except Unavailable as error:
-                if not self.remote or self.platform.clock.now() >= until:
-                    raise
-                if not warned:
+                failure = error
+                if attempt.number == 1 and self.remote:
                     LOG.warning("%s; the release goes on, and is asked about again", error)
-                    warned = True
-                self.platform.clock.sleep(PAUSE)
+        assert failure
+        raise failure
 
     def _not_begun(self) -> str:
         return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
@@ -212,7 +211,7 @@ def release(
     Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`), Held (another release is active)
     and Unavailable.
     """
-    decoded, platform = read_plan(plan), platform or adapters.default()
+    decoded, platform = read_plan(plan), platform or adapters.default_platform()
     auth = read_auth(host_auth)
     bound = adapters.open_platform(platform, name, decoded)
     release_id = release_id or f"{name}-{secrets.token_hex(6)}"

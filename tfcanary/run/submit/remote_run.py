@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfcanary.adapters.doctor_checks import Said
+from tfcanary.adapters.doctor_checks import CheckResult
 from tfcanary.core.domain import Finding
 from tfcanary.run.submit import Submission, package
 from tfcanary.run.submit.host_auth import HostAuth
@@ -66,7 +66,7 @@ class RemoteRun:
         return f"{self.ui}/#/runs/details/{self.run_id}"
 
 
-def check_host(host: str, auth: HostAuth | None = None) -> Said:
+def check_host(host: str, auth: HostAuth | None = None) -> CheckResult:
     """Return whether a KFP host can be reached and has a version that runs the packages. Raises Unavailable."""
     api = KfpApi.connect(host, auth)
     many = ", for many users: name the steps' account with --service-account" if api.is_multi_user() else ""
