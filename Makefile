@@ -20,7 +20,7 @@ $(STAMP): setup.py
 	@touch $@
 
 demo: $(STAMP) ## Release four models on this machine: one promoted, one rolled back, two refused
-	$(BIN)/python -m examples.demo
+	$(BIN)/tfcanary demo
 
 test: $(STAMP) ## The quick tests: a few minutes, nothing that pip cannot install
 	$(PYTEST) -m "not slow"

@@ -15,10 +15,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfcanary", "tfcanary.*"]),
-    package_data={"tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt"]},
-    entry_points={
-        "console_scripts": ["tfcanary = tfcanary.__main__:main", "tfcanary-model-server = tfcanary.tf.modelserver.__main__:main"]
-    },
+    package_data={"tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt", "cli/demo/plan.yaml"]},
+    entry_points={"console_scripts": ["tfcanary = tfcanary.__main__:main", "tfcanary-model-server = tfcanary.tf.modelserver.__main__:run"]},
     install_requires=[
         "kfp>=2.17.0,<2.18",  # 2.17 is the first whose local runner runs conditions and exit handlers
         "kfp-kubernetes>=2.17.0,<2.18",

@@ -10,6 +10,7 @@ import click
 from tfcanary import __version__
 from tfcanary.cli import (
     completion,
+    demo,
     doctor,
     drift,
     guard,
@@ -60,6 +61,7 @@ for verb in (
     profile.profile,
     trigger.trigger,
     serve.serve,
+    demo.demo,
     completion.completion,
 ):
     tfcanary.add_command(verb)

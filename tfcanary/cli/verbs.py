@@ -10,7 +10,7 @@ SECTIONS = (
     ("Before a release", ("doctor", "plan", "validate", "profile", "drift", "adopt")),
     ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort")),
     ("Afterwards", ("report", "history", "replay")),
-    ("On this machine", ("up", "down", "serve")),
+    ("On this machine", ("demo", "up", "down", "serve")),
     ("By itself", ("trigger", "metrics", "completion")),
 )
 """What is not named here comes last."""
