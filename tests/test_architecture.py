@@ -68,7 +68,7 @@ def test_a_planted_violation_is_caught(copy: Path, file: str, line: str, contrac
 def test_a_slim_step_imports_neither_tensorflow_nor_kubernetes_nor_the_sdk() -> None:
     """What the body of a step imports before its work; `validate` alone starts TensorFlow, and in a child."""
     code = "import sys; from tfcanary.run import steps, watch; from tfcanary.act import push, promote, rollback, deploy; "
-    code += "from tfcanary.run.trigger import serving, turn; "
+    code += "from tfcanary.run.trigger import pipeline_step, serving; "
     code += "heavy = {'tensorflow', 'kubernetes', 'kfp', 'google.cloud.storage', 'pandas', 'starlette', 'uvicorn', 'jwt'}; "
     code += "heavy &= set(sys.modules); "
     code += "sys.exit(str(heavy) if heavy else 0)"

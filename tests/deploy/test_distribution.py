@@ -7,11 +7,15 @@ import inspect
 import json
 import subprocess
 import sys
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
+
+from tests.tf.modelserver.served import ENVIRONMENT, models
 
 ROOT = Path(__file__).parents[2]
 READ = """
@@ -50,3 +54,45 @@ def test_every_program_starts_a_function_without_arguments(distribution: dict[st
     for target in programs.values():
         module, _, function = target.partition(":")
         inspect.signature(getattr(importlib.import_module(module), function)).bind()
+
+
+def program(distribution: dict[str, Any], name: str, folder: Path) -> list[str]:
+    """The script that pip makes of an entry point."""
+    module, _, function = dict(line.split(" = ") for line in distribution["programs"])[name].partition(":")
+    script = folder / name
+    script.write_text(f"import sys\nfrom {module} import {function}\nif __name__ == '__main__':\n    sys.exit({function}())\n")
+    return [sys.executable, "-W", "ignore", str(script)]
+
+
+def test_the_program_of_the_model_server_refuses_a_wrong_value_in_one_line(distribution: dict[str, Any], tmp_path: Path) -> None:
+    command = [*program(distribution, "tfcanary-model-server", tmp_path), "--port=x"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (255, "", "--port=x: must be a whole number\n")
+
+
+@pytest.mark.slow
+def test_the_program_of_the_model_server_serves_by_the_originals_flags(distribution: dict[str, Any], tmp_path: Path) -> None:
+    """A command line as people write it for `tensorflow_model_server`, with its configuration files."""
+    config, monitoring = tmp_path / "models.config", tmp_path / "monitoring.config"
+    config.write_text(f'model_config_list {{ config {{ name: "half" base_path: "{models() / "half"}" model_platform: "tensorflow" }} }}')
+    monitoring.write_text('prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }')
+    files = [f"--model_config_file={config}", f"--monitoring_config_file={monitoring}", f"--ports_file={tmp_path}/ports"]
+    flags = ["--port=0", "--rest_api_port=0", *files, "--rest_api_num_threads=4", "--tensorflow_session_parallelism=1"]
+    command = [*program(distribution, "tfcanary-model-server", tmp_path), *flags]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            until = time.monotonic() + 120
+            while not (tmp_path / "ports").exists():
+                assert server.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            address = f"http://127.0.0.1:{json.loads((tmp_path / 'ports').read_text())['rest']}"
+            assert urllib3.request("POST", f"{address}/v1/models/half:predict", json={"instances": [2.0]}).json() == {"predictions": [4.0]}
+            states = urllib3.request("GET", f"{address}/v1/models/half").json()["model_version_status"]
+            assert [one["state"] for one in states] == ["AVAILABLE"]
+            assert ":tensorflow:serving:request_count" in urllib3.request("GET", f"{address}/monitoring/prometheus/metrics").data.decode()
+        finally:
+            server.terminate()
+            _, said = server.communicate(timeout=30)
+    assert server.returncode == -15
+    assert "unknown argument" not in said
