@@ -6,17 +6,17 @@ ARG PYTHON=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON} AS source
 WORKDIR /src
-COPY pyproject.toml setup.py README.md LICENSE ./
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY tfcanary tfcanary
 
 # Without pip inside: what runs later installs nothing.
 FROM source AS build-slim
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[trigger]'
 
 FROM source AS build-full
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[local,trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[local,trigger]'
 
 # A number, for `runAsNonRoot` cannot look a name up. Nothing is written outside of /tmp, which is a volume where the root is read-only.
 FROM ${PYTHON} AS base

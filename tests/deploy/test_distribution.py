@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 import urllib3
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.tf.modelserver.served import ENVIRONMENT, models
 
@@ -23,7 +26,9 @@ import json
 from setuptools import Distribution
 from distutils.core import run_setup
 told = run_setup("setup.py", stop_after="init")
-print(json.dumps({"packages": told.packages, "data": told.package_data, "programs": told.entry_points["console_scripts"]}))
+requirements = {"": told.install_requires, **told.extras_require}
+programs = told.entry_points["console_scripts"]
+print(json.dumps({"packages": told.packages, "data": told.package_data, "programs": programs, "requirements": requirements}))
 """
 
 
@@ -54,6 +59,23 @@ def test_every_program_starts_a_function_without_arguments(distribution: dict[st
     for target in programs.values():
         module, _, function = target.partition(":")
         inspect.signature(getattr(importlib.import_module(module), function)).bind()
+
+
+def pinned() -> dict[str, str]:
+    """Name and version of each line of constraints.txt; a line of any other form, such as a path or an address, is no match."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    found = [re.fullmatch(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!]+)", line) for line in lines]
+    assert None not in found, [line for line, match in zip(lines, found, strict=True) if match is None]
+    return {canonicalize_name(match[1]): match[2] for match in found if match}
+
+
+def test_every_requirement_has_its_tested_version_and_that_version_is_allowed(distribution: dict[str, Any]) -> None:
+    versions = pinned()
+    for extra, texts in distribution["requirements"].items():
+        for one in map(Requirement, texts):
+            if extra != "beam":  # too large for the tests' environment
+                assert one.specifier.contains(versions[canonicalize_name(one.name)]), one
+    assert "tfcanary" not in versions
 
 
 def program(distribution: dict[str, Any], name: str, folder: Path) -> list[str]:
