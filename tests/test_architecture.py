@@ -230,3 +230,14 @@ class _Hidden:
     def shown(self): ...
 '''
     assert list(short_docstrings(source, "x.py")) == ["x.py bare", "x.py short", "x.py Server.stop"]
+
+
+STATEMENTS = 10
+"""Of a component's body, beside its imports: decode, one call of the library, encode."""
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "components").glob("*/component.py")), ids=lambda path: path.parent.name)
+def test_the_body_of_a_component_is_an_interface(file: Path) -> None:
+    (function,) = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    body = [one for one in function.body[1:] if not isinstance(one, ast.Import | ast.ImportFrom)]
+    assert len(body) <= STATEMENTS
