@@ -16,7 +16,7 @@ FAILURE_LIMIT, ERROR_LIMIT = 3, 4
 
 
 class Argo:
-    """One analysis run."""
+    """One analysis run of Argo Rollouts."""
 
     def __init__(self, limits: Limits | None, every: int, count: int) -> None:
         self._limits = limits or ARGO
@@ -27,12 +27,12 @@ class Argo:
         self._measured, self._failed, self._errors = 0, 0, 0
 
     def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Only the tuned rule looks at it."""
+        """Read the history; only the tuned rule uses it."""
         if self._tunes:
             self._limits = tuned(whole(history))
 
     def update(self, t: float, stable: Sample, canary: Sample) -> str:
-        """The word after a poll."""
+        """The answer after a poll: `continue`, `promote` or `rollback`."""
         minute = self._minutes.of(t, stable, canary)
         if minute is None:
             return "continue"

@@ -19,7 +19,7 @@ MILLISECONDS: Array = np.array(LATENCY_BOUNDS) / 1000.0
 
 @dataclass(frozen=True)
 class Tally:
-    """What a track counted in some time."""
+    """What one track counted between two instants."""
 
     held: Array
 
@@ -49,12 +49,12 @@ class Tally:
 
     @property
     def latency(self) -> Array:
-        """Answers by bucket."""
+        """The number of answers in each latency bucket."""
         return self.held[2:36]
 
     @property
     def quality(self) -> float:
-        """Mean."""
+        """The mean of the quality values."""
         return float(self.held[36]) / max(float(self.held[38]), 1.0)
 
     @property
@@ -101,7 +101,7 @@ class Increments:
 
 
 class Minutes:
-    """The same, a minute each; a minute in which nothing could be read is empty."""
+    """Differences of both tracks minute by minute; a minute in which nothing could be read is empty."""
 
     def __init__(self) -> None:
         self._increments = Increments()
