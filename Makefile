@@ -16,7 +16,7 @@ help: ## List the targets
 $(STAMP): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet $(VERSIONS) --editable '.[local,trigger,test]'
+	$(BIN)/pip install --quiet $(VERSIONS) --editable '.[local,pipelines,trigger,test]'
 	@# Its requirements would bring a second TensorFlow; the tests compare our messages with its.
 	$(BIN)/pip install --quiet $(VERSIONS) --no-deps 'tensorflow-serving-api>=2.21,<2.22'
 	@touch $@

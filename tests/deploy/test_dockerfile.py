@@ -9,7 +9,7 @@ import pytest
 from tests.deploy.dockerfile import ROOT, Stage, read
 
 FILE = read()
-TARGETS = ["slim", "full"]
+TARGETS = ["guard", "slim", "full"]
 KNOWN = {"FROM", "ARG", "RUN", "COPY", "ENV", "USER", "WORKDIR", "CMD"}
 """No ADD, which fetches and unpacks; no EXPOSE, for a step listens to nobody; no ENTRYPOINT, for Kubeflow gives the command."""
 
