@@ -20,14 +20,14 @@ WORDS = {Decision.PROMOTE: "promote", Decision.ROLLBACK: "rollback"}
 
 
 class Adapted:
-    """The judge of one release, behind the protocol of the harness."""
+    """One release, judged."""
 
     def __init__(self, plan: JudgePlan = PLAN) -> None:
         self._plan = plan
         self._judge: Judge | None = None
 
     def calibrate(self, history: Iterable[tuple[float, Any, Any]]) -> None:
-        """Calibrate on two hours of stable, given as (seconds, all other servers, one server)."""
+        """Two hours of stable: (seconds, all other servers, one server)."""
         self._judge = Judge.begin(self._plan, "replay", [(t, _both(rest, pod)) for t, rest, pod in history])
 
     def update(self, t: float, baseline: Any, canary: Any) -> str:
@@ -55,7 +55,7 @@ def _sample(track: Track, seen: Any) -> Sample:
 
 
 def _counters(seen: Any) -> Counters:
-    """A harness leaves out what it does not export, or gives it as NaN; the judge takes both as not exported."""
+    """What a harness does not export it leaves out or gives as NaN; the judge takes either as not exported."""
     quality = (seen.q_sum, seen.q_sumsq, seen.q_count)
     return Counters(
         ok=float(seen.ok),
@@ -71,5 +71,5 @@ def _floats(values: Any) -> tuple[float, ...]:
 
 
 def _weight(share: float) -> int | None:
-    """The canary's weight in whole percent, as routers have it; None where it is unknown."""
+    """In whole percent, as routers know it; None where it is unknown."""
     return round(100 * share) if share is not None and math.isfinite(share) else None

@@ -21,9 +21,9 @@ class Result:
     limit: str
     reached: str
     missed: bool
-    """Whether the bar is missed by more than its Monte-Carlo error."""
+    """By more than its Monte-Carlo error."""
     beside: bool
-    """Whether the measured value is beyond the limit; chance may explain it."""
+    """The limit is not kept as it stands; chance may explain it."""
 
 
 def results(cells: Sequence[Found]) -> list[Result]:
@@ -134,7 +134,7 @@ def _median_at_most(title: str, cells: Sequence[Found], word: str, limit: float)
 
 
 def seconds_of(t: float) -> str:
-    """A time in seconds as a table shows it."""
+    """A time as a table shows it."""
     return f"{t:,.0f} s" if math.isfinite(t) else "none"
 
 

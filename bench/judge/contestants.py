@@ -1,4 +1,4 @@
-"""The contestants: each makes fresh judges for the replay protocol of bench/judge_adapter.py."""
+"""Who is judged: each a maker of fresh judges for the replay protocol of bench/judge_adapter.py."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bench.judge.traffic import Sample
 
 
 class Contestant(Protocol):
-    """The protocol of a judge that decides about one watch."""
+    """A judge of one watch."""
 
     def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Called once before the first poll, with the history as (seconds, all other stable servers, one of them)."""
+        """Once, before the first poll: (seconds, all other stable servers, one of them)."""
 
     def update(self, t: float, baseline: Sample, canary: Sample) -> str:
-        """The answer to one poll: `continue`, `promote` or `rollback`."""
+        """continue, promote or rollback."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One contestant: a line of the table."""
+    """A line of the table."""
 
     key: str
     title: str

@@ -1,4 +1,4 @@
-"""Writes the results into docs/judge.md and its picture; no result is typed by hand."""
+"""Writes what was measured where people read it; nothing of it is typed by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
-    """All tables, with the command that made them."""
+    """All tables, with how they came about."""
     parts = [
         how,
         tables.summary(cells),

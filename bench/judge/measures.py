@@ -18,7 +18,7 @@ CHANCE = 0.001
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate: how many watches out of how many."""
+    """How many of how many."""
 
     count: int
     of: int
@@ -28,11 +28,11 @@ class Rate:
         return self.count / self.of if self.of else 0.0
 
     def exceeds(self, limit: float) -> bool:
-        """Whether the rate is higher than chance allows if the true rate is the limit."""
+        """More than chance allows where the true rate is the limit."""
         return self.share > limit and binomial_tail(self.count, self.of, limit) < CHANCE
 
     def falls_short(self, limit: float) -> bool:
-        """Whether the rate is lower than chance allows if the true rate is the limit."""
+        """Less than chance allows where the true rate is the limit."""
         return self.share < limit and binomial_tail(self.of - self.count, self.of, 1.0 - limit) < CHANCE
 
 
@@ -48,7 +48,7 @@ def binomial_tail(count: int, of: int, p: float) -> float:
 
 
 def interval(seen: Rate) -> tuple[float, float]:
-    """The exact 95 % interval of the true rate (Clopper and Pearson 1934)."""
+    """Of the true rate, 95 %, exact (Clopper and Pearson 1934)."""
 
     def bound(too_low: Callable[[float], bool]) -> float:
         low, high = 0.0, 1.0
@@ -63,30 +63,30 @@ def interval(seen: Rate) -> tuple[float, float]:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """An interval of the true median with at least 95 % coverage: two order statistics, by the binomial distribution with p = 1/2."""
+    """Of the true median, at least 95 %: two of the values, in their order, as far from the middle as a fair coin goes."""
     ordered, n = sorted(values), len(values)
     beyond = next((k for k in range(n // 2, 0, -1) if binomial_tail(n - k + 1, n, 0.5) <= 0.025), 0)
     return (ordered[beyond - 1], ordered[n - beyond]) if beyond else (0.0, math.inf)
 
 
 def rate(cells: Iterable[Found], judge: str, word: str) -> Rate:
-    """How often the judge gave this answer, over all watches of the cells."""
+    """How often the judge said the word, all watches of the cells together."""
     outcomes = [outcome for found in cells for outcome in found.outcomes[judge]]
     return Rate(sum(outcome.word == word for outcome in outcomes), len(outcomes))
 
 
 def times(found: Found, judge: str, word: str) -> list[float]:
-    """Seconds until this answer, infinite for watches that ended otherwise."""
+    """Seconds until the word, infinite for watches that ended otherwise."""
     return [outcome.seconds if outcome.word == word else math.inf for outcome in found.outcomes[judge]]
 
 
 def median(values: Sequence[float]) -> float:
-    """The median; of two values in the middle the lower one, so that it is the time of a poll. Infinite where there are no values."""
+    """The lower of two in the middle, so that a time on the grid of the polls stays on it; infinite for none."""
     return statistics.median_low(values) if values else math.inf
 
 
 def median_exceeds(values: Sequence[float], limit: float) -> bool:
-    """Whether so many values lie above the limit that the true median must lie above it, too."""
+    """Whether so many values lie above the limit that their true median does, too."""
     above = sum(value > limit for value in values)
     return median(values) > limit and binomial_tail(above, len(values), 0.5) < CHANCE
 

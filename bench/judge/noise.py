@@ -1,4 +1,4 @@
-"""The noise of real services in three strengths, which a judge must not take for a bad canary."""
+"""The noise that real services have, in three strengths: what the judge must not take for a bad canary."""
 
 from __future__ import annotations
 

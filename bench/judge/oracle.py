@@ -1,4 +1,4 @@
-"""The earliest time at which a fault can be known: Wald's sequential test, given the fault, the distributions and what the tracks share.
+"""The earliest that anybody could know: Wald's sequential test that knows the fault, the law, and all that both tracks share.
 
 Only chance and the canary's own wander are hidden from it; the wander is integrated out by a forward filter. It
 decides at likelihood ratio 20, as a test with 5 % errors does. The waiting oracle, the fair measure, is deaf while no

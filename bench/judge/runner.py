@@ -1,4 +1,4 @@
-"""Hands watches to judges and keeps the outcome of each. A watch is named by seed, cell and number, so that any subset can be run again."""
+"""Hands watches to judges and keeps what became of each. Watches are named by seed, cell and number: any subset can be run again."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ORACLE_OF_GOOD = 50
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one watch before one judge."""
+    """What became of one watch."""
 
     word: str
     seconds: float
-    """Seconds until the answer; an hour where there was none."""
+    """Until the word; an hour where there was none."""
     exposed: float
     """Requests that the canary answered in the hour; after a promotion it answers all."""
     cost: float = field(default=0.0, compare=False)
@@ -137,5 +137,5 @@ def _exposed(one: Watch, word: str, t: float) -> float:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """How many this process may use."""
     return len(os.sched_getaffinity(0))

@@ -36,12 +36,12 @@ class Fault:
 
     @property
     def is_good(self) -> bool:
-        """Whether the canary is no worse than stable in anything."""
+        """No worse than stable in anything."""
         return self in (ALIKE, FASTER)
 
     @property
     def wait(self) -> float:
-        """Seconds that the waiting oracle leaves out: a cold server is slow, and the first half minute of a canary does not count."""
+        """Seconds for which the waiting oracle is deaf: a cold server is slow, and its first half minute is its own."""
         if self.outage or self.crash:
             return 0.0
         return 120.0 if (self.latency, self.tail) != (1.0, 1.0) else 30.0
@@ -81,7 +81,7 @@ RISING = Ramp("ramp", ((0.0, 0.05), (600.0, 0.25), (1200.0, 0.50)))
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: watches of one kind. The name of a cell seeds its draws, so that cells do not depend on one another."""
+    """Watches of one kind. Its name seeds its draws, so that cells do not depend on one another."""
 
     law: Law
     rate: float
@@ -102,11 +102,11 @@ class Cell:
 
     @property
     def is_stress(self) -> bool:
-        """Whether the cell is beyond the design of the judge: harsh noise, another poll interval, heavy tails."""
+        """Beyond the design: harsh noise, other polls, heavy tails."""
         return self.law == HARSH or self.heavy or self.poll not in POLLS
 
     def every(self, poll: float) -> Cell:
-        """The same cell with another time between polls."""
+        """The same at another poll."""
         return replace(self, poll=poll)
 
 

@@ -1,4 +1,4 @@
-"""The outcomes as tables in Markdown."""
+"""The outcomes as Markdown."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _with_interval(ratios: Sequence[float]) -> str:
 
 
 def goals(cells: Sequence[Found]) -> str:
-    """Further aims beside the bars, and what was reached, on the same watches."""
+    """What was asked for beyond the bars, and what was reached; by the same watches."""
     rollback = m.ratios(cells, JUDGE)
     promote = m.promotion_ratios(m.select(cells, lambda found: not found.cell.is_stress), JUDGE, MINIMUM)
     margin = m.select(cells, lambda found: is_on_margin(found.cell) and found.cell.rate >= 200.0 and found.cell.ramp.name == "5 %")
@@ -137,6 +137,6 @@ def healthy(cells: Sequence[Found]) -> str:
 
 
 def bars(results: Sequence[Result]) -> str:
-    """The bars: what must be reached, and what was."""
+    """What must be reached and what was."""
     words = {(False, False): "kept", (False, True): "within chance", (True, True): "**missed**"}
     return table(("bar", "limit", "reached", ""), [[r.title, r.limit, r.reached, words[r.missed, r.beside]] for r in results])

@@ -61,7 +61,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What shaped the canary's counts, apart from chance and the canary's own wander; arrays over the intervals."""
+    """What shaped the canary's counts apart from chance and its own wander; arrays over the intervals."""
 
     expected: Array
     """Requests."""
@@ -110,7 +110,7 @@ class Watch:
 
 
 def watch(cell: Cell, seed: int, number: int) -> Watch:
-    """A watch by seed, cell and number; the same three always name the same draws."""
+    """A watch by its number; the same three name the same draws for ever."""
     rng = np.random.default_rng([seed, zlib.crc32(cell.name.encode()), number])
     length = round(HOUR / cell.poll)
     world = _World(rng, cell, length)
@@ -147,7 +147,7 @@ def _history(rng: Generator, cell: Cell) -> tuple[tuple[float, Sample, Sample], 
 
 
 def _cold(law: Law, times: Array, restarts: Array, poll: float) -> Array:
-    """The log of the factor by which a server that has just started is slower."""
+    """Log factor of a server that has just started."""
     factor, decay = law.cold
     began = np.maximum.accumulate(np.where(restarts, times, 0.0))
     cold: Array = np.log1p((factor - 1) * np.exp(-(times + poll / 2 - began) / decay))

@@ -16,7 +16,7 @@ FAILURE_LIMIT, ERROR_LIMIT = 3, 4
 
 
 class Argo:
-    """One analysis run of Argo Rollouts."""
+    """One analysis run."""
 
     def __init__(self, limits: Limits | None, every: int, count: int) -> None:
         self._limits = limits or ARGO
@@ -27,12 +27,12 @@ class Argo:
         self._measured, self._failed, self._errors = 0, 0, 0
 
     def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Read the history; only the tuned rule uses it."""
+        """Only the tuned rule looks at it."""
         if self._tunes:
             self._limits = tuned(whole(history))
 
     def update(self, t: float, stable: Sample, canary: Sample) -> str:
-        """The answer after a poll: `continue`, `promote` or `rollback`."""
+        """The word after a poll."""
         minute = self._minutes.of(t, stable, canary)
         if minute is None:
             return "continue"

@@ -19,7 +19,7 @@ MILLISECONDS: Array = np.array(LATENCY_BOUNDS) / 1000.0
 
 @dataclass(frozen=True)
 class Tally:
-    """What one track counted between two instants."""
+    """What a track counted in some time."""
 
     held: Array
 
@@ -49,12 +49,12 @@ class Tally:
 
     @property
     def latency(self) -> Array:
-        """The number of answers in each latency bucket."""
+        """Answers by bucket."""
         return self.held[2:36]
 
     @property
     def quality(self) -> float:
-        """The mean of the quality values."""
+        """Mean."""
         return float(self.held[36]) / max(float(self.held[38]), 1.0)
 
     @property
@@ -101,7 +101,7 @@ class Increments:
 
 
 class Minutes:
-    """Differences of both tracks minute by minute; a minute in which nothing could be read is empty."""
+    """The same, a minute each; a minute in which nothing could be read is empty."""
 
     def __init__(self) -> None:
         self._increments = Increments()

@@ -16,7 +16,7 @@ THRESHOLD, STEPS = 5, 10
 
 
 class Flagger:
-    """One canary analysis of Flagger."""
+    """One analysis."""
 
     def __init__(self, limits: Limits | None) -> None:
         self._limits = limits or FLAGGER
@@ -25,12 +25,12 @@ class Flagger:
         self._failed, self._good = 0, 0
 
     def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Read the history; only the tuned rule uses it."""
+        """Only the tuned rule looks at it."""
         if self._tunes:
             self._limits = tuned(whole(history))
 
     def update(self, t: float, stable: Sample, canary: Sample) -> str:
-        """The answer after a poll: `continue`, `promote` or `rollback`."""
+        """The word after a poll."""
         minute = self._minutes.of(t, stable, canary)
         if minute is None:
             return "continue"
@@ -43,10 +43,10 @@ class Flagger:
 
 
 def documented() -> Flagger:
-    """Flagger's rule with the limits of its documentation."""
+    """With the limits of the documentation."""
     return Flagger(FLAGGER)
 
 
 def with_tuned_limits() -> Flagger:
-    """Flagger's rule with limits from stable's history."""
+    """With limits from stable's history."""
     return Flagger(None)

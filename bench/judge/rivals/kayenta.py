@@ -34,7 +34,7 @@ METRICS: tuple[tuple[Callable[[Tally], float], int], ...] = (
 
 
 class Kayenta:
-    """One canary analysis of Kayenta."""
+    """One canary analysis."""
 
     def __init__(self) -> None:
         self._minutes = Minutes()
@@ -43,10 +43,10 @@ class Kayenta:
         self._due = EVERY
 
     def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Ignore the history: this rule does not use it."""
+        """It has no use for a history."""
 
     def update(self, t: float, stable: Sample, canary: Sample) -> str:
-        """The answer after a poll: `continue`, `promote` or `rollback`."""
+        """The word after a poll."""
         minute = self._minutes.of(t, stable, canary)
         if minute is not None:
             for held, seen in zip((self._control, self._experiment), minute, strict=True):
@@ -63,7 +63,7 @@ class Kayenta:
         return "promote" if score >= PASS else "rollback"
 
     def _score(self) -> float:
-        """Percent of the metrics that are not off; 0 where one side has no data."""
+        """Percent of the metrics that are not off; without data on a side there is none, and that is 0."""
         if not self._control or not self._experiment:
             return 0.0
         control, experiment = np.array(self._control).T, np.array(self._experiment).T
@@ -87,5 +87,5 @@ def is_off(experiment: Array, control: Array, bad: int) -> bool:
 
 
 def make() -> Kayenta:
-    """A fresh analysis of one watch."""
+    """A fresh analysis."""
     return Kayenta()

@@ -10,7 +10,7 @@ from bench.judge.rivals.counting import Tally
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a check: it passes within all of them."""
+    """A check passes within all of them."""
 
     error_rate: float
     p99: float = math.inf
@@ -18,7 +18,7 @@ class Limits:
     quality: float = -math.inf
 
     def hold(self, seen: Tally) -> bool:
-        """Whether the counts of a minute lie within the limits; a minute without requests does not."""
+        """Whether what was seen lies within the limits; there must be something."""
         slow = seen.quantile(0.99) > self.p99 if seen.latency.sum() > 0 else False
         return seen.error_rate <= self.error_rate and not slow and seen.quality >= self.quality
 

@@ -32,11 +32,11 @@ class Tested:
         self._done = 0
 
     def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Take the bucket bound of the tail from the history."""
+        """Which bucket bound is the tail."""
         self._bound = _tail(whole(history))
 
     def update(self, t: float, stable: Sample, canary: Sample) -> str:
-        """The answer after a poll: `continue`, `promote` or `rollback`."""
+        """The word after a poll."""
         window = self._increments.of(t, stable, canary)
         if window is not None and window[0] >= DEAF:
             self._stable, self._canary = self._stable.plus(window[1]), self._canary.plus(window[2])
@@ -71,7 +71,7 @@ def _tail(seen: Tally) -> int:
 
 
 def _of_shares(x: float, n: float, y: float, m: float) -> float:
-    """The z statistic of two proportions, x of n against y of m."""
+    """z of x of n against y of m."""
     if min(n, m) <= 0:
         return 0.0
     pooled = (x + y) / (n + m)
@@ -80,7 +80,7 @@ def _of_shares(x: float, n: float, y: float, m: float) -> float:
 
 
 def _of_means(stable: Tally, canary: Tally) -> float:
-    """The z statistic for a mean of the canary below that of stable."""
+    """z of the canary's mean below stable's."""
     (_, _, n), (_, _, m) = canary.values, stable.values
     if min(n, m) < 2:
         return 0.0
@@ -89,10 +89,10 @@ def _of_means(stable: Tally, canary: Tally) -> float:
 
 
 def repeated() -> Tested:
-    """A z test at every poll."""
+    """At every poll."""
     return Tested(0)
 
 
 def group_sequential() -> Tested:
-    """A z test at six looks, with the bounds of O'Brien and Fleming."""
+    """At six looks."""
     return Tested(LOOKS)
