@@ -40,14 +40,14 @@ def _together(found: list[Piece]) -> tuple[Piece, ...]:
 
 def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterator[tuple[Any, str]]:
     """Arrow record batches of a piece, each with where it comes from; `drop` is told how many rows could not be read."""
-    from tfcanary.look.evaluate.sources import request_logs, table_files, tfrecord_files
+    from tfcanary.look.evaluate.sources import request_logs, tables, tfrecord_files
 
     readers: dict[Format, Callable[[Piece, Selection], Iterator[tuple[Any, str]]]] = {
-        Format.PARQUET: table_files.parquet,
-        Format.ARROW: table_files.arrow,
-        Format.STREAM: table_files.arrow,
-        Format.CSV: table_files.csv,
-        Format.LINES: table_files.lines,
+        Format.PARQUET: tables.parquet,
+        Format.ARROW: tables.arrow,
+        Format.STREAM: tables.arrow,
+        Format.CSV: tables.csv,
+        Format.LINES: tables.lines,
         Format.EXAMPLES: tfrecord_files.examples,
         Format.PREDICTIONS: tfrecord_files.predictions,
     }
@@ -65,13 +65,13 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _of(path: Path) -> Iterator[Piece]:
-    from tfcanary.look.evaluate.sources import request_logs, table_files
+    from tfcanary.look.evaluate.sources import request_logs, tables
     from tfcanary.look.evaluate.sources.file_format import format_of
 
     found, size = format_of(path), path.stat().st_size
     if found is Format.PARQUET:
-        if not request_logs.is_logged(table_files.names(path)):
-            yield from table_files.groups(path)
+        if not request_logs.is_logged(tables.names(path)):
+            yield from tables.groups(path)
             return
         found = Format.LOGGED
     if found is Format.CSV and request_logs.is_logged(request_logs.csv_names(path)):

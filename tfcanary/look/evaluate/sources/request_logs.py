@@ -17,7 +17,7 @@ from typing import Any
 
 from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
-from tfcanary.look.evaluate.sources.table_files import explained
+from tfcanary.look.evaluate.sources.tables import explained
 from tfcanary.tf.wire import bodies
 
 LARGEST = 256 << 20

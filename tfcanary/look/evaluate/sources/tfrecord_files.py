@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
-from tfcanary.look.evaluate.sources.table_files import select
+from tfcanary.look.evaluate.sources.tables import select
 from tfcanary.tf.wire import bodies, prediction_logs, tfrecord
 from tfcanary.tf.wire.decoded_columns import Column, Texts
 from tfcanary.tf.wire.examples import read_examples
