@@ -156,7 +156,7 @@ SHORT_FOR_NOW: frozenset[str] = frozenset(
         "look/evaluate/attribution.py Blame",
         "look/evaluate/replay.py Replay.last",
         "look/evaluate/sources/piece.py Piece.name",
-        "look/evaluate/sources/table_files.py parquet",
+        "look/evaluate/sources/tables.py parquet",
         "report/as_html.py as_html",
         "report/as_html.py badge",
         "report/wording.py of_finding",
