@@ -84,7 +84,7 @@ def _tfcanary() -> list[str]:
 def _run() -> None:
     """The demo to its end; the terminal's picture is of the last moment in which the better model is watched."""
     last = None
-    with subprocess.Popen([sys.executable, "-m", "examples.demo"], cwd=ROOT) as demo:
+    with subprocess.Popen([*_tfcanary(), "demo"], cwd=ROOT) as demo:
         while demo.poll() is None:
             last = _seen() or last
             time.sleep(1.0)

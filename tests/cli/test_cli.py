@@ -187,7 +187,7 @@ def test_only_a_local_platform_can_be_started_and_stopped(verb: str, capsys: pyt
 
 
 def test_the_plan_of_the_examples_is_a_plan() -> None:
-    for path in Path("examples").glob("*.yaml"):
+    for path in (*Path("examples").glob("*.yaml"), Path("tfcanary/cli/demo/plan.yaml")):
         assert codec.decode(Plan, codec.read_document(path)).weights
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from examples.demo.traffic import Tally, Users
 from tests.cluster.cluster import Cluster, documents
 from tests.cluster.gateway import Gateway
 from tests.cluster.manifests import pods
@@ -24,6 +23,7 @@ from tests.cluster.waiting import until
 from tfcanary import adapters
 from tfcanary.act import ledger
 from tfcanary.adapters.doctor_checks import Requirements
+from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import Plan
@@ -173,10 +173,10 @@ class Site:
         self.users.start()
         return self.users
 
-    def seen(self) -> Tally:
+    def seen(self) -> UserAnswers:
         """What users saw since the last call."""
         assert self.users
-        return self.users.since()
+        return self.users.take_answers()
 
     def close(self) -> None:
         if self.users:

@@ -15,6 +15,7 @@ import click
 from tfcanary import __version__
 from tfcanary.cli import (
     completion,
+    demo,
     doctor,
     drift,
     guard,
@@ -73,6 +74,7 @@ for verb in (
     profile.profile,
     trigger.trigger,
     serve.serve,
+    demo.demo,
     completion.completion,
 ):
     tfcanary.add_command(verb)

@@ -10,7 +10,7 @@ SECTIONS = (
     ("Before a release", ("doctor", "plan", "validate", "profile", "drift", "adopt")),
     ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort")),
     ("Afterwards", ("report", "history", "replay")),
-    ("On this machine", ("up", "down", "serve")),
+    ("On this machine", ("demo", "up", "down", "serve")),
     ("Services and scripts", ("trigger", "metrics", "completion")),
 )
 """The sections of the help; a verb that is in none of them comes last."""
