@@ -26,8 +26,8 @@ from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Snapshot
 from tfcanary.run.submit.handle import release as submit_release
+from tfcanary.run.submit.snapshots import Snapshot
 
 NAME = "digits"
 RATE = 100.0
