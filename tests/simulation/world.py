@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.fake_storage import FakeStorage
 from tests.simulation.scheduler import Clock, Process, Scheduler
 from tfcanary import __version__
-from tfcanary.core.domain import Counters, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Track, Traffic
+from tfcanary.core.domain import Counters, Decision, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Track, Traffic
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
@@ -61,8 +61,6 @@ class World:
     able: dict[str, tuple[float, int]] = field(default_factory=dict)
     """When each run's guard last said something new about being able to watch."""
     on_guard: Callable[[str], None] = lambda run_id: None
-    promoted: set[int] = field(default_factory=lambda: {1})
-    """Versions that a record has called stable."""
 
     def __post_init__(self) -> None:
         self.storage, self.stable_storage = FakeStorage(), FakeStorage()
@@ -139,6 +137,14 @@ class World:
         said, _ = self.able.get(self.run_id, (-1e9, 0))
         if self.scheduler.now - said > ABLE:
             self.violate(f"the canary got {after.canary} % and no guard has said for {self.scheduler.now - said:.0f} s that it can watch")
+
+    def advances(self, before: Release | None, after: Release | None) -> None:
+        """A stage has ended well: somebody must have seen the counters a moment ago."""
+        begins, ends = self.away.get("metrics", (0.0, 0.0))
+        is_new = before is not None and after is not None and len(after.watched) > len(before.watched)
+        well = is_new and after is not None and after.watched[-1].decision is not Decision.ROLLBACK
+        if well and begins + 2 < self.scheduler.now < ends:
+            self.violate(f"a stage ended well {self.scheduler.now - begins:.0f} s after the counters were last seen")
 
     @property
     def run_id(self) -> str:
@@ -241,8 +247,7 @@ class _Records:
         release = record.release
         if beat and release and there and there.record.release and there.record.release.run_id == release.run_id:
             record = replace(record, release=replace(release, beat=beat))
-        if record.stable:
-            self.world.promoted.add(record.stable.number)
+        self.world.advances(there.record.release if there else None, release)
         self.world.stored = Stored(record, generation + 1)
         self.world.check()
         return generation + 1

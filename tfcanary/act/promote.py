@@ -73,14 +73,14 @@ def _size_of_stable(platform: Platform, release: Release) -> int:
 
 def _switch(hold: Hold, candidate: ModelVersion) -> None:
     """All traffic to the candidate's servers, by the canary track and then by the stable one; each step begins where the record stands."""
-    pool, now = Pool(candidate.number), hold.platform.clock.now()
+    pool = Pool(candidate.number)
     release = ledger.ours(ledger.read(hold.platform), hold.run_id)
     if release.desired.tracks.get(Track.STABLE) != pool:
 
         def promoting(release: Release) -> Release:
             wanted = release.wanting(replace(release.desired, traffic=Traffic(canary=100)))
             begins = release.state is not State.PROMOTING
-            return replace(wanted, state=State.PROMOTING).happened(now, "promotion begins") if begins else wanted
+            return replace(wanted, state=State.PROMOTING).happened(hold.platform.clock.now(), "promotion begins") if begins else wanted
 
         shift.raise_traffic(hold, promoting)
         _move(hold, lambda desired: desired.pointing(Track.STABLE, pool))

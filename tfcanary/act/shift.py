@@ -26,10 +26,9 @@ def shift(hold: Hold, stage: int) -> Release:
 
     Raises Held where this process may not raise it, GaveUp where no guard was able to watch for `judge.guards.blind_after`.
     """
-    now = hold.platform.clock.now()
 
     def begun(release: Release) -> Release:
-        weight = release.plan.weights[stage]
+        weight, now = release.plan.weights[stage], hold.platform.clock.now()
         if release.stage == stage and release.weight == weight:
             return release
         changed = replace(_with_share(release, weight), stage=stage, stage_began=now, waited=timedelta(0))
@@ -41,9 +40,9 @@ def shift(hold: Hold, stage: int) -> Release:
 
 def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
     """Set a weight outside the plan's stages, for pipelines of other people's making; afterwards the guard watches, for as long as a handover lasts."""
-    now = platform.clock.now()
 
     def changed(release: Release) -> Release:
+        now = platform.clock.now()
         first = release.first_traffic or (now if weight else None)
         return replace(_with_share(release, weight), first_traffic=first).happened(now, f"weight {weight} %")
 
