@@ -55,7 +55,7 @@ bench-drift: $(STAMP) ## Drift beside a bare read, and beside other tools where 
 bench-gate: $(STAMP) ## The gate beside TensorFlow's own load, push and pull beside a copy; FOLDER=... for its models
 	$(BIN)/python -m bench.gate $(or $(FOLDER),.tfcanary/bench) $(ARGS)
 
-check: $(STAMP) ## Lint, types, layers, and the compiled packages are fresh
+check: $(STAMP) ## Lint, types, and the order of the imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
