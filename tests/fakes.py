@@ -22,10 +22,15 @@ from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.ports import Change, Deployment, Notice, Platform, Server, Stored
-from tfcanary.core.record import Beat, Record
+from tfcanary.core.record import Beat, Record, Release
 
 STABLE = Behaviour(answer=1.0)
 """How the version behaves that serves before a release."""
+
+
+def weighing(release: Release, weight: int) -> Release:
+    """The release with this share of users' requests for the canary desired."""
+    return replace(release, desired=replace(release.desired, traffic=Traffic(canary=weight)))
 
 
 class FakeClock:

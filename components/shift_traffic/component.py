@@ -27,4 +27,4 @@ def shift_traffic(weight: int, model_name: str, platform: str, plan: dict, run_i
 
     step = steps.open_step(platform, model_name, plan, run_id, release_id)
     shift.set_weight(step.platform, step.run_id, weight)
-    return step.platform.router.split().canary
+    return step.platform.router.traffic().canary

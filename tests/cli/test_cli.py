@@ -52,7 +52,7 @@ def release(model: object, plan: object) -> int:
     [
         ("weigths: [5]", "weigths: unknown key; did you mean 'weights'?"),
         ("weights: [50, 5]", "must not fall from one stage to the next"),
-        ("weights: [5, 500]", "each must be a whole percent from 0 to 100"),
+        ("weights: [5, 500]", "each must be a whole percent from 0 to 99"),
         ("weights: [1, 2, 3, 4, 5, 6]", "at most 5 fit into the graph"),
         ("weights: [", "not YAML"),
         ("just text", "is not an object with weights"),
@@ -102,7 +102,7 @@ def test_another_release_on_the_road_is_refused_by_name(
 ) -> None:
     ledger.begin(world.platform(), plan, "run-1")
     assert release(family() / "good", plan_file) == 3
-    assert "release 'run-1' is on the road" in capsys.readouterr().err
+    assert "release 'run-1' is active" in capsys.readouterr().err
 
 
 def test_an_unknown_verb_or_option_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,12 @@ class StandInRun:
 @dataclass
 class StandInHandle:
     run: StandInRun
+    platform: Any = field(default_factory=lambda: _Anything())
+
+    def follow(self) -> Iterator[Snapshot]:
+        if self.run.model not in self.run.theatre.ends:
+            raise KeyboardInterrupt
+        yield Snapshot(Record("digits", "0"), self.run.theatre.ends[self.run.model], None)
 
 
 class StandInUsers:
@@ -90,15 +96,13 @@ def theatre(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Theatre
         theatre.submitted.append(Path(model).name)
         return StandInHandle(StandInRun(theatre, Path(model).name))
 
-    def follow(handle: Any) -> Snapshot:
-        if handle.run.model not in theatre.ends:
-            raise KeyboardInterrupt
-        return Snapshot(Record("digits", "0"), theatre.ends[handle.run.model], None)
+    def show(snapshots: Iterator[Snapshot], clock: object) -> Snapshot:
+        return next(snapshots)
 
     monkeypatch.setattr(local, "up", lambda folder, port=None: theatre.up.append(folder))
     monkeypatch.setattr(local, "down", theatre.down.append)
     monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: _Anything())
-    monkeypatch.setattr(progress, "follow", follow)
+    monkeypatch.setattr(progress, "show", show)
     monkeypatch.setattr(four_releases, "SETTLE", 0.0)
     monkeypatch.setattr(four_releases, "train", lambda models: models.mkdir())
     monkeypatch.setattr(four_releases, "submit_release", release)

@@ -21,7 +21,6 @@ from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
-from tfcanary.run import watch
 from tfcanary.run.guard import stand_guard
 
 __all__ = ["deployed", "model", "pushed"]
@@ -46,11 +45,11 @@ def with_traffic(world: World) -> None:
     held_by_the_dead(world.platform(), "watch", 0)
 
 
-def test_a_release_without_traffic_hears_of_its_guard_and_needs_no_watch(world: World, pushed: ModelVersion) -> None:
+def test_a_release_whose_process_died_before_its_canary_was_deployed_ends_too(world: World, pushed: ModelVersion) -> None:
     guards = PlatformGuard("fake://")
     guards.start_missing()
-    assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen == world.clock.now()
-    assert guards.threads == {}
+    assert ended(guards.threads["digits"])
+    assert ledger.ours(ledger.read(world.platform()), RUN).state is State.ROLLED_BACK
 
 
 def test_a_canary_that_is_left_alone_loses_its_traffic(world: World, deployed: ModelVersion) -> None:
@@ -98,7 +97,7 @@ def test_a_guard_that_crashes_is_told_and_started_again(
             raise faults.pop(0)
         return stand(*given)
 
-    monkeypatch.setattr(watch, "stand_guard", faulty)
+    monkeypatch.setattr("tfcanary.cli.guard.stand_guard", faulty)
     between = _Joins()
     guards = between.guards = PlatformGuard("fake://", sleep=between)
     with pytest.raises(_Enough):
@@ -142,7 +141,7 @@ def test_one_record_that_cannot_be_read_stops_no_other_guard_and_is_told_once(
     guards = PlatformGuard("fake://")
     guards.start_missing()
     guards.start_missing()
-    assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen
+    assert ended(guards.threads["digits"])
     assert [one.getMessage().partition(";")[0] for one in caplog.records if one.levelno == logging.WARNING] == [
         "broken: tfcanary 0.0.1 wrote this record"
     ]
@@ -164,7 +163,7 @@ def test_a_platform_that_is_away_is_asked_again(
     guards.start_missing()
     assert "the API server is away" in caplog.text
     guards.start_missing()
-    assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen
+    assert ended(guards.threads["digits"])
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all", "--model", "digits"], ["--model", "digits"], ["--run-id", "run-1"]])

@@ -18,7 +18,7 @@ from tests.process import Behaviour
 from tfcanary import adapters
 from tfcanary.act import checkpoint, ledger, poll_log, rollback
 from tfcanary.adapters.metrics.exposition import BOUNDS
-from tfcanary.core.domain import Decision, ModelVersion, Pool, Verdict
+from tfcanary.core.domain import Decision, ModelVersion, Pool, Traffic, Verdict
 from tfcanary.decide.judge import Judge, Poll
 from tfcanary.look.evaluate import replay
 from tfcanary.run import watch
@@ -91,12 +91,15 @@ class Dies(Exception):
     """The process is killed."""
 
 
-def dies(_: float) -> None:
-    raise Dies
-
-
 def test_a_watch_that_is_killed_after_every_poll_loses_none(world: World, deployed: ModelVersion, live: list[Verdict]) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
+    polls = [len(live)]
+
+    def dies(_: float) -> None:
+        if len(live) > polls[0]:
+            polls[0] = len(live)
+            raise Dies
+
     world.clock.on_sleep.append(dies)
     for _ in range(100):
         with contextlib.suppress(Dies):
@@ -113,14 +116,14 @@ def test_what_the_watch_itself_rolled_back_is_no_other_verdict_of_the_judge(
 ) -> None:
     def tamper(_: float) -> None:
         if len(live) > 2:
-            world.weight = 77
+            world.traffic = Traffic(canary=77)
 
     world.clock.on_sleep.append(tamper)
     assert watch.watch_stage(world.platform(), RUN, 0).decision is Decision.ROLLBACK
     world.clock.on_sleep.remove(tamper)
     assert run("replay", "digits", "--platform", "fake://") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "The watch itself rolled it back: the split in force is 77 % canary" in said
+    assert "The watch itself rolled it back: the traffic in force is 77 % canary" in said
     assert "The live verdict was the same, bit for bit." in said
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -124,7 +124,9 @@ def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(
     wanted = {"stage": {"poll": "1s"}, "deploy": {"lease": "3s"}, "guard": {"installed": True}}
     plan: Plan = codec.decode(Plan, {**wanted, "bucket": {"canary": str(tmp_path / "bucket")}})
     began = datetime.now(UTC)
-    release = Release("run-1", plan, codec.digest(plan), began, holder=Holder("run-1: deploy", began, watching=False))
+    release = Release(
+        "run-1", plan, codec.digest(plan), began, holder=Holder("run-1: deploy", "a1", 1, timedelta(seconds=60), began, watching=False)
+    )
     generation = ours.swap(Record("digits", __version__, release=release), 0)
 
     def stands() -> Release:
@@ -133,7 +135,7 @@ def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(
         assert found.record.release is not None
         return found.record.release
 
-    until(lambda: stands().guard_seen, seconds=90)
+    until(lambda: stands().beat, seconds=90)
     assert stands().state is State.OPEN
     ours.swap(Record("digits", __version__, release=replace(release, state=State.WATCHED)), generation)
     until(lambda: stands().state, lambda state: state is State.ROLLED_BACK, 90)

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from tests.fakes import weighing
 from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
 from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
 from tfcanary.core.record import Ended, Judged, Record, Release, State
@@ -147,7 +148,7 @@ def shifted(release: Release, stage: int, minutes: float) -> Release:
     weight = release.plan.weights[stage]
     first = release.first_traffic or after(minutes)
     judged = Judged(f"digits/releases/{release.run_id}/{stage + 1:08}.json", 1)
-    begun = replace(release, state=State.WATCHED, stage=stage, weight=weight, first_traffic=first, judged=judged)
+    begun = weighing(replace(release, state=State.WATCHED, stage=stage, first_traffic=first, judged=judged), weight)
     return replace(begun, stage_began=after(minutes)).happened(after(minutes), f"stage {stage}: weight {weight} %")
 
 
@@ -160,7 +161,7 @@ def judged(release: Release, said: Verdict) -> Release:
 
 def closed(release: Release, state: State, reason: str, minutes: float) -> Release:
     """Over."""
-    ended = replace(release, state=state, reason=reason, ended=after(minutes), weight=100 if state is State.PROMOTED else 0)
+    ended = weighing(replace(release, state=state, reason=reason, ended=after(minutes)), 100 if state is State.PROMOTED else 0)
     return ended.happened(after(minutes), f"{state.value}: {reason}")
 
 
@@ -246,7 +247,7 @@ def bootstrap() -> tuple[Record, Timeline | None]:
     first = replace(CANDIDATE, number=1, uri="gs://models/digits/1")
     release = replace(begun(Plan(bootstrap=True), "run-0001"), candidate=first, first_traffic=after(0))
     nothing = Look("compare", absent=(Absence("predictions", "first release: there is no stable version to compare with"),))
-    release = replace(release, looks={**release.looks, "compare": nothing}, weight=100).happened(after(0), "weight 100 %")
+    release = weighing(replace(release, looks={**release.looks, "compare": nothing}), 100).happened(after(0), "weight 100 %")
     return Record("digits", "1.0.0", first, (), closed(release, State.PROMOTED, why, 1)), None
 
 

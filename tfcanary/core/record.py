@@ -272,8 +272,6 @@ class Record:
     model: str
     writer: str
     """The version of tfcanary that wrote it last, for people."""
-    schema: int = SCHEMA
-    """The number of the record's form: every tfcanary that knows it may hold, revert and restore the release."""
     stable: ModelVersion | None = None
     previous: tuple[ModelVersion, ...] = ()
     """Former stable versions that are kept, newest first."""
@@ -290,6 +288,8 @@ class Record:
     dropped: tuple[Dropped, ...] = ()
     """Candidates that were offered and will not be released, newest last."""
     drift_told: DriftTold | None = None
+    schema: int = SCHEMA
+    """The number of the record's form: every tfcanary that knows it may hold, revert and restore the release."""
 
     @property
     def active(self) -> Release | None:

@@ -14,7 +14,7 @@ import pytest
 
 import tfcanary
 from tests.conftest import QUICK
-from tests.fakes import World
+from tests.fakes import World, weighing
 from tests.report import samples
 from tests.report.reading import browser
 from tfcanary import adapters
@@ -23,7 +23,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Decision
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
-from tfcanary.core.record import Holder, Record, Release, State
+from tfcanary.core.record import Beat, Holder, Record, Release, State
 from tfcanary.run.submit import Submission, handle
 from tfcanary.run.submit.handle import Handle, read_plan
 from tfcanary.run.submit.progress import notebook_bundle
@@ -51,7 +51,8 @@ def of(world: World, record: Record, run: Ran | None = None) -> Handle:
     """The handle of the record's release."""
     assert world.records.stored
     world.records.stored = replace(world.records.stored, record=record)
-    return Handle(world.platform(), Plan(), run or Ran(), False, "run-0000")
+    assert record.release
+    return Handle(world.platform(), Plan(), run or Ran(), False, record.release.run_id)
 
 
 def told(change: Callable[[Release], Release]) -> Record:
@@ -110,6 +111,7 @@ def test_what_is_submitted_is_what_was_asked(monkeypatch: pytest.MonkeyPatch, tm
         "model_name": "digits",
         "platform": "local:///srv/mine",
         "plan": {"weights": [5]},
+        "release_id": made.run_id,
     }
     assert (made.remote, made.plan.weights, made.verdict) == (True, (5,), None)
     assert repr(made) == "<release of digits: runs/1/pipeline.log>"
@@ -150,7 +152,7 @@ def test_a_page_is_framed_so_that_nothing_in_it_runs_and_no_style_leaves_it(prom
 
 
 def test_a_handle_shows_state_stage_weight_and_why_and_no_more(world: World) -> None:
-    watched = of(world, told(lambda r: replace(r, state=State.WATCHED, stage=1, weight=25, reason="", ended=None)))
+    watched = of(world, told(lambda r: weighing(replace(r, state=State.WATCHED, stage=1, reason="", ended=None), 25)))
     head = watched._repr_markdown_()
     assert head.startswith("# Watched at stage 1 (25 %)")
     assert "The canary has 25 % of the traffic and is being watched." in head
@@ -217,8 +219,8 @@ def test_waiting_tells_each_event_once_and_that_a_step_failed(
 def unfinished(world: World, succeeded: bool | None = False, **change: Any) -> Handle:
     """A release that is still watched; its pipeline has ended, or goes on where `succeeded` is None."""
     now = world.clock.now()
-    holder = Holder("run-0001: watch", now + timedelta(seconds=60), watching=True)
-    fields = {"state": State.WATCHED, "ended": None, "began": now, "holder": holder, "guard_seen": None} | change
+    holder = Holder("run-0001: watch", "a1", 1, timedelta(seconds=60), now + timedelta(seconds=60), watching=True)
+    fields = {"state": State.WATCHED, "ended": None, "began": now, "holder": holder, "beat": None} | change
     return of(world, told(lambda r: replace(r, **fields)), Ran(succeeded))
 
 
@@ -261,7 +263,7 @@ def test_a_guard_that_beats_is_waited_for(world: World) -> None:
         stored = world.records.stored
         assert stored
         assert stored.record.release
-        seen = replace(stored.record.release, guard_seen=world.clock.now())
+        seen = replace(stored.record.release, beat=Beat(1, 1, world.clock.now()))
         world.records.stored = replace(stored, record=replace(stored.record, release=seen))
 
     world.clock.on_sleep.append(beat)
