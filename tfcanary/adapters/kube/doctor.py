@@ -15,15 +15,15 @@ from tfcanary import __version__
 from tfcanary.act import ledger
 from tfcanary.adapters import data_checks
 from tfcanary.adapters.doctor_checks import Check, Said, Wanted, examined
-from tfcanary.adapters.kube import ingress_checks, rights
+from tfcanary.adapters.kube import gitops, ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
 from tfcanary.adapters.kube.platform import open_kube
 from tfcanary.adapters.kube.recorded_models import recorded
 from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS, Right
 from tfcanary.adapters.routing import open_router, placed
-from tfcanary.core.domain import Absence, Finding, Look, Track
+from tfcanary.core.domain import Absence, Finding, Look, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import IMAGE
@@ -71,7 +71,7 @@ class Cluster:
             yield from _absent(("router/kinds", "router/gateway", "guard", "images", "bucket"), NO_PLAN)
             return
         yield Check("router/kinds", lambda: ingress_checks.kinds(self.api, plan.traffic.router), ("api",))
-        yield Check("router/gateway", lambda: ingress_checks.gateway(self.api, plan.traffic), ("router/kinds", "namespace"))
+        yield Check("router/gateway", lambda: ingress_checks.gateway(self.api, plan), ("router/kinds", "namespace"))
         yield Check("guard", lambda: self._guard(plan), ("namespace",))
         yield Check("images", lambda: _images(plan, self.wanted.image))
         if not plan.bucket.canary:
@@ -136,7 +136,7 @@ class Cluster:
             return Finding.FAIL, f"{namespace} is being deleted; wait for its end and create it again, or name another one"
         return Finding.PASS, f"{namespace} exists"
 
-    def _wanted_rights(self) -> tuple[rights.Right, ...]:
+    def _wanted_rights(self) -> tuple[Right, ...]:
         plan = self.wanted.plan
         return rights.of_steps(plan.traffic, self.api.namespace) if plan else rights.EVERY
 
@@ -153,7 +153,7 @@ class Cluster:
         named = "" if self.wanted.account else "; apply deploy/, or name the steps' account with --service-account"
         return self._account(f"{namespace}/{name}", self._wanted_rights(), named)
 
-    def _account(self, account: str, wanted: Iterable[rights.Right], otherwise: str) -> Said:
+    def _account(self, account: str, wanted: Iterable[Right], otherwise: str) -> Said:
         """Whether an account exists and has its rights. `otherwise`: it was not named by anybody, and what to do then."""
         namespace, _, name = account.partition("/")
         at = self.api.elsewhere(namespace)
@@ -199,7 +199,10 @@ class Cluster:
         return Finding.PASS, f"{len(found)} record{'s' if len(found) > 1 else ''} that tfcanary {__version__} can read{before}"
 
     def _route(self, plan: Plan, model: str) -> Said:
-        open_router(self.api, model, plan).check(plan.weights)
+        router = open_router(self.api, model, plan)
+        router.check(tuple(Traffic(canary=weight) for weight in plan.weights))
+        if advices := tuple(gitops.advices(self.api, (*router.owned(), *gitops.of_tracks(model)))):
+            return Finding.WARN, "; ".join(advices)
         return Finding.PASS, f"the route can be weighed at {', '.join(str(weight) for weight in plan.weights)} %"
 
     def _release(self, plan: Plan, model: str) -> Said:

@@ -1,4 +1,4 @@
-"""Which models of a namespace have a record."""
+"""The models of a namespace that have a record."""
 
 from __future__ import annotations
 

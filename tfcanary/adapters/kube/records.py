@@ -22,6 +22,7 @@ from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, Resource
 from tfcanary.adapters.record_checks import check_schema, with_beat
 from tfcanary.core import codec
+from tfcanary.core.domain import Pool
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError
 from tfcanary.core.ports import Stored
 from tfcanary.core.record import Beat, Event, Record
@@ -134,7 +135,7 @@ class KubeRecords:
         try:
             self._create(CONFIG_MAPS, written, fresh)
             if of_the_candidate and release.candidate:
-                found = self._events.get(DEPLOYMENTS, object_names.version(self._model, release.candidate.number))
+                found = self._events.get(DEPLOYMENTS, object_names.deployment(self._model, Pool(release.candidate.number)))
                 self._create(DEPLOYMENTS, found, of_the_candidate)
         except TfcanaryError as error:
             log.warning("no Event for what happened to %s: %s", self._model, error)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.domain import ModelVersion
@@ -97,8 +98,8 @@ model_config_list {{
     return {**shown, BATCHING: serving.batching} if serving.batching else shown
 
 
-def hashed(content: Files) -> str:
-    """What tells one content from another in a ConfigMap's name."""
+def hashed(content: Mapping[str, Any]) -> str:
+    """A short hash of an object, by which one content is told from another."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from tfcanary.adapters.kubeclient.api_errors import JSON_PATCH, Question, complaint, is_missing, may_pass, owners, said, short
+from tfcanary.adapters.kubeclient.api_errors import JSON_PATCH, Question, complaint, is_missing, may_pass, owners, short, status_field
 from tfcanary.adapters.kubeclient.connect import Answer, Connection, Request, Silent
 from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import PAGES, Json, Resource
@@ -80,16 +80,16 @@ class Api:
             query["continue"] = page["metadata"]["continue"]
 
     def apply(self, resource: Resource, body: Json, force: bool = False, dry_run: bool = False) -> Json:
-        """Server-side apply: make the fields of `body` as they are there, and ours; fields that we had and that are no longer there go.
+        """Server-side apply: set the fields of `body` and own them; fields that we owned and that `body` lacks are removed. May be repeated.
 
-        Raises Conflict where somebody else owns such a field with another value, naming each; `force` takes them. May be repeated.
-        Where `body` names a resourceVersion, Conflict also where that is not the present one.
+        Raises ForeignFields where somebody else owns such a field with another value, naming each; `force` takes them. Where `body` names
+        a resourceVersion, raises Conflict where that is not the present one, or the object is gone.
         """
         query = {**OURS, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         question = self._question("apply", resource, body["metadata"]["name"], "PATCH", body, APPLY_PATCH, query)
         answer = self._ask(question)
         if set(owners(answer).values()) == {MANAGER}:
-            # For the server our patches are another owner than we are in apply.
+            # To the server our creations and patches are another owner than our applies.
             return self.apply(resource, body, force=True, dry_run=dry_run)
         return self._object(question, answer)
 
@@ -105,8 +105,8 @@ class Api:
     def merge(self, resource: Resource, name: str, body: Json) -> Json:
         """JSON merge patch: null removes a field, a list replaces the whole list. Refused where the object is missing.
 
-        With `metadata.resourceVersion` it is a compare and swap: Conflict where somebody wrote first, or, where the answer of a first
-        try was lost, we ourselves did.
+        With `metadata.resourceVersion` it is a compare and swap: raises Conflict where the object is gone, or somebody wrote first, or,
+        where the answer of a first try was lost, we ourselves did.
         """
         question = self._question("patch", resource, name, "PATCH", body, MERGE_PATCH, OURS)
         return self._object(question, self._ask(question))
@@ -117,10 +117,16 @@ class Api:
         question = self._question("create", resource, name, "POST", body, query=OURS)
         return self._object(question, self._ask(question))
 
-    def delete(self, resource: Resource, name: str) -> None:
-        """Delete it; what belongs to it follows in the background. Nothing to do where it is gone."""
+    def delete(self, resource: Resource, name: str, found: Json | None = None) -> None:
+        """Delete an object; what belongs to it follows in the background. Nothing to do where it is gone.
+
+        With `found`, the object as it was read, raises Conflict where it is another object or another version by now.
+        """
         # Options in the query are ignored where there is a body.
-        question = self._question("delete", resource, name, "DELETE", {"propagationPolicy": "Background"})
+        options: Json = {"propagationPolicy": "Background"}
+        if found is not None:
+            options["preconditions"] = {key: found["metadata"][key] for key in ("uid", "resourceVersion")}
+        question = self._question("delete", resource, name, "DELETE", options)
         answer = self._ask(question)
         if not is_missing(answer, name):
             self._object(question, answer)
@@ -135,7 +141,7 @@ class Api:
             raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {error}") from error
         if answer.status == 200:
             return answer.text
-        if answer.status in (401, 403) and said(answer, "status") == "Failure":
+        if answer.status in (401, 403) and status_field(answer, "status") == "Failure":
             raise complaint(self.server, question, answer)
         raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {short(answer)}")
 

@@ -1,12 +1,14 @@
-"""What an answer of the API server means for who asked: try again, or one sentence that says what to do."""
+"""What an answer of the API server means for the caller: to try again, or an error with one sentence that says what to do."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tfcanary.adapters.kubeclient.connect import Answer, Request
+from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import PAGES, Resource
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 
@@ -17,12 +19,16 @@ FORBIDDEN = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(
 """How role-based access control refuses; other refusals with 403 (quotas, admission) have other words."""
 
 
+class ForeignFields(Refused):
+    """Somebody else owns fields that a server-side apply would change."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request and what it is about."""
+    """A request and its subject."""
 
     verb: str
-    """For people: `apply` is `patch` to those who grant rights."""
+    """What the request does, for people: an `apply` is a `patch` in rights."""
     resource: Resource
     namespace: str
     name: str
@@ -39,11 +45,11 @@ class Question:
 
     @property
     def compares(self) -> bool:
-        """Whether the write is meant for one state of the object only."""
+        """Whether the write names the version of the object over which it may be made."""
         body = self.request.body
         if self.request.content == JSON_PATCH:
             return any(one["path"] == "/metadata/resourceVersion" for one in body)
-        return isinstance(body, dict) and "resourceVersion" in body.get("metadata", {})
+        return isinstance(body, dict) and ("resourceVersion" in body.get("metadata", {}) or "preconditions" in body)
 
 
 def may_pass(question: Question, answer: Answer) -> bool:
@@ -52,18 +58,18 @@ def may_pass(question: Question, answer: Answer) -> bool:
         return answer.status == 429  # any other is the pod's own, or says that there is none
     if answer.status == 409:
         # Two writes met in the store. A conflict of fields, or of a state that the write names, is there to stay.
-        return said(answer, "reason") == "Conflict" and not owners(answer) and not question.compares
+        return status_field(answer, "reason") == "Conflict" and not owners(answer) and not question.compares
     return answer.status in PASSING and not _misfit(answer)
 
 
 def short(answer: Answer) -> str:
     """The status and the server's words."""
-    words = str(said(answer, "message") or answer.text)
+    words = str(status_field(answer, "message") or answer.text)
     return f"{answer.status} {' '.join(words.split())[:500]}".strip()
 
 
-def said(answer: Answer, name: str) -> object:
-    """A field of the Status that the server answers with where it does not answer with the object."""
+def status_field(answer: Answer, name: str) -> object:
+    """A field of the Status object with which the server answers where it does not answer with the object itself."""
     body = answer.body()
     return body.get(name) if body.get("kind") == "Status" else None
 
@@ -81,9 +87,13 @@ def owners(answer: Answer) -> dict[str, str]:
 
 
 def complaint(server: str, question: Question, answer: Answer) -> TfcanaryError:
-    """The error for an answer that is not what was asked for."""
+    """The error for an answer that is not the object."""
+    if answer.status == 409 and (disputed := owners(answer)):
+        return ForeignFields(_foreign_fields(question, disputed))
     if answer.status == 409:
         return Conflict(_conflict(question, answer))
+    if question.compares and is_missing(answer, question.name):
+        return Conflict(f"{question}: it was deleted meanwhile")
     if answer.status == 422 and question.request.content == JSON_PATCH and not _details(answer):
         return _failed_test(question)
     if answer.status == 401:
@@ -100,7 +110,7 @@ def complaint(server: str, question: Question, answer: Answer) -> TfcanaryError:
 
 
 def _details(answer: Answer) -> dict[str, Any]:
-    details = said(answer, "details")
+    details = status_field(answer, "details")
     return details if isinstance(details, dict) else {}
 
 
@@ -109,12 +119,13 @@ def _misfit(answer: Answer) -> bool:
     return answer.status == 500 and "failed to create typed patch object" in answer.text
 
 
+def _foreign_fields(question: Question, disputed: Mapping[str, str]) -> str:
+    fields = ", ".join(f"{field} (owned by {owner})" for field, owner in disputed.items() if owner != MANAGER)
+    return f"{question}: others hold {fields}; let them give it up, or agree with them on the value"
+
+
 def _conflict(question: Question, answer: Answer) -> str:
-    disputed = owners(answer)
-    if disputed:
-        fields = ", ".join(f"{field} (owned by {owner})" for field, owner in disputed.items())
-        return f"{question}: others hold {fields}; let them give it up, or agree with them on the value"
-    if said(answer, "reason") == "AlreadyExists":
+    if status_field(answer, "reason") == "AlreadyExists":
         return f"{question}: it exists already"
     return f"{question}: it was changed meanwhile"
 
@@ -130,7 +141,7 @@ def _failed_test(question: Question) -> TfcanaryError:
 def _forbidden(question: Question, answer: Answer) -> str:
     denied = FORBIDDEN.search(answer.text.replace('\\"', '"'))
     if not denied:
-        return f"{question}: forbidden: {said(answer, 'message') or answer.text[:500]}"
+        return f"{question}: forbidden: {status_field(answer, 'message') or answer.text[:500]}"
     what = f"`{denied['resource']}` in API group `{denied['group']}`"
     where = f"in namespace {question.namespace}"
     return f"{question}: user {denied['user']} is not allowed to; grant it the verb `{denied['verb']}` on {what} {where}"
@@ -141,6 +152,6 @@ def _missing(server: str, question: Question, answer: Answer) -> str:
     if details.get("kind") == "namespaces":
         return f"{question}: namespace {question.namespace} does not exist on {server}; create it, or name another one"
     if details.get("name"):
-        return f"{question}: {said(answer, 'message')}"
+        return f"{question}: {status_field(answer, 'message')}"
     needs = f"install {question.resource.needs}" if question.resource.needs else "a newer cluster has it"
     return f"{question}: {server} knows no {question.resource.kind} of {question.resource.api}; {needs}"

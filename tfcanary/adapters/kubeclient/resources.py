@@ -1,4 +1,7 @@
-"""The kinds of objects that are asked for, and under which path the API server has them."""
+"""The kinds of objects that are read and written, the paths under which the API server has them, and rights to them.
+
+The kinds of a router's own objects are in the router's module.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from urllib.parse import quote
 
 Json = dict[str, Any]
 """An object as the API server has it."""
+WRITE = ("get", "create", "patch")
+"""The verbs of a server-side apply over what was read: `patch`, and `create` where there is nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +22,20 @@ class Resource:
     api: str
     """`v1`, or group/version."""
     plural: str
-    """With a subresource (`pods/proxy`) only to ask what is allowed."""
+    """The name in paths and in rights; with a subresource (`pods/proxy`) only in a question about rights."""
     kind: str
     needs: str = ""
     """What brings the kind into a cluster, for the sentence that says it is missing; empty: every cluster has it."""
     everywhere: bool = False
-    """It belongs to the cluster, not to a namespace."""
+    """Whether it belongs to the cluster, not to a namespace."""
 
     @property
     def group(self) -> str:
-        """Empty for what is as old as Kubernetes."""
+        """The API group; empty for the core group."""
         return self.api.rpartition("/")[0]
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Where the API server has it."""
+        """The path of an object; without a name, the path of all objects of the kind."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         # Names of routes and namespaces are typed by people: none may lead to another path.
         parts = (self.plural, name) if self.everywhere else ("namespaces", namespace, self.plural, name)
@@ -43,14 +48,17 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSli
 EVENTS = Resource("v1", "events", "Event")
 PODS = Resource("v1", "pods", "Pod")
 PAGES = Resource("v1", "pods/proxy", "Pod")
-"""What `Api.page` reads: to ask whether it is allowed."""
+"""What `Api.page` reads; used in questions about rights."""
 SERVICES = Resource("v1", "services", "Service")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
 NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)
-INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
-INGRESS_CLASSES = Resource("networking.k8s.io/v1", "ingressclasses", "IngressClass", everywhere=True)
-HTTP_ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", needs="the Gateway API (its standard CRDs)")
-GATEWAYS = Resource("gateway.networking.k8s.io/v1", "gateways", "Gateway", needs="the Gateway API (its standard CRDs)")
-VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "VirtualService", needs="Istio")
-ISTIO_GATEWAYS = Resource("networking.istio.io/v1", "gateways", "Gateway", needs="Istio")
-DESTINATION_RULES = Resource("networking.istio.io/v1", "destinationrules", "DestinationRule", needs="Istio")
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Verbs on one kind, as a Role grants them."""
+
+    resource: Resource
+    verbs: tuple[str, ...]
+    namespace: str = ""
+    """Empty: the model's namespace."""
