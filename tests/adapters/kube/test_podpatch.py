@@ -15,7 +15,7 @@ from tfcanary.core.plan import Plan, ServingPlan
 
 
 def with_patch(patch: dict[str, Any]) -> dict[str, Any]:
-    return manifests.deployment("m", VERSION, Plan(serving=ServingPlan(image=IMAGE, pod_patch=patch)), 1)
+    return manifests.deployment("m", RunningPool(VERSION), Plan(serving=ServingPlan(image=IMAGE, pod_patch=patch)))
 
 
 def server(**changed: Any) -> dict[str, Any]:

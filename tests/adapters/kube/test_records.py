@@ -19,7 +19,7 @@ from tfcanary.adapters.kube.recorded_models import recorded
 from tfcanary.adapters.kube.records import KubeRecords, event_object
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS
-from tfcanary.core.domain import Desired, ModelVersion, Traffic
+from tfcanary.core.domain import Desired, ModelVersion, RunningPool, Traffic
 from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.record import SCHEMA, Beat, Ended, Event, Record, State
 
@@ -235,7 +235,7 @@ def test_what_happens_is_told_once_as_events(api: Api) -> None:
 @slow
 def test_who_describes_the_candidates_deployment_sees_why_it_goes(api: Api) -> None:
     version = ModelVersion(2, "/models/m/2", "sha256:2")
-    made = api.apply(DEPLOYMENTS, manifests.deployment("m", version, PLAN, 0))
+    made = api.apply(DEPLOYMENTS, manifests.deployment("m", RunningPool(version, least=0), PLAN))
     release = a_release("run 1", candidate=version)
     generation = bound(api).swap(record(release=release), 0)
     told = release.happened(NOON, "weight 0: too many errors")

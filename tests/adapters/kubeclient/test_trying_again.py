@@ -16,7 +16,8 @@ from tests.adapters.kubeclient.api_server import ApiServer, Told, kubeconfig, st
 from tfcanary.adapters.kubeclient import api as module
 from tfcanary.adapters.kubeclient import connect
 from tfcanary.adapters.kubeclient.api import Api, NoAnswer
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, HTTP_ROUTES
+from tfcanary.adapters.kubeclient.api_errors import ForeignFields
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 
 BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
@@ -134,6 +135,14 @@ def test_a_compare_and_swap_that_lost_is_a_conflict(call: str, api: Api, server:
     assert len(server.asked) == 1
 
 
+def test_a_deletion_that_names_a_version_is_not_tried_over_another_one(api: Api, server: ApiServer) -> None:
+    server.told = [RACE]
+    found = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}}
+    with pytest.raises(Conflict, match="delete ConfigMap a in namespace ns: it was changed meanwhile"):
+        api.delete(CONFIG_MAPS, "a", found)
+    assert [one.body["preconditions"] for one in server.asked] == [{"uid": "u", "resourceVersion": "7"}]
+
+
 def test_a_create_whose_answer_was_lost_says_that_it_exists(api: Api, server: ApiServer) -> None:
     server.told = [Told(how="cut"), status(409, reason="AlreadyExists", name="a", kind="configmaps")]
     with pytest.raises(Conflict, match="create ConfigMap a in namespace ns: it exists already"):
@@ -215,14 +224,25 @@ def test_a_conflict_names_each_field_and_its_owner(api: Api, server: ApiServer) 
         {"reason": "FieldManagerConflict", "message": 'conflict with "kubectl" with subresource "scale" using v1', "field": ".data.y"},
     ]
     server.told = [status(409, reason="Conflict", causes=causes)]
-    with pytest.raises(Conflict, match=r"others hold \.data\.x \(owned by helm\), \.data\.y \(owned by kubectl\)"):
+    with pytest.raises(ForeignFields, match=r"others hold \.data\.x \(owned by helm\), \.data\.y \(owned by kubectl\); let"):
         api.apply(CONFIG_MAPS, BODY)
+
+
+def test_a_conflict_names_others_and_not_ourselves(api: Api, server: ApiServer) -> None:
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": f".data.{field}"}
+        for field, manager in (("x", "tfcanary"), ("y", "helm"))
+    ]
+    server.told = [status(409, reason="Conflict", causes=causes)]
+    with pytest.raises(ForeignFields, match=r"others hold \.data\.y \(owned by helm\); let"):
+        api.apply(CONFIG_MAPS, BODY)
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("told", [status(401), status(403, "no"), status(500), Told(how="cut"), Told(200, "x")])
 def test_a_token_is_in_no_message(told: Told, api: Api, server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     server.told = [told] * 50
     with pytest.raises(TfcanaryError) as raised, caplog.at_level(logging.DEBUG):
-        Api("ns", patience=0.2).get(HTTP_ROUTES, "a")
+        Api("ns", patience=0.2).get(CONFIG_MAPS, "a")
     assert server.asked[0].headers["Authorization"] == "Bearer secret-token"
     assert "secret-token" not in str(raised.value) + caplog.text
