@@ -10,6 +10,7 @@ import pytest
 from tests.adapters.kube.test_manifests import IMAGE, VERSION, container_of, pod_of
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kube.pod_patch import patched, shared_volume
+from tfcanary.core.domain import RunningPool
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, ServingPlan
 
