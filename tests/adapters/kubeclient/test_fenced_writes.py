@@ -20,7 +20,7 @@ from tfcanary.core.errors import Conflict, Unavailable
 
 STAMP = Intent("run 1", 17)
 BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "annotations": {"other": "x"}}}
-FOUND = {"metadata": {"name": "a", "resourceVersion": "7", "annotations": {INTENT: "16 run 0"}}}
+FOUND = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "7", "annotations": {INTENT: "16 run 0"}}}
 RACE = status(409, "the object has been modified", "Conflict", name="a", kind="configmaps")
 
 
@@ -46,7 +46,7 @@ def test_what_is_missing_is_created_and_what_is_there_is_applied_over_its_versio
     created, applied = server.asked
     assert (created.method, applied.method, applied.query["force"]) == ("POST", "PATCH", "true")
     assert "resourceVersion" not in created.body["metadata"]
-    assert applied.body["metadata"]["resourceVersion"] == "7"
+    assert (applied.body["metadata"]["uid"], applied.body["metadata"]["resourceVersion"]) == ("u", "7")
     assert created.body["metadata"]["annotations"] == applied.body["metadata"]["annotations"] == {"other": "x", INTENT: "17 run 1"}
 
 

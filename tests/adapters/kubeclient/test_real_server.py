@@ -115,10 +115,10 @@ def test_an_older_state_of_an_object_is_not_written_over_a_newer_one(api: Api) -
 def test_an_object_that_is_gone_is_no_longer_what_was_read(api: Api) -> None:
     found = api.create(CONFIG_MAPS, config_map("a", {"x": "1"}))
     api.delete(CONFIG_MAPS, "a")
-    version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-    with pytest.raises(Conflict):
+    version = {key: found["metadata"][key] for key in ("uid", "resourceVersion")}
+    with pytest.raises(Conflict, match="it was deleted meanwhile"):
         api.merge(CONFIG_MAPS, "a", {"metadata": version, "data": {"x": "2"}})
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="it was changed meanwhile"):
         api.apply(CONFIG_MAPS, config_map("a", {"x": "2"}, **version))
     assert api.get(CONFIG_MAPS, "a") is None
 

@@ -73,7 +73,7 @@ def binding(namespace: str) -> Json:
     }
 
 
-def by_others(asked: Asked) -> bool:
+def of_the_carrier(asked: Asked) -> bool:
     """A write of the carrier, and none beside it."""
     return asked.write > 0 and "destinationrules" not in asked.path and "/deployments" not in asked.path
 
@@ -91,7 +91,7 @@ def held_back(site: Site, proxy: Proxy, write: Callable[[], object], writes: int
         else:
             result.append(None)
 
-    with proxy.trouble.holding(by_others) as holding:
+    with proxy.trouble.holding(of_the_carrier) as holding:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         until(lambda: holding.held, seconds=30)

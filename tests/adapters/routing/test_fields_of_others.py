@@ -18,12 +18,19 @@ from tfcanary.core.errors import Refused
 
 
 class HoldingApi:
-    """An API server that holds one route, and takes what is applied to it as server-side apply does: lists as a whole, maps by their keys."""
+    """An API server that holds one route, and takes what is applied to it as server-side apply does: lists as a whole, maps by key."""
 
     namespace = "serving"
 
     def __init__(self, kind: str, spec: Json) -> None:
-        metadata = {"name": MODEL, "namespace": self.namespace, "generation": 1, "resourceVersion": "1", "annotations": {"team": "x"}}
+        metadata = {
+            "name": MODEL,
+            "namespace": self.namespace,
+            "generation": 1,
+            "uid": "u",
+            "resourceVersion": "1",
+            "annotations": {"team": "x"},
+        }
         self.route: Json = {"kind": kind, "metadata": metadata, "spec": spec}
         self.ours: set[str] = set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ HTTP_PROXIES = Resource("projectcontour.io/v1", "httpproxies", "HTTPProxy", need
 
 
 @pytest.fixture
-def contour(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[WeightedRouter]]:
+def contour(monkeypatch: pytest.MonkeyPatch) -> type[WeightedRouter]:
     """Known for one test."""
     monkeypatch.setattr(cluster_router, "KNOWN", dict(known_routers()))
 
@@ -67,7 +67,7 @@ def contour(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[WeightedRouter]]:
         def address(self) -> str:
             return f"http://{self.plan.traffic.hostnames[0]}"
 
-    yield ContourRouter
+    return ContourRouter
 
 
 def contours(**traffic: Any) -> Plan:
@@ -102,7 +102,7 @@ def test_its_rights_its_kinds_and_its_way_in_are_asked_of_it(contour: object) ->
 
 
 @pytest.fixture
-def defined(cluster: Cluster) -> None:
+def defined(cluster: Cluster, api: Api) -> None:
     """The kind, without its schema."""
     names = {"plural": "httpproxies", "singular": "httpproxy", "kind": "HTTPProxy", "listKind": "HTTPProxyList"}
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
@@ -110,7 +110,7 @@ def defined(cluster: Cluster) -> None:
     spec = {"group": "projectcontour.io", "scope": "Namespaced", "names": names, "versions": [version]}
     metadata = {"name": "httpproxies.projectcontour.io"}
     cluster.apply([{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}])
-    until(lambda: any(one["name"] == "httpproxies" for one in cluster.api.get("/apis/projectcontour.io/v1")["resources"]))
+    until(lambda: "httpproxies" in api.served("projectcontour.io").get("v1", ()))
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ class Api:
         """Server-side apply: set the fields of `body` and own them; fields that we owned and that `body` lacks are removed. May be repeated.
 
         Raises ForeignFields where somebody else owns such a field with another value, naming each; `force` takes them. Where `body` names
-        a resourceVersion, raises Conflict where that is not the present one, or the object is gone.
+        a resourceVersion, raises Conflict where that is not the present one; with a uid, too, also where the object is gone.
         """
         query = {**OURS, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         question = self._question("apply", resource, body["metadata"]["name"], "PATCH", body, APPLY_PATCH, query)

@@ -58,7 +58,8 @@ def write_over(api: Api, resource: Resource, found: Json | None, body: Json, sta
     written = stamped(body, stamp)
     if found is None:
         return api.create(resource, written)
-    metadata = {**written["metadata"], "resourceVersion": found["metadata"]["resourceVersion"]}
+    # With the uid: to apply a version over an object that is gone would make it anew.
+    metadata = {**written["metadata"], **{key: found["metadata"][key] for key in ("uid", "resourceVersion")}}
     return api.apply(resource, {**written, "metadata": metadata}, force=force)
 
 

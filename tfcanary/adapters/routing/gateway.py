@@ -56,7 +56,7 @@ class GatewayRouter(WeightedRouter):
     def check_way_in(self) -> None:
         """Raises Refused where no Gateway is named, or there is none of that name."""
         if not self.plan.traffic.gateway:
-            missing = f"{self.shown} does not exist"
+            missing = f"{self.carrier.kind} {self.route} does not exist in namespace {self.api.namespace}"
             raise Refused(f"traffic.gateway: must name the Gateway that takes users' requests (`name` or `namespace/name`), for {missing}")
         self._gateway(self.plan.traffic.gateway)
 

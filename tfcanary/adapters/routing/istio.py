@@ -67,7 +67,7 @@ class IstioRouter(WeightedRouter):
         """Raises Refused where no gateway is named, there is none of that name, or the mesh has no host."""
         traffic = self.plan.traffic
         if not traffic.gateway:
-            missing = f"{self.shown} does not exist"
+            missing = f"{self.carrier.kind} {self.route} does not exist in namespace {self.api.namespace}"
             raise Refused(f"traffic.gateway: must name Istio's Gateway (`name` or `namespace/name`) or `{MESH}`, for {missing}")
         if traffic.gateway == MESH:
             if not traffic.hostnames:
