@@ -161,7 +161,7 @@ class Site:
         return self.release_of(run.run_id)
 
     def weight(self) -> int:
-        return self.platform().router.split().canary
+        return self.platform().router.traffic().canary
 
     def uids(self, number: int) -> set[str]:
         """Of the pods of a version."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.kube.conftest import MakePlace, Place
-from tests.adapters.kube.test_deployer import foreign
+from tests.adapters.kube.test_deployer import foreign, rollout
 from tests.cluster.cluster import Cluster
 from tests.cluster.site import gateway_object
 from tests.cluster.waiting import until
@@ -69,7 +69,7 @@ def test_what_serves_becomes_the_stable_version_and_the_next_ones_canary_runs_be
     found = place.api.get(DEPLOYMENTS, "digits-serving")
     assert found
     assert found["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
-    assert found["metadata"]["generation"] == 1
+    assert rollout(place.api, "digits-serving")[0] == "1"
     route = place.api.get(HTTP_ROUTES, "m")
     assert route
     assert [one["name"] for one in route["spec"]["rules"][0]["backendRefs"]] == ["m-stable"]

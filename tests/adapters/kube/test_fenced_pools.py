@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.kube.conftest import MakePlace, Place
-from tests.adapters.kube.test_deployer import generation, replicas, uids
+from tests.adapters.kube.test_deployer import replicas, rollout, uids
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import proxy
 from tests.cluster.proxy import Asked, Proxy
@@ -83,10 +83,10 @@ def stamps(api: Api) -> dict[str, str]:
 def test_whoever_deploys_stamps_and_no_pod_is_restarted(make: MakePlace) -> None:
     place = make()
     place.up(1)
-    before = uids(place.api, 1), generation(place.api, "m-v1")
+    before = uids(place.api, 1), rollout(place.api, "m-v1")
     place.run = "run-2"
     place.deployer.deploy(place.pool(1), place.intent(10**6))
-    assert (uids(place.api, 1), generation(place.api, "m-v1")) == before
+    assert (uids(place.api, 1), rollout(place.api, "m-v1")) == before
     assert stamps(place.api) == {"m-v1": "1000000 run-2", "m": "1000000 run-2"}
     with pytest.raises(Conflict, match="release 'run-2' wrote intent 1000000 there, and this is 7 of 'run-1'"):
         place.deployer.deploy(place.pool(1), Intent("run-1", 7))
