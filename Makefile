@@ -3,10 +3,11 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PROTOS := tfcanary/tf/wire/protos
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile clean
+.PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +68,9 @@ screenshots: $(STAMP) ## Make the documents' pictures from a real run; needs Chr
 
 compile: $(STAMP) ## Write components and pipelines as YAML; IMAGE=... names the image of the steps
 	TFCANARY_IMAGE='$(IMAGE)' $(BIN)/python -m pipelines.compile
+
+protos: $(STAMP) ## Compile the messages of TensorFlow and TF Serving, tfcanary/tf/wire/protos
+	$(BIN)/python -m grpc_tools.protoc --proto_path=$(PROTOS) --include_imports --descriptor_set_out=$(PROTOS)/messages.binpb $(sort $(wildcard $(PROTOS)/*.proto))
 
 clean: ## Remove what was built; state folders and the virtual environment stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

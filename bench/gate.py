@@ -103,14 +103,14 @@ def run_tensorflow(model: Path) -> float:
     """The same requests that the trial makes up, each once."""
     from tfcanary.core.plan import ValidationPlan
     from tfcanary.look.savedmodel import read
-    from tfcanary.look.savedmodel.samples import recipes, samples
-    from tfcanary.tf.runtime import load, start_tensorflow
+    from tfcanary.look.savedmodel.samples import recipes, tensor_requests
+    from tfcanary.tf.runtime import import_tensorflow, load
 
-    start_tensorflow()
+    import_tensorflow()
 
     def work() -> None:
         servable = load(model)
-        for sample in samples(next(recipes(read(model).public["serving_default"])), ValidationPlan().batches):
+        for sample in tensor_requests(next(recipes(read(model).public["serving_default"])), ValidationPlan().batches):
             servable.run("serving_default", sample.feeds)
 
     return timed(work)

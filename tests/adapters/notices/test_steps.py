@@ -76,7 +76,7 @@ def test_a_stage_that_ended_in_a_rollback_is_told_with_the_end_alone(
 
 def drifts(world: World, plan: Plan, run_id: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A release that finds the drift, twice, and ends; returns what its history says of it."""
-    monkeypatch.setattr(attribution, "world_drifted", lambda evidence: "input.x moved")
+    monkeypatch.setattr(attribution, "world_drift_reason", lambda evidence: "input.x moved")
     platform = world.platform()
     ledger.begin(platform, plan, run_id)
     for _ in range(2):

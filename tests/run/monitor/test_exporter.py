@@ -17,7 +17,7 @@ from tests.fakes import World
 from tests.run.monitor.running import opens, running, watched
 from tfcanary import __version__, adapters
 from tfcanary.act import rollback
-from tfcanary.cli.guard import Guards, guard
+from tfcanary.cli.guard import PlatformGuard, guard
 from tfcanary.cli.metrics import metrics
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
@@ -236,7 +236,7 @@ def test_the_guard_of_a_namespace_exports_every_model(world: World, monkeypatch:
     port, pages, serving = free_port(), [], []
     serve = monitor.serve
     monkeypatch.setattr(monitor, "serve", lambda *given: serving.append(serve(*given)) or serving[-1])
-    monkeypatch.setattr(Guards, "stand", lambda self: pages.append(asked(port)))
+    monkeypatch.setattr(PlatformGuard, "run", lambda self: pages.append(asked(port)))
     assert (
         CliRunner().invoke(guard, ["--platform", "kube://serving", "--all", "--metrics-port", str(port)], catch_exceptions=False).exit_code
         == 0

@@ -48,9 +48,9 @@ def compared(step: Step) -> Look:
 def _of_pairs(folder: Path, plan: PredictionsPlan) -> Look:
     """Answers that both tracks have given already: nothing is sent."""
     from tfcanary.look.evaluate import predictions
-    from tfcanary.look.evaluate.mirrored import Mirrored
+    from tfcanary.look.evaluate.mirrored import MirroredLogs
 
-    logs = Mirrored(folder)
+    logs = MirroredLogs(folder)
     look = predictions.compare_pairs(logs.pairs(plan.limit), plan)
     return replace(look, evidence=(logs.evidence(), *look.evidence))
 
@@ -140,7 +140,7 @@ def reference(step: Step) -> Profile | None:
     from tfcanary.look.evaluate import references
 
     if step.plan.drift and step.plan.drift.reference:
-        return references.counted(fetch(step.plan.drift.reference), None, step.plan.drift.entity)
+        return references.read_or_count(fetch(step.plan.drift.reference), None, step.plan.drift.entity)
     versions = [version for version in (step.release.candidate, step.record.stable) if version]
     return next((found for version in versions if (found := _carried(step, version))), None)
 
@@ -150,18 +150,18 @@ def _carried(step: Step, version: ModelVersion) -> Profile | None:
     from tfcanary.look.evaluate import references
 
     if "://" not in version.uri:
-        return references.carried_by(Path(version.uri))
-    name = f"{step.platform.model}/{version.number}/{references.CARRIED.as_posix()}"
+        return references.read_from_model(Path(version.uri))
+    name = f"{step.platform.model}/{version.number}/{references.PATH_IN_MODEL.as_posix()}"
     if not any(blob.name == name for blob in step.platform.storage.list(name)):
         return None
-    return references.stored(fetch_one(step.platform.storage, name))
+    return references.read_stored(fetch_one(step.platform.storage, name))
 
 
 def _tell_of_the_world(step: Step, look: Look) -> None:
     """Write down that the world has drifted, once a release: the sentence, and who is asked to retrain, if that was not done lately."""
     from tfcanary.look.evaluate import attribution
 
-    reason, drift = attribution.world_drifted(look.evidence), step.plan.drift
+    reason, drift = attribution.world_drift_reason(look.evidence), step.plan.drift
     if not reason or drift is None:
         return
     now = step.platform.clock.now()

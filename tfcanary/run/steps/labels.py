@@ -12,7 +12,7 @@ from tfcanary.act import ledger
 from tfcanary.core.domain import Track
 from tfcanary.core.plan import LabelledPlan, Plan
 from tfcanary.core.ports import Platform
-from tfcanary.look.evaluate.labelled import Labelled, LabelledSource, Quality
+from tfcanary.look.evaluate.labelled import LabelCounts, LabelledSource, Quality
 from tfcanary.run.steps.model_files import Copies
 from tfcanary.run.steps.recorded_answers import EVERYTHING, answered
 
@@ -38,7 +38,7 @@ class _Count:
     before: Quality | None = None
     """Counted once."""
 
-    def __call__(self) -> Labelled:
+    def __call__(self) -> LabelCounts:
         from tfcanary.look.evaluate import quality
 
         now = self.platform.clock.now()
@@ -50,7 +50,7 @@ class _Count:
             earlier = () if self.time == EVERYTHING else self._answered(Track.STABLE, began - self.plan.history, began)
             self.before = quality.count(earlier, labels).quality
         since = {track: quality.count(self._answered(track, began, now), labels).quality for track in Track}
-        return Labelled(self.before, since)
+        return LabelCounts(self.before, since)
 
     def _answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
         return answered(self.platform, self.plan.source, track, (since, until), self.time, self.copies.fetch)

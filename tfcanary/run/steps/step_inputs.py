@@ -105,20 +105,20 @@ def golden_requests(step: Step, most: int) -> list[Request]:
 
 def mirrored(source: str) -> Path | None:
     """The folder of a source that holds the logs of both tracks, as a mirror leaves them; None where it does not."""
-    from tfcanary.look.evaluate.mirrored import is_mirrored
+    from tfcanary.look.evaluate.mirrored import has_mirrored_logs
 
     path = fetch(source) if source != "log" else None
-    return path if path and is_mirrored(path) else None
+    return path if path and has_mirrored_logs(path) else None
 
 
 def sample_requests(step: Step) -> Iterator[Request]:
     """Requests to warm a server with: the plan's own, else made up from the candidate's signature."""
-    from tfcanary.look.savedmodel.samples import generated
+    from tfcanary.look.savedmodel.samples import generate_requests
 
     if step.plan.predictions and not mirrored(step.plan.predictions.source):
         yield from requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     elif step.release.candidate:
-        yield from generated(files_of(step.platform, step.release.candidate), step.plan.validation)
+        yield from generate_requests(files_of(step.platform, step.release.candidate), step.plan.validation)
 
 
 def lineage(step: Step) -> dict[str, str]:

@@ -11,7 +11,7 @@ from tfcanary.core import codec, timeline
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Release, State
 from tfcanary.core.timeline import Timeline
-from tfcanary.decide.judge.planning import Forecaster, Part
+from tfcanary.decide.judge.planning import Forecaster, SchedulePart
 from tfcanary.look.evaluate import baseline
 from tfcanary.report.numbers import duration
 
@@ -109,9 +109,9 @@ def _usual(release: Release, seen: Timeline, now: datetime) -> timedelta | None:
 def _promoted(document: str, rate: float, lasted: tuple[int, ...]) -> float | None:
     """Seconds from the first traffic to the promotion; None: not within a month. Remembered: it is a tenth of a second's work."""
     plan: Plan = codec.loads(Plan, document, at="plan")
-    known = baseline.assumed(plan.judge, rate, None).baseline
+    known = baseline.assume(plan.judge, rate, None).baseline
     forecaster = Forecaster(plan.judge, known, plan.stage.poll.total_seconds())
     minimum = plan.stage.minimum.total_seconds()
     spent = [*lasted, *(minimum for _ in plan.weights[len(lasted) :])]
-    ramp = [Part(weight, time) for weight, time in zip(plan.weights, spent, strict=False)]
+    ramp = [SchedulePart(weight, time) for weight, time in zip(plan.weights, spent, strict=False)]
     return forecaster.promote(ramp, least=sum(part.seconds for part in ramp[:-1]) + minimum).seconds
