@@ -128,7 +128,7 @@ def test_a_release_is_made_by_the_steps_and_put_back_by_the_guard(site: Site) ->
 @pytest.mark.parametrize("router", ["gateway"])
 def test_the_guard_can_start_no_server_and_says_who_may(site: Site) -> None:
     site.want(site.desired(0, 1))
-    with pytest.raises(Refused, match="is not allowed to; grant it the verb `create` on `(configmaps|deployments)`"):
+    with pytest.raises(Refused, match=r"is not allowed to; grant it the verb `create` on `(configmaps|deployments)`"):
         restore.restore(site.guard, RUN)
 
 
