@@ -15,7 +15,7 @@ from tests.adapters.kube.test_manifests import PLAN
 from tests.adapters.local.conftest import a_release
 from tfcanary import __version__
 from tfcanary.adapters.kube import manifests, records
-from tfcanary.adapters.kube.recorded_models import recorded
+from tfcanary.adapters.kube.recorded_models import models_with_record
 from tfcanary.adapters.kube.records import KubeRecords, event_object
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS
@@ -42,7 +42,7 @@ def bound(api: Api) -> KubeRecords:
 @slow
 def test_there_is_no_record_before_the_first_release(api: Api) -> None:
     assert bound(api).read() is None
-    assert recorded(api) == ()
+    assert models_with_record(api) == ()
 
 
 @slow
@@ -52,7 +52,7 @@ def test_what_was_written_is_read(api: Api) -> None:
     stored = bound(api).read()
     assert stored is not None
     assert (stored.record, stored.generation) == (written, generation)
-    assert recorded(api) == ("m",)
+    assert models_with_record(api) == ("m",)
 
 
 @slow

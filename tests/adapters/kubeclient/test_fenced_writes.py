@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.kubeclient.api_server import ApiServer, Told, kubeconfig, status
 from tfcanary.adapters.kubeclient import fenced_writes
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.fenced_writes import compare_and_swap, merge_over, stamp_of, stamped, write_over
+from tfcanary.adapters.kubeclient.fenced_writes import compare_and_swap, merge_over, stamp_of, with_stamp, write_over
 from tfcanary.adapters.kubeclient.object_names import INTENT
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS
 from tfcanary.core.domain import Intent
@@ -32,8 +32,8 @@ def api(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 def test_a_stamp_is_read_as_it_was_written_and_anything_else_is_none() -> None:
-    assert stamp_of(stamped(BODY, STAMP)) == STAMP
-    assert stamped(BODY, STAMP)["metadata"]["annotations"]["other"] == "x"
+    assert stamp_of(with_stamp(BODY, STAMP)) == STAMP
+    assert with_stamp(BODY, STAMP)["metadata"]["annotations"]["other"] == "x"
     assert stamp_of(None) is None
     for text in ("", "17", "x run 1", "-1 run"):
         assert stamp_of({"metadata": {"annotations": {INTENT: text}}}) is None

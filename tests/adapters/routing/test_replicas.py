@@ -131,7 +131,7 @@ def test_a_pod_that_has_the_models_label_and_serves_nothing_gets_no_requests(clu
     until(lambda: cluster.api.get(DEPLOYMENTS.path(api.namespace, "m-guard"))["status"].get("availableReplicas"))
     made = router(api)
     shift(made, 50)
-    assert {one.rpartition("-")[0].rpartition("-")[0] for one in made._listed()} == {"m-v1", "m-v2"}
+    assert {one.rpartition("-")[0].rpartition("-")[0] for one in made._endpoint_pods()} == {"m-v1", "m-v2"}
 
 
 @slow
@@ -210,7 +210,7 @@ def test_weight_0_does_not_wait_for_ever_for_endpoints(
     running(cluster, api, v1=1)
     tracks(cluster, api)
     monkeypatch.setattr(replicas, "PATIENCE", 0.2)
-    monkeypatch.setattr(ReplicasRouter, "_listed", lambda _: {"a-pod-of-the-canary"})
+    monkeypatch.setattr(ReplicasRouter, "_endpoint_pods", lambda _: {"a-pod-of-the-canary"})
     shift(router(api), 0)
     assert "weight 0 was written, but after 0 s it lists a-pod-of-the-canary" in caplog.text
 

@@ -92,7 +92,7 @@ def test_its_rights_its_kinds_and_its_way_in_are_asked_of_it(contour: object) ->
 
     class Served:
         namespace = "models"
-        served: Callable[[object, str], dict[str, set[str]]] = lambda self, group: {}
+        served_versions: Callable[[object, str], dict[str, set[str]]] = lambda self, group: {}
 
     assert ingress_checks.kinds(Served(), "contour") == (  # type: ignore[arg-type]
         Finding.FAIL,
@@ -110,7 +110,7 @@ def defined(cluster: Cluster, api: Api) -> None:
     spec = {"group": "projectcontour.io", "scope": "Namespaced", "names": names, "versions": [version]}
     metadata = {"name": "httpproxies.projectcontour.io"}
     cluster.apply([{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}])
-    until(lambda: "httpproxies" in api.served("projectcontour.io").get("v1", ()))
+    until(lambda: "httpproxies" in api.served_versions("projectcontour.io").get("v1", ()))
 
 
 @pytest.mark.slow
@@ -127,5 +127,5 @@ def test_it_divides_and_is_fenced_as_every_router(contour: object, defined: None
     assert found["spec"]["routes"] == [{"conditions": [{"prefix": "/"}], "services": [{"name": "m-stable", "port": 8501, "weight": 100}]}]
     theirs = {"apiVersion": HTTP_PROXIES.api, "kind": "HTTPProxy", "metadata": {"name": MODEL}, "spec": {"routes": []}}
     cluster.api.apply(theirs, api.namespace, manager="argocd-controller")
-    (advice,) = advices(api, made.owned())
+    (advice,) = advices(api, made.owned_fields())
     assert advice.startswith(f"HTTPProxy m in namespace {api.namespace}: Argo CD owns /spec/routes and would put it back")

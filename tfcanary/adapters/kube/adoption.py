@@ -35,7 +35,7 @@ def adopt(api: Api, model: str, deployment_name: str, number: int, plan: Plan, d
     """
     from tfcanary.adapters.routing import open_router
 
-    running = RunningServers(api, object_names.checked(model))
+    running = RunningServers(api, object_names.valid_model(model))
     object_names.deployment(model, Pool(number))
     found = api.get(DEPLOYMENTS, deployment_name)
     if found is None:

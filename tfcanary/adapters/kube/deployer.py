@@ -74,7 +74,7 @@ class KubeDeployer:
         compare_and_swap(lambda: self._deletion(pool, intent), f"the Deployment of {pool} of {self._model}")
         for config in self._configs(pool):
             name = config["metadata"]["name"]
-            compare_and_swap(lambda name=name: self._config_deletion(name, intent), self._shown(CONFIG_MAPS, name))  # type: ignore[misc]
+            compare_and_swap(lambda name=name: self._config_deletion(name, intent), self._display_name(CONFIG_MAPS, name))  # type: ignore[misc]
 
     def observe(self, pool: Pool | None = None) -> Deployment:
         """What runs, each server asked itself. With `pool` the API server is asked only where one of its servers does not say AVAILABLE."""
@@ -95,7 +95,7 @@ class KubeDeployer:
             self._known[pool] = servers
         return servers
 
-    def _shown(self, resource: Resource, name: str) -> str:
+    def _display_name(self, resource: Resource, name: str) -> str:
         return f"{resource.kind} {name} in namespace {self._api.namespace}"
 
     # A pool's Deployment and ConfigMaps
@@ -107,7 +107,7 @@ class KubeDeployer:
             check_ours(self._api.get(DEPLOYMENTS, name), self._model)
             return lambda: write_over(self._api, DEPLOYMENTS, None, body, intent)
         self._check_bytes(present, wanted)
-        stamp = admit(stamp_of(present), intent, self._shown(DEPLOYMENTS, present["metadata"]["name"]))
+        stamp = admit(stamp_of(present), intent, self._display_name(DEPLOYMENTS, present["metadata"]["name"]))
         if self._is_left_over(present, wanted, intent):
             return lambda: self._replace(present, body, intent)
         there = int(present["spec"].get("replicas", 1))
@@ -164,17 +164,17 @@ class KubeDeployer:
             check_ours(found, self._model)
             return (lambda: None) if found else (lambda: write_over(self._api, CONFIG_MAPS, None, body, intent))
 
-        compare_and_swap(write, self._shown(CONFIG_MAPS, name))
+        compare_and_swap(write, self._display_name(CONFIG_MAPS, name))
 
     def _restamp(self, resource: Resource, name: str, intent: Intent) -> None:
         def write() -> Callable[[], object]:
             found = self._api.get(resource, name)
-            stamp = admit(stamp_of(found), intent, self._shown(resource, name))
+            stamp = admit(stamp_of(found), intent, self._display_name(resource, name))
             return (
                 (lambda: None) if found is None or stamp == stamp_of(found) else (lambda: merge_over(self._api, resource, found, {}, stamp))
             )
 
-        compare_and_swap(write, self._shown(resource, name))
+        compare_and_swap(write, self._display_name(resource, name))
 
     def _deletion(self, pool: Pool, intent: Intent) -> Callable[[], None]:
         present = self._running.deployments(pool).get(pool)
@@ -185,12 +185,12 @@ class KubeDeployer:
             where = " and the ".join(pointing)
             raise Refused(f"{pool} of {self._model} is what the {where} track points at: point it elsewhere first")
         name = present["metadata"]["name"]
-        admit(stamp_of(present), intent, self._shown(DEPLOYMENTS, name))
+        admit(stamp_of(present), intent, self._display_name(DEPLOYMENTS, name))
         return lambda: self._api.delete(DEPLOYMENTS, name, present)
 
     def _config_deletion(self, name: str, intent: Intent) -> Callable[[], None]:
         found = self._api.get(CONFIG_MAPS, name)
-        admit(stamp_of(found), intent, self._shown(CONFIG_MAPS, name))
+        admit(stamp_of(found), intent, self._display_name(CONFIG_MAPS, name))
         return (lambda: self._api.delete(CONFIG_MAPS, name, found)) if found else (lambda: None)
 
     # A track's Service
@@ -201,7 +201,7 @@ class KubeDeployer:
         check_ours(service, self._model, self._plan.adopt)
         if service is None and pool is None:
             return lambda: False
-        stamp = admit(stamp_of(service), intent, self._shown(SERVICES, object_names.service(self._model, track)))
+        stamp = admit(stamp_of(service), intent, self._display_name(SERVICES, object_names.service(self._model, track)))
         if service and self._points_at(service, pool):
             return self._service_stamp(service, stamp)
         selector = selector_of(self._available(track, pool)) if pool else object_names.selector(self._model, None)

@@ -18,11 +18,11 @@ from tfcanary.adapters.doctor_checks import Check, Said, Wanted, examined
 from tfcanary.adapters.kube import gitops, ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
 from tfcanary.adapters.kube.platform import open_kube
-from tfcanary.adapters.kube.recorded_models import recorded
+from tfcanary.adapters.kube.recorded_models import models_with_record
 from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS, Right
-from tfcanary.adapters.routing import open_router, placed
+from tfcanary.adapters.routing import namespace_and_name, open_router
 from tfcanary.core.domain import Absence, Finding, Look, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
@@ -128,7 +128,7 @@ class Cluster:
     def _namespace(self) -> Said:
         """Where it may not be read, a write that is none tells."""
         namespace = self.api.namespace
-        if not self.api.allowed("get", NAMESPACES):
+        if not self.api.is_allowed("get", NAMESPACES):
             self.api.apply(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tfcanary-doctor"}}, dry_run=True)
             return Finding.PASS, f"{namespace} exists"
         found = self.api.get(NAMESPACES, namespace) or {}
@@ -149,7 +149,7 @@ class Cluster:
         )
 
     def _steps(self) -> Said:
-        namespace, name = placed(self.wanted.account or STEPS, self.api.namespace)
+        namespace, name = namespace_and_name(self.wanted.account or STEPS, self.api.namespace)
         named = "" if self.wanted.account else "; apply deploy/, or name the steps' account with --service-account"
         return self._account(f"{namespace}/{name}", self._wanted_rights(), named)
 
@@ -157,7 +157,7 @@ class Cluster:
         """Whether an account exists and has its rights. `otherwise`: it was not named by anybody, and what to do then."""
         namespace, _, name = account.partition("/")
         at = self.api.elsewhere(namespace)
-        if not at.allowed("get", SERVICE_ACCOUNTS):
+        if not at.is_allowed("get", SERVICE_ACCOUNTS):
             return (
                 Finding.WARN,
                 f"whether service account {account} exists is unknown: we may not get serviceaccounts in namespace {namespace}",
@@ -190,7 +190,7 @@ class Cluster:
         return Finding.PASS, f"Deployment {ready[0]['metadata']['name']} guards every release of the namespace"
 
     def _records(self) -> Said:
-        models = (self.wanted.model,) if self.wanted.model else recorded(self.api)
+        models = (self.wanted.model,) if self.wanted.model else models_with_record(self.api)
         found = [stored.record for model in models if (stored := KubeRecords(self.api, self.api, model).read())]
         if not found:
             return Finding.PASS, f"{self.wanted.model or 'no model'} was {'never ' if self.wanted.model else ''}released here yet"
@@ -201,7 +201,7 @@ class Cluster:
     def _route(self, plan: Plan, model: str) -> Said:
         router = open_router(self.api, model, plan)
         router.check(tuple(Traffic(canary=weight) for weight in plan.weights))
-        if advices := tuple(gitops.advices(self.api, (*router.owned(), *gitops.of_tracks(model)))):
+        if advices := tuple(gitops.advices(self.api, (*router.owned_fields(), *gitops.of_tracks(model)))):
             return Finding.WARN, "; ".join(advices)
         return Finding.PASS, f"the route can be weighed at {', '.join(str(weight) for weight in plan.weights)} %"
 

@@ -15,7 +15,7 @@ def kinds(api: Api, router: str) -> Said:
     if not wanted:
         return Finding.PASS, f"router `{router}` needs no kind of its own"
     group, _, version = wanted[0].api.rpartition("/")
-    served = api.served(group)
+    served = api.served_versions(group)
     needs = wanted[0].needs or "a newer cluster"
     if not served:
         return Finding.FAIL, f"traffic.router `{router}`: the cluster does not know {group}; install {needs}"

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from tfcanary.adapters.kube.pod_patch import SERVER, patched, shared_volume
-from tfcanary.adapters.kube.serving_flags import FOLDER, files, flags, hashed
+from tfcanary.adapters.kube.pod_patch import SERVER, apply_patch, shared_volume
+from tfcanary.adapters.kube.serving_flags import FOLDER, files, flags, short_hash
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from tfcanary.core.domain import Pool, RunningPool, Track
@@ -44,7 +44,7 @@ Json = dict[str, Any]
 def config_map(model: str, pool: RunningPool, serving: ServingPlan) -> Json:
     """The configuration of a pool's servers. Its name has a hash of its content: another content is another object, and another revision."""
     content = files(model, pool.version, serving)
-    metadata = _metadata(f"{object_names.deployment(model, pool.pool)}-{hashed(content)}", pool_labels(model, pool.pool))
+    metadata = _metadata(f"{object_names.deployment(model, pool.pool)}-{short_hash(content)}", pool_labels(model, pool.pool))
     return {**_head(CONFIG_MAPS), "metadata": metadata, "immutable": True, "data": content}
 
 
@@ -53,7 +53,7 @@ def deployment(model: str, pool: RunningPool, plan: Plan) -> Json:
     labels = pool_labels(model, pool.pool)
     config = config_map(model, pool, plan.serving)["metadata"]["name"]
     metadata = _metadata(object_names.deployment(model, pool.pool), labels)
-    template = patched(_server_template(labels, plan, config), plan.serving.pod_patch)
+    template = apply_patch(_server_template(labels, plan, config), plan.serving.pod_patch)
     spec = {
         "replicas": pool.least,
         "selector": {"matchLabels": object_names.selector(model, pool.pool)},
@@ -62,7 +62,7 @@ def deployment(model: str, pool: RunningPool, plan: Plan) -> Json:
         "progressDeadlineSeconds": math.ceil(plan.deploy.ready_timeout.total_seconds()),
         "template": template,
     }
-    annotations = {object_names.DIGEST: pool.version.digest, URI: pool.version.uri, TEMPLATE: hashed(template)}
+    annotations = {object_names.DIGEST: pool.version.digest, URI: pool.version.uri, TEMPLATE: short_hash(template)}
     return {**_head(DEPLOYMENTS), "metadata": {**metadata, "annotations": annotations}, "spec": spec}
 
 

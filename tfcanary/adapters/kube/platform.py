@@ -39,7 +39,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
     from tfcanary.adapters.storage import open_storage
 
     api = Api(namespace)
-    running = RunningServers(api, object_names.checked(model))
+    running = RunningServers(api, object_names.valid_model(model))
     servers = TrackServers(running)
     router = open_router(api, model, plan)
     return Platform(

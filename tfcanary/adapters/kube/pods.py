@@ -64,19 +64,19 @@ def _troubles(pod: Json, now: datetime) -> Iterator[tuple[str, bool]]:
     """What is wrong, and whether for good."""
     for condition in _status(pod, "conditions"):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            yield _said(condition), False
+            yield _reason_and_message(condition), False
     for status in (*_status(pod, "initContainerStatuses"), *_status(pod, "containerStatuses")):
         waiting = (status.get("state") or {}).get("waiting")
         if waiting and waiting.get("reason") in (*NEVER_PULLED, *NOT_PULLED):
-            yield _said(waiting), waiting["reason"] in NEVER_PULLED or _age(pod, now) > PULLING
-        elif ended := _ended(status):
+            yield _reason_and_message(waiting), waiting["reason"] in NEVER_PULLED or _age(pod, now) > PULLING
+        elif ended := _end_state(status):
             deaths = status.get("restartCount", 0) + 1
-            yield f"{_said(ended)}; exit code {ended.get('exitCode')}, {deaths} times so far", deaths >= DEATHS
+            yield f"{_reason_and_message(ended)}; exit code {ended.get('exitCode')}, {deaths} times so far", deaths >= DEATHS
         elif waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            yield _said(waiting), False
+            yield _reason_and_message(waiting), False
 
 
-def _ended(status: Json) -> Json | None:
+def _end_state(status: Json) -> Json | None:
     """How the container ended, where it does not run; None where it runs, has not run yet or has done its work."""
     state = status.get("state") or {}
     if "running" in state:
@@ -91,7 +91,7 @@ def _missing(deployment: Json, alive: int) -> Iterator[Server]:
     refused = next((one for one in status.get("conditions") or () if one["type"] == "ReplicaFailure" and one["status"] == "True"), None)
     updated = int(status.get("updatedReplicas", 0))
     if alive < wanted and refused:
-        message = _said(refused)
+        message = _reason_and_message(refused)
         yield Server(name, "", "", available=False, message=message, failed=any(word in message for word in FORBIDDEN))
     elif status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0) or min(updated, alive) < wanted:
         yield Server(name, "", "", available=False, message=f"{min(updated, alive)} of {wanted} pods are there")
@@ -107,7 +107,7 @@ def _phase(pod: Json) -> str:
     return f"the pod is {str(pod['status'].get('phase') or 'Pending').lower()}"
 
 
-def _said(what: Json) -> str:
+def _reason_and_message(what: Json) -> str:
     """Reason and message, as Kubernetes says them."""
     return ": ".join(" ".join(str(what[key]).split()) for key in ("reason", "message") if what.get(key))
 

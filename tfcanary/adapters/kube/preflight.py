@@ -50,7 +50,7 @@ class KubePreflight:
         self._check_guard()
         self.router.check(tuple(Traffic(canary=weight) for weight in self.plan.weights))
         self._check_namespace()
-        for advice in gitops.advices(self.running.api, (*self.router.owned(), *gitops.of_tracks(self.running.model))):
+        for advice in gitops.advices(self.running.api, (*self.router.owned_fields(), *gitops.of_tracks(self.running.model))):
             log.warning("%s", advice)
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
@@ -140,7 +140,7 @@ class KubePreflight:
 
     def _check_guard(self) -> None:
         account = self.plan.guard.service_account
-        if self.plan.guard.installed or not self.running.api.allowed("get", SERVICE_ACCOUNTS):
+        if self.plan.guard.installed or not self.running.api.is_allowed("get", SERVICE_ACCOUNTS):
             return
         if self.running.api.get(SERVICE_ACCOUNTS, account) is None:
             raise Refused(

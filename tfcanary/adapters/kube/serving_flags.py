@@ -86,24 +86,24 @@ def files(model: str, version: ModelVersion, serving: ServingPlan) -> Files:
         MODELS: f"""\
 model_config_list {{
   config {{
-    name: {quoted(model)}
-    base_path: {quoted(_base(version))}
+    name: {quote(model)}
+    base_path: {quote(_base(version))}
     model_platform: "tensorflow"
     model_version_policy {{ specific {{ versions: {version.number} }} }}
   }}
 }}
 """,
-        MONITORING: f"prometheus_config {{ enable: true path: {quoted(METRICS_PATH)} }}\n",
+        MONITORING: f"prometheus_config {{ enable: true path: {quote(METRICS_PATH)} }}\n",
     }
     return {**shown, BATCHING: serving.batching} if serving.batching else shown
 
 
-def hashed(content: Mapping[str, Any]) -> str:
+def short_hash(content: Mapping[str, Any]) -> str:
     """A short hash of an object, by which one content is told from another."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A string of protobuf's text format: every byte that is not plain ASCII is written as a number."""
     plain = (chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03o}" for byte in text.encode())
     return '"' + "".join(plain) + '"'

@@ -145,7 +145,7 @@ class Api:
             raise complaint(self.server, question, answer)
         raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {short(answer)}")
 
-    def allowed(self, verb: str, resource: Resource, account: str = "") -> bool:
+    def is_allowed(self, verb: str, resource: Resource, account: str = "") -> bool:
         """Whether we may do this in the namespace, by the server's own word; or whether a service account `namespace/name` may."""
         plural, _, sub = resource.plural.partition("/")
         asked = {"namespace": self.namespace, "verb": verb, "group": resource.group, "resource": plural, "subresource": sub}
@@ -165,13 +165,13 @@ class Api:
         answer = self._ask(question)
         return None if answer.status == 404 else str(self._object(question, answer)["status"]["userInfo"].get("username", ""))
 
-    def served(self, group: str) -> dict[str, set[str]]:
+    def served_versions(self, group: str) -> dict[str, set[str]]:
         """The versions of a group that the server has, each with the plural names of its kinds; none where it does not know the group."""
-        found = self._listed(f"/apis/{group}", group, "versions")
+        found = self._discovery(f"/apis/{group}", group, "versions")
         versions = [str(one["version"]) for one in found]
-        return {one: {str(kind["name"]) for kind in self._listed(f"/apis/{group}/{one}", group, "resources")} for one in versions}
+        return {one: {str(kind["name"]) for kind in self._discovery(f"/apis/{group}/{one}", group, "resources")} for one in versions}
 
-    def _listed(self, path: str, group: str, field: str) -> tuple[Json, ...]:
+    def _discovery(self, path: str, group: str, field: str) -> tuple[Json, ...]:
         question = Question("read", Resource("", group, group, everywhere=True), "", "", Request("GET", path))
         answer = self._ask(question)
         return () if answer.status == 404 else tuple(self._object(question, answer).get(field) or ())

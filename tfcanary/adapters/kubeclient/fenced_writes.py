@@ -44,7 +44,7 @@ def stamp_of(found: Json | None) -> Intent | None:
     return Intent.of_stamp((found["metadata"].get("annotations") or {}).get(INTENT)) if found else None
 
 
-def stamped(body: Json, stamp: Intent) -> Json:
+def with_stamp(body: Json, stamp: Intent) -> Json:
     """The body of a write with a stamp among its annotations."""
     annotations = {**(body["metadata"].get("annotations") or {}), INTENT: stamp.stamp()}
     return {**body, "metadata": {**body["metadata"], "annotations": annotations}}
@@ -55,7 +55,7 @@ def write_over(api: Api, resource: Resource, found: Json | None, body: Json, sta
 
     Raises Conflict where the object is another by now, ForeignFields where somebody else owns a field, unless `force` takes it.
     """
-    written = stamped(body, stamp)
+    written = with_stamp(body, stamp)
     if found is None:
         return api.create(resource, written)
     # With the uid: to apply a version over an object that is gone would make it anew.
@@ -69,4 +69,4 @@ def merge_over(api: Api, resource: Resource, found: Json, body: Json, stamp: Int
     Raises Conflict where the object is another by now, or was deleted.
     """
     metadata = {**body.get("metadata", {}), "resourceVersion": found["metadata"]["resourceVersion"]}
-    return api.merge(resource, found["metadata"]["name"], stamped({**body, "metadata": metadata}, stamp))
+    return api.merge(resource, found["metadata"]["name"], with_stamp({**body, "metadata": metadata}, stamp))

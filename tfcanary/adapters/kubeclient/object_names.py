@@ -36,7 +36,7 @@ WATCHES = "tfcanary.dev/watches"
 """Label of the pods of steps that watch: no other step exports anything."""
 
 
-def checked(model: str) -> str:
+def valid_model(model: str) -> str:
     """The model's name, which becomes part of objects' names; raises Refused where Kubernetes would not take it."""
     if not NAME.fullmatch(model):
         raise Refused(f"model {model!r}: must be at most 50 lower-case letters, digits and hyphens, with a letter or digit at both ends")

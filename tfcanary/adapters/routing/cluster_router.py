@@ -72,7 +72,7 @@ class ClusterRouter(ABC):
         """The rights that the guard needs to lower the traffic, beyond those that every guard needs."""
 
     @abstractmethod
-    def owned(self) -> tuple[OwnedFields, ...]:
+    def owned_fields(self) -> tuple[OwnedFields, ...]:
         """The fields that it owns, object by object."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class ClusterRouter(ABC):
 
     def objects(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
         """What `set_traffic` applies, in order, without stamps. Asks, and writes nothing."""
-        body = self.written(self.read(), traffic)
+        body = self.carrier_body(self.read(), traffic)
         return (*self.before(traffic), *([(self.carrier, body)] if body else []), *self.after(traffic))
 
     # The port
@@ -118,7 +118,7 @@ class ClusterRouter(ABC):
         self._last = None
         self.prepare(traffic, intent)
         self._apply(self.before(traffic), traffic)
-        written = compare_and_swap(lambda: self._attempt(traffic, intent), self.shown)
+        written = compare_and_swap(lambda: self._attempt(traffic, intent), self.display_name)
         self._apply(self.after(traffic), traffic)
         if written is not None:
             self.await_in_force(traffic, intent, written)
@@ -131,7 +131,7 @@ class ClusterRouter(ABC):
         return self.route
 
     @property
-    def shown(self) -> str:
+    def display_name(self) -> str:
         """The carrier, for people."""
         return f"{self.carrier.kind} {self.carrier_name} in namespace {self.api.namespace}"
 
@@ -144,7 +144,7 @@ class ClusterRouter(ABC):
         """The traffic that the carrier makes; raises Unavailable where it leads elsewhere than to the tracks."""
 
     @abstractmethod
-    def written(self, found: Json | None, traffic: Traffic) -> Json | None:
+    def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:
         """The fields of the carrier that become ours, given the carrier as it is; None where nothing is to be written."""
 
     @abstractmethod
@@ -164,7 +164,7 @@ class ClusterRouter(ABC):
 
     def admit(self, found: Json | None, traffic: Traffic, intent: Intent) -> Intent:
         """The stamp that this write leaves on the carrier. Raises Conflict where a newer intent has written already."""
-        return admit(stamp_of(found), intent, self.shown, traffic == Traffic() or self._lowers(found, traffic))
+        return admit(stamp_of(found), intent, self.display_name, traffic == Traffic() or self._lowers(found, traffic))
 
     def check_read_back(self, found: Json | None, traffic: Traffic, intent: Intent) -> None:
         """Raises Unavailable where other traffic than was written is read back, Conflict where a newer intent wrote it."""
@@ -172,12 +172,16 @@ class ClusterRouter(ABC):
         if seen == traffic:
             return
         if (stamp := stamp_of(found)) is not None and stamp.number > intent.number:
-            raise Conflict(f"{self.shown}: release {stamp.run_id!r} wrote intent {stamp.number} after {intent.number} of {intent.run_id!r}")
-        raise Unavailable(f"{self.shown}: weight {traffic.canary} was written, {seen.canary} is read back: somebody else writes it, too")
+            raise Conflict(
+                f"{self.display_name}: release {stamp.run_id!r} wrote intent {stamp.number} after {intent.number} of {intent.run_id!r}"
+            )
+        raise Unavailable(
+            f"{self.display_name}: weight {traffic.canary} was written, {seen.canary} is read back: somebody else writes it, too"
+        )
 
     def _attempt(self, traffic: Traffic, intent: Intent) -> Callable[[], Json | None]:
         found = self.read()
-        body = self.written(found, traffic)
+        body = self.carrier_body(found, traffic)
         if body is None:
             return lambda: None
         stamp = self.admit(found, traffic, intent)

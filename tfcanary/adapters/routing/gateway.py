@@ -29,7 +29,7 @@ class GatewayRouter(WeightedRouter):
     @classmethod
     def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
         """To read and write the route, and to read the Gateway that the plan names."""
-        place, _ = route_objects.placed(traffic.gateway, namespace)
+        place, _ = route_objects.namespace_and_name(traffic.gateway, namespace)
         gateway = Right(GATEWAYS, ("get",), place if place != namespace else "")
         return (Right(HTTP_ROUTES, WRITE), *([gateway] if traffic.gateway else []))
 
@@ -49,7 +49,7 @@ class GatewayRouter(WeightedRouter):
 
     def way_in(self) -> Json:
         """The Gateway and the host names."""
-        namespace, name = route_objects.placed(self.plan.traffic.gateway, self.api.namespace)
+        namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
         parent = {"name": name} | ({"namespace": namespace} if namespace != self.api.namespace else {})
         return {"parentRefs": [parent], "hostnames": [*self.plan.traffic.hostnames]}
 
@@ -62,7 +62,7 @@ class GatewayRouter(WeightedRouter):
 
     def entrance(self) -> tuple[Finding, str]:
         """Whether the Gateway exists, is in force, and takes routes of our namespace."""
-        namespace, name = route_objects.placed(self.plan.traffic.gateway, self.api.namespace)
+        namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
         try:
             found = self._gateway(self.plan.traffic.gateway)
         except Refused as error:
@@ -101,7 +101,7 @@ class GatewayRouter(WeightedRouter):
         return "; ".join(why for why in found if why)
 
     def _gateway(self, named: str) -> Json:
-        namespace, name = route_objects.placed(named, self.api.namespace)
+        namespace, name = route_objects.namespace_and_name(named, self.api.namespace)
         found = self.api.elsewhere(namespace).get(GATEWAYS, name) if name else None
         if found is None:
             raise Refused(f"traffic.gateway {named!r}: there is no Gateway {name} in namespace {namespace}")

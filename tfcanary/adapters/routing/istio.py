@@ -40,7 +40,7 @@ class IstioRouter(WeightedRouter):
         route = (Right(VIRTUAL_SERVICES, WRITE), Right(DESTINATION_RULES, ("list", "create", "patch")))
         if traffic.gateway in ("", MESH):
             return route
-        place, _ = route_objects.placed(traffic.gateway, namespace)
+        place, _ = route_objects.namespace_and_name(traffic.gateway, namespace)
         return (*route, Right(ISTIO_GATEWAYS, ("get",), place if place != namespace else ""))
 
     def bare(self) -> Json:
@@ -80,7 +80,7 @@ class IstioRouter(WeightedRouter):
         traffic = self.plan.traffic
         if traffic.gateway == MESH:
             return Finding.PASS, f"`{MESH}`: clients within the mesh, for {', '.join(traffic.hostnames) or 'no host'}"
-        namespace, name = route_objects.placed(traffic.gateway, self.api.namespace)
+        namespace, name = route_objects.namespace_and_name(traffic.gateway, self.api.namespace)
         try:
             found = self._gateway()
         except Refused as error:
@@ -139,7 +139,7 @@ class IstioRouter(WeightedRouter):
         return name if rest in ("", self.api.namespace) or rest.startswith(f"{self.api.namespace}.svc") else host
 
     def _gateway(self) -> Json:
-        namespace, name = route_objects.placed(self.plan.traffic.gateway, self.api.namespace)
+        namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
         found = self.api.elsewhere(namespace).get(ISTIO_GATEWAYS, name)
         if found is None:
             raise Refused(f"traffic.gateway {self.plan.traffic.gateway!r}: there is no Gateway {name} of Istio in namespace {namespace}")

@@ -46,7 +46,7 @@ class NginxRouter(ClusterRouter):
         """To read and write the Ingresses."""
         return (Right(INGRESSES, WRITE),)
 
-    def owned(self) -> tuple[OwnedFields, ...]:
+    def owned_fields(self) -> tuple[OwnedFields, ...]:
         """The annotations and the rules of the second Ingress."""
         annotations = (f"/metadata/annotations/{name.replace('/', '~1')}" for name in (CANARY, WEIGHT, AFFINITY))
         return (OwnedFields(INGRESSES, self.carrier_name, (*annotations, "/spec/rules")),)
@@ -86,7 +86,7 @@ class NginxRouter(ClusterRouter):
                 return route_objects.address(host)
         given = main.get("status", {}).get("loadBalancer", {}).get("ingress") or ()
         if not given:
-            raise Unavailable(f"{self._named(self.route)}: has no address yet, and the plan names no `traffic.hostnames`")
+            raise Unavailable(f"{self._ingress_name(self.route)}: has no address yet, and the plan names no `traffic.hostnames`")
         return route_objects.address(given[0].get("hostname") or given[0]["ip"])
 
     def prepare(self, traffic: Traffic, intent: Intent) -> None:
@@ -102,7 +102,7 @@ class NginxRouter(ClusterRouter):
         """On the way down the second Ingress is what matters, and the first can wait."""
         return self._ours() if traffic == Traffic() else ()
 
-    def written(self, found: Json | None, traffic: Traffic) -> Json | None:
+    def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:
         """The second Ingress, also at weight 0, where it carries the stamp; None where the controller would join it to nothing."""
         if found and traffic == Traffic():
             # It keeps its own rules: those of the first may have become what cannot be written.
@@ -117,7 +117,7 @@ class NginxRouter(ClusterRouter):
         annotations: Mapping[str, str] = found["metadata"].get("annotations") or {}
         weight, total = annotations.get(WEIGHT, "0"), annotations.get(TOTAL, "100")
         if annotations.get(CANARY) != "true" or not weight.isdecimal() or not total.isdecimal():
-            raise Unavailable(f"{self.shown}: is no canary Ingress: {CANARY} {annotations.get(CANARY)!r}, {WEIGHT} {weight!r}")
+            raise Unavailable(f"{self.display_name}: is no canary Ingress: {CANARY} {annotations.get(CANARY)!r}, {WEIGHT} {weight!r}")
         main = self._main() if int(weight) else None
         if main is None:
             return Traffic()
@@ -125,14 +125,14 @@ class NginxRouter(ClusterRouter):
             wanted = object_names.service(self.model, track)
             if set(_backends(one)) != {wanted}:
                 there = ", ".join(_backends(one)) or "nothing"
-                raise Unavailable(f"{self._named(one['metadata']['name'])}: leads to {there} instead of {wanted}")
+                raise Unavailable(f"{self._ingress_name(one['metadata']['name'])}: leads to {there} instead of {wanted}")
         return route_objects.share(int(weight), int(total) - int(weight))
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
         """Only read back: nobody reports on annotations."""
         self.check_read_back(written, traffic, intent)
 
-    def _named(self, name: str) -> str:
+    def _ingress_name(self, name: str) -> str:
         return f"Ingress {name} in namespace {self.api.namespace}"
 
     def _main(self) -> Json | None:
@@ -144,14 +144,14 @@ class NginxRouter(ClusterRouter):
         route_objects.check_owner(INGRESSES, found, self.model, self.plan.adopt, part)
         wanted = object_names.service(self.model, track)
         if others := [one for one in _backends(found) or ["nothing"] if one != wanted]:
-            named = self._named(found["metadata"]["name"])
+            named = self._ingress_name(found["metadata"]["name"])
             raise Refused(f"{named}: leads to {', '.join(others)}; must lead to {wanted} alone; move the others to another Ingress")
 
     def _check_main(self, main: Json | None) -> None:
         if main is None and not self.plan.traffic.gateway:
-            raise Refused(f"traffic.gateway: must name the class of the ingress, for {self._named(self.route)} does not exist")
+            raise Refused(f"traffic.gateway: must name the class of the ingress, for {self._ingress_name(self.route)} does not exist")
         if main is not None and not main["spec"].get("rules"):
-            raise Refused(f"{self._named(self.route)}: has no rules, so no second Ingress can be joined to it; give it one")
+            raise Refused(f"{self._ingress_name(self.route)}: has no rules, so no second Ingress can be joined to it; give it one")
 
     def _ours(self) -> tuple[tuple[Resource, Json], ...]:
         """The first Ingress, where it is ours or is to be."""

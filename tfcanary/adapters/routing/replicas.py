@@ -89,7 +89,7 @@ class ReplicasRouter(ClusterRouter):
         """None beyond those that every guard needs."""
         return ()
 
-    def owned(self) -> tuple[OwnedFields, ...]:
+    def owned_fields(self) -> tuple[OwnedFields, ...]:
         """The Service's selector."""
         return (OwnedFields(SERVICES, self.route, ("/spec/selector",)),)
 
@@ -112,7 +112,7 @@ class ReplicasRouter(ClusterRouter):
         selector = self._selector(Track.STABLE)
         if object_names.VERSION not in selector:
             raise Refused(
-                f"{self.shown}: stable's pods have labels of somebody else ({selector}); first release with another `traffic.router`"
+                f"{self.display_name}: stable's pods have labels of somebody else ({selector}); first release with another `traffic.router`"
             )
         stable = sum(map(_is_ready, self.api.list(PODS, selector))) or self.plan.serving.replicas
         for weight in between:
@@ -129,10 +129,10 @@ class ReplicasRouter(ClusterRouter):
         stable, canary = self._pools()
         if traffic.canary < 100:
             pods = self._pods_for(traffic.canary, self._ready_beside(stable, canary))
-            compare_and_swap(lambda: self._scaled(canary, pods, intent), f"Deployment of {canary} of {self.model}")
+            compare_and_swap(lambda: self._scaling(canary, pods, intent), f"Deployment of {canary} of {self.model}")
             self._await_pods(canary, pods)
 
-    def written(self, found: Json | None, traffic: Traffic) -> Json:
+    def carrier_body(self, found: Json | None, traffic: Traffic) -> Json:
         """The Service's selector, and for people and for reading back what it is meant to divide."""
         of_stable, of_canary = (self._selector(track) for track in route_objects.DIVIDED)
         selector = {0: of_stable, 100: of_canary}.get(traffic.canary, self._both)
@@ -154,7 +154,7 @@ class ReplicasRouter(ClusterRouter):
             return Traffic()
         selector, division = found["spec"].get("selector") or {}, Division.on(found)
         if selector == self._both:
-            return self._divided(division)
+            return self._traffic_by_size(division)
         pool = object_names.pool_of(selector)
         if division.weight == 100 and pool == Pool(division.canary):
             # Also while a promotion points both tracks at one version.
@@ -162,18 +162,18 @@ class ReplicasRouter(ClusterRouter):
         if selector == self._selector(Track.STABLE):
             return Traffic()
         if pool is None and object_names.VERSION not in selector:
-            raise Unavailable(f"{self.shown}: selects {selector}, which are the pods of neither track nor of both")
+            raise Unavailable(f"{self.display_name}: selects {selector}, which are the pods of neither track nor of both")
         return Traffic(canary=100)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
         """Wait until the Service lists the pods that it selects. Pods that still are listed at weight 0 are logged only."""
         self.check_read_back(written, traffic, intent)
         deadline = time.monotonic() + PATIENCE
-        while why := self._unlisted():
+        while why := self._endpoint_difference():
             if time.monotonic() > deadline:
                 if traffic != Traffic():
-                    raise Unavailable(f"{self.shown}: weight {traffic.canary} was written, but after {PATIENCE:.0f} s {why}")
-                return log.warning("%s: weight 0 was written, but after %.0f s %s", self.shown, PATIENCE, why)
+                    raise Unavailable(f"{self.display_name}: weight {traffic.canary} was written, but after {PATIENCE:.0f} s {why}")
+                return log.warning("%s: weight 0 was written, but after %.0f s %s", self.display_name, PATIENCE, why)
             time.sleep(random.uniform(0.1, 0.3))
             self.check_read_back(self.read(), traffic, intent)
         return None
@@ -210,17 +210,17 @@ class ReplicasRouter(ClusterRouter):
         ready = self._ready()
         if others := sorted(ready.keys() - {stable, canary}):
             names = ", ".join(map(str, others))
-            raise Refused(f"{self.shown}: pods of {names} run, too, and would take requests; remove them first")
+            raise Refused(f"{self.display_name}: pods of {names} run, too, and would take requests; remove them first")
         if not ready[stable]:
-            raise Unavailable(f"{self.shown}: stable, {stable}, has no ready pod to divide requests with")
+            raise Unavailable(f"{self.display_name}: stable, {stable}, has no ready pod to divide requests with")
         return ready[stable]
 
-    def _divided(self, division: Division) -> Traffic:
+    def _traffic_by_size(self, division: Division) -> Traffic:
         sizes = {pool: int(one["spec"].get("replicas", 1)) for one in self._deployments() if (pool := _pool(one))}
         stable, canary = Pool(division.stable), Pool(division.canary)
         if others := sorted(pool for pool, size in sizes.items() if size and pool not in (stable, canary)):
             there = ", ".join(map(str, others))
-            raise Unavailable(f"{self.shown}: pods of {there} take requests beside {stable} and {canary}")
+            raise Unavailable(f"{self.display_name}: pods of {there} take requests beside {stable} and {canary}")
         if sizes.get(stable) and sizes.get(canary) == division.pods:
             return Traffic(canary=division.weight)
         return route_objects.share(sizes.get(canary, 0), sizes.get(stable, 0))
@@ -244,12 +244,12 @@ class ReplicasRouter(ClusterRouter):
         near = share_of(pods, stable)
         if abs(near - weight) > TOLERANCE:
             raise Refused(
-                f"weights: {weight} % cannot be had with {_counted(stable)} of stable: the nearest is {near:.0f} % ({_counted(pods)} of the canary); "
+                f"weights: {weight} % cannot be had with {_pod_count(stable)} of stable: the nearest is {near:.0f} % ({_pod_count(pods)} of the canary); "
                 "ask for that, run more pods, or use another `traffic.router`"
             )
         return pods
 
-    def _scaled(self, canary: Pool, pods: int, intent: Intent) -> Callable[[], object]:
+    def _scaling(self, canary: Pool, pods: int, intent: Intent) -> Callable[[], object]:
         found = self._deployment(canary)
         stamp = admit(stamp_of(found), intent, f"Deployment {found['metadata']['name']} in namespace {self.api.namespace}")
         if found["spec"].get("replicas", 1) == pods and stamp == stamp_of(found):
@@ -263,16 +263,16 @@ class ReplicasRouter(ClusterRouter):
                 raise GaveUp(f"{pool} of {self.model}: {ready} of {wanted} pods are ready after {self.plan.deploy.ready_timeout}")
             time.sleep(random.uniform(0.3, 0.7))
 
-    def _unlisted(self) -> str:
+    def _endpoint_difference(self) -> str:
         """How the pods that the Service lists differ from those that it should list; empty where they do not."""
         service = self.read()
         selector: Mapping[str, str] = service["spec"].get("selector") or {} if service else {}
         selected = {pod["metadata"]["name"] for pod in self.api.list(PODS, selector) if _is_ready(pod)}
-        listed = self._listed()
+        listed = self._endpoint_pods()
         there = ", ".join(sorted(listed)) or "no pods"
         return "" if listed == selected else f"it lists {there}, not {', '.join(sorted(selected)) or 'none'}"
 
-    def _listed(self) -> set[str]:
+    def _endpoint_pods(self) -> set[str]:
         slices = self.api.list(ENDPOINT_SLICES, {"kubernetes.io/service-name": self.route})
         endpoints = [one for each in slices for one in each.get("endpoints") or ()]
         return {one["targetRef"]["name"] for one in endpoints if (one.get("conditions") or {}).get("ready") is not False}
@@ -282,7 +282,7 @@ def _pool(deployment: Json) -> Pool | None:
     return object_names.pool_of(deployment["metadata"].get("labels") or {})
 
 
-def _counted(pods: int) -> str:
+def _pod_count(pods: int) -> str:
     return "1 pod" if pods == 1 else f"{pods} pods"
 
 

@@ -57,7 +57,7 @@ def share(canary: float, stable: float) -> Traffic:
     return Traffic(canary=min(max(round(100 * canary / (canary + stable)), 1), 99))
 
 
-def placed(text: str, namespace: str) -> tuple[str, str]:
+def namespace_and_name(text: str, namespace: str) -> tuple[str, str]:
     """Namespace and name of `name` or `namespace/name`."""
     place, _, name = text.rpartition("/")
     return place or namespace, name

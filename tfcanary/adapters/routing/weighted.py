@@ -42,7 +42,7 @@ class WeightedRouter(ClusterRouter):
         """To read and write the route."""
         return (Right(cls.carrier, WRITE),)
 
-    def owned(self) -> tuple[OwnedFields, ...]:
+    def owned_fields(self) -> tuple[OwnedFields, ...]:
         """The rules of the route."""
         return (OwnedFields(self.carrier, self.route, (f"/spec/{self.rules}",)),)
 
@@ -87,13 +87,15 @@ class WeightedRouter(ClusterRouter):
         check_owner(self.carrier, route, self.model, self.plan.adopt, f"its `spec.{self.rules}`")
         rules = self._rules(route)
         if len(rules) != 1:
-            raise Refused(f"{self.shown}: has {len(rules)} rules, must have one; move the others to a route of their own")
+            raise Refused(f"{self.display_name}: has {len(rules)} rules, must have one; move the others to a route of their own")
         if self._foreign(rules) or not self._is_divided(rules[0]):
             there = ", ".join(self._foreign(rules)) or "nothing"
-            raise Refused(f"{self.shown}: sends requests to {there}; must name {self._ours} only; move the others to a route of their own")
+            raise Refused(
+                f"{self.display_name}: sends requests to {there}; must name {self._our_services} only; move the others to a route of their own"
+            )
         return None
 
-    def written(self, found: Json | None, traffic: Traffic) -> Json | None:
+    def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:
         """The rules, and what else a route of ours says; None where there is no route and the plan does not say how to make one."""
         if found is None and not self.plan.traffic.gateway:
             return None
@@ -104,7 +106,7 @@ class WeightedRouter(ClusterRouter):
         aside = _aside(found)
         for number, rule in enumerate(rules):
             if self._is_divided(rule):
-                weighed, aside = self._weighed(rule, aside, traffic)
+                weighed, aside = self._weigh(rule, aside, traffic)
                 rules[number] = {**rule, self.backends: weighed}
         annotations = {ASIDE: json.dumps(aside)} if aside else {}
         if ours:
@@ -118,64 +120,66 @@ class WeightedRouter(ClusterRouter):
         rules = self._rules(found)
         if not any(self._is_divided(rule) for rule in rules):
             there = ", ".join(self._foreign(rules)) or "nothing"
-            raise Unavailable(f"{self.shown}: sends requests to {there} instead of {self._ours}")
+            raise Unavailable(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
         stable, canary = (self._weight(rules, track) for track in DIVIDED)
         if canary and (len(rules) > 1 or self._foreign(rules)):
             also = ", ".join(self._foreign(rules)) or f"{len(rules)} rules"
-            raise Unavailable(f"{self.shown}: has {also}, not {self._ours} alone: the canary's share cannot be told")
+            raise Unavailable(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
         return share(canary, stable)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
         """Wait until every controller that reports on the route has taken it over. A controller that does not take weight 0 is logged only."""
-        deadline, found = time.monotonic() + PATIENCE, self._checked(written, traffic, intent)
+        deadline, found = time.monotonic() + PATIENCE, self._read_back(written, traffic, intent)
         while found and (why := self.pending(found)):
             if time.monotonic() > deadline:
-                return self._gave_up(traffic, why)
+                return self._give_up(traffic, why)
             time.sleep(random.uniform(0.05, 0.15))
-            found = self._checked(self.read(), traffic, intent)
+            found = self._read_back(self.read(), traffic, intent)
         return None
 
-    def _checked(self, found: Json | None, traffic: Traffic, intent: Intent) -> Json | None:
+    def _read_back(self, found: Json | None, traffic: Traffic, intent: Intent) -> Json | None:
         self.check_read_back(found, traffic, intent)
         return found
 
     @property
-    def _ours(self) -> str:
+    def _our_services(self) -> str:
         return " and ".join(services(self.model))
 
     def _rules(self, route: Json) -> list[Json]:
         return list(route.get("spec", {}).get(self.rules) or [])
 
-    def _named(self, rule: Json) -> list[tuple[str, Json]]:
+    def _by_service(self, rule: Json) -> list[tuple[str, Json]]:
         return [(self.service_of(one), one) for one in rule.get(self.backends) or ()]
 
     def _is_divided(self, rule: Json) -> bool:
-        return any(name in services(self.model) for name, _ in self._named(rule))
+        return any(name in services(self.model) for name, _ in self._by_service(rule))
 
     def _foreign(self, rules: Iterable[Json]) -> list[str]:
-        return [name for rule in rules for name, _ in self._named(rule) if name not in services(self.model)]
+        return [name for rule in rules for name, _ in self._by_service(rule) if name not in services(self.model)]
 
     def _weight(self, rules: Iterable[Json], track: Track) -> int:
-        named = [(name, one, len(rule[self.backends]) == 1) for rule in rules for name, one in self._named(rule)]
+        named = [(name, one, len(rule[self.backends]) == 1) for rule in rules for name, one in self._by_service(rule)]
         return sum(self.weight_of(one, alone) for name, one, alone in named if services(self.model).get(name) is track)
 
-    def _weighed(self, rule: Json, aside: Mapping[Track, Json], traffic: Traffic) -> tuple[list[Json], dict[Track, Json]]:
+    def _weigh(self, rule: Json, aside: Mapping[Track, Json], traffic: Traffic) -> tuple[list[Json], dict[Track, Json]]:
         """The backends of a rule with the weights of this traffic, and those that are put aside because they have none."""
-        there = {**aside, **{services(self.model)[name]: one for name, one in self._named(rule) if name in services(self.model)}}
+        there = {**aside, **{services(self.model)[name]: one for name, one in self._by_service(rule) if name in services(self.model)}}
         named, left = [], {}
         for track in DIVIDED:
             other = there.get(Track.CANARY if track is Track.STABLE else Track.STABLE, {})
             ours, alike = self.backend(track, traffic.of(track)), {**other, **self.backend(track, 0)}
             if traffic.of(track):
-                named.append(_merged(there[track], ours) if track in there else {**other, **ours})
-            elif track in there and _merged(there[track], self.backend(track, 0)) != alike:
+                named.append(_merge(there[track], ours) if track in there else {**other, **ours})
+            elif track in there and _merge(there[track], self.backend(track, 0)) != alike:
                 left[track] = there[track]
         return named, left
 
-    def _gave_up(self, traffic: Traffic, why: str) -> None:
+    def _give_up(self, traffic: Traffic, why: str) -> None:
         if traffic != Traffic():
-            raise Unavailable(f"{self.shown}: weight {traffic.canary} was written, but is not in force after {PATIENCE:.0f} s: {why}")
-        log.warning("%s: weight 0 was written, but is not in force after %.0f s: %s", self.shown, PATIENCE, why)
+            raise Unavailable(
+                f"{self.display_name}: weight {traffic.canary} was written, but is not in force after {PATIENCE:.0f} s: {why}"
+            )
+        log.warning("%s: weight 0 was written, but is not in force after %.0f s: %s", self.display_name, PATIENCE, why)
 
 
 def _aside(found: Json | None) -> dict[Track, Json]:
@@ -187,7 +191,7 @@ def _aside(found: Json | None) -> dict[Track, Json]:
         return {}
 
 
-def _merged(backend: Mapping[str, Any], ours: Mapping[str, Any]) -> Json:
+def _merge(backend: Mapping[str, Any], ours: Mapping[str, Any]) -> Json:
     """A backend with our fields set, and all others as they are, at every depth."""
     nested = [key for key, value in ours.items() if isinstance(value, Mapping) and isinstance(backend.get(key), Mapping)]
-    return {**backend, **ours, **{key: _merged(backend[key], ours[key]) for key in nested}}
+    return {**backend, **ours, **{key: _merge(backend[key], ours[key]) for key in nested}}
