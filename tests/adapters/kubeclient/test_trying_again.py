@@ -228,10 +228,12 @@ def test_a_conflict_names_each_field_and_its_owner(api: Api, server: ApiServer) 
         api.apply(CONFIG_MAPS, BODY)
 
 
-def test_a_conflict_names_others_and_not_ourselves(api: Api, server: ApiServer) -> None:
+@pytest.mark.parametrize("fields", [("x", "y"), ("y", "y")])
+def test_a_conflict_names_others_and_not_ourselves(fields: tuple[str, str], api: Api, server: ApiServer) -> None:
+    """Also where a field is ours and somebody else's."""
     causes = [
         {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": f".data.{field}"}
-        for field, manager in (("x", "tfcanary"), ("y", "helm"))
+        for field, manager in (("y", "helm"), (fields[0], "tfcanary"))
     ]
     server.told = [status(409, reason="Conflict", causes=causes)]
     with pytest.raises(ForeignFields, match=r"others hold \.data\.y \(owned by helm\); let"):

@@ -88,7 +88,7 @@ class Api:
         query = {**OURS, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         question = self._question("apply", resource, body["metadata"]["name"], "PATCH", body, APPLY_PATCH, query)
         answer = self._ask(question)
-        if set(owners(answer).values()) == {MANAGER}:
+        if {owner for _, owner in owners(answer)} == {MANAGER}:
             # To the server our creations and patches are another owner than our applies.
             return self.apply(resource, body, force=True, dry_run=dry_run)
         return self._object(question, answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,11 +79,11 @@ def is_missing(answer: Answer, name: str) -> bool:
     return answer.status == 404 and _details(answer).get("name") == name and _details(answer).get("kind") != "namespaces"
 
 
-def owners(answer: Answer) -> dict[str, str]:
-    """Of a conflict of server-side apply: each field in dispute, and the manager that owns it."""
+def owners(answer: Answer) -> tuple[tuple[str, str], ...]:
+    """The fields in dispute in a conflict of server-side apply, each with a manager that owns it; a field may have several owners."""
     causes = _details(answer).get("causes") or [] if answer.status == 409 else []
     named = [(one.get("field", ""), re.search(r'conflict with "([^"]*)"', one.get("message", ""))) for one in causes]
-    return {str(field): owner[1] for field, owner in named if owner}
+    return tuple((str(field), owner[1]) for field, owner in named if owner)
 
 
 def complaint(server: str, question: Question, answer: Answer) -> TfcanaryError:
@@ -119,8 +119,8 @@ def _misfit(answer: Answer) -> bool:
     return answer.status == 500 and "failed to create typed patch object" in answer.text
 
 
-def _foreign_fields(question: Question, disputed: Mapping[str, str]) -> str:
-    fields = ", ".join(f"{field} (owned by {owner})" for field, owner in disputed.items() if owner != MANAGER)
+def _foreign_fields(question: Question, disputed: Iterable[tuple[str, str]]) -> str:
+    fields = ", ".join(f"{field} (owned by {owner})" for field, owner in disputed if owner != MANAGER)
     return f"{question}: others hold {fields}; let them give it up, or agree with them on the value"
 
 

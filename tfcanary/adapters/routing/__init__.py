@@ -1,4 +1,4 @@
-"""Routers: who divides users' requests between the tracks."""
+"""Routers, which divide users' requests between the tracks."""
 
 from tfcanary.adapters.routing.cluster_router import ClusterRouter
 from tfcanary.adapters.routing.route_objects import namespace_and_name

@@ -1,4 +1,4 @@
-"""What a router can do with users' requests, and the refusal, by name, of what it cannot."""
+"""The abilities of routers, and the refusal, by name, of traffic that a router cannot make."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What every router of a cluster has: its description of itself, and writes that an older intent cannot land.
+"""The base of every router of a cluster: a description of itself, and writes that an older intent cannot land.
 
-A router is one class in one module of this folder; that it exists makes it known by its kind.
+A router is one class in one module of this folder; a class with a kind is known by it as soon as its module is imported.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tfcanary.core.plan import Plan, TrafficPlan
 KNOWN: dict[str, type[ClusterRouter]] = {}
 """The routers by their kind."""
 FRESH = 1.0
-"""Seconds for which the stamp of an object is taken from the last reading of it: who asks for the traffic asks for its stamp next."""
+"""Seconds for which the stamp is taken from the last reading of the traffic: a caller asks for both, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedFields:
-    """Fields of one object that are the router's: it writes all of them, and nothing else of the object."""
+    """Fields of one object that are tfcanary's: it writes all of them, and nothing else of the object but its annotations."""
 
     resource: Resource
     name: str
@@ -40,11 +40,13 @@ class ClusterRouter(ABC):
     """A `ports.Router` over objects of a cluster. One object, the carrier, has the canary's share and the stamp of the last write."""
 
     kind: ClassVar[str] = ""
-    """The plan's word for it, in `traffic.router`."""
+    """The plan's word for the router, in `traffic.router`."""
     abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.WEIGHTS})
+    """What the router can do; other traffic is refused by name."""
     resources: ClassVar[tuple[Resource, ...]] = ()
-    """The kinds that it reads and writes beyond those that every cluster has; all of one group and version."""
+    """The kinds of objects that the router reads and writes and that not every cluster has; all of one group and version."""
     carrier: ClassVar[Resource]
+    """The kind of the carrier."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -52,14 +54,14 @@ class ClusterRouter(ABC):
             KNOWN[cls.kind] = cls
 
     def __init__(self, api: Api, model: str, plan: Plan) -> None:
-        """Asks nothing yet."""
+        """Bind the router to a model; nothing is asked yet."""
         self.api = api
         self.model = model
         self.plan = plan
         self.route = plan.traffic.route or model
         self._last: tuple[float, Json | None] | None = None
 
-    # What it says of itself
+    # The description of itself
 
     @classmethod
     @abstractmethod
@@ -73,31 +75,31 @@ class ClusterRouter(ABC):
 
     @abstractmethod
     def owned_fields(self) -> tuple[OwnedFields, ...]:
-        """The fields that it owns, object by object."""
+        """The fields that the router owns, object by object."""
 
     @abstractmethod
     def entrance(self) -> tuple[Finding, str]:
-        """Whether that by which users' requests come in exists, is in force, and takes the model's; and the sentence that says so."""
+        """Whether the object by which users' requests come in exists, is in force and takes the model's requests, with a sentence for people."""
 
     @abstractmethod
     def address(self) -> str:
-        """Where users' requests go, for example http://models.example.com."""
+        """The URL to which users' requests go, for example http://models.example.com."""
 
-    # What it can tell beforehand
+    # What can be known beforehand
 
     @abstractmethod
     def check(self, stages: Sequence[Traffic]) -> None:
-        """Ask only. Raises Refused for traffic that cannot be had, and for objects that are missing, another's, or not as they must be."""
+        """Read only. Raises Refused for traffic that cannot be had, and for objects that are missing, another's, or not as they must be."""
 
     def objects(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
-        """What `set_traffic` applies, in order, without stamps. Asks, and writes nothing."""
+        """The objects that `set_traffic` writes, in order, without stamps; reads, and writes nothing."""
         body = self.carrier_body(self.read(), traffic)
         return (*self.before(traffic), *([(self.carrier, body)] if body else []), *self.after(traffic))
 
     # The port
 
     def traffic(self) -> Traffic:
-        """Read back from the cluster. Raises Unavailable where the objects lead elsewhere than to the tracks."""
+        """The traffic in force, read back from the cluster. Raises Unavailable where the objects lead elsewhere than to the tracks."""
         found = self.read()
         self._last = time.monotonic(), found
         return self.traffic_in(found)
@@ -112,13 +114,13 @@ class ClusterRouter(ABC):
         """Write the traffic and the stamp, and return once the traffic is in force and read back.
 
         Raises Conflict where a newer intent has written already, Refused for traffic that this router cannot make and where somebody
-        else owns the fields, Unavailable where the traffic does not come into force. No traffic for the canary is written over everybody's.
+        else owns the fields, Unavailable where the traffic does not come into force. `Traffic()` is written over everybody's fields.
         """
         check_able(self.kind, self.abilities, traffic)
-        self._last = None
         self.prepare(traffic, intent)
         self._apply(self.before(traffic), traffic)
         written = compare_and_swap(lambda: self._attempt(traffic, intent), self.display_name)
+        self._last = None
         self._apply(self.after(traffic), traffic)
         if written is not None:
             self.await_in_force(traffic, intent, written)
@@ -132,7 +134,7 @@ class ClusterRouter(ABC):
 
     @property
     def display_name(self) -> str:
-        """The carrier, for people."""
+        """The carrier's kind, name and namespace, for people."""
         return f"{self.carrier.kind} {self.carrier_name} in namespace {self.api.namespace}"
 
     def read(self) -> Json | None:
@@ -152,14 +154,14 @@ class ClusterRouter(ABC):
         """Return once the traffic is in force, given the carrier as it was written. Raises as `set_traffic`."""
 
     def prepare(self, traffic: Traffic, intent: Intent) -> None:  # noqa: B027 most routers have nothing to prepare
-        """Do whatever must be done before the traffic is written, and may take long. It is fenced by itself."""
+        """Do what must be done before the traffic is written, such as starting pods; each write in it is fenced by itself."""
 
     def before(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
-        """Objects that must be there before the carrier; what they say does not depend on the share."""
+        """Objects that must exist before the carrier is written; their content does not depend on the canary's share."""
         return ()
 
     def after(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
-        """Objects that can wait until the carrier is written."""
+        """Objects that can wait until the carrier is written; their content does not depend on the canary's share."""
         return ()
 
     def admit(self, found: Json | None, traffic: Traffic, intent: Intent) -> Intent:

@@ -28,7 +28,7 @@ class GatewayRouter(WeightedRouter):
 
     @classmethod
     def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
-        """To read and write the route, and to read the Gateway that the plan names."""
+        """The rights to read and write the route, and to read the Gateway that the plan names."""
         place, _ = route_objects.namespace_and_name(traffic.gateway, namespace)
         gateway = Right(GATEWAYS, ("get",), place if place != namespace else "")
         return (Right(HTTP_ROUTES, WRITE), *([gateway] if traffic.gateway else []))
@@ -48,7 +48,7 @@ class GatewayRouter(WeightedRouter):
         return str(backend["name"]) if ours else f"{kind} {namespace}/{backend['name']}"
 
     def way_in(self) -> Json:
-        """The Gateway and the host names."""
+        """The fields that attach a route of ours to the Gateway and the host names."""
         namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
         parent = {"name": name} | ({"namespace": namespace} if namespace != self.api.namespace else {})
         return {"parentRefs": [parent], "hostnames": [*self.plan.traffic.hostnames]}
@@ -85,7 +85,7 @@ class GatewayRouter(WeightedRouter):
         return Finding.PASS, f"{gateway} is in force, and takes routes of namespace {self.api.namespace}"
 
     def address(self) -> str:
-        """The first host name; else the address that the Gateway has."""
+        """The URL of the first host name; without one, of the address that the Gateway has."""
         route = self.read() or {"spec": self.way_in()}
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hostnames") or ())]
         for host in hosts:
@@ -95,7 +95,7 @@ class GatewayRouter(WeightedRouter):
         return self._address(f"{parents[0].get('namespace', self.api.namespace)}/{parents[0]['name']}")
 
     def pending(self, route: Json) -> str:
-        """Why a route is not in force, as its controllers say; empty where it is, or where none says anything."""
+        """Why a route is not in force, in its controllers' words; empty where it is in force, or where no controller reports."""
         generation = route["metadata"].get("generation", 0)
         found = [_complaint(parent, generation) for parent in (route.get("status") or {}).get("parents") or ()]
         return "; ".join(why for why in found if why)
@@ -152,7 +152,7 @@ def _fits(expression: Json, labels: Mapping[str, str]) -> bool:
 
 
 def _complaint(parent: Json, generation: int) -> str:
-    """Why a route is not in force, as one controller says; empty where it is."""
+    """Why a route is not in force, in one controller's words; empty where it is in force."""
     conditions = {one["type"]: one for one in parent.get("conditions") or ()}
     accepted = conditions.get("Accepted")
     if accepted is None or accepted.get("observedGeneration", 0) < generation:

@@ -20,7 +20,7 @@ VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "Virtua
 ISTIO_GATEWAYS = Resource("networking.istio.io/v1", "gateways", "Gateway", needs="Istio")
 DESTINATION_RULES = Resource("networking.istio.io/v1", "destinationrules", "DestinationRule", needs="Istio")
 MESH = "mesh"
-"""Istio's word for all the proxies in the mesh, where a Gateway is named."""
+"""Istio's word for all proxies in the mesh, in the place of a Gateway's name."""
 NO_EJECTION = {"consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0}
 """How Istio switches off its two reasons to eject a server; left out, the first is 5."""
 
@@ -36,7 +36,7 @@ class IstioRouter(WeightedRouter):
 
     @classmethod
     def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
-        """To read and write the VirtualService and the tracks' DestinationRules, and to read the Gateway that the plan names."""
+        """The rights to read and write the VirtualService and the tracks' DestinationRules, and to read the Gateway that the plan names."""
         route = (Right(VIRTUAL_SERVICES, WRITE), Right(DESTINATION_RULES, ("list", "create", "patch")))
         if traffic.gateway in ("", MESH):
             return route
@@ -60,7 +60,7 @@ class IstioRouter(WeightedRouter):
         return 100 if alone else int(backend.get("weight", 0))
 
     def way_in(self) -> Json:
-        """The gateway and the hosts."""
+        """The fields that attach a route of ours to the gateway and the hosts."""
         return {"gateways": [self.plan.traffic.gateway], "hosts": [*self.plan.traffic.hostnames] or ["*"]}
 
     def check_way_in(self) -> None:
@@ -94,7 +94,7 @@ class IstioRouter(WeightedRouter):
         return Finding.PASS, f"Gateway {name} in namespace {namespace} takes hosts of namespace {self.api.namespace}"
 
     def check(self, stages: Sequence[Traffic]) -> None:
-        """Ask only. Raises Refused as every router, and where somebody else's DestinationRule ejects a track's servers for their errors."""
+        """Read only. Raises Refused as every router, and where somebody else's DestinationRule ejects a track's servers for their errors."""
         super().check(stages)
         for rule in self._rules_of_others():
             ejects = rule["spec"].get("trafficPolicy", {}).get("outlierDetection")
@@ -116,7 +116,7 @@ class IstioRouter(WeightedRouter):
         return tuple((DESTINATION_RULES, self._destination_rule(name)) for name in route_objects.services(self.model) if name not in taken)
 
     def address(self) -> str:
-        """The first host that is one; else the first of the route's. Raises Unavailable where all are patterns."""
+        """The URL of the first host name of the plan or the route that is no pattern. Raises Unavailable where all are patterns."""
         route = self.read() or {"spec": self.way_in()}
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hosts") or ())]
         for host in hosts:
@@ -134,7 +134,7 @@ class IstioRouter(WeightedRouter):
         return [rule for rule in found if self._service(rule["spec"]["host"]) in ours and not route_objects.is_ours(rule, self.model)]
 
     def _service(self, host: str) -> str:
-        """The Service of our namespace that a host means, which may be written in full; else the host."""
+        """The Service of our namespace that a host, short or written in full, means; any other host as it is."""
         name, _, rest = host.partition(".")
         return name if rest in ("", self.api.namespace) or rest.startswith(f"{self.api.namespace}.svc") else host
 

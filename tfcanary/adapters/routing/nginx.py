@@ -38,12 +38,12 @@ class NginxRouter(ClusterRouter):
 
     @classmethod
     def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
-        """To read and write the Ingresses."""
+        """The rights to read and write the Ingresses."""
         return (Right(INGRESSES, WRITE),)
 
     @classmethod
     def guard_rights(cls) -> tuple[Right, ...]:
-        """To read and write the Ingresses."""
+        """The rights to read and write the Ingresses."""
         return (Right(INGRESSES, WRITE),)
 
     def owned_fields(self) -> tuple[OwnedFields, ...]:
@@ -57,7 +57,7 @@ class NginxRouter(ClusterRouter):
         return f"{self.route}-canary"
 
     def check(self, stages: Sequence[Traffic]) -> None:
-        """Ask only. Raises Refused where a release would stop later. Any share can be had: the Ingresses alone are looked at."""
+        """Read only. Raises Refused where a release would stop later. Any share can be had: only the Ingresses are looked at."""
         main = self._main()
         self._check_main(main)
         self._check_one(main, Track.STABLE, "its requests, and changes nothing of it")
@@ -78,7 +78,7 @@ class NginxRouter(ClusterRouter):
         return Finding.PASS, f"ingress class {name} is {controller}'s"
 
     def address(self) -> str:
-        """The first host name; else the address that the controller has given the first Ingress."""
+        """The URL of the first host name; without one, of the address that the controller has given the first Ingress."""
         main = self._main() or self._fresh_main()
         hosts = [*self.plan.traffic.hostnames, *(rule["host"] for rule in main["spec"].get("rules") or () if "host" in rule)]
         for host in hosts:
@@ -95,15 +95,15 @@ class NginxRouter(ClusterRouter):
             self._check_main(self._main())
 
     def before(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
-        """On the way up the first Ingress must be there for the second."""
+        """The first Ingress, where the weight rises: the second one needs it."""
         return self._ours() if traffic != Traffic() else ()
 
     def after(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
-        """On the way down the second Ingress is what matters, and the first can wait."""
+        """The first Ingress, on the way to weight 0: the second one matters more."""
         return self._ours() if traffic == Traffic() else ()
 
     def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:
-        """The second Ingress, also at weight 0, where it carries the stamp; None where the controller would join it to nothing."""
+        """The second Ingress, at weight 0 as well, for it carries the stamp; None where the controller would join it to nothing."""
         if found and traffic == Traffic():
             # It keeps its own rules: those of the first may have become what cannot be written.
             return self._second(found, traffic)
@@ -111,7 +111,10 @@ class NginxRouter(ClusterRouter):
         return self._second(main, traffic) if main and main["spec"].get("rules") else None
 
     def traffic_in(self, found: Json | None) -> Traffic:
-        """The traffic that the annotations make, none for the canary where either Ingress is missing. Unavailable where they lead elsewhere."""
+        """The traffic that the annotations make; where either Ingress is missing, the canary has none.
+
+        Raises Unavailable where an Ingress leads elsewhere, or the second is no canary Ingress any more.
+        """
         if found is None:
             return Traffic()
         annotations: Mapping[str, str] = found["metadata"].get("annotations") or {}
@@ -129,7 +132,7 @@ class NginxRouter(ClusterRouter):
         return route_objects.share(int(weight), int(total) - int(weight))
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
-        """Only read back: nobody reports on annotations."""
+        """Read the annotations back; no controller reports on them."""
         self.check_read_back(written, traffic, intent)
 
     def _ingress_name(self, name: str) -> str:
@@ -164,7 +167,7 @@ class NginxRouter(ClusterRouter):
         return route_objects.whole(INGRESSES, self.route, self.model, {"ingressClassName": self.plan.traffic.gateway, "rules": rules})
 
     def _second(self, like: Json, traffic: Traffic) -> Json:
-        """With the class, hosts and paths of another Ingress: the controller joins the two by these."""
+        """The second Ingress with the class, hosts and paths of another one: by these the controller joins the two."""
         annotations = like["metadata"].get("annotations") or {}
         written = {
             CANARY: "true",
@@ -191,7 +194,7 @@ def _towards(rule: Json, service: str) -> Json:
 
 
 def _backends(found: Json) -> list[str]:
-    """Where an Ingress leads: names of Services, or other objects in words."""
+    """The backends of an Ingress: names of Services, and other objects in words."""
     spec = found["spec"]
     paths = [path for rule in spec.get("rules") or () for path in rule.get("http", {}).get("paths") or ()]
     backends = [path["backend"] for path in paths] + ([spec["defaultBackend"]] if spec.get("defaultBackend") else [])

@@ -1,7 +1,7 @@
-"""The router without a proxy: one Service over the pods of both tracks, divided by how many pods each track has.
+"""The router without a proxy: one Service over the pods of both tracks divides connections by the number of pods that each track has.
 
 Stable keeps its pods; the canary gets as many as the weight needs beside them. So only some weights can be had, and the share in force
-follows the pods that are ready. Each connection, not each request, is drawn: a client that keeps one open stays with its pod.
+follows the pods that are ready. A client that keeps a connection open stays with its pod.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def share_of(canary: int, stable: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """What a write to the Service was for."""
+    """The division that a write to the Service was made for."""
 
     weight: int
     """The canary's weight in percent, which the pods make to within TOLERANCE."""
@@ -81,12 +81,12 @@ class ReplicasRouter(ClusterRouter):
 
     @classmethod
     def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
-        """None beyond those that every release needs."""
+        """No rights beyond those that every release needs."""
         return ()
 
     @classmethod
     def guard_rights(cls) -> tuple[Right, ...]:
-        """None beyond those that every guard needs."""
+        """No rights beyond those that every guard needs."""
         return ()
 
     def owned_fields(self) -> tuple[OwnedFields, ...]:
@@ -94,15 +94,15 @@ class ReplicasRouter(ClusterRouter):
         return (OwnedFields(SERVICES, self.route, ("/spec/selector",)),)
 
     def entrance(self) -> tuple[Finding, str]:
-        """There is no way in but the Service."""
+        """Pass always: requests come in by the Service alone."""
         return Finding.PASS, f"router `{self.kind}` has no way in but the Service"
 
     def address(self) -> str:
-        """The Service's name in the cluster."""
+        """The URL of the Service in the cluster."""
         return route_objects.address(f"{self.route}.{self.api.namespace}.svc", object_names.REST)
 
     def check(self, stages: Sequence[Traffic]) -> None:
-        """Ask only. Raises Refused where a weight cannot be had with the pods that stable has, naming the nearest that can."""
+        """Read only. Raises Refused where a weight cannot be had with the pods that stable has, naming the nearest that can."""
         service = self.read()
         if service:
             route_objects.check_owner(SERVICES, service, self.model, self.plan.adopt, "its selector")
@@ -133,7 +133,7 @@ class ReplicasRouter(ClusterRouter):
             self._await_pods(canary, pods)
 
     def carrier_body(self, found: Json | None, traffic: Traffic) -> Json:
-        """The Service's selector, and for people and for reading back what it is meant to divide."""
+        """The Service's selector, and the division by which it is read back."""
         of_stable, of_canary = (self._selector(track) for track in route_objects.DIVIDED)
         selector = {0: of_stable, 100: of_canary}.get(traffic.canary, self._both)
         stable, canary = object_names.pool_of(of_stable), object_names.pool_of(of_canary)
@@ -146,9 +146,10 @@ class ReplicasRouter(ClusterRouter):
         return {**route_objects.head(SERVICES, self.route, notes), "spec": {"selector": selector}}
 
     def traffic_in(self, found: Json | None) -> Traffic:
-        """The traffic that the selector and the size of the canary's Deployment make; none for the canary without a Service.
+        """The traffic that the selector and the size of the canary's Deployment make; without a Service the canary has none.
 
-        Stable's size is not looked at, nor which pods are ready: an autoscaler and lost pods change the share, but not whose doing it is.
+        Neither stable's size nor readiness counts: an autoscaler and lost pods change the share, and are no change by somebody else. Raises
+        Unavailable where the Service selects pods of neither track, or of other pools, too.
         """
         if found is None:
             return Traffic()
@@ -180,7 +181,7 @@ class ReplicasRouter(ClusterRouter):
 
     @property
     def _both(self) -> dict[str, str]:
-        """The labels of every pool's servers, for a selector cannot name two. The guard's pod has the model's label, too."""
+        """The labels of every pool's servers, for a selector cannot name two pools; the guard's pod has the model's label only."""
         return {object_names.MODEL: self.model, "app.kubernetes.io/component": "server"}
 
     def _selector(self, track: Track) -> dict[str, str]:

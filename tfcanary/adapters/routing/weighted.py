@@ -1,8 +1,8 @@
-"""Routes whose rules weigh backends: an HTTPRoute and a VirtualService say one thing in different words.
+"""Routers over a route whose rules have weighted backends, such as an HTTPRoute or a VirtualService.
 
 A track without weight is not named at all: a persistent session would outlive weight 0 (Gateway API, GEP-1619), and a backend that
 does not exist yet would make the route bad. On a route that somebody else made and that the plan adopts, the rules alone are ours, and
-of a rule only the backends change; what else a backend says (filters, headers) stays, and goes along to the other track's backend.
+of a rule only the backends change. Other fields of a backend (filters, headers) stay, and are copied to the other track's backend.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger("tfcanary.adapters.routing")
 PATIENCE = 10.0
 """Seconds after which a controller that has not taken a route over never will: it takes well below one."""
 ASIDE = "tfcanary.dev/aside"
-"""Annotation: the backends that are not named at present and that say what the others do not, as JSON by track."""
+"""Annotation: backends that are not named at present and have fields that the named ones do not have, as JSON by track."""
 
 
 class WeightedRouter(ClusterRouter):
@@ -39,7 +39,7 @@ class WeightedRouter(ClusterRouter):
 
     @classmethod
     def guard_rights(cls) -> tuple[Right, ...]:
-        """To read and write the route."""
+        """The rights to read and write the route."""
         return (Right(cls.carrier, WRITE),)
 
     def owned_fields(self) -> tuple[OwnedFields, ...]:
@@ -71,7 +71,7 @@ class WeightedRouter(ClusterRouter):
         """Raises Refused where we must make the route, and requests would not get to it."""
 
     def pending(self, route: Json) -> str:
-        """Why a route is not in force, as its controllers say; empty where it is, or where none says anything."""
+        """Why a route is not in force, in its controllers' words; empty where it is in force, or where no controller reports."""
         return ""
 
     def prepare(self, traffic: Traffic, intent: Intent) -> None:
@@ -80,7 +80,7 @@ class WeightedRouter(ClusterRouter):
             self.check_way_in()
 
     def check(self, stages: Sequence[Traffic]) -> None:
-        """Ask only. Raises Refused where a release would stop later. Any share can be had: the route alone is looked at."""
+        """Read only. Raises Refused where a release would stop later. Any share can be had: only the route is looked at."""
         route = self.read()
         if route is None:
             return self.check_way_in()
@@ -96,7 +96,7 @@ class WeightedRouter(ClusterRouter):
         return None
 
     def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:
-        """The rules, and what else a route of ours says; None where there is no route and the plan does not say how to make one."""
+        """The rules, and all other fields of a route of ours; None where there is no route and the plan does not say how to make one."""
         if found is None and not self.plan.traffic.gateway:
             return None
         ours = found is None or is_ours(found, self.model)
@@ -114,7 +114,7 @@ class WeightedRouter(ClusterRouter):
         return {**head(self.carrier, self.route, annotations), "spec": {self.rules: rules}}
 
     def traffic_in(self, found: Json | None) -> Traffic:
-        """The traffic that a route makes, none for the canary without one; raises Unavailable where it leads elsewhere."""
+        """The traffic that a route makes; without a route the canary has none. Raises Unavailable where the route leads elsewhere."""
         if found is None:
             return Traffic()
         rules = self._rules(found)
@@ -128,7 +128,7 @@ class WeightedRouter(ClusterRouter):
         return share(canary, stable)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
-        """Wait until every controller that reports on the route has taken it over. A controller that does not take weight 0 is logged only."""
+        """Wait until every controller that reports on the route has taken it over; at weight 0 a controller that does not is logged only."""
         deadline, found = time.monotonic() + PATIENCE, self._read_back(written, traffic, intent)
         while found and (why := self.pending(found)):
             if time.monotonic() > deadline:
@@ -162,7 +162,7 @@ class WeightedRouter(ClusterRouter):
         return sum(self.weight_of(one, alone) for name, one, alone in named if services(self.model).get(name) is track)
 
     def _weigh(self, rule: Json, aside: Mapping[Track, Json], traffic: Traffic) -> tuple[list[Json], dict[Track, Json]]:
-        """The backends of a rule with the weights of this traffic, and those that are put aside because they have none."""
+        """The backends of a rule with the weights of this traffic, and the backends that are put aside because they have no weight."""
         there = {**aside, **{services(self.model)[name]: one for name, one in self._by_service(rule) if name in services(self.model)}}
         named, left = [], {}
         for track in DIVIDED:
@@ -183,7 +183,7 @@ class WeightedRouter(ClusterRouter):
 
 
 def _aside(found: Json | None) -> dict[Track, Json]:
-    """The backends that were put aside; what somebody else has written there is none."""
+    """The backends that were put aside; none where somebody else has written something else into the annotation."""
     try:
         kept = json.loads((found["metadata"].get("annotations") or {})[ASIDE] if found else "{}")
         return {track: dict(kept[track.value]) for track in DIVIDED if track.value in kept}
