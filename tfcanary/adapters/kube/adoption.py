@@ -1,4 +1,4 @@
-"""Takes over a TF Serving that somebody else deployed, as the stable version: labels and a Service, and no pod is restarted.
+"""The adoption of a TF Serving that somebody else deployed, as the stable version: labels and a Service, and no pod is restarted.
 
 The pods keep their labels, for another template would be another rollout: the Service of the stable track selects them
 by the labels by which their Deployment knows them.
@@ -65,7 +65,7 @@ def _service_write(running: RunningServers, body: Json, force: bool) -> Callable
 
 
 def _objects(running: RunningServers, found: Json, number: int, plan: Plan) -> Iterator[tuple[Resource, Json]]:
-    """What is applied: labels that the Deployment lacks, and a Service over its pods. Labels that it has stay, for Helm knows its objects by them."""
+    """The labels that the Deployment lacks, and a Service over its pods. Labels that it has stay, for Helm knows its objects by them."""
     given = {name: value for name, value in manifests.pool_labels(running.model, Pool(number)).items() if name not in labels(found)}
     kept = {name: value for name, value in labels(found).items() if name in (object_names.MODEL, object_names.VERSION, object_names.ROLE)}
     metadata = {"name": found["metadata"]["name"], "labels": {**given, **kept}}

@@ -26,7 +26,7 @@ from tfcanary.core.ports import Deployment, Server
 IN_FORCE = timedelta(seconds=60)
 """The time until a Service lists the pods that it selects: one second, and a few more while the control plane is busy."""
 SETTLE = 2.0
-"""Seconds from then until every proxy has followed: proxies hear of it when we do, and gather changes for a second."""
+"""Seconds from then until every proxy has followed: proxies are told when we are, and gather changes for a second."""
 
 
 class KubeDeployer:
@@ -77,7 +77,7 @@ class KubeDeployer:
             compare_and_swap(lambda name=name: self._config_deletion(name, intent), self._display_name(CONFIG_MAPS, name))  # type: ignore[misc]
 
     def observe(self, pool: Pool | None = None) -> Deployment:
-        """What runs, each server asked itself. With `pool` the API server is asked only where one of its servers does not say AVAILABLE."""
+        """What runs, each server asked itself. With `pool`, the API server is asked only where one of its servers does not say AVAILABLE."""
         if pool is not None:
             return Deployment(servers={pool: found} if (found := self._servers(pool)) else {})
         deployments, services = self._running.deployments(), self._running.services()
@@ -140,7 +140,7 @@ class KubeDeployer:
             )
 
     def _check_apart(self, wanted: RunningPool) -> None:
-        """Raises Refused where a Service or a Deployment of another pool of the version would select this pool's pods, too."""
+        """Raises Refused where the serving pool of the version selects this pool's pods, too: an older tfcanary made it, without a role."""
         if wanted.role is Role.SERVING:
             return
         given = manifests.pool_labels(self._model, wanted.pool)
@@ -148,7 +148,7 @@ class KubeDeployer:
         if serving and selector_of(serving).items() <= given.items():
             raise Refused(
                 f"Deployment {serving['metadata']['name']} selects {selector_of(serving)}, and the pods of {wanted.pool} have these labels, "
-                "too: an older tfcanary made it; release once without them"
+                "too: an older tfcanary made it; promote a version once without them"
             )
 
     def _configs(self, pool: Pool) -> list[Json]:

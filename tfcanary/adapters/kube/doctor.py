@@ -1,7 +1,7 @@
-"""Is this cluster ready, and if not, what is to be done? Called by `tfcanary doctor`.
+"""The checks of `tfcanary doctor` for a cluster: whether it is ready, and what to do where it is not.
 
-Asks only, but for one probe object in each bucket, which is removed. What is asked for is what `preflight` refuses later,
-each on its own line; and what only shows when a release is under way: rights of other accounts, series, the guard.
+The checks only read, but for one probe object in each bucket, which is removed again. They ask for everything that the preflight refuses,
+each on a line of its own, and for what shows only while a release runs: rights of other accounts, series, the guard.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tfcanary.core.ports import Platform
 PATIENCE = 5.0
 """Seconds for which a call is tried again: a person waits."""
 OLDEST, TESTED = (1, 25), (1, 34)
-"""Kubernetes: what is older gets no fixes from anybody since 2023, and what is newer than `TESTED` was not tried by us."""
+"""Versions of Kubernetes: nobody has fixed older ones since 2023, and tfcanary is not tested on newer ones."""
 STEPS = "tfcanary"
 """The account of the steps in deploy/."""
 INSTALLED = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "guard"}
@@ -56,7 +56,7 @@ class Cluster:
     wanted: Wanted
 
     def itself(self) -> Iterator[Check]:
-        """What any release needs."""
+        """The checks of what any release needs."""
         yield Check("api", self._version, unasked="look at $KUBECONFIG and its context, and whether the cluster is reached from here")
         yield Check("identity", self._identity, ("api",))
         yield Check("namespace", self._namespace, ("api",))
@@ -65,7 +65,7 @@ class Cluster:
         yield Check("records", self._records, ("namespace",))
 
     def planned(self) -> Iterator[Check | Absence]:
-        """What this plan needs of the cluster."""
+        """The checks of what this plan needs of the cluster."""
         plan = self.wanted.plan
         if plan is None:
             yield from _absent(("router/kinds", "router/gateway", "guard", "images", "bucket"), NO_PLAN)
@@ -79,7 +79,7 @@ class Cluster:
         yield from data_checks.buckets(plan)
 
     def measured(self) -> Iterator[Check | Absence]:
-        """Where the counters come from, and whether they are there."""
+        """The checks of the source of the counters."""
         plan, model = self.wanted.plan, self.wanted.model
         names = ("metrics/source", "metrics/series", "metrics/interval", "metrics/objectives")
         if plan is None:
@@ -91,7 +91,7 @@ class Cluster:
             yield from self._series(plan, model) if model else _absent(names[1:], NO_MODEL)
 
     def released(self) -> Iterator[Check | Absence]:
-        """Everything that would be refused before the first write of a release, as it would be."""
+        """The checks that refuse a release before its first write, in the same words."""
         plan, model = self.wanted.plan, self.wanted.model
         if plan is None or not model:
             yield from _absent(("router/route", "release"), NO_MODEL if plan else NO_PLAN)
@@ -126,7 +126,7 @@ class Cluster:
         return Finding.PASS, f"the server knows us as {me}" if me else "the server is too old to say as whom it knows us"
 
     def _namespace(self) -> Said:
-        """Where it may not be read, a write that is none tells."""
+        """Whether the namespace exists; where it may not be read, a dry run tells."""
         namespace = self.api.namespace
         if not self.api.is_allowed("get", NAMESPACES):
             self.api.apply(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tfcanary-doctor"}}, dry_run=True)
@@ -154,7 +154,7 @@ class Cluster:
         return self._account(f"{namespace}/{name}", self._wanted_rights(), named)
 
     def _account(self, account: str, wanted: Iterable[Right], otherwise: str) -> Said:
-        """Whether an account exists and has its rights. `otherwise`: it was not named by anybody, and what to do then."""
+        """Whether an account exists and has its rights; `otherwise` says what to do about an account that nobody has named."""
         namespace, _, name = account.partition("/")
         at = self.api.elsewhere(namespace)
         if not at.is_allowed("get", SERVICE_ACCOUNTS):
@@ -174,7 +174,7 @@ class Cluster:
         return Finding.PASS, f"service account {account} exists, and may do all that it needs to"
 
     def _guard(self, plan: Plan) -> Said:
-        """Each release's own, or the one of the namespace."""
+        """Whether a guard can run: the account of each release's own, or the guard of the namespace."""
         if not plan.guard.installed:
             return self._account(f"{self.api.namespace}/{plan.guard.service_account}", rights.of_guard(plan.traffic), "")
         found = self.api.list(DEPLOYMENTS, INSTALLED)

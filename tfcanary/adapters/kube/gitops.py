@@ -1,7 +1,7 @@
-"""Tools that sync objects from Git or from a chart, and would put our fields back: which ones, and what to tell them.
+"""The tools that sync objects from Git or from a chart and would put our fields back, and the lines that tell them not to.
 
-The API server notes for each field who has set it (`metadata.managedFields`). A tool that owns one of our fields either never met
-tfcanary, or has taken the field back since: both times it is to be told.
+The API server notes for each field which manager has set it (`metadata.managedFields`). A tool that owns one of our fields has either not
+met tfcanary yet, or has taken the field back since: in both cases it must be told to leave the field alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def of_tracks(model: str) -> tuple[OwnedFields, ...]:
 
 
 def advices(api: Api, owned: Iterable[OwnedFields]) -> Iterator[str]:
-    """For each object of which a tool owns fields that are to be ours: the tool, and the lines that tell it to leave them alone."""
+    """A sentence for each object of which a tool owns fields of ours: the tool, and the lines that tell it to leave them alone."""
     for one in owned:
         found = api.get(one.resource, one.name)
         for tool in TOOLS if found else ():

@@ -1,4 +1,4 @@
-"""The objects of a model, as pure functions: what is written is what these return, and a stamp.
+"""The objects of a model, made by pure functions: the deployer writes what they return, and a stamp.
 
 Pods run without root, without a writable root, without privileges and without a token. A model server ignores SIGTERM
 and serves on until it is killed: its grace period is the time that the last requests have.
@@ -24,17 +24,17 @@ URI = "tfcanary.dev/uri"
 RUN_ID = "tfcanary.dev/run-id"
 """Annotation: the release that a guard guards."""
 TEMPLATE = "tfcanary.dev/template"
-"""Annotation: a hash of the pods' template as it was made, by which servers of another plan are told."""
+"""Annotation: a hash of the pods' template, by which servers of another plan are told from this plan's."""
 COMMAND = ["/usr/bin/tensorflow_model_server"]
 """Not the image's own script: Kubernetes would stop the script's shell, and not the server."""
 USER = 1000
 GUARD_USER = 65532
 GUARD_GRACE = 5
-"""Seconds: as the first process of its container Python does not end at SIGTERM, and a guard may end at any time."""
+"""Seconds until a guard that ends is killed: Python, as the first process of its container, does not end at SIGTERM."""
 GRACE = 30
 """Seconds until a pod that ends is killed: by then no proxy sends to it any more, and TF Serving gives one request 30 s."""
 STARTUP_PERIOD = 2
-"""Seconds between two questions whether a server has loaded: its ports open when it has."""
+"""Seconds between two probes whether a server has loaded: its ports open when it has."""
 READY_PERIOD = 5
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 the container's own
 

@@ -1,7 +1,7 @@
 """A plan's patch for the pod template, merged as `kubectl patch` merges: pure.
 
-Maps deep; the lists that Kubernetes merges by a key, by that key; all other lists as a whole; null removes. What the
-release rests on cannot be patched: the labels that Services select, the image, the ports, the configuration.
+Maps are merged at every depth, lists to which Kubernetes gives a key by that key, all other lists are replaced, and null removes a key.
+What the release rests on cannot be patched: the labels that Services select, the image, the ports, the configuration.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ KEYS = {
     "ports": "containerPort",
     "volumeMounts": "mountPath",
 }
-"""Lists that are merged by a key of their items, as the Kubernetes API says."""
+"""The lists that are merged by a key of their items, as the Kubernetes API says."""
 FIELD = "serving.pod_patch"
 SERVER = "server"
-"""The container of the model server."""
+"""The name of the container of the model server."""
 
 Json = dict[str, Any]
 
 
 def apply_patch(template: Json, patch: Mapping[str, object]) -> Json:
-    """The pod template with the plan's patch; raises Refused, with the path, where the patch is none or touches what is not its own."""
+    """The pod template with the plan's patch. Raises Refused, with the path, where the patch is malformed or changes what the release rests on."""
     merged: Json = _merge(template, patch, FIELD)
     _check_untouched(template, merged)
     return merged
@@ -89,7 +89,7 @@ def _check_untouched(before: Json, after: Json) -> None:
 
 
 def _check_arguments(ours: Sequence[str], theirs: Sequence[str]) -> None:
-    """More flags may be added; of ours each must be there as it was, and once, for the last one wins."""
+    """Raises Refused where a flag of ours is changed, missing or given twice, for of two the server takes the last; other flags may be added."""
     for argument in ours:
         name = argument.partition("=")[0]
         if [one for one in theirs if one.partition("=")[0] == name] != [argument]:

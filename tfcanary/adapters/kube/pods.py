@@ -1,8 +1,8 @@
-"""What the API server says about pods, as servers: pure. Whether a server has its version, only it itself can say.
+"""Pods, as the API server describes them, turned into servers: pure. Whether a server has its version, only the server itself can say.
 
-Failed for good are: a server that ended twice while it should have started (it loads at its start and tries twice
-itself), an image that could not be pulled for a minute or has no possible name, and pods that a quota or a policy
-forbids. Everything else (a node that is full, a secret that is missing) may pass, and is the message until it does.
+A server has failed for good where it ended twice while it should have started (it loads at its start and tries twice itself), where its
+image could not be pulled for a minute or has an impossible name, and where a quota or a policy forbids the pod. Any other trouble (a node
+that is full, a secret that is missing) may pass, and is the server's message until it does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.ports import Server
 
 DEATHS = 2
-"""Ends of a server that has not come up: once may be a node's or a bucket's fault."""
+"""Ends of a server that has not come up, after which it has failed: one end may be a node's or a bucket's fault."""
 PULLING = timedelta(seconds=60)
-"""Kubernetes has tried to pull an image about three times by then."""
+"""The time in which Kubernetes tries to pull an image about three times."""
 NEVER_PULLED = ("InvalidImageName", "ErrImageNeverPull")
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
 FORBIDDEN = ("is forbidden", "is invalid")
-"""How the API server says that a pod may not be: a quota, an admission policy, a missing service account."""
+"""Words with which the API server forbids a pod: by a quota, an admission policy, or a missing service account."""
 
 Json = dict[str, Any]
 
@@ -37,19 +37,19 @@ def servers(deployment: Json, pods: Sequence[Json], now: datetime) -> tuple[Serv
 
 
 def is_alive(pod: Json) -> bool:
-    """Neither ending nor over: what has ended for good is replaced, and stays in the list."""
+    """Whether a pod is neither ending nor over: a pod that is over is replaced, and stays in the list."""
     return "deletionTimestamp" not in pod["metadata"] and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def is_ready(pod: Json) -> bool:
-    """Whether Kubernetes sends it requests."""
+    """Whether Kubernetes sends a pod requests."""
     return is_alive(pod) and any(one["type"] == "Ready" and one["status"] == "True" for one in _status(pod, "conditions"))
 
 
 def server(pod: Json, now: datetime) -> Server:
-    """One pod: with its addresses where it has some, and with what is wrong in Kubernetes' words.
+    """The server in one pod: with its addresses where it has some, and with what is wrong in Kubernetes' words.
 
-    `silent` where Kubernetes takes it for ready: should it not answer us in time, nothing may be concluded.
+    It is `silent` where Kubernetes takes it for ready: should it not answer us in time, nothing may be concluded.
     """
     name, ip = str(pod["metadata"]["name"]), str(pod["status"].get("podIP") or "")
     message, failed = next(_troubles(pod, now), ("", False))
@@ -61,7 +61,7 @@ def server(pod: Json, now: datetime) -> Server:
 
 
 def _troubles(pod: Json, now: datetime) -> Iterator[tuple[str, bool]]:
-    """What is wrong, and whether for good."""
+    """What is wrong with a pod, and whether for good."""
     for condition in _status(pod, "conditions"):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             yield _reason_and_message(condition), False
@@ -77,7 +77,7 @@ def _troubles(pod: Json, now: datetime) -> Iterator[tuple[str, bool]]:
 
 
 def _end_state(status: Json) -> Json | None:
-    """How the container ended, where it does not run; None where it runs, has not run yet or has done its work."""
+    """The state in which a container ended; None where it runs, has not run yet or has done its work."""
     state = status.get("state") or {}
     if "running" in state:
         return None
@@ -108,7 +108,7 @@ def _phase(pod: Json) -> str:
 
 
 def _reason_and_message(what: Json) -> str:
-    """Reason and message, as Kubernetes says them."""
+    """Reason and message of a condition or a state, in Kubernetes' words."""
     return ": ".join(" ".join(str(what[key]).split()) for key in ("reason", "message") if what.get(key))
 
 

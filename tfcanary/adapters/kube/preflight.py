@@ -1,4 +1,4 @@
-"""What would stop a release later, found before its first write; and what the release would write, object by object."""
+"""The preflight of a release on a cluster: what would stop it later, and what it would write, object by object."""
 
 from __future__ import annotations
 

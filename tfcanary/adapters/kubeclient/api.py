@@ -1,4 +1,4 @@
-"""Calls to one API server: objects are plain JSON, what may pass is tried again, and every refusal is one sentence."""
+"""Calls to one API server: objects are plain JSON, a failure that may pass is tried again, and every refusal is one sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWN_REVIEW = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "Se
 ACCOUNT_REVIEW = Resource("authorization.k8s.io/v1", "localsubjectaccessreviews", "LocalSubjectAccessReview")
 WHO = Resource("authentication.k8s.io/v1", "selfsubjectreviews", "SelfSubjectReview", everywhere=True)
 OURS = {"fieldManager": MANAGER}
-"""Else the server takes the name of our HTTP library for ours."""
+"""Without it the server takes the name of our HTTP library for our field manager."""
 
 
 class NoAnswer(Unavailable):
@@ -39,7 +39,7 @@ class NoAnswer(Unavailable):
 
 
 class Api:
-    """The objects of one namespace. Nothing is asked before the first call. May be used by several threads.
+    """The objects of one namespace. Nothing is asked before the first call. Several threads may use it.
 
     Every method raises Refused where the server forbids it or knows no such kind or namespace, and Unavailable where the
     server cannot be reached for `patience` seconds.
@@ -56,19 +56,19 @@ class Api:
         return self._connection.server
 
     def elsewhere(self, namespace: str) -> Api:
-        """Another namespace by the same connection."""
+        """The objects of another namespace, by the same connection."""
         other = Api(namespace, patience=self._patience)
         other._connection = self._connection
         return other
 
     def get(self, resource: Resource, name: str) -> Json | None:
-        """The object; None where it does not exist."""
+        """The object of a kind and a name; None where it does not exist."""
         question = self._question("read", resource, name)
         answer = self._ask(question)
         return None if is_missing(answer, name) else self._object(question, answer)
 
     def list(self, resource: Resource, labels: Mapping[str, str] | None = None) -> tuple[Json, ...]:
-        """All the objects that have these labels."""
+        """All objects of a kind that have these labels."""
         found: list[Json] = []
         query = {"limit": str(PAGE), "labelSelector": ",".join(f"{name}={value}" for name, value in (labels or {}).items())}
         while True:
@@ -94,16 +94,16 @@ class Api:
         return self._object(question, answer)
 
     def patch(self, resource: Resource, name: str, operations: Sequence[Json]) -> Json:
-        """JSON patch. Raises Conflict where a `test` fails, Refused where the object is missing or the patch does not fit it.
+        """Change an object by a JSON patch. Raises Conflict where a `test` fails, Refused where the object is missing or the patch does not fit.
 
-        An answer that is lost on the way is asked for again: where the first try had succeeded, and changed what it tests, the caller sees
-        Conflict; reads the object; and finds what it wanted. Without a `test` the second try does the same again.
+        A call whose answer is lost is made again: where the first call succeeded and changed what it tests, the caller sees Conflict, reads
+        the object, and finds what it wanted. Without a `test` the second call does the same again.
         """
         question = self._question("patch", resource, name, "PATCH", [*operations], JSON_PATCH, OURS)
         return self._object(question, self._ask(question))
 
     def merge(self, resource: Resource, name: str, body: Json) -> Json:
-        """JSON merge patch: null removes a field, a list replaces the whole list. Refused where the object is missing.
+        """Change an object by a JSON merge patch: null removes a field, a list replaces the whole list. Raises Refused where it is missing.
 
         With `metadata.resourceVersion` it is a compare and swap: raises Conflict where the object is gone, or somebody wrote first, or,
         where the answer of a first try was lost, we ourselves did.
@@ -112,7 +112,7 @@ class Api:
         return self._object(question, self._ask(question))
 
     def create(self, resource: Resource, body: Json) -> Json:
-        """Create it; raises Conflict where it exists: also where it is ours, and only the answer of a first try was lost."""
+        """Create an object. Raises Conflict where it exists, also where we ourselves made it and only the answer was lost."""
         name = body["metadata"].get("name", "")
         question = self._question("create", resource, name, "POST", body, query=OURS)
         return self._object(question, self._ask(question))
@@ -146,7 +146,7 @@ class Api:
         raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {short(answer)}")
 
     def is_allowed(self, verb: str, resource: Resource, account: str = "") -> bool:
-        """Whether we may do this in the namespace, by the server's own word; or whether a service account `namespace/name` may."""
+        """Whether the caller, or a service account `namespace/name`, may do this in the namespace, by the server's own word."""
         plural, _, sub = resource.plural.partition("/")
         asked = {"namespace": self.namespace, "verb": verb, "group": resource.group, "resource": plural, "subresource": sub}
         review = ACCOUNT_REVIEW if account else OWN_REVIEW
@@ -155,12 +155,12 @@ class Api:
         return bool(self._object(question, self._ask(question))["status"]["allowed"])
 
     def version(self) -> str:
-        """The server's, for example `v1.34.4`."""
+        """The version of the server, for example `v1.34.4`."""
         question = Question("read", Resource("", "version", "version", everywhere=True), "", "", Request("GET", "/version"))
         return str(self._object(question, self._ask(question)).get("gitVersion", ""))
 
     def whoami(self) -> str | None:
-        """As whom the server knows us; None where it is too old to say (below 1.28)."""
+        """The name by which the server knows us; None where the server is too old to say (below 1.28)."""
         question = Question("create", WHO, "", "", Request("POST", WHO.path(""), body={"apiVersion": WHO.api, "kind": WHO.kind}))
         answer = self._ask(question)
         return None if answer.status == 404 else str(self._object(question, answer)["status"]["userInfo"].get("username", ""))
@@ -196,7 +196,7 @@ class Api:
         raise complaint(self.server, question, answer)
 
     def _ask(self, question: Question) -> Answer:
-        """The answer, whatever it is, but for what may pass: that is asked again until patience is over."""
+        """The answer, whatever it is; a failure that may pass is tried again until the patience is over."""
         deadline = time.monotonic() + self._patience
         for number, pause in enumerate(_pauses()):
             answer, why = self._once(question)
@@ -222,7 +222,7 @@ class Api:
 
 
 def _as_user(account: str) -> Json:
-    """How the server knows a service account `namespace/name`."""
+    """The user and the groups by which the server knows a service account `namespace/name`."""
     namespace, _, name = account.partition("/")
     groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
     return {"user": f"system:serviceaccount:{namespace}:{name}", "groups": groups}

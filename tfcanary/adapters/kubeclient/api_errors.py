@@ -13,10 +13,10 @@ from tfcanary.adapters.kubeclient.resources import PAGES, Resource
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 
 PASSING = frozenset({429, 500, 502, 503, 504})
-"""An API server that is busy, starting, or behind a proxy that does not reach it."""
+"""The statuses of an API server that is busy, starting, or behind a proxy that does not reach it."""
 JSON_PATCH = "application/json-patch+json"
 FORBIDDEN = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" in API group "(?P<group>[^"]*)"')
-"""How role-based access control refuses; other refusals with 403 (quotas, admission) have other words."""
+"""The words of a refusal by role-based access control; other refusals with 403 (quotas, admission) have other words."""
 
 
 class ForeignFields(Refused):
@@ -115,7 +115,7 @@ def _details(answer: Answer) -> dict[str, Any]:
 
 
 def _misfit(answer: Answer) -> bool:
-    """Server-side apply answers a body that does not fit the schema with 500, as if it were the server's fault."""
+    """Whether a body does not fit the schema: server-side apply answers with 500, as if it were the server's fault."""
     return answer.status == 500 and "failed to create typed patch object" in answer.text
 
 
@@ -131,7 +131,7 @@ def _conflict(question: Question, answer: Answer) -> str:
 
 
 def _failed_test(question: Question) -> TfcanaryError:
-    """The server has the same words for a `test` that fails and for a path that is not there."""
+    """The error for a JSON patch that failed: the server has the same words for a failed `test` and for a missing path."""
     if any(one["op"] == "test" for one in question.request.body):
         return Conflict(f"{question}: it is no longer as it was read")
     paths = ", ".join(str(one["path"]) for one in question.request.body)

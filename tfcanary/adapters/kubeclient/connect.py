@@ -19,21 +19,21 @@ from tfcanary import __version__
 from tfcanary.core.errors import Refused, Unavailable
 
 TIMEOUT = 10.0
-"""Seconds to connect, and seconds to wait for an answer: an API server that needs 2 s for each works."""
+"""Seconds to connect and to wait for an answer: an API server that needs 2 s for each answer works."""
 
 
 class Silent(Unavailable):
-    """No answer came; the text is why, in short words."""
+    """No answer came; the text says why, in short words."""
 
     def __init__(self, why: str, late: bool) -> None:
         super().__init__(why)
         self.late = late
-        """The server was reached, and did not answer in time."""
+        """Whether the server was reached, and did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whatever its status."""
+    """An answer, whatever its status."""
 
     status: int
     text: str
@@ -41,12 +41,12 @@ class Answer:
     """Seconds after which the server wants to be asked again."""
 
     def body(self) -> dict[str, Any]:
-        """The JSON object; empty where the text is none."""
+        """The JSON object in the text; empty where the text is no JSON object."""
         try:
-            said = json.loads(self.text)
+            found = json.loads(self.text)
         except ValueError:
             return {}
-        return said if isinstance(said, dict) else {}
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Request:
 
 
 class Connection:
-    """Opened by the first request: in a pod with its service account, else with the kubeconfig. May be used by several threads."""
+    """A connection that the first request opens: in a pod with its service account, else with the kubeconfig. Several threads may use it."""
 
     def __init__(self, context: str | None = None, timeout: float = TIMEOUT) -> None:
         self._context = context
@@ -94,7 +94,7 @@ class Connection:
         return Answer(answer.status, answer.data.decode(errors="replace"), _seconds(answer.headers.get("Retry-After", "")))
 
     def _headers(self, content: str) -> dict[str, str]:
-        """With the token as it is now: a pod's is another one every hour."""
+        """The headers of a request, with the present token: a pod gets another one every hour."""
         from kubernetes.config import ConfigException
 
         try:
@@ -106,7 +106,7 @@ class Connection:
 
     @cached_property
     def _pool(self) -> Any:
-        """urllib3's, with proxy and certificates. The package's client above it turns a refusal into an exception without its text."""
+        """The pool of urllib3, with proxy and certificates. The package's own client turns a refusal into an exception without its text."""
         from kubernetes.client.rest import RESTClientObject
 
         return RESTClientObject(self._settings).pool_manager
@@ -135,7 +135,7 @@ class Connection:
 
 
 def _files() -> str:
-    """As kubectl finds them. The package looks at the environment only once, when it is imported."""
+    """The kubeconfig files, as kubectl finds them. The package itself looks at the environment only once, when it is imported."""
     return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
