@@ -121,6 +121,7 @@ GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component":
             "fail",
             r"no httproutes, gateways of gateway\.networking\.k8s\.io/v1 \(served: v1beta1\); install a newer",
         ),
+        (planned(traffic=TrafficPlan(router="other")), "router/kinds", "fail", "must be one of gateway, istio, nginx, replicas"),
         (gone(AT_GATEWAY), "router/gateway", "fail", "there is no Gateway front in namespace ns; create it"),
         (put(AT_GATEWAY, gateway(protocol="TCP")), "router/gateway", "fail", "none of its 1 listeners takes HTTPRoutes of namespace ns"),
         (put(AT_GATEWAY, REFUSED), "router/gateway", "fail", "Programmed is False, NoAddress: none left"),

@@ -100,13 +100,14 @@ class Cluster:
         yield Check("release", lambda: self._release(plan, model), ("router/route", "guard", "images", "bucket/canary", "records"))
 
     def _series(self, plan: Plan, model: str) -> Iterator[Check | Absence]:
-        bound = open_kube(self.uri, self.api.namespace, model, plan)
-        yield Check(
-            "metrics/series", lambda: data_checks.series(bound, plan, _where(plan, self.api.namespace)), ("namespace", "metrics/source")
-        )
-        yield Check("metrics/interval", lambda: _interval(bound, plan), ("metrics/series",))
+        def bound() -> Platform:
+            return open_kube(self.uri, self.api.namespace, model, plan)
+
+        where = _where(plan, self.api.namespace)
+        yield Check("metrics/series", lambda: data_checks.series(bound(), plan, where), ("namespace", "metrics/source"))
+        yield Check("metrics/interval", lambda: _interval(bound(), plan), ("metrics/series",))
         if plan.judge.objectives:
-            yield Check("metrics/objectives", lambda: _objectives(bound, plan), ("metrics/series",))
+            yield Check("metrics/objectives", lambda: _objectives(bound(), plan), ("metrics/series",))
         else:
             yield Absence("metrics/objectives", "absent by plan")
 
