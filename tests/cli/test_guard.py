@@ -15,7 +15,7 @@ from tests.cli.test_cli import run
 from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.act import ledger
-from tfcanary.adapters.kube.recorded_models import recorded
+from tfcanary.adapters.kube.recorded_models import models_with_record
 from tfcanary.cli.guard import PlatformGuard, ReleaseGuard
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
@@ -194,4 +194,4 @@ def test_the_models_of_a_namespace_are_found_by_the_labels_of_their_records() ->
             assert (resource.plural, labels["app.kubernetes.io/component"]) == ("configmaps", "record")
             return [{"metadata": {"labels": {**labels, "tfcanary.dev/model": name}}} for name in ("wine", "digits")]
 
-    assert recorded(Listing()) == ("digits", "wine")  # type: ignore[arg-type]
+    assert models_with_record(Listing()) == ("digits", "wine")  # type: ignore[arg-type]

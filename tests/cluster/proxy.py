@@ -155,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = self.proxy.note(self.command, self.path, self.headers.get("User-Agent", ""), body)
         trouble = self.proxy.trouble
-        trouble.delay()
+        trouble.delay(asked)
         kill = trouble.kill(asked)
         if kill and kill.before:
             return self._end(kill)

@@ -6,7 +6,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Literal
@@ -86,6 +87,23 @@ class Storm:
         return next(status for status in self._turns if status in fitting)
 
 
+class Holding:
+    """Requests wait until they are released."""
+
+    def __init__(self, of: Of) -> None:
+        self.of = of
+        self.held = 0
+        """How many wait, or have waited."""
+        self._released = threading.Event()
+
+    def wait(self) -> None:
+        self.held += 1
+        self._released.wait(60)
+
+    def release(self) -> None:
+        self._released.set()
+
+
 @dataclass(frozen=True)
 class Refusal:
     """An answer in the API server's place."""
@@ -116,6 +134,7 @@ class Trouble:
             self._kill: Kill | None = None
             self._storm: Storm | None = None
             self._seconds = 0.0
+            self._holding: Holding | None = None
 
     def kill_at(self, n: int, when: Literal["before", "after"], act: Callable[[], object], of: Of = any_) -> None:
         """At the n-th write from now on: `before` it is forwarded (it never happens), or `after` (it has, and nobody is told).
@@ -134,10 +153,22 @@ class Trouble:
         with self._lock:
             self._storm = Storm(tuple(statuses), count, share, of)
 
-    def delay(self) -> None:
+    @contextmanager
+    def holding(self, of: Of = any_) -> Iterator[Holding]:
+        """Hold requests back until they are released, at the end of the block at the latest."""
+        made = self._holding = Holding(of)
+        try:
+            yield made
+        finally:
+            self._holding = None
+            made.release()
+
+    def delay(self, asked: Asked) -> None:
         """Called for each request."""
         if self._seconds:
             time.sleep(self._seconds)
+        if (holding := self._holding) and holding.of(asked):
+            holding.wait()
 
     def kill(self, asked: Asked) -> Kill | None:
         """The kill that is to happen at this request."""

@@ -121,12 +121,11 @@ def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(
     """The Deployment as it is shipped, under its own Role. It looks every 15 s."""
     ours = records(cluster, installed, monkeypatch)
     (tmp_path / "bucket").mkdir()
-    wanted = {"stage": {"poll": "1s"}, "deploy": {"lease": "3s"}, "guard": {"installed": True}}
+    wanted = {"stage": {"poll": "1s"}, "deploy": {"lease": "3s", "handover": "3s", "heartbeat": "3s"}, "guard": {"installed": True}}
     plan: Plan = codec.decode(Plan, {**wanted, "bucket": {"canary": str(tmp_path / "bucket")}})
     began = datetime.now(UTC)
-    release = Release(
-        "run-1", plan, codec.digest(plan), began, holder=Holder("run-1: deploy", "a1", 1, timedelta(seconds=60), began, watching=False)
-    )
+    holder = Holder("run-1: deploy", "a step", 1, timedelta(minutes=5), began, watching=False)
+    release = Release("run-1", plan, codec.digest(plan), began, holder=holder)
     generation = ours.swap(Record("digits", __version__, release=release), 0)
 
     def stands() -> Release:
@@ -137,7 +136,8 @@ def test_the_guard_of_a_namespace_is_heard_of_and_ends_what_is_left_alone(
 
     until(lambda: stands().beat, seconds=90)
     assert stands().state is State.OPEN
-    ours.swap(Record("digits", __version__, release=replace(release, state=State.WATCHED)), generation)
+    left = replace(release, state=State.WATCHED, holder=replace(holder, lasts=timedelta(seconds=3)))
+    ours.swap(Record("digits", __version__, release=left), generation)
     until(lambda: stands().state, lambda state: state is State.ROLLED_BACK, 90)
     assert "left alone" in stands().reason
     told = until(lambda: cluster.output(installed), lambda text: "digits: release run-1 ended: rolled back" in text)

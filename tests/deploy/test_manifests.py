@@ -11,15 +11,17 @@ from tests.deploy.manifests import DEPLOY, DIGEST, ROUTERS, Json, documents, of_
 from tfcanary import __version__
 from tfcanary.adapters.kube import manifests, rights
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import HTTP_ROUTES, INGRESSES, VIRTUAL_SERVICES, Resource
-from tfcanary.core.domain import ModelVersion, Track
-from tfcanary.core.plan import GuardPodPlan, Plan, RouterKind, TrafficPlan
+from tfcanary.adapters.kubeclient.resources import Resource
+from tfcanary.adapters.routing import known_routers
+from tfcanary.core.domain import ModelVersion, RunningPool, Track
+from tfcanary.core.plan import GuardPodPlan, Plan, TrafficPlan
 from tfcanary.run.trigger import serving, settings
 
 RIGHTS_AND_POLICIES = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
 KINDS = {*RIGHTS_AND_POLICIES, "Deployment", "ConfigMap", "Service", "PodMonitor", "PrometheusRule"}
 """No ClusterRole, no ClusterRoleBinding, no Secret."""
-ROUTES = {"gateway": HTTP_ROUTES, "istio": VIRTUAL_SERVICES, "nginx": INGRESSES}
+ROUTES = {kind: router.carrier for kind, router in known_routers().items() if router.rights(TrafficPlan(), "serving")}
+"""The routers that need rights of their own, each with the kind of its route."""
 DRAWING_RIGHTS = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "roles", "rolebindings"}
 """Whoever has one of these can get at more."""
 
@@ -41,7 +43,7 @@ def rules_of(role: str, router: str = "") -> list[Json]:
 def pods() -> list[Json]:
     """The templates of all pods: of the namespace's guard, of the trigger, and those that a release makes."""
     version = ModelVersion(7, "gs://bucket/digits/7", DIGEST)
-    made = [manifests.deployment("digits", version, Plan(), 1), manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary")]
+    made = [manifests.deployment("digits", RunningPool(version), Plan()), manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary")]
     return [one["spec"]["template"] for one in (*of_kind("Deployment"), *made)]
 
 
@@ -50,7 +52,8 @@ def test_only_what_belongs_to_a_namespace_is_shipped() -> None:
 
 
 def test_every_router_on_a_cluster_has_its_rights_or_needs_none() -> None:
-    assert {*ROUTERS, "replicas"} == {kind.value for kind in RouterKind}
+    assert {*ROUTERS} == {*ROUTES}
+    assert {*known_routers()} - {*ROUTES} == {"replicas"}
 
 
 def test_no_role_has_more_than_plain_verbs_on_plain_resources() -> None:
@@ -63,14 +66,14 @@ def test_no_role_has_more_than_plain_verbs_on_plain_resources() -> None:
 @pytest.mark.parametrize("router", ROUTERS)
 def test_the_steps_have_every_right_that_is_asked_for_before_a_release(router: str) -> None:
     has = rules_of("tfcanary", router)
-    for right in rights.of_steps(TrafficPlan(RouterKind(router), gateway="front"), "serving"):
+    for right in rights.of_steps(TrafficPlan(router, gateway="front"), "serving"):
         assert all(allows(has, right.resource, verb) for verb in right.verbs), right
 
 
 @pytest.mark.parametrize("router", ROUTES)
 def test_the_guard_has_every_right_that_the_doctor_asks_for_and_no_other_on_these_kinds(router: str) -> None:
     has = rules_of("tfcanary-guard", router)
-    wanted = rights.of_guard(TrafficPlan(RouterKind(router), gateway="front"))
+    wanted = rights.of_guard(TrafficPlan(router, gateway="front"))
     for right in wanted:
         assert all(allows(has, right.resource, verb) for verb in right.verbs), right
     kinds = {right.resource.plural for right in wanted}
@@ -193,7 +196,7 @@ def test_the_installation_of_a_namespace_is_rendered_offline() -> None:
     assert {one["metadata"]["namespace"] for one in found} == {"serving"}
     assert {one["kind"] for one in found} == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
     (role,) = [one for one in found if one["kind"] == "Role" and one["metadata"]["name"] == "tfcanary"]
-    assert allows(role["rules"], HTTP_ROUTES, "patch")
+    assert allows(role["rules"], ROUTES["gateway"], "patch")
 
 
 def test_another_namespace_gets_everything_and_names_no_other(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ QUOTED = (
     "was not AVAILABLE within", "no server of version", "the split in force is", "the canary has not answered for",
     "no canary request for", "has restarted", "of its configured share arrives", "is on the road", "its holder's time has run out",
     "there is no stable version to compare with", "is stable already, and it has the very same bytes", "we may not: ",
-    "was not made by tfcanary for", "cannot be had with", "wrote this record, and this is tfcanary", "the guard was last heard of",
+    "was not made by tfcanary for", "cannot be had with", "and this tfcanary knows schema", "the guard was last heard of",
     "no weight is raised without one", "did not report", "% canary after the rollback, not 0",
     "requests from which its level is taken", "neither track answers: their metrics cannot be read", "promotion needs less than",
     "needed so far", "together: ", "did not do it in", "is read back: somebody else writes it, too",

@@ -51,10 +51,10 @@ def models(uri: str, patience: float = PATIENCE) -> tuple[str, ...]:
 
         return tuple(sorted(path.stem for path in Folder(Path(rest)).records.glob("*.json")))
     if separator and scheme == "kube":
-        from tfcanary.adapters.kube.recorded_models import recorded
+        from tfcanary.adapters.kube.recorded_models import models_with_record
         from tfcanary.adapters.kubeclient.api import Api
 
-        return recorded(Api(_namespace(uri, rest), patience=patience))
+        return models_with_record(Api(_namespace(uri, rest), patience=patience))
     raise Refused(f"platform {uri!r}: is no platform; use {PLATFORM_URIS}")
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from tfcanary.adapters.doctor_checks import Check, CheckResult
 from tfcanary.adapters.storage import folder_of
 from tfcanary.adapters.storage.probe import probe
-from tfcanary.core.domain import Finding, Sample, Track
+from tfcanary.core.domain import Finding, Pool, Sample, Track
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 
@@ -38,23 +38,23 @@ def series(platform: Platform, plan: Plan, where: str) -> CheckResult:
     `where` is the advice for a person whose servers are not counted: what to look at.
     """
     deployment = platform.deployer.observe()
-    number = deployment.tracks.get(Track.STABLE)
-    if number is None:
+    pool = deployment.tracks.get(Track.STABLE)
+    if pool is None:
         return (
             Finding.WARN,
             f"{platform.model}: there is no stable version yet, so nothing can be counted; run this again after the first release",
         )
-    servers = {server.name for server in deployment.servers.get(number, ())}
+    servers = {server.name for server in deployment.servers.get(pool, ())}
     sample = platform.metrics.sample(Track.STABLE, platform.clock.now())
     if missing := sorted(servers - sample.servers.keys()):
         names = ", ".join(missing[:MOST_NAMES]) + (" and others" if len(missing) > MOST_NAMES else "")
         return Finding.FAIL, f"{len(missing)} of stable's {len(servers)} servers are not counted ({names}): {where}"
     if not sample.up:
-        return Finding.FAIL, f"no server of stable, version {number}, is counted: {where}"
-    return _check_counters(sample, plan, number)
+        return Finding.FAIL, f"no server of stable, {pool}, is counted: {where}"
+    return _check_counters(sample, plan, pool)
 
 
-def _check_counters(sample: Sample, plan: Plan, number: int) -> CheckResult:
+def _check_counters(sample: Sample, plan: Plan, pool: Pool) -> CheckResult:
     answers = sum(one.ok for one in sample.servers.values())
     errors = sum(one.failed for one in sample.servers.values())
     if answers + errors == 0:
@@ -68,4 +68,4 @@ def _check_counters(sample: Sample, plan: Plan, number: int) -> CheckResult:
             "requests are counted, but not their latency: keep :tensorflow:serving:request_latency_bucket, or set `judge.latency: none`",
         )
     count = len(sample.servers)
-    return Finding.PASS, f"{answers + errors:,.0f} requests counted on {count} server{'s' if count > 1 else ''} of stable, version {number}"
+    return Finding.PASS, f"{answers + errors:,.0f} requests counted on {count} server{'s' if count > 1 else ''} of stable, {pool}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import cluster, namespace
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube.deployer import KubeDeployer
-from tfcanary.adapters.kube.running_servers import Fleet
+from tfcanary.adapters.kube.running_servers import RunningServers
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Role, RunningPool, Track
 from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
 
 __all__ = ["cluster", "namespace"]
 
+NUMBERS = count(1)
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 
 
@@ -64,28 +66,46 @@ class Place:
     models: Path
     plan: Plan
 
+    run: str = "run-1"
+
     @property
-    def fleet(self) -> Fleet:
-        return Fleet(self.api, "m")
+    def running(self) -> RunningServers:
+        return RunningServers(self.api, "m")
 
     @property
     def deployer(self) -> KubeDeployer:
-        return KubeDeployer(self.fleet, self.plan)
+        return KubeDeployer(self.running, self.plan)
+
+    def intent(self, number: int | None = None) -> Intent:
+        """The next one, or the one of this number."""
+        return Intent(self.run, next(NUMBERS) if number is None else number)
+
+    def pool(self, number: int, least: int = 1, role: Role = Role.SERVING, digest: str = "") -> RunningPool:
+        return RunningPool(self.version(number, digest), role, least)
+
+    def deploy(self, number: int, least: int = 1) -> None:
+        self.deployer.deploy(self.pool(number, least), self.intent())
+
+    def assign(self, track: Track, number: int | None) -> None:
+        self.deployer.assign(track, None if number is None else Pool(number), self.intent())
+
+    def remove(self, number: int) -> None:
+        self.deployer.remove(Pool(number), self.intent())
 
     def version(self, number: int, digest: str = "") -> ModelVersion:
         return ModelVersion(number, f"{self.models}/m/{number}", digest or f"sha256:{number:064x}")
 
-    def up(self, number: int, capacity: Track = Track.CANARY) -> None:
+    def up(self, number: int, least: int = 1) -> None:
         """Deployed, and every server says AVAILABLE."""
-        self.deployer.deploy(self.version(number), capacity)
+        self.deploy(number, least)
         until(lambda: self.servers(number), lambda found: found and all(one.available for one in found), seconds=90)
 
     def servers(self, number: int) -> Any:
-        return self.deployer.observe(number).servers.get(number, ())
+        return self.deployer.observe(Pool(number)).servers.get(Pool(number), ())
 
     def serve(self, stable: int = 1) -> None:
         self.up(stable)
-        self.deployer.assign(Track.STABLE, stable)
+        self.assign(Track.STABLE, stable)
 
 
 MakePlace = Callable[..., Place]

@@ -19,7 +19,7 @@ from tfcanary.adapters.kube import doctor, manifests
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.metrics.exposition import BOUNDS
 from tfcanary.core import codec
-from tfcanary.core.domain import Look, Track
+from tfcanary.core.domain import Look, Pool, Track
 from tfcanary.core.plan import BucketPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
 from tfcanary.core.record import Record
 
@@ -66,9 +66,9 @@ def gateway(**listener: Any) -> Json:
     )
 
 
-def record(writer: str = __version__, **release: Any) -> Json:
-    """The record's ConfigMap; `release`: one on the road."""
-    said = {**codec.encode(Record("m", writer)), **({"release": release} if release else {})}
+def record(writer: str = __version__, **changed: Any) -> Json:
+    """The record's ConfigMap."""
+    said = {**codec.encode(Record("m", writer)), **changed}
     labels = object_names.labels("m", "record")
     return named("tfcanary-m", metadata={"labels": labels}, data={"generation": "1", "record": codec.dumps(said)})
 
@@ -86,11 +86,11 @@ class ReadyCluster(ApiServer):
         """Paths that are never answered."""
         self.gone = False
         """The namespace does not exist."""
-        deployment = named("m-v1", metadata={"labels": object_names.selector("m", 1)})
-        deployment["spec"] = {"replicas": 1, "selector": {"matchLabels": object_names.selector("m", 1)}, "template": {}}
+        deployment = named("m-v1", metadata={"labels": object_names.selector("m", Pool(1))})
+        deployment["spec"] = {"replicas": 1, "selector": {"matchLabels": object_names.selector("m", Pool(1))}, "template": {}}
         deployment["status"] = {"replicas": 1, "updatedReplicas": 1}
-        stable = manifests.service("m", Track.STABLE, object_names.selector("m", 1), ServingPlan(image=IMAGE))
-        pod = named(POD, metadata={"labels": object_names.selector("m", 1)}, status={"phase": "Running"})
+        stable = manifests.service("m", Track.STABLE, object_names.selector("m", Pool(1)), ServingPlan(image=IMAGE))
+        pod = named(POD, metadata={"labels": object_names.selector("m", Pool(1))}, status={"phase": "Running"})
         self.objects: dict[str, Json] = {
             "/api/v1/namespaces/ns": named("ns", metadata={"labels": {"team": "a"}}, status={"phase": "Active"}),
             f"{CORE}/configmaps/tfcanary-m": record(),
@@ -139,7 +139,7 @@ class ReadyCluster(ApiServer):
         pairs = [pair.split("=", 1) for pair in selector.split(",") if pair]
         within = [body for at, body in self.objects.items() if at.rpartition("/")[0] == path and _has(body, pairs)]
         plural = path.rpartition("/")[2]
-        if within or plural in ("deployments", "pods", "configmaps", "destinationrules", "endpointslices"):
+        if within or plural in ("deployments", "pods", "configmaps", "services", "destinationrules", "endpointslices"):
             return Told(body={"items": within, "metadata": {}})
         kind, name = path.split("/")[-2:]
         return status(404, f"{kind} {name!r} not found", "NotFound", name=name, kind=kind)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from tests.adapters.kube.conftest import MakePlace, Place
-from tests.adapters.kube.test_deployer import foreign
+from tests.adapters.kube.test_deployer import foreign, rollout
 from tests.cluster.cluster import Cluster
 from tests.cluster.site import gateway_object
 from tests.cluster.waiting import until
 from tfcanary import adapters
 from tfcanary.adapters.kube import manifests
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, PODS, SERVICES
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES
+from tfcanary.adapters.routing.gateway import HTTP_ROUTES
 from tfcanary.core.domain import Pool, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Change
@@ -26,7 +27,7 @@ LABELS = {"app": "digits-serving", "team": "x"}
 
 def theirs(place: Place) -> dict[str, Any]:
     """As it was deployed by somebody else: with names, labels and a manager of his own."""
-    deployment = manifests.deployment("m", place.version(1), place.plan, 1)
+    deployment = manifests.deployment("m", place.pool(1), place.plan)
     deployment["metadata"] = {"name": "digits-serving", "labels": {"app.kubernetes.io/managed-by": "Helm"}}
     deployment["spec"]["selector"] = {"matchLabels": {"app": "digits-serving"}}
     deployment["spec"]["template"]["metadata"]["labels"] = LABELS
@@ -36,7 +37,7 @@ def theirs(place: Place) -> dict[str, Any]:
 @pytest.fixture
 def place(make: MakePlace, cluster: Cluster) -> Place:
     made = make()
-    config = manifests.config_map("m", made.version(1), made.plan.serving)
+    config = manifests.config_map("m", made.pool(1), made.plan.serving)
     config["metadata"]["labels"] = {}
     made.api.create(CONFIG_MAPS, config)
     cluster.apply([gateway_object(), theirs(made)], made.api.namespace)
@@ -58,23 +59,23 @@ def test_what_serves_becomes_the_stable_version_and_the_next_ones_canary_runs_be
     adopt(place)
     assert place.deployer.observe().tracks == {Track.STABLE: Pool(1)}
     assert [one.available for one in place.servers(1)] == [True]
-    place.deployer.assign(Track.STABLE, 1)
+    place.assign(Track.STABLE, 1)
     place.up(2)
-    place.deployer.assign(Track.CANARY, 2)
-    assert place.deployer.observe().tracks == {Track.STABLE: 1, Track.CANARY: 2}
-    place.deployer.deploy(place.version(1), Track.STABLE)
+    place.assign(Track.CANARY, 2)
+    assert place.deployer.observe().tracks == {Track.STABLE: Pool(1), Track.CANARY: Pool(2)}
+    place.deploy(1)
     assert pods(place) == before
     assert place.api.get(DEPLOYMENTS, "m-v1") is None
     found = place.api.get(DEPLOYMENTS, "digits-serving")
     assert found
     assert found["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
-    assert found["metadata"]["generation"] == 1
+    assert rollout(place.api, "digits-serving")[0] == "1"
     route = place.api.get(HTTP_ROUTES, "m")
     assert route
     assert [one["name"] for one in route["spec"]["rules"][0]["backendRefs"]] == ["m-stable"]
-    place.deployer.assign(Track.STABLE, 2)
-    place.deployer.assign(Track.CANARY, None)
-    place.deployer.remove(1)
+    place.assign(Track.STABLE, 2)
+    place.assign(Track.CANARY, None)
+    place.remove(1)
     assert place.api.get(DEPLOYMENTS, "digits-serving") is None
 
 
@@ -86,7 +87,7 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(place: Place) -> N
     assert deployment.before["spec"] == deployment.after["spec"]
     assert deployment.after["metadata"]["labels"]["tfcanary.dev/version"] == "1"
     assert changes["Service m-stable"].after["spec"]["selector"] == {"app": "digits-serving"}
-    assert place.fleet.versions() == {}
+    assert place.running.deployments() == {}
     assert place.api.list(SERVICES) == ()
 
 
@@ -97,7 +98,7 @@ def test_labels_that_select_another_deployments_pods_are_refused(place: Place) -
     place.api.create(DEPLOYMENTS, other)
     with pytest.raises(Refused, match="select the pods of Deployment other, too"):
         adopt(place)
-    assert place.fleet.versions() == {}
+    assert place.running.deployments() == {}
 
 
 def test_what_is_missing_or_another_version_already_is_refused(place: Place) -> None:

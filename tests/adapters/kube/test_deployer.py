@@ -14,18 +14,18 @@ from tests.adapters.kube.conftest import MakePlace, Place
 from tests.cluster.cluster import Cluster
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube import deployer, manifests, running_servers
-from tfcanary.adapters.kube.running_servers import Fleet
+from tfcanary.adapters.kube.running_servers import RunningServers
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, Resource
-from tfcanary.core.domain import ModelVersion, Pool, Track
+from tfcanary.core.domain import ModelVersion, Pool, RunningPool, Track
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
 
 pytestmark = pytest.mark.slow
 
 
 def uids(api: Api, number: int) -> set[str]:
-    found = api.list(PODS, object_names.selector("m", number))
+    found = api.list(PODS, object_names.selector("m", Pool(number)))
     return {str(one["metadata"]["uid"]) for one in found if "deletionTimestamp" not in one["metadata"]}
 
 
@@ -33,6 +33,13 @@ def replicas(api: Api, name: str) -> int:
     found = api.get(DEPLOYMENTS, name)
     assert found
     return int(found["spec"]["replicas"])
+
+
+def rollout(api: Api, name: str) -> tuple[str, Any]:
+    """Which rollout it is, and what is rolled out. A stamp changes the generation, for Kubernetes hands annotations on."""
+    found = api.get(DEPLOYMENTS, name)
+    assert found
+    return found["metadata"]["annotations"]["deployment.kubernetes.io/revision"], found["spec"]
 
 
 def foreign(name: str, **labels: str) -> dict[str, Any]:
@@ -45,34 +52,34 @@ def foreign(name: str, **labels: str) -> dict[str, Any]:
 def test_a_release_moves_tracks_and_restarts_nothing(make: MakePlace) -> None:
     """Deploy stable, deploy the canary, make it larger, point the tracks at it, remove the former: as a promotion does it."""
     place = make(replicas=2)
-    place.up(1, Track.STABLE)
+    place.up(1, 2)
     assert len(place.servers(1)) == 2
-    place.deployer.assign(Track.STABLE, 1)
+    place.assign(Track.STABLE, 1)
     place.up(2)
-    place.deployer.assign(Track.CANARY, 2)
-    assert place.deployer.observe().tracks == {Track.STABLE: 1, Track.CANARY: 2}
+    place.assign(Track.CANARY, 2)
+    assert place.deployer.observe().tracks == {Track.STABLE: Pool(1), Track.CANARY: Pool(2)}
     (before,) = uids(place.api, 2)
-    place.up(2, Track.STABLE)
-    place.deployer.assign(Track.STABLE, 2)
-    place.deployer.assign(Track.CANARY, None)
-    assert place.deployer.observe().tracks == {Track.STABLE: 2}
+    place.up(2, 2)
+    place.assign(Track.STABLE, 2)
+    place.assign(Track.CANARY, None)
+    assert place.deployer.observe().tracks == {Track.STABLE: Pool(2)}
     after = uids(place.api, 2)
     assert before in after
     assert len(after) == 2
-    assert place.fleet.listed(Track.CANARY) == set()
-    assert len(place.fleet.listed(Track.STABLE)) == 2
-    place.deployer.remove(1)
-    place.deployer.remove(1)
-    assert sorted(place.deployer.observe().servers) == [2]
-    assert place.api.list(CONFIG_MAPS, object_names.selector("m", 1)) == ()
+    assert place.running.endpoints(Track.CANARY) == set()
+    assert len(place.running.endpoints(Track.STABLE)) == 2
+    place.remove(1)
+    place.remove(1)
+    assert sorted(place.deployer.observe().servers) == [Pool(2)]
+    assert place.api.list(CONFIG_MAPS, object_names.selector("m", Pool(1))) == ()
 
 
 def test_deploying_again_changes_nothing(make: MakePlace) -> None:
     place = make()
     place.up(1)
-    before = uids(place.api, 1), place.api.get(DEPLOYMENTS, "m-v1")["metadata"]["generation"]  # type: ignore[index]
-    place.deployer.deploy(place.version(1))
-    assert (uids(place.api, 1), place.api.get(DEPLOYMENTS, "m-v1")["metadata"]["generation"]) == before  # type: ignore[index]
+    before = uids(place.api, 1), rollout(place.api, "m-v1")
+    place.deploy(1)
+    assert (uids(place.api, 1), rollout(place.api, "m-v1")) == before
 
 
 def test_pods_become_more_and_never_fewer(make: MakePlace) -> None:
@@ -81,71 +88,95 @@ def test_pods_become_more_and_never_fewer(make: MakePlace) -> None:
     place.api.merge(DEPLOYMENTS, "m-v1", {"spec": {"replicas": 3}})  # as an autoscaler does
     place.up(2)
     assert replicas(place.api, "m-v2") == 1
-    place.deployer.deploy(place.version(2), Track.STABLE)
+    place.deploy(2, 3)
     assert replicas(place.api, "m-v2") == 3
-    place.deployer.deploy(place.version(2), Track.CANARY)
-    place.deployer.deploy(place.version(1), Track.CANARY)
+    place.deploy(2)
+    place.deploy(1)
     assert (replicas(place.api, "m-v1"), replicas(place.api, "m-v2")) == (3, 3)
 
 
 def test_a_version_that_a_track_points_at_keeps_its_template(make: MakePlace) -> None:
-    """Another plan must not restart what serves."""
+    """Another release's plan must not restart what serves."""
     place = make()
     place.serve(1)
-    before = uids(place.api, 1)
+    before = uids(place.api, 1), rollout(place.api, "m-v1")
     other = make(cpu="2", memory="512Mi")
-    other.deployer.deploy(other.version(1))
-    assert place.api.get(DEPLOYMENTS, "m-v1")["metadata"]["generation"] == 1  # type: ignore[index]
-    assert uids(place.api, 1) == before
+    other.run = "run-2"
+    other.deploy(1)
+    assert (uids(place.api, 1), rollout(place.api, "m-v1")) == before
 
 
-def test_what_was_set_by_somebody_else_is_refused_by_name(make: MakePlace, cluster: Cluster) -> None:
+def test_servers_that_another_release_left_with_another_template_are_replaced(make: MakePlace) -> None:
+    """A plan was mended: the candidate is the same one, and its servers must not be those of the bad plan."""
     place = make()
-    place.deployer.deploy(place.version(1))
-    changed = place.api.get(DEPLOYMENTS, "m-v1")
-    assert changed
+    place.deploy(1)
+    (first,) = place.running.deployments().values()
+    place.plan = replace(place.plan, serving=replace(place.plan.serving, cpu="1500m"))
+    place.deploy(1)
+    (same,) = place.running.deployments().values()
+    assert same["metadata"]["uid"] == first["metadata"]["uid"]
+    place.run = "run-2"
+    place.up(1)
+    (other,) = place.running.deployments().values()
+    assert other["metadata"]["uid"] != first["metadata"]["uid"]
+    assert other["spec"]["template"]["spec"]["containers"][0]["args"] != first["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_what_somebody_else_has_set_on_running_servers_stays(make: MakePlace, cluster: Cluster) -> None:
+    place = make()
+    place.deploy(1)
+    theirs = {"name": "m-v1", "namespace": place.api.namespace}
     cluster.api.apply(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "m-v1", "namespace": place.api.namespace},
-            "spec": {"progressDeadlineSeconds": 999},
-        },
-        manager="gitops",
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": theirs, "spec": {"progressDeadlineSeconds": 999}}, manager="gitops"
     )
-    with pytest.raises(Refused, match=r"progressDeadlineSeconds \(owned by gitops\)"):
-        place.deployer.deploy(place.version(1))
+    place.deploy(1, 2)
+    found = place.api.get(DEPLOYMENTS, "m-v1")
+    assert found
+    assert (found["spec"]["progressDeadlineSeconds"], found["spec"]["replicas"]) == (999, 2)
+
+
+def test_a_service_field_that_somebody_else_holds_is_taken_and_nothing_else_of_his(make: MakePlace, cluster: Cluster) -> None:
+    """A track must be able to go back to stable, whoever edits its Service."""
+    place = make()
+    place.serve(1)
+    place.up(2)
+    mine = {"name": "m-stable", "namespace": place.api.namespace, "annotations": {"team": "x"}}
+    cluster.api.apply({"apiVersion": "v1", "kind": "Service", "metadata": mine, "spec": {"selector": {"app": "x"}}}, manager="gitops")
+    place.assign(Track.STABLE, 2)
+    found = place.running.service(Track.STABLE)
+    assert found
+    assert (found["spec"]["selector"], found["metadata"]["annotations"]["team"]) == (object_names.selector("m", Pool(2)), "x")
 
 
 def test_a_deployment_of_that_name_that_is_not_ours_is_refused(make: MakePlace) -> None:
     place = make()
     place.api.create(DEPLOYMENTS, foreign("m-v1"))
     with pytest.raises(Refused, match=r"Deployment m-v1 .* was not made by tfcanary"):
-        place.deployer.deploy(place.version(1))
+        place.deploy(1)
 
 
 def test_other_bytes_under_a_number_are_refused(make: MakePlace) -> None:
     place = make()
-    place.deployer.deploy(place.version(1))
+    place.deploy(1)
     with pytest.raises(Refused, match="is deployed already as m-v1 with the bytes sha256:0"):
-        place.deployer.deploy(place.version(1, digest="sha256:other"))
+        place.deployer.deploy(place.pool(1, digest="sha256:other"), place.intent())
 
 
 def test_a_track_does_not_point_at_what_is_not_available(make: MakePlace) -> None:
     place = make()
     with pytest.raises(Refused, match="version 2 of m is not deployed"):
-        place.deployer.assign(Track.CANARY, 2)
-    place.deployer.deploy(place.version(2))
+        place.assign(Track.CANARY, 2)
+    place.deploy(2)
     with pytest.raises(Unavailable, match="version 2 of m has no available server"):
-        place.deployer.assign(Track.CANARY, 2)
-    assert place.fleet.service(Track.CANARY) is None
+        place.assign(Track.CANARY, 2)
+    assert place.running.service(Track.CANARY) is None
 
 
 def test_a_version_that_a_track_points_at_is_not_removed(make: MakePlace) -> None:
     place = make()
     place.serve(1)
     with pytest.raises(Refused, match="is what the stable track points at"):
-        place.deployer.remove(1)
+        place.remove(1)
     assert uids(place.api, 1)
 
 
@@ -156,9 +187,9 @@ def test_a_service_that_is_not_ours_is_taken_over_only_where_the_plan_says_so(ma
     service["metadata"]["labels"] = {"app": "theirs"}
     place.api.create(SERVICES, service)
     with pytest.raises(Refused, match=r"Service m-stable .* was not made by tfcanary"):
-        place.deployer.assign(Track.STABLE, 1)
+        place.assign(Track.STABLE, 1)
     place.plan = replace(place.plan, adopt=True)
-    place.deployer.assign(Track.STABLE, 1)
+    place.assign(Track.STABLE, 1)
     assert place.deployer.observe().tracks == {Track.STABLE: Pool(1)}
 
 
@@ -168,7 +199,7 @@ def test_a_selector_that_somebody_edited_is_put_back(make: MakePlace) -> None:
     place.serve(1)
     place.api.patch(SERVICES, "m-stable", [{"op": "replace", "path": "/spec/selector", "value": {"app": "edited"}}])
     assert place.deployer.observe().tracks == {}
-    place.deployer.assign(Track.STABLE, 1)
+    place.assign(Track.STABLE, 1)
     assert place.deployer.observe().tracks == {Track.STABLE: Pool(1)}
 
 
@@ -176,11 +207,11 @@ def test_endpoints_that_do_not_follow_are_given_up_on(make: MakePlace, monkeypat
     place = make()
     place.up(1)
     monkeypatch.setattr(deployer, "IN_FORCE", timedelta(seconds=0.2))
-    monkeypatch.setattr(Fleet, "listed", lambda self, track: {"10.9.9.9"})
+    monkeypatch.setattr(RunningServers, "endpoints", lambda self, track: {"10.9.9.9"})
     with pytest.raises(
         GaveUp, match=r"Service m-stable should point at version 1, whose ready pods are 10\.244.*its endpoints are 10\.9\.9\.9"
     ):
-        place.deployer.assign(Track.STABLE, 1)
+        place.assign(Track.STABLE, 1)
 
 
 # What is seen
@@ -188,17 +219,17 @@ def test_endpoints_that_do_not_follow_are_given_up_on(make: MakePlace, monkeypat
 
 def test_a_model_that_does_not_load_has_failed_soon_with_the_servers_words(make: MakePlace) -> None:
     place = make()
-    place.deployer.deploy(place.version(3))
+    place.deploy(3)
     (found,) = until(lambda: [one for one in place.servers(3) if one.failed], seconds=90)
     assert "exit code 255" in found.message
 
 
 def test_an_image_without_a_name_is_a_failure(make: MakePlace, cluster: Cluster) -> None:
     place = make()
-    deployment = manifests.deployment("m", place.version(1), place.plan, 1)
+    deployment = manifests.deployment("m", place.pool(1), place.plan)
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "registry/unknown:1"
     place.api.apply(DEPLOYMENTS, deployment)
-    place.api.apply(CONFIG_MAPS, manifests.config_map("m", place.version(1), place.plan.serving))
+    place.api.apply(CONFIG_MAPS, manifests.config_map("m", place.pool(1), place.plan.serving))
     found = until(lambda: [one for one in place.servers(1) if "Pull" in one.message], seconds=60)
     assert not found[0].available
 
@@ -208,7 +239,7 @@ def test_a_quota_is_a_failure_at_once(make: MakePlace) -> None:
     quotas = Resource("v1", "resourcequotas", "ResourceQuota")
     place.api.create(quotas, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
     until(lambda: (place.api.get(quotas, "none") or {}).get("status", {}).get("hard"))
-    place.deployer.deploy(place.version(1))
+    place.deploy(1)
     (found,) = until(lambda: [one for one in place.servers(1) if one.failed])
     assert (found.name, "exceeded quota" in found.message) == ("m-v1", True)
 
@@ -219,18 +250,19 @@ def test_watching_a_version_asks_the_api_server_only_when_something_is_wrong(
     place = make()
     place.up(1)
     watcher = place.deployer
-    assert all(one.available for one in watcher.observe(1).servers[1])
+    pool = Pool(1)
+    assert all(one.available for one in watcher.observe(pool).servers[pool])
     asked: list[str] = []
     send = place.api._connection.send
     monkeypatch.setattr(place.api._connection, "send", lambda request: asked.append(request.path) or send(request))
     for _ in range(3):
-        (server,) = watcher.observe(1).servers[1]
+        (server,) = watcher.observe(pool).servers[pool]
         assert (server.available, server.silent) == (True, False)
     assert asked == []
     pid = cluster.pid(place.api.namespace, server.name)
     assert pid
     os.kill(pid, signal.SIGKILL)
-    (server,) = until(lambda: watcher.observe(1).servers[1], lambda found: not found[0].available)
+    (server,) = until(lambda: watcher.observe(pool).servers[pool], lambda found: not found[0].available)
     assert not server.silent
     assert asked
 
@@ -256,18 +288,18 @@ def test_a_server_that_hangs_is_silent_as_long_as_nobody_says_that_it_is_down(
 
 def test_a_version_is_known_by_its_number_and_other_models_are_not_seen(make: MakePlace) -> None:
     place = make()
-    place.deployer.deploy(place.version(1))
-    other = manifests.deployment("n", ModelVersion(7, "/models/n/7", "sha256:"), place.plan, 1)
+    place.deploy(1)
+    other = manifests.deployment("n", RunningPool(ModelVersion(7, "/models/n/7", "sha256:")), place.plan)
     place.api.apply(DEPLOYMENTS, other)
     place.api.apply(DEPLOYMENTS, manifests.guard("m", place.api.namespace, "r", place.plan, "tfcanary:1"))
-    assert sorted(place.fleet.versions()) == [1]
-    assert sorted(place.deployer.observe().servers) == [1]
+    assert sorted(place.running.deployments()) == [Pool(1)]
+    assert sorted(place.deployer.observe().servers) == [Pool(1)]
 
 
 def test_before_the_first_release_there_is_nothing(make: MakePlace) -> None:
     place: Place = make()
     assert (place.deployer.observe().servers, place.deployer.observe().tracks) == ({}, {})
-    assert place.deployer.observe(1).servers == {}
-    place.deployer.remove(1)
-    place.deployer.assign(Track.CANARY, None)
+    assert place.deployer.observe(Pool(1)).servers == {}
+    place.remove(1)
+    place.assign(Track.CANARY, None)
     assert place.deployer.observe().tracks == {}

@@ -34,7 +34,6 @@ from tfcanary.core.plan import (
     MetricsPlan,
     ObjectiveKind,
     ObjectivePlan,
-    RouterKind,
     StagePlan,
     TrafficPlan,
 )
@@ -77,13 +76,12 @@ def objective() -> JudgePlan:
 
 AT_CLASS = "/apis/networking.k8s.io/v1/ingressclasses/front"
 AT_ISTIO = f"/apis/{ISTIO}/v1/namespaces/ns/gateways/front"
-BY_ISTIO, BY_NGINX = (planned(traffic=TrafficPlan(router=kind, gateway="front")) for kind in (RouterKind.ISTIO, RouterKind.NGINX))
+BY_ISTIO, BY_NGINX = (planned(traffic=TrafficPlan(router=kind, gateway="front")) for kind in ("istio", "nginx"))
 REFUSED = {
     **gateway(),
     "status": {"conditions": [{"type": "Programmed", "status": "False", "reason": "NoAddress", "message": "none left"}]},
 }
 GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "guard"}
-OPEN = {"run_id": "r", "state": "watched"}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +103,12 @@ OPEN = {"run_id": "r", "state": "watched"}
         ),
         (deny("ns/tfcanary: create services"), "accounts/steps", "fail", "ns/tfcanary may not: create services; bind"),
         (deny("get serviceaccounts"), "accounts/steps", "warn", "is unknown: we may not get serviceaccounts"),
-        (put(f"{CORE}/configmaps/tfcanary-m", record("0.0.1", **OPEN)), "records", "fail", r"tfcanary 0\.0\.1 wrote this record"),
+        (
+            put(f"{CORE}/configmaps/tfcanary-m", record("0.0.1", schema=99)),
+            "records",
+            "fail",
+            "wrote this record with schema 99",
+        ),
         (
             lambda site: site.cluster.groups.pop(GATEWAY),
             "router/kinds",
@@ -118,6 +121,7 @@ OPEN = {"run_id": "r", "state": "watched"}
             "fail",
             r"no httproutes, gateways of gateway\.networking\.k8s\.io/v1 \(served: v1beta1\); install a newer",
         ),
+        (planned(traffic=TrafficPlan(router="other")), "router/kinds", "fail", "must be one of gateway, istio, nginx, replicas"),
         (gone(AT_GATEWAY), "router/gateway", "fail", "there is no Gateway front in namespace ns; create it"),
         (put(AT_GATEWAY, gateway(protocol="TCP")), "router/gateway", "fail", "none of its 1 listeners takes HTTPRoutes of namespace ns"),
         (put(AT_GATEWAY, REFUSED), "router/gateway", "fail", "Programmed is False, NoAddress: none left"),
@@ -182,7 +186,7 @@ OPEN = {"run_id": "r", "state": "watched"}
             "fail",
             "Service m-canary .* was not made by tfcanary",
         ),
-        (planned(traffic=TrafficPlan(gateway="front", router=RouterKind.REPLICAS)), "router/route", "fail", "weights: 5 % cannot be had"),
+        (planned(traffic=TrafficPlan(gateway="front", router="replicas")), "router/route", "fail", "weights: 5 % cannot be had"),
     ],
 )
 def test_each_thing_that_is_taken_away_is_a_line_that_says_what_to_do(site: Site, take: Take, check: str, finding: str, said: str) -> None:

@@ -12,7 +12,7 @@ from tests.adapters.kube.conftest import MakePlace, plan_for
 from tests.adapters.kube.test_deployer import foreign
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube import guards
-from tfcanary.adapters.kube.guards import KubeGuards, guarded, own_image
+from tfcanary.adapters.kube.guards import KubeGuards, guarded_run, own_image
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, PODS
 from tfcanary.core.errors import Refused
@@ -56,7 +56,7 @@ def test_the_next_release_takes_the_guard_over_and_the_former_one_cannot_stop_it
     bound(api).start("run 1")
     bound(api).start("run 2")
     bound(api).stop("run 1")
-    assert guarded(present(api)) == "run 2"
+    assert guarded_run(present(api)) == "run 2"
 
 
 @slow

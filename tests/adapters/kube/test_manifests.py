@@ -11,7 +11,7 @@ from google.protobuf import text_format
 
 from tfcanary.adapters.kube import manifests, serving_flags
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.domain import ModelVersion, Pool, Role, RunningPool, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, NotifyPlan, Plan, ServiceType, ServingPlan
 from tfcanary.tf.modelserver import server_options
@@ -19,6 +19,7 @@ from tfcanary.tf.wire import messages
 
 IMAGE = "tensorflow/serving@sha256:" + "a" * 64
 VERSION = ModelVersion(42, "gs://bucket/models/m/42", "sha256:" + "b" * 64)
+POOL = RunningPool(VERSION)
 PLAN = Plan(serving=ServingPlan(image=IMAGE, cpu="1500m", memory="3Gi"), deploy=DeployPlan(ready_timeout=timedelta(seconds=301)))
 
 
@@ -106,46 +107,77 @@ def test_batching_is_off_unless_the_plan_gives_its_parameters() -> None:
 
 
 def test_another_content_is_another_config_map() -> None:
-    first = manifests.config_map("m", VERSION, PLAN.serving)
-    again = manifests.config_map("m", VERSION, ServingPlan(image=IMAGE, cpu="4"))
-    other = manifests.config_map("m", VERSION, ServingPlan(batching="x"))
+    first = manifests.config_map("m", POOL, PLAN.serving)
+    again = manifests.config_map("m", POOL, ServingPlan(image=IMAGE, cpu="4"))
+    other = manifests.config_map("m", POOL, ServingPlan(batching="x"))
     assert first == again
     assert first["immutable"] is True
     assert first["metadata"]["name"].startswith("m-v42-")
     assert first["metadata"]["name"] != other["metadata"]["name"]
-    assert (
-        manifests.deployment("m", VERSION, PLAN, 1)["spec"]["template"] != manifests.deployment("m", VERSION, Plan(), 1)["spec"]["template"]
-    )
+    assert manifests.deployment("m", POOL, PLAN)["spec"]["template"] != manifests.deployment("m", POOL, Plan())["spec"]["template"]
 
 
 # Deployments
 
 
 def test_a_deployment_says_whose_it_is_and_what_it_serves() -> None:
-    deployment = manifests.deployment("m", VERSION, PLAN, 3)
+    deployment = manifests.deployment("m", replace(POOL, least=3), PLAN)
     assert (deployment["metadata"]["name"], deployment["spec"]["replicas"]) == ("m-v42", 3)
-    labels = {**object_names.labels("m", "server"), object_names.VERSION: "42"}
+    labels = {**object_names.labels("m", "server"), object_names.VERSION: "42", object_names.ROLE: "serving"}
     assert deployment["metadata"]["labels"] == deployment["spec"]["template"]["metadata"]["labels"] == labels
-    assert deployment["spec"]["selector"] == {"matchLabels": {object_names.MODEL: "m", object_names.VERSION: "42"}}
-    assert deployment["metadata"]["annotations"] == {object_names.DIGEST: VERSION.digest, "tfcanary.dev/uri": VERSION.uri}
+    assert deployment["spec"]["selector"] == {"matchLabels": object_names.selector("m", Pool(42))}
+    annotations = deployment["metadata"]["annotations"]
+    assert (annotations[object_names.DIGEST], annotations["tfcanary.dev/uri"]) == (VERSION.digest, VERSION.uri)
+
+
+def test_another_template_has_another_hash_and_another_size_has_not() -> None:
+    def hashed(pool: RunningPool, plan: Plan) -> str:
+        return str(manifests.deployment("m", pool, plan)["metadata"]["annotations"][manifests.TEMPLATE])
+
+    assert hashed(POOL, PLAN) == hashed(replace(POOL, least=7), PLAN)
+    assert hashed(POOL, PLAN) != hashed(POOL, replace(PLAN, serving=replace(PLAN.serving, cpu="4")))
+
+
+@pytest.mark.parametrize("role", [Role.BASELINE, Role.PREVIEW])
+def test_pools_of_one_version_have_names_and_labels_of_their_own(role: Role) -> None:
+    other, serving = (manifests.deployment("m", pool, PLAN) for pool in (replace(POOL, role=role), POOL))
+    assert other["metadata"]["name"] == f"m-v42-{role.value}"
+    assert manifests.config_map("m", replace(POOL, role=role), PLAN.serving)["metadata"]["name"].startswith(f"m-v42-{role.value}-")
+    for one, of_another in ((serving, other), (other, serving)):
+        selector = one["spec"]["selector"]["matchLabels"]
+        assert not selector.items() <= of_another["spec"]["template"]["metadata"]["labels"].items()
+        assert selector.items() <= one["spec"]["template"]["metadata"]["labels"].items()
+        assert object_names.pool_of(one["metadata"]["labels"]) == object_names.pool_of(selector)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pool"),
+    [
+        ({object_names.VERSION: "7"}, Pool(7)),
+        ({object_names.VERSION: "7", object_names.ROLE: "baseline"}, Pool(7, Role.BASELINE)),
+        ({object_names.VERSION: "7", object_names.ROLE: "unheard-of"}, None),
+        ({object_names.VERSION: object_names.NOTHING}, None),
+        ({"app": "m"}, None),
+    ],
+)
+def test_labels_without_a_role_are_those_of_a_serving_pool(labels: dict[str, str], pool: Pool | None) -> None:
+    assert object_names.pool_of(labels) == pool
 
 
 def test_a_rollout_ends_no_pod_before_its_successor_is_there() -> None:
-    spec = manifests.deployment("m", VERSION, PLAN, 3)["spec"]
+    spec = manifests.deployment("m", replace(POOL, least=3), PLAN)["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     assert spec["progressDeadlineSeconds"] == 301
 
 
 def test_no_probe_is_a_request_and_startup_has_the_plans_time() -> None:
-    server = container_of(manifests.deployment("m", VERSION, PLAN, 1))
+    server = container_of(manifests.deployment("m", POOL, PLAN))
     assert all(set(server[probe]) & {"httpGet", "grpc", "exec"} == set() for probe in ("startupProbe", "readinessProbe"))
     assert server["startupProbe"]["periodSeconds"] * server["startupProbe"]["failureThreshold"] >= 301
     assert "livenessProbe" not in server
 
 
-@pytest.mark.parametrize(
-    "deployment", [manifests.deployment("m", VERSION, PLAN, 1), manifests.guard("m", "models", "r", PLAN, "tfcanary:1")]
-)
+@pytest.mark.parametrize("deployment", [manifests.deployment("m", POOL, PLAN), manifests.guard("m", "models", "r", PLAN, "tfcanary:1")])
 def test_pods_run_without_root_and_privileges(deployment: dict[str, Any]) -> None:
     pod, container = pod_of(deployment), container_of(deployment)
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -160,25 +192,25 @@ def test_pods_run_without_root_and_privileges(deployment: dict[str, Any]) -> Non
 
 
 def test_a_model_server_has_no_token_its_resources_and_thirty_seconds_for_its_last_requests() -> None:
-    pod = pod_of(manifests.deployment("m", VERSION, PLAN, 1))
+    pod = pod_of(manifests.deployment("m", POOL, PLAN))
     assert (pod["automountServiceAccountToken"], pod["terminationGracePeriodSeconds"]) == (False, 30)
-    server = container_of(manifests.deployment("m", VERSION, PLAN, 1))
+    server = container_of(manifests.deployment("m", POOL, PLAN))
     assert server["resources"] == {"requests": {"cpu": "1500m", "memory": "3Gi"}, "limits": {"memory": "3Gi"}}
     assert (server["image"], server["command"]) == (IMAGE, ["/usr/bin/tensorflow_model_server"])
 
 
 def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(Refused, match="use a shorter model name"):
-        manifests.deployment("m" * 50, ModelVersion(10**14, f"/m/{10**14}", "sha256:"), PLAN, 1)
+        manifests.deployment("m" * 50, RunningPool(ModelVersion(10**14, f"/m/{10**14}", "sha256:")), PLAN)
 
 
 # Services
 
 
 def test_a_service_takes_rest_and_grpc_to_one_versions_pods() -> None:
-    service = manifests.service("m", Track.CANARY, object_names.selector("m", 42), ServingPlan(service_type=ServiceType.NODE_PORT))
+    service = manifests.service("m", Track.CANARY, object_names.selector("m", Pool(42)), ServingPlan(service_type=ServiceType.NODE_PORT))
     assert (service["metadata"]["name"], service["spec"]["type"]) == ("m-canary", "NodePort")
-    assert service["spec"]["selector"] == {object_names.MODEL: "m", object_names.VERSION: "42"}
+    assert service["spec"]["selector"] == {object_names.MODEL: "m", object_names.VERSION: "42", object_names.ROLE: "serving"}
     ports = {one["name"]: (one["port"], one["targetPort"], one["appProtocol"]) for one in service["spec"]["ports"]}
     assert ports == {"rest": (8501, 8501, "http"), "grpc": (8500, 8500, "kubernetes.io/h2c")}
 
@@ -211,7 +243,7 @@ def test_of_a_guard_there_is_one_with_the_plans_account() -> None:
     deployment = manifests.guard("m", "models", "r", Plan(guard=GuardPodPlan(service_account="watcher")), "tfcanary:1")
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
     assert pod_of(deployment)["serviceAccountName"] == "watcher"
-    servers = object_names.selector("m", 42)
+    servers = object_names.selector("m", Pool(42))
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert any(labels.get(name) != value for name, value in servers.items())  # no track's Service selects it
 

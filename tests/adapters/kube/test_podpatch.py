@@ -9,13 +9,14 @@ import pytest
 
 from tests.adapters.kube.test_manifests import IMAGE, VERSION, container_of, pod_of
 from tfcanary.adapters.kube import manifests
-from tfcanary.adapters.kube.pod_patch import patched, shared_volume
+from tfcanary.adapters.kube.pod_patch import apply_patch, shared_volume
+from tfcanary.core.domain import RunningPool
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, ServingPlan
 
 
 def with_patch(patch: dict[str, Any]) -> dict[str, Any]:
-    return manifests.deployment("m", VERSION, Plan(serving=ServingPlan(image=IMAGE, pod_patch=patch)), 1)
+    return manifests.deployment("m", RunningPool(VERSION), Plan(serving=ServingPlan(image=IMAGE, pod_patch=patch)))
 
 
 def server(**changed: Any) -> dict[str, Any]:
@@ -29,8 +30,8 @@ CONFIG = "--model_config_file=/etc/tfserving/models.config"
 
 def test_an_empty_patch_changes_nothing_and_the_template_is_left_alone() -> None:
     before = copy.deepcopy(BARE)
-    patched(BARE, server(resources={"limits": {"nvidia.com/gpu": 1}}))
-    assert patched(BARE, {}) == BARE == before
+    apply_patch(BARE, server(resources={"limits": {"nvidia.com/gpu": 1}}))
+    assert apply_patch(BARE, {}) == BARE == before
 
 
 def test_maps_are_merged_deep() -> None:
@@ -55,7 +56,7 @@ def test_lists_are_merged_by_kubernetes_keys() -> None:
 def test_other_lists_are_replaced() -> None:
     pod = pod_of(with_patch({"spec": {"tolerations": [{"key": "gpu"}], "nodeSelector": {"pool": "gpu"}}}))
     assert (pod["tolerations"], pod["nodeSelector"]) == ([{"key": "gpu"}], {"pool": "gpu"})
-    merged = patched({**BARE, "spec": {**BARE["spec"], "tolerations": [{"key": "old"}]}}, {"spec": {"tolerations": [{"key": "new"}]}})
+    merged = apply_patch({**BARE, "spec": {**BARE["spec"], "tolerations": [{"key": "old"}]}}, {"spec": {"tolerations": [{"key": "new"}]}})
     assert merged["spec"]["tolerations"] == [{"key": "new"}]
 
 

@@ -16,10 +16,11 @@ from tfcanary import __version__, adapters
 from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, SERVICES
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES
+from tfcanary.adapters.routing.gateway import HTTP_ROUTES
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused
-from tfcanary.core.plan import BucketPlan, GuardPodPlan, MetricsPlan, Plan, RouterKind, ServingPlan, TrafficPlan
+from tfcanary.core.plan import BucketPlan, GuardPodPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
 from tfcanary.core.ports import Change, Platform
 from tfcanary.core.record import Record
 
@@ -143,7 +144,7 @@ def test_a_real_api_server_understands_every_question_of_the_doctor(place: Place
 
 
 def test_what_a_real_api_server_lacks_is_red(place: Place) -> None:
-    found = examined(place, traffic=TrafficPlan(router=RouterKind.GATEWAY, gateway="none"))
+    found = examined(place, traffic=TrafficPlan(gateway="none"))
     assert found["router/gateway"] == (
         "fail",
         f"traffic.gateway 'none': there is no Gateway none in namespace {place.api.namespace}; create it, or name another",
@@ -182,7 +183,7 @@ def test_a_first_release_shows_that_stable_gets_the_version(place: Place) -> Non
     changes = by_name(opened(place, bootstrap=True).preflight.changes(place.version(1)))
     assert changes["Service m-stable"].after["spec"]["selector"]["tfcanary.dev/version"] == "1"
     assert changes["Service m-canary"].after["spec"]["selector"]["tfcanary.dev/version"] == "none"
-    assert "Deployment m-guard" not in changes
+    assert "Deployment m-guard" in changes
 
 
 def test_what_has_been_done_shows_no_change(place: Place) -> None:

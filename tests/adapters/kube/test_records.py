@@ -6,7 +6,7 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,13 +15,13 @@ from tests.adapters.kube.test_manifests import PLAN
 from tests.adapters.local.conftest import a_release
 from tfcanary import __version__
 from tfcanary.adapters.kube import manifests, records
-from tfcanary.adapters.kube.recorded_models import recorded
+from tfcanary.adapters.kube.recorded_models import models_with_record
 from tfcanary.adapters.kube.records import KubeRecords, event_object
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS
-from tfcanary.core.domain import ModelVersion
+from tfcanary.core.domain import Desired, ModelVersion, RunningPool, Traffic
 from tfcanary.core.errors import Conflict, Refused
-from tfcanary.core.record import Ended, Event, Record, State
+from tfcanary.core.record import SCHEMA, Beat, Ended, Event, Record, State
 
 slow = pytest.mark.slow
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -31,6 +31,10 @@ def record(**changed: object) -> Record:
     return replace(Record(model="m", writer=__version__), **changed)  # type: ignore[arg-type]
 
 
+def beat(number: int) -> Beat:
+    return Beat(number, number // 2, NOON, renewal="abc 4")
+
+
 def bound(api: Api) -> KubeRecords:
     return KubeRecords(api, api, "m")
 
@@ -38,17 +42,17 @@ def bound(api: Api) -> KubeRecords:
 @slow
 def test_there_is_no_record_before_the_first_release(api: Api) -> None:
     assert bound(api).read() is None
-    assert recorded(api) == ()
+    assert models_with_record(api) == ()
 
 
 @slow
 def test_what_was_written_is_read(api: Api) -> None:
-    written = record(stable=ModelVersion(3, "/models/m/3", "sha256:3"), release=a_release("run 1", weight=25))
+    written = record(stable=ModelVersion(3, "/models/m/3", "sha256:3"), release=a_release("run 1", desired=Desired(Traffic(canary=25))))
     generation = bound(api).swap(written, 0)
     stored = bound(api).read()
     assert stored is not None
     assert (stored.record, stored.generation) == (written, generation)
-    assert recorded(api) == ("m",)
+    assert models_with_record(api) == ("m",)
 
 
 @slow
@@ -96,28 +100,37 @@ def test_a_write_whose_answer_was_lost_has_won(api: Api, monkeypatch: pytest.Mon
 @slow
 def test_beats_make_nobody_lose_a_race_and_are_not_undone(api: Api) -> None:
     generation = bound(api).swap(record(release=a_release("run 1")), 0)
-    beaten = bound(api).beat("run 1", NOON)
+    beaten = bound(api).beat("run 1", beat(1))
     assert beaten.record.release is not None
-    assert (beaten.record.release.guard_seen, beaten.generation) == (NOON, generation)
-    bound(api).swap(record(release=a_release("run 1", weight=5)), generation)
+    assert (beaten.record.release.beat, beaten.generation) == (beat(1), generation)
+    bound(api).beat("run 1", beat(2))
+    stale = a_release("run 1", intent=7, beat=beat(1))
+    bound(api).swap(record(release=stale), generation)
     stored = bound(api).read()
     assert stored is not None
-    assert stored.record.release is not None
-    assert (stored.record.release.weight, stored.record.release.guard_seen) == (5, NOON)
+    assert stored.record.release == replace(stale, beat=beat(2))
 
 
 @slow
 def test_a_beat_of_another_run_or_after_the_end_changes_no_release(api: Api) -> None:
     ended = a_release("run 1", state=State.PROMOTED, ended=NOON)
     bound(api).swap(record(release=ended), 0)
-    assert bound(api).beat("run 1", NOON + timedelta(hours=1)).record.release == ended
-    assert bound(api).beat("run 0", NOON).record.release == ended
+    assert bound(api).beat("run 1", beat(2)).record.release == ended
+    assert bound(api).beat("run 0", beat(1)).record.release == ended
+
+
+@slow
+def test_a_beat_that_is_older_than_the_records_own_changes_nothing(api: Api) -> None:
+    bound(api).swap(record(release=a_release("run 1", beat=beat(9))), 0)
+    stands = bound(api).beat("run 1", beat(8)).record.release
+    assert stands is not None
+    assert stands.beat == beat(9)
 
 
 @slow
 def test_a_beat_without_a_record_is_refused(api: Api) -> None:
     with pytest.raises(Refused, match="tfcanary-m"):
-        bound(api).beat("run 1", NOON)
+        bound(api).beat("run 1", beat(1))
     assert bound(api).read() is None
 
 
@@ -127,7 +140,7 @@ def test_a_beat_is_one_call(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
     send = api._connection.send
     monkeypatch.setattr(api._connection, "send", lambda request: sent.append(request) or send(request))
-    bound(api).beat("run 1", NOON)
+    bound(api).beat("run 1", beat(1))
     assert len(sent) == 1
 
 
@@ -138,11 +151,23 @@ def config_map(labelled: bool = True, **data: str) -> dict[str, Any]:
 
 
 @slow
-def test_the_record_of_another_tfcanary_is_refused_by_name(api: Api) -> None:
-    old = {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}, "fields": "of long ago"}
-    api.create(CONFIG_MAPS, config_map(generation="4", record=json.dumps(old)))
-    with pytest.raises(Refused, match=r"tfcanary 0\.0\.1 wrote this record, and this is tfcanary " + __version__):
+@pytest.mark.parametrize(
+    ("schema", "said"), [({}, "with no schema number"), ({"schema": 99}, "with schema 99"), ({"schema": "2"}, "with schema 2")]
+)
+def test_a_record_of_an_unknown_schema_is_refused_with_both_numbers(schema: dict[str, Any], said: str, api: Api) -> None:
+    other = {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}, "fields": "of another time", **schema}
+    api.create(CONFIG_MAPS, config_map(generation="4", record=json.dumps(other)))
+    with pytest.raises(Refused, match=rf"tfcanary 0\.0\.1 wrote this record {said}, and this tfcanary knows schema {SCHEMA}; use that"):
         bound(api).read()
+
+
+@slow
+def test_a_record_of_a_known_schema_is_read_whichever_version_wrote_it(api: Api) -> None:
+    written = record(writer="0.0.1", release=a_release("run 1"))
+    bound(api).swap(written, 0)
+    stored = bound(api).read()
+    assert stored is not None
+    assert stored.record == written
 
 
 @slow
@@ -154,6 +179,9 @@ def test_a_config_map_that_is_no_record_of_ours_is_refused(api: Api) -> None:
         bound(api).swap(record(), 0)
 
 
+KNOWN = json.dumps({"model": "m", "writer": "0", "schema": SCHEMA})
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -162,8 +190,8 @@ def test_a_config_map_that_is_no_record_of_ours_is_refused(api: Api) -> None:
         {"generation": "x", "record": "{}"},
         {"generation": "1", "record": "5"},
         {"generation": "1", "record": "{"},
-        {"generation": "1", "record": "{}", "guard": "5"},
-        {"generation": "1", "record": "{}", "guard": '{"run_id": "r", "at": "noon"}'},
+        {"generation": "1", "record": KNOWN, "guard": "5"},
+        {"generation": "1", "record": KNOWN, "guard": '{"run_id": "r", "at": "noon"}'},
     ],
 )
 def test_a_record_that_is_none_is_refused(data: dict[str, str]) -> None:
@@ -194,7 +222,7 @@ def test_what_happens_is_told_once_as_events(api: Api) -> None:
     other = bound(api)
     other.read()
     other.swap(record(release=release), generation)
-    other.swap(record(release=replace(release, weight=0)), generation + 1)
+    other.swap(record(release=replace(release, intent=9)), generation + 1)
     told = api.list(EVENTS)
     assert sorted((one["reason"], one["type"], one["message"]) for one in told) == [
         ("GatePassed", "Normal", "validate: pass"),
@@ -207,7 +235,7 @@ def test_what_happens_is_told_once_as_events(api: Api) -> None:
 @slow
 def test_who_describes_the_candidates_deployment_sees_why_it_goes(api: Api) -> None:
     version = ModelVersion(2, "/models/m/2", "sha256:2")
-    made = api.apply(DEPLOYMENTS, manifests.deployment("m", version, PLAN, 0))
+    made = api.apply(DEPLOYMENTS, manifests.deployment("m", RunningPool(version, least=0), PLAN))
     release = a_release("run 1", candidate=version)
     generation = bound(api).swap(record(release=release), 0)
     told = release.happened(NOON, "weight 0: too many errors")

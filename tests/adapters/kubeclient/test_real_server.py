@@ -9,6 +9,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.manifests import answering, available, deployment
 from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient.api import Api, NoAnswer
+from tfcanary.adapters.kubeclient.api_errors import ForeignFields
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PAGES, PODS, SERVICES, Json, Resource
 from tfcanary.core.errors import Conflict, Refused
 
@@ -55,7 +56,7 @@ def test_a_dry_run_changes_nothing(api: Api) -> None:
 def test_a_field_of_somebody_else_is_a_conflict_that_names_both(api: Api, cluster: Cluster) -> None:
     cluster.api.apply(config_map("a", {"x": "theirs", "y": "theirs"}), api.namespace, manager="helm")
     sentence = rf"apply ConfigMap a in namespace {api.namespace}: others hold \.data\.x \(owned by helm\), \.data\.y \(owned by helm\)"
-    with pytest.raises(Conflict, match=sentence):
+    with pytest.raises(ForeignFields, match=sentence):
         api.apply(CONFIG_MAPS, config_map("a", {"x": "ours", "y": "ours", "z": "ours"}))
     found = api.apply(CONFIG_MAPS, config_map("a", {"x": "ours"}), force=True)
     assert found["data"] == {"x": "ours", "y": "theirs"}
@@ -68,7 +69,7 @@ def test_what_we_patched_ourselves_is_no_conflict_when_we_apply(api: Api, cluste
     )
     assert api.apply(DEPLOYMENTS, deployment("web", {"name": "main", "image": "none"}, replicas=0))["spec"]["replicas"] == 0
     cluster.api.merge(f"{DEPLOYMENTS.path(api.namespace, 'web')}?fieldManager=kubectl-edit", {"spec": {"replicas": 1}})
-    with pytest.raises(Conflict, match=r"\.spec\.replicas \(owned by kubectl-edit\)"):
+    with pytest.raises(ForeignFields, match=r"\.spec\.replicas \(owned by kubectl-edit\)"):
         api.apply(DEPLOYMENTS, deployment("web", {"name": "main", "image": "none"}, replicas=0))
 
 
@@ -111,6 +112,31 @@ def test_an_older_state_of_an_object_is_not_written_over_a_newer_one(api: Api) -
         api.create(CONFIG_MAPS, config_map("a", {}))
 
 
+def test_an_object_that_is_gone_is_no_longer_what_was_read(api: Api) -> None:
+    found = api.create(CONFIG_MAPS, config_map("a", {"x": "1"}))
+    api.delete(CONFIG_MAPS, "a")
+    version = {key: found["metadata"][key] for key in ("uid", "resourceVersion")}
+    with pytest.raises(Conflict, match="it was deleted meanwhile"):
+        api.merge(CONFIG_MAPS, "a", {"metadata": version, "data": {"x": "2"}})
+    with pytest.raises(Conflict, match="it was changed meanwhile"):
+        api.apply(CONFIG_MAPS, config_map("a", {"x": "2"}, **version))
+    assert api.get(CONFIG_MAPS, "a") is None
+
+
+def test_an_object_that_was_made_again_or_changed_is_not_deleted_for_the_former_one(api: Api) -> None:
+    first = api.create(CONFIG_MAPS, config_map("a", {"x": "1"}))
+    api.delete(CONFIG_MAPS, "a", first)
+    api.delete(CONFIG_MAPS, "a", first)
+    again = api.create(CONFIG_MAPS, config_map("a", {"x": "1"}))
+    with pytest.raises(Conflict):
+        api.delete(CONFIG_MAPS, "a", first)
+    api.merge(CONFIG_MAPS, "a", {"data": {"x": "2"}})
+    with pytest.raises(Conflict):
+        api.delete(CONFIG_MAPS, "a", again)
+    api.delete(CONFIG_MAPS, "a", api.get(CONFIG_MAPS, "a"))
+    assert api.get(CONFIG_MAPS, "a") is None
+
+
 def test_a_kind_that_is_missing_is_named_with_what_brings_it(api: Api) -> None:
     for ask in (lambda: api.get(CRON, "a"), lambda: api.list(CRON), lambda: api.apply(CRON, config_map("a", {}))):
         with pytest.raises(Refused, match=rf"{api.server} knows no Cron of cron\.test/v1; install Cron's definitions"):
@@ -148,7 +174,7 @@ def test_who_may_not_is_told_what_to_grant(api: Api, cluster: Cluster, monkeypat
 def test_who_asks_with_a_token_that_is_none_is_told_so(api: Api, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     path = kubeconfig.write(cluster.folder / "stranger.kubeconfig", cluster.api.server, cluster.authority, {"token": "none"}, api.namespace)
     monkeypatch.setenv("KUBECONFIG", str(path))
-    with pytest.raises(Refused, match=r"does not accept the credentials \(401\)"):
+    with pytest.raises(Refused, match=r"does not know who asks \(401\)"):
         Api(api.namespace).get(SERVICES, "a")
 
 

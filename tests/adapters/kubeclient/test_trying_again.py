@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,8 +16,8 @@ from tests.adapters.kubeclient.api_server import ApiServer, Told, kubeconfig, st
 from tfcanary.adapters.kubeclient import api as module
 from tfcanary.adapters.kubeclient import connect
 from tfcanary.adapters.kubeclient.api import Api, NoAnswer
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, HTTP_ROUTES
-from tfcanary.core import retry
+from tfcanary.adapters.kubeclient.api_errors import ForeignFields
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 
 BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
@@ -36,7 +35,7 @@ CALLS = {"get": lambda api: api.get(CONFIG_MAPS, "a"), **WRITES}
 
 @pytest.fixture
 def api(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(module, "PAUSES", replace(module.PAUSES, first=0.01))
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url, token="secret-token")))
     return Api("ns", patience=20)
 
@@ -67,7 +66,7 @@ def test_a_refusal_is_not_asked_again(call: str, code: int, api: Api, server: Ap
 
 def test_a_server_that_asks_for_time_gets_it(api: Api, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=time.monotonic, sleep=slept.append))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=slept.append))
     server.told = [Told(429, "slow down", {"Retry-After": "3"})]
     api.get(CONFIG_MAPS, "a")
     assert slept == [3.0]
@@ -136,6 +135,14 @@ def test_a_compare_and_swap_that_lost_is_a_conflict(call: str, api: Api, server:
     assert len(server.asked) == 1
 
 
+def test_a_deletion_that_names_a_version_is_not_tried_over_another_one(api: Api, server: ApiServer) -> None:
+    server.told = [RACE]
+    found = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}}
+    with pytest.raises(Conflict, match="delete ConfigMap a in namespace ns: it was changed meanwhile"):
+        api.delete(CONFIG_MAPS, "a", found)
+    assert [one.body["preconditions"] for one in server.asked] == [{"uid": "u", "resourceVersion": "7"}]
+
+
 def test_a_create_whose_answer_was_lost_says_that_it_exists(api: Api, server: ApiServer) -> None:
     server.told = [Told(how="cut"), status(409, reason="AlreadyExists", name="a", kind="configmaps")]
     with pytest.raises(Conflict, match="create ConfigMap a in namespace ns: it exists already"):
@@ -181,7 +188,7 @@ def test_a_page_that_may_not_be_read_is_refused(api: Api, server: ApiServer) -> 
 @pytest.mark.parametrize("told", [Told(200, "<html>Log in</html>"), Told(302, ""), Told(200, "[1]")])
 def test_something_else_that_answers_is_no_api_server(told: Told, api: Api, server: ApiServer) -> None:
     server.told = [told]
-    with pytest.raises(Unavailable, match=r"the server at http://127\.0\.0\.1:.* is not a Kubernetes API server"):
+    with pytest.raises(Unavailable, match=r"what answers at http://127\.0\.0\.1:.* is no Kubernetes API server"):
         api.get(CONFIG_MAPS, "a")
 
 
@@ -217,14 +224,27 @@ def test_a_conflict_names_each_field_and_its_owner(api: Api, server: ApiServer) 
         {"reason": "FieldManagerConflict", "message": 'conflict with "kubectl" with subresource "scale" using v1', "field": ".data.y"},
     ]
     server.told = [status(409, reason="Conflict", causes=causes)]
-    with pytest.raises(Conflict, match=r"others hold \.data\.x \(owned by helm\), \.data\.y \(owned by kubectl\)"):
+    with pytest.raises(ForeignFields, match=r"others hold \.data\.x \(owned by helm\), \.data\.y \(owned by kubectl\); let"):
         api.apply(CONFIG_MAPS, BODY)
+
+
+@pytest.mark.parametrize("fields", [("x", "y"), ("y", "y")])
+def test_a_conflict_names_others_and_not_ourselves(fields: tuple[str, str], api: Api, server: ApiServer) -> None:
+    """Also where a field is ours and somebody else's."""
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f'conflict with "{manager}"', "field": f".data.{field}"}
+        for field, manager in (("y", "helm"), (fields[0], "tfcanary"))
+    ]
+    server.told = [status(409, reason="Conflict", causes=causes)]
+    with pytest.raises(ForeignFields, match=r"others hold \.data\.y \(owned by helm\); let"):
+        api.apply(CONFIG_MAPS, BODY)
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("told", [status(401), status(403, "no"), status(500), Told(how="cut"), Told(200, "x")])
 def test_a_token_is_in_no_message(told: Told, api: Api, server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     server.told = [told] * 50
     with pytest.raises(TfcanaryError) as raised, caplog.at_level(logging.DEBUG):
-        Api("ns", patience=0.2).get(HTTP_ROUTES, "a")
+        Api("ns", patience=0.2).get(CONFIG_MAPS, "a")
     assert server.asked[0].headers["Authorization"] == "Bearer secret-token"
     assert "secret-token" not in str(raised.value) + caplog.text

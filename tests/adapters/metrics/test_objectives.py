@@ -11,10 +11,10 @@ import pytest
 from tests.adapters.metrics.prometheus_server import AT, TRACKS, Page, PrometheusServer, answered
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics
 from tfcanary.adapters.kube.preflight import KubePreflight
-from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
+from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
 from tfcanary.adapters.routing import ClusterRouter
-from tfcanary.core.domain import Counters, ModelVersion, Sample, Track
+from tfcanary.core.domain import Counters, ModelVersion, Pool, Sample, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan, ServingPlan
 from tfcanary.core.record import Record
@@ -97,16 +97,17 @@ def test_a_dry_question_names_the_selector_that_selects_nothing(server: Promethe
         source(server).check(Track.STABLE)
 
 
-def fleet() -> Fleet:
+def running() -> RunningServers:
     """A cluster on which stable runs."""
-    versions = {1: {"metadata": {"name": "m-v1"}}}
-    there = SimpleNamespace(model="m", api=SimpleNamespace(namespace="n"), versions=lambda: versions, tracks=lambda _: {Track.STABLE: 1})
-    return cast(Fleet, there)
+    pools = {Pool(1): {"metadata": {"name": "m-v1"}}}
+    services = {Track.STABLE: {"spec": {"selector": {"tfcanary.dev/version": "1"}}}}
+    there = SimpleNamespace(model="m", api=SimpleNamespace(namespace="n"), deployments=lambda: pools, services=lambda: services)
+    return cast(RunningServers, there)
 
 
 def opened(**metrics: Any) -> object:
     plan = Plan(judge=JudgePlan(objectives=OBJECTIVES), metrics=MetricsPlan(**metrics))
-    return open_metrics(plan, fleet(), TrackServers(fleet()))
+    return open_metrics(plan, running(), TrackServers(running()))
 
 
 def test_the_servers_own_pages_cannot_serve_objectives() -> None:
@@ -131,5 +132,5 @@ def test_a_release_is_refused_before_its_first_write_where_stable_does_not_count
     )
     record = Record("m", "", stable=ModelVersion(1, "gs://bucket/models/m/1", "sha256:1"))
     with pytest.raises(Refused, match=r"judge\.objectives\.fallbacks\.events .* selects no series"):
-        KubePreflight(fleet(), plan, cast(ClusterRouter, None)).check(record)
+        KubePreflight(running(), plan, cast(ClusterRouter, None)).check(record)
     assert len(server.asked) == 1

@@ -21,7 +21,7 @@ from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.local.proxy import bootstrap, endpoints_of
 from tfcanary.adapters.routing.atomic_files import write_aside
 from tfcanary.adapters.routing.envoy import EnvoyRouter, clusters, route_table
-from tfcanary.core.domain import Track, TrafficSplit
+from tfcanary.core.domain import Track, Traffic
 
 __all__ = ["api", "cluster", "gateway", "namespace", "proxied", "upstreams"]
 
@@ -134,7 +134,7 @@ def proxied(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> Iterator[Pr
     for track, server in zip(Track, upstreams, strict=True):
         for name in clusters(track):
             write_aside(tmp_path / "endpoints" / f"{name}.json", json.dumps(endpoints_of(name, server.port)))
-    write_aside(proxied.table, json.dumps(route_table(TrafficSplit(canary=0))))
+    write_aside(proxied.table, json.dumps(route_table(Traffic())))
     document = bootstrap(port, proxied.table, tmp_path / "endpoints", tmp_path / "access.log")
     (tmp_path / "boot.json").write_text(json.dumps(document))
     proxied.start()

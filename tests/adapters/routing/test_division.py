@@ -7,13 +7,12 @@ from collections import Counter
 import pytest
 
 from tests.adapters.routing.load import Load, ask_once
-from tests.adapters.routing.tracks import MODEL, plan, running, tracks
+from tests.adapters.routing.tracks import MODEL, plan, running, shift, tracks
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import MakeGateway
 from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.routing import open_router
-from tfcanary.core.domain import TrafficSplit
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +27,12 @@ def test_users_requests_are_divided_and_none_fails(
     running(cluster, api, v1=2, v2=1)
     tracks(cluster, api)
     made, envoy = open_router(api, MODEL, plan(router, gateway=gateway_name)), gateway(kind, MODEL)
-    made.set_split(TrafficSplit(0))
+    shift(made, 0)
     until(lambda: ask_once(envoy.address)[0] == 200)
     with Load(envoy.address, connections=4) as load:
         for weight in (25, 60, 100, 0):
             before = envoy.programmed
-            made.set_split(TrafficSplit(weight))
+            shift(made, weight)
             until(lambda before=before: envoy.programmed > before)  # type: ignore[misc]
             load.wait_for(8)  # what was under way
             mark = len(load.answers)

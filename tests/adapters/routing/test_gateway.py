@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.routing.tracks import MODEL, plan
+from tests.adapters.routing.tracks import MODEL, plan, shift, stages
 from tests.cluster.cluster import Cluster
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import GATEWAYS, HTTP_ROUTES, Json
+from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.adapters.routing import open_router, weighted
-from tfcanary.adapters.routing.gateway import GatewayRouter
-from tfcanary.core.domain import TrafficSplit
-from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.adapters.routing.gateway import GATEWAYS, HTTP_ROUTES, GatewayRouter
+from tfcanary.core.domain import Traffic
+from tfcanary.core.errors import Refused, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -62,22 +62,22 @@ def say(cluster: Cluster, api: Api, generation: int, accepted: str = "True", res
 
 def test_a_weight_is_read_back_from_the_route(api: Api) -> None:
     made = router(api)
-    assert made.split() == TrafficSplit(0)
+    assert made.traffic() == Traffic(canary=0)
     for weight in (0, 5, 99, 100, 50, 0):
-        made.set_split(TrafficSplit(weight))
-        assert made.split() == TrafficSplit(weight)
+        shift(made, weight)
+        assert made.traffic() == Traffic(canary=weight)
 
 
 def test_a_track_without_weight_is_not_named(api: Api) -> None:
     made = router(api)
     for weight, wanted in {0: {"m-stable": 100}, 30: {"m-stable": 70, "m-canary": 30}, 100: {"m-canary": 100}}.items():
-        made.set_split(TrafficSplit(weight))
+        shift(made, weight)
         (only,) = route(api)["spec"]["rules"]
         assert {one["name"]: one["weight"] for one in only["backendRefs"]} == wanted
 
 
 def test_the_route_that_we_make_is_ours_and_hangs_where_the_plan_says(api: Api) -> None:
-    router(api, "ingress/users", hostnames=["m.example.com"]).set_split(TrafficSplit(0))
+    shift(router(api, "ingress/users", hostnames=["m.example.com"]), 0)
     made = route(api)
     assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "tfcanary"
     (parent,) = made["spec"]["parentRefs"]
@@ -87,30 +87,30 @@ def test_the_route_that_we_make_is_ours_and_hangs_where_the_plan_says(api: Api) 
 
 def test_without_a_route_nobody_gets_to_the_canary_and_weight_0_is_in_force(api: Api) -> None:
     made = router(api, gateway="")
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
     assert api.get(HTTP_ROUTES, MODEL) is None
     with pytest.raises(Refused, match=r"traffic\.gateway: must name the Gateway that takes users' requests .*HTTPRoute m does not exist"):
-        made.set_split(TrafficSplit(5))
+        shift(made, 5)
 
 
 def test_a_gateway_that_is_missing_is_refused_before_anything_is_written(cluster: Cluster, api: Api) -> None:
     for name, sentence in {"": "must name the Gateway", "users": "there is no Gateway users", "x/y": "no Gateway y in namespace x"}.items():
         with pytest.raises(Refused, match=sentence):
-            router(api, name).check((5,))
+            router(api, name).check(stages(5))
     users(cluster, api)
-    router(api).check((5, 100))
-    router(api, f"{api.namespace}/users").check((5, 100))
+    router(api).check(stages(5, 100))
+    router(api, f"{api.namespace}/users").check(stages(5, 100))
     assert api.get(HTTP_ROUTES, MODEL) is None
 
 
 def test_a_route_of_somebody_else_is_refused_unless_the_plan_adopts_it(cluster: Cluster, api: Api) -> None:
     theirs(cluster, api, rule("m-stable"))
     with pytest.raises(Refused, match=r"HTTPRoute m in namespace .* was not made by tfcanary for m: `adopt: true` .* its `spec\.rules`"):
-        router(api).check((5,))
-    open_router(api, MODEL, plan("gateway", adopt=True)).check((5,))
-    with pytest.raises(Conflict, match=r"others hold \.spec\.rules \(owned by helm\)"):
-        router(api).set_split(TrafficSplit(5))
+        router(api).check(stages(5))
+    open_router(api, MODEL, plan("gateway", adopt=True)).check(stages(5))
+    with pytest.raises(Refused, match=r"others hold \.spec\.rules \(owned by helm\)"):
+        shift(router(api), 5)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_route_of_somebody_else_is_refused_unless_the_plan_adopts_it(cluster: 
 def test_a_route_that_does_something_else_is_refused(rules: list[Json], sentence: str, cluster: Cluster, api: Api) -> None:
     theirs(cluster, api, *rules)
     with pytest.raises(Refused, match=sentence):
-        open_router(api, MODEL, plan("gateway", adopt=True)).check((5,))
+        open_router(api, MODEL, plan("gateway", adopt=True)).check(stages(5))
 
 
 def test_of_an_adopted_route_only_the_backends_change(cluster: Cluster, api: Api) -> None:
@@ -133,10 +133,10 @@ def test_of_an_adopted_route_only_the_backends_change(cluster: Cluster, api: Api
     theirs(cluster, api, rule("m-stable", timeouts=timeouts, matches=[match]))
     made = open_router(api, MODEL, plan("gateway", adopt=True, gateway="users"))
     before = route(api)
-    made.set_split(TrafficSplit(0))
-    made.set_split(TrafficSplit(20))
+    shift(made, 0)
+    shift(made, 20)
     after = route(api)
-    assert made.split() == TrafficSplit(20)
+    assert made.traffic() == Traffic(canary=20)
     (was,), (now,) = before["spec"].pop("rules"), after["spec"].pop("rules")
     assert {**was, "backendRefs": ()} == {**now, "backendRefs": ()}
     assert before["spec"] == after["spec"]
@@ -145,45 +145,45 @@ def test_of_an_adopted_route_only_the_backends_change(cluster: Cluster, api: Api
 
 def test_a_hand_on_the_route_stops_a_rising_weight_and_no_falling_one(cluster: Cluster, api: Api) -> None:
     made = router(api)
-    made.set_split(TrafficSplit(10))
+    shift(made, 10)
     edit(cluster, api, rules=[rule("m-stable", "m-canary")])
-    assert made.split() == TrafficSplit(50)
-    with pytest.raises(Conflict, match=r"others hold \.spec\.rules \(owned by kubectl-edit\)"):
-        made.set_split(TrafficSplit(20))
-    assert made.split() == TrafficSplit(50)
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
-    made.set_split(TrafficSplit(20))
+    assert made.traffic() == Traffic(canary=50)
+    with pytest.raises(Refused, match=r"others hold \.spec\.rules \(owned by kubectl-edit\)"):
+        shift(made, 20)
+    assert made.traffic() == Traffic(canary=50)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
+    shift(made, 20)
 
 
 def test_a_route_that_leads_elsewhere_by_now_is_said_and_led_back(cluster: Cluster, api: Api) -> None:
     made = router(api)
-    made.set_split(TrafficSplit(10))
+    shift(made, 10)
     edit(cluster, api, rules=[rule("old-model")])
     with pytest.raises(Unavailable, match=r"HTTPRoute m in namespace .*: sends requests to old-model instead of m-stable and m-canary"):
-        made.split()
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+        made.traffic()
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
 
 
 def test_a_share_beside_other_rules_is_not_told_but_none_is(cluster: Cluster, api: Api) -> None:
     made = router(api)
-    made.set_split(TrafficSplit(10))
+    shift(made, 10)
     edit(cluster, api, rules=[rule("m-stable", "m-canary"), rule("old-model")])
     with pytest.raises(Unavailable, match="has old-model, not m-stable and m-canary alone: the canary's share cannot be told"):
-        made.split()
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+        made.traffic()
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
     assert [one["name"] for each in route(api)["spec"]["rules"] for one in each["backendRefs"]] == ["m-stable", "old-model"]
 
 
 def test_a_slow_controller_is_waited_for(cluster: Cluster, api: Api) -> None:
     made = router(api)
-    made.set_split(TrafficSplit(0))
+    shift(made, 0)
     generation = route(api)["metadata"]["generation"]
     say(cluster, api, generation + 1)  # the next one is seen as soon as it is written
-    made.set_split(TrafficSplit(10))
-    assert made.split() == TrafficSplit(10)
+    shift(made, 10)
+    assert made.traffic() == Traffic(canary=10)
 
 
 @pytest.mark.parametrize(
@@ -205,20 +205,20 @@ def test_a_controller_that_does_not_take_it_over_stops_a_rising_weight_and_no_fa
 ) -> None:
     monkeypatch.setattr(weighted, "PATIENCE", 0.3)
     made = router(api)
-    made.set_split(TrafficSplit(0))
+    shift(made, 0)
     say(cluster, api, route(api)["metadata"]["generation"] + ahead, **said)
     with pytest.raises(Unavailable, match=f"HTTPRoute m in namespace .*: weight 10 was written, but is not in force after 0 s: {sentence}"):
-        made.set_split(TrafficSplit(10))
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+        shift(made, 10)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
     assert sentence in caplog.text
 
 
 def test_what_would_be_applied_is_what_is_applied(api: Api) -> None:
     made = router(api)
-    ((resource, body),) = made.objects(TrafficSplit(30))
+    ((resource, body),) = made.objects(Traffic(canary=30))
     assert api.get(HTTP_ROUTES, MODEL) is None
-    made.set_split(TrafficSplit(30))
+    shift(made, 30)
     assert resource is HTTP_ROUTES
     assert api.apply(resource, body, dry_run=True)["spec"] == route(api)["spec"]
 

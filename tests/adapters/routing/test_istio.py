@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.routing.tracks import MODEL, plan
+from tests.adapters.routing.tracks import MODEL, plan, shift, stages
 from tests.cluster.cluster import Cluster
 from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import DESTINATION_RULES, ISTIO_GATEWAYS, VIRTUAL_SERVICES, Json
+from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.adapters.routing import open_router
-from tfcanary.adapters.routing.istio import IstioRouter
-from tfcanary.core.domain import TrafficSplit
-from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.adapters.routing.istio import DESTINATION_RULES, ISTIO_GATEWAYS, VIRTUAL_SERVICES, IstioRouter
+from tfcanary.core.domain import Traffic
+from tfcanary.core.errors import Refused, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -57,18 +57,18 @@ def gateways(cluster: Cluster) -> None:
 
 def test_a_weight_is_read_back_from_the_virtual_service(api: Api) -> None:
     made = router(api)
-    assert made.split() == TrafficSplit(0)
+    assert made.traffic() == Traffic(canary=0)
     for weight in (0, 5, 99, 100, 50, 0):
-        made.set_split(TrafficSplit(weight))
-        assert made.split() == TrafficSplit(weight)
+        shift(made, weight)
+        assert made.traffic() == Traffic(canary=weight)
     spec = (api.get(VIRTUAL_SERVICES, MODEL) or {})["spec"]
     assert (spec["gateways"], spec["hosts"]) == (["users"], ["*"])
 
 
 def test_no_track_ejects_its_servers_for_their_errors(api: Api) -> None:
-    router(api).set_split(TrafficSplit(0))
+    shift(router(api), 0)
     assert api.list(DESTINATION_RULES) == ()
-    router(api).set_split(TrafficSplit(5))
+    shift(router(api), 5)
     found = {one["spec"]["host"]: one["spec"]["trafficPolicy"]["outlierDetection"] for one in api.list(DESTINATION_RULES)}
     assert found == {host: {"consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0} for host in ("m-stable", "m-canary")}
 
@@ -79,47 +79,47 @@ def test_a_rule_of_somebody_else_that_ejects_servers_is_refused(ejection: Json, 
     cluster.apply([users], api.namespace)
     destination_rule(cluster, api, "resilient", f"m-canary.{api.namespace}.svc.cluster.local", outlierDetection=ejection)
     with pytest.raises(Refused, match=r"DestinationRule resilient in .*: ejects servers of m-canary.* set `consecutive5xxErrors: 0`"):
-        router(api).check((5,))
+        router(api).check(stages(5))
 
 
 def test_a_rule_of_somebody_else_that_ejects_none_stays_the_only_one(cluster: Cluster, api: Api, gateways: None) -> None:
     cluster.apply([{"apiVersion": ISTIO_GATEWAYS.api, "kind": "Gateway", "metadata": {"name": "users"}, "spec": {}}], api.namespace)
     destination_rule(cluster, api, "secure", "m-canary", tls={"mode": "ISTIO_MUTUAL"})
-    router(api).check((5,))
-    router(api).set_split(TrafficSplit(5))
+    router(api).check(stages(5))
+    shift(router(api), 5)
     assert {one["metadata"]["name"] for one in api.list(DESTINATION_RULES)} == {"secure", "m-stable"}
 
 
 def test_a_way_in_that_is_missing_is_refused(api: Api, gateways: None) -> None:
     with pytest.raises(Refused, match=r"traffic\.gateway: must name Istio's Gateway"):
-        router(api, "").check((5,))
+        router(api, "").check(stages(5))
     with pytest.raises(Refused, match=r"traffic\.gateway 'x/users': there is no Gateway users of Istio in namespace x"):
-        router(api, "x/users").check((5,))
+        router(api, "x/users").check(stages(5))
     with pytest.raises(Refused, match=r"traffic\.hostnames: must name the hosts that clients call"):
-        router(api, "mesh").check((5,))
-    router(api, "mesh", hostnames=["m.models.svc.cluster.local"]).check((5,))
+        router(api, "mesh").check(stages(5))
+    router(api, "mesh", hostnames=["m.models.svc.cluster.local"]).check(stages(5))
     assert api.get(VIRTUAL_SERVICES, MODEL) is None
 
 
 def test_a_virtual_service_of_somebody_else_is_refused_unless_the_plan_adopts_it(cluster: Cluster, api: Api) -> None:
     theirs(cluster, api, to("m-stable"))
     with pytest.raises(Refused, match=r"VirtualService m in namespace .* was not made by tfcanary for m: .* its `spec\.http`"):
-        router(api).check((5,))
-    router(api, adopt=True).check((5,))
+        router(api).check(stages(5))
+    router(api, adopt=True).check(stages(5))
     theirs(cluster, api, to("m-stable", "reviews"))
     with pytest.raises(Refused, match="sends requests to reviews; must name m-stable and m-canary only"):
-        router(api, adopt=True).check((5,))
+        router(api, adopt=True).check(stages(5))
     theirs(cluster, api, to("m-stable"), to("m-canary"))
     with pytest.raises(Refused, match="has 2 rules, must have one"):
-        router(api, adopt=True).check((5,))
+        router(api, adopt=True).check(stages(5))
 
 
 def test_of_an_adopted_virtual_service_only_the_destinations_change(cluster: Cluster, api: Api) -> None:
     theirs(cluster, api, to(f"m-stable.{api.namespace}.svc.cluster.local", timeout="20s", match=[{"uri": {"prefix": "/v1"}}]))
     made = router(api, adopt=True)
-    assert made.split() == TrafficSplit(0)
-    made.set_split(TrafficSplit(0))
-    made.set_split(TrafficSplit(20))
+    assert made.traffic() == Traffic(canary=0)
+    shift(made, 0)
+    shift(made, 20)
     spec = (api.get(VIRTUAL_SERVICES, MODEL) or {})["spec"]
     assert (spec["hosts"], spec["gateways"]) == (["m.example.com"], ["theirs"])
     (http,) = spec["http"]
@@ -129,19 +129,19 @@ def test_of_an_adopted_virtual_service_only_the_destinations_change(cluster: Clu
 
 def test_a_destination_that_is_alone_gets_everything(cluster: Cluster, api: Api) -> None:
     theirs(cluster, api, {"route": [{"destination": {"host": "m-canary"}}]})
-    assert router(api).split() == TrafficSplit(100)
+    assert router(api).traffic() == Traffic(canary=100)
 
 
 def test_a_hand_on_the_weights_stops_a_rising_one_and_no_falling_one(cluster: Cluster, api: Api) -> None:
     made = router(api)
-    made.set_split(TrafficSplit(10))
+    shift(made, 10)
     path = f"{VIRTUAL_SERVICES.path(api.namespace, MODEL)}?fieldManager=kubectl-edit"
     cluster.api.merge(path, {"spec": {"http": [to("m-stable", "m-canary")]}})
-    with pytest.raises(Conflict, match=r"others hold \.spec\.http \(owned by kubectl-edit\)"):
-        made.set_split(TrafficSplit(20))
-    assert made.split() == TrafficSplit(50)
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+    with pytest.raises(Refused, match=r"others hold \.spec\.http \(owned by kubectl-edit\)"):
+        shift(made, 20)
+    assert made.traffic() == Traffic(canary=50)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
 
 
 def test_users_go_to_the_first_host_that_is_one(cluster: Cluster, api: Api) -> None:

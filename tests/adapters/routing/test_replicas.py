@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from tests.adapters.routing.load import Load, ask_once
-from tests.adapters.routing.tracks import MODEL, plan, running, tracks
+from tests.adapters.routing.tracks import MODEL, plan, running, shift, stages, tracks
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import MakeGateway
 from tests.cluster.manifests import deployment
 from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, SERVICES, Json
+from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, PODS, SERVICES, Json
 from tfcanary.adapters.routing import open_router, replicas
 from tfcanary.adapters.routing.replicas import ReplicasRouter, pods_for, share_of
 from tfcanary.adapters.routing.route_objects import share
-from tfcanary.core.domain import TrafficSplit
-from tfcanary.core.errors import Conflict, GaveUp, Refused, Unavailable
+from tfcanary.core.domain import Pool, Traffic
+from tfcanary.core.errors import GaveUp, Refused, Unavailable
 
 slow = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def service(api: Api) -> Json:
 
 
 def scaled(api: Api, number: int) -> int:
-    found = api.get(DEPLOYMENTS, object_names.version(MODEL, number))
+    found = api.get(DEPLOYMENTS, object_names.deployment(MODEL, Pool(number)))
     assert found
     return int(found["spec"]["replicas"])
 
@@ -56,7 +56,7 @@ def test_the_canary_gets_the_pods_that_come_nearest(weight: int, stable: int, po
     ("canary", "stable", "percent"), [(0, 0, 0), (0, 5, 0), (5, 0, 100), (1, 999, 1), (999, 1, 99), (1, 3, 25), (2, 1, 67)]
 )
 def test_a_share_is_never_rounded_away(canary: int, stable: int, percent: int) -> None:
-    assert share(canary, stable) == TrafficSplit(percent)
+    assert share(canary, stable) == Traffic(canary=percent)
 
 
 @slow
@@ -64,12 +64,12 @@ def test_a_weight_is_read_back_from_the_pods_and_users_requests_are_divided(clus
     running(cluster, api, v1=3, v2=2)
     tracks(cluster, api)
     made, envoy = router(api), gateway("Service", MODEL)
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
     until(lambda: ask_once(envoy.address)[0] == 200)
     for weight, pods in {24: 1, 50: 3, 100: 3, 0: 3}.items():
-        made.set_split(TrafficSplit(weight))
-        assert made.split() == TrafficSplit(weight)
+        shift(made, weight)
+        assert made.traffic() == Traffic(canary=weight)
         assert (scaled(api, 1), scaled(api, 2)) == (3, pods)
         until(lambda weight=weight, pods=pods: answering(envoy.address) == {0: {1}, 100: {2}}.get(weight, {1, 2}))  # type: ignore[misc]
         with Load(envoy.address, connections=4) as load:
@@ -89,11 +89,11 @@ def test_a_weight_that_no_number_of_pods_makes_is_refused_with_the_nearest(clust
     running(cluster, api, v1=3, v2=1)
     tracks(cluster, api)
     made = router(api)
-    made.check((25, 40, 50))
+    made.check(stages(25, 40, 50))
     with pytest.raises(Refused, match=r"weights: 5 % cannot be had with 3 pods of stable: the nearest is 25 % \(1 pod of the canary\)"):
-        made.check((5, 25))
+        made.check(stages(5, 25))
     with pytest.raises(Refused, match="5 % cannot be had"):
-        made.set_split(TrafficSplit(5))
+        shift(made, 5)
     assert scaled(api, 2) == 1
     assert api.get(SERVICES, MODEL) is None
 
@@ -101,8 +101,8 @@ def test_a_weight_that_no_number_of_pods_makes_is_refused_with_the_nearest(clust
 @slow
 def test_before_the_first_release_the_plans_pods_count(api: Api) -> None:
     with pytest.raises(Refused, match="5 % cannot be had with 1 pod of stable: the nearest is 50 %"):
-        router(api).check((5, 50))
-    router(api).check((50, 100))
+        router(api).check(stages(5, 50))
+    router(api).check(stages(50, 100))
 
 
 @slow
@@ -111,15 +111,15 @@ def test_pods_of_other_versions_are_refused(cluster: Cluster, api: Api) -> None:
     tracks(cluster, api)
     made = router(api)
     with pytest.raises(Refused, match="pods of version 3 run, too, and would take requests; remove them first"):
-        made.set_split(TrafficSplit(50))
+        shift(made, 50)
     api.delete(DEPLOYMENTS, "m-v3")
-    until(lambda: not made._ready()["3"])
-    made.set_split(TrafficSplit(50))
+    until(lambda: not made._ready()[Pool(3)])
+    shift(made, 50)
     running(cluster, api, v3=1)
-    with pytest.raises(Unavailable, match="pods of version 3 take requests beside 1 and 2"):
-        made.split()
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+    with pytest.raises(Unavailable, match="pods of version 3 take requests beside version 1 and version 2"):
+        made.traffic()
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
 
 
 @slow
@@ -130,19 +130,49 @@ def test_a_pod_that_has_the_models_label_and_serves_nothing_gets_no_requests(clu
     cluster.apply([deployment("m-guard", pause, 1, object_names.labels(MODEL, "guard"))], api.namespace)
     until(lambda: cluster.api.get(DEPLOYMENTS.path(api.namespace, "m-guard"))["status"].get("availableReplicas"))
     made = router(api)
-    made.set_split(TrafficSplit(50))
-    assert {one.rpartition("-")[0].rpartition("-")[0] for one in made._listed()} == {"m-v1", "m-v2"}
+    shift(made, 50)
+    assert {one.rpartition("-")[0].rpartition("-")[0] for one in made._endpoint_pods()} == {"m-v1", "m-v2"}
 
 
 @slow
-def test_a_pod_that_is_lost_changes_the_share_that_is_read(cluster: Cluster, api: Api) -> None:
+def test_pods_of_the_canary_that_somebody_adds_change_the_traffic_that_is_read(cluster: Cluster, api: Api) -> None:
     running(cluster, api, v1=2, v2=1)
     tracks(cluster, api)
     made = router(api)
-    made.set_split(TrafficSplit(34))
-    assert made.split() == TrafficSplit(34)
+    shift(made, 34)
+    assert made.traffic() == Traffic(canary=34)
     running(cluster, api, v2=2)
-    assert made.split() == TrafficSplit(50)
+    assert made.traffic() == Traffic(canary=50)
+
+
+@slow
+def test_a_stable_that_an_autoscaler_grows_and_pods_that_are_lost_are_nobodys_change(cluster: Cluster, api: Api) -> None:
+    running(cluster, api, v1=2, v2=1)
+    tracks(cluster, api)
+    made = router(api)
+    shift(made, 34)
+    running(cluster, api, v1=4)
+    assert made.traffic() == Traffic(canary=34)
+    for number in (1, 2):
+        api.delete(PODS, api.list(PODS, object_names.selector(MODEL, Pool(number)))[0]["metadata"]["name"])
+        assert made.traffic() == Traffic(canary=34)
+    # Only a stable without any pod leaves everything to the canary.
+    running(cluster, api, v1=0)
+    assert made.traffic() == Traffic(canary=100)
+
+
+@slow
+def test_a_track_that_points_elsewhere_leaves_users_with_what_is_not_stable(cluster: Cluster, api: Api) -> None:
+    """A promotion that was put back after its switch: users' Service still selects the candidate."""
+    running(cluster, api, v1=1, v2=1)
+    tracks(cluster, api, stable=2, canary=None)
+    made = router(api)
+    shift(made, 0)
+    tracks(cluster, api, stable=1, canary=None)
+    assert made.traffic() == Traffic(canary=100)
+    shift(made, 0)
+    assert made.traffic() == Traffic()
+    assert service(api)["spec"]["selector"] == object_names.selector(MODEL, Pool(1))
 
 
 @slow
@@ -153,7 +183,7 @@ def test_pods_that_do_not_get_ready_end_the_wait(cluster: Cluster, api: Api) -> 
     given = plan("replicas")
     hasty = replace(given, deploy=replace(given.deploy, ready_timeout=timedelta(seconds=1)))
     with pytest.raises(GaveUp, match="version 2 of m: 0 of 1 pods are ready after 0:00:01"):
-        open_router(api, MODEL, hasty).set_split(TrafficSplit(33))
+        shift(open_router(api, MODEL, hasty), 33)
     assert api.get(SERVICES, MODEL) is None
 
 
@@ -162,14 +192,14 @@ def test_a_canary_that_points_at_nothing_gets_no_weight(cluster: Cluster, api: A
     running(cluster, api, v1=1)
     tracks(cluster, api, canary=None)
     with pytest.raises(Unavailable, match="the canary track of m gets no weight: the canary track points at no version"):
-        router(api).set_split(TrafficSplit(50))
+        shift(router(api), 50)
 
 
 @slow
 def test_weight_0_needs_nothing(api: Api) -> None:
     made = router(api)
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
     assert service(api)["spec"]["selector"] == object_names.selector(MODEL, None)
 
 
@@ -180,8 +210,8 @@ def test_weight_0_does_not_wait_for_ever_for_endpoints(
     running(cluster, api, v1=1)
     tracks(cluster, api)
     monkeypatch.setattr(replicas, "PATIENCE", 0.2)
-    monkeypatch.setattr(ReplicasRouter, "_listed", lambda _: {"a-pod-of-the-canary"})
-    router(api).set_split(TrafficSplit(0))
+    monkeypatch.setattr(ReplicasRouter, "_endpoint_pods", lambda _: {"a-pod-of-the-canary"})
+    shift(router(api), 0)
     assert "weight 0 was written, but after 0 s it lists a-pod-of-the-canary" in caplog.text
 
 
@@ -192,13 +222,13 @@ def test_a_service_of_somebody_else_is_refused_unless_the_plan_adopts_it(cluster
     spec = {"selector": {"app": "old"}, "ports": [{"name": "http", "port": 80, "targetPort": 8501}]}
     cluster.api.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": MODEL}, "spec": spec}, api.namespace, manager="helm")
     with pytest.raises(Refused, match=r"Service m in namespace .* was not made by tfcanary for m: .* takes over its selector"):
-        router(api).check((50,))
+        router(api).check(stages(50))
     made = router(api, adopt=True)
-    made.check((50,))
+    made.check(stages(50))
     with pytest.raises(Unavailable, match=r"Service m in namespace .*: selects {'app': 'old'}, which are the pods of neither track"):
-        made.split()
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+        made.traffic()
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
     assert [one["port"] for one in service(api)["spec"]["ports"]] == [80]
 
 
@@ -207,12 +237,12 @@ def test_a_hand_on_the_selector_stops_a_rising_weight_and_no_falling_one(cluster
     running(cluster, api, v1=1, v2=1)
     tracks(cluster, api)
     made = router(api)
-    made.set_split(TrafficSplit(0))
+    shift(made, 0)
     cluster.api.merge(f"{SERVICES.path(api.namespace, MODEL)}?fieldManager=kubectl-edit", {"spec": {"selector": {"app": "mine"}}})
-    with pytest.raises(Conflict, match=r"others hold \.spec\.selector.* \(owned by kubectl-edit\)"):
-        made.set_split(TrafficSplit(50))
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
+    with pytest.raises(Refused, match=r"others hold \.spec\.selector.* \(owned by kubectl-edit\)"):
+        shift(made, 50)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
 
 
 @slow
@@ -220,12 +250,12 @@ def test_while_a_promotion_points_both_tracks_at_one_version_the_weight_is_the_o
     running(cluster, api, v1=1, v2=1)
     tracks(cluster, api)
     made = router(api)
-    made.set_split(TrafficSplit(100))
+    shift(made, 100)
     tracks(cluster, api, stable=2)
-    assert made.split() == TrafficSplit(100)
-    made.set_split(TrafficSplit(0))
-    assert made.split() == TrafficSplit(0)
-    assert service(api)["spec"]["selector"] == object_names.selector(MODEL, 2)
+    assert made.traffic() == Traffic(canary=100)
+    shift(made, 0)
+    assert made.traffic() == Traffic(canary=0)
+    assert service(api)["spec"]["selector"] == object_names.selector(MODEL, Pool(2))
 
 
 def test_users_go_to_the_service() -> None:

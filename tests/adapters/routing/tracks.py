@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from tests.cluster.cluster import Cluster
@@ -11,10 +12,21 @@ from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.core import codec
-from tfcanary.core.domain import Track
+from tfcanary.core.domain import Intent, Pool, Track, Traffic
 from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Router
 
 MODEL = "m"
+NUMBERS = count(1)
+
+
+def shift(router: Router, canary: int, number: int | None = None, run: str = "run-1") -> None:
+    """The canary's share in percent, by the next intent of a release, or by one of this number."""
+    router.set_traffic(Traffic(canary=canary), Intent(run, next(NUMBERS) if number is None else number))
+
+
+def stages(*weights: int) -> tuple[Traffic, ...]:
+    return tuple(Traffic(canary=weight) for weight in weights)
 
 
 def plan(router: str, adopt: bool = False, **traffic: Any) -> Plan:
@@ -24,17 +36,17 @@ def plan(router: str, adopt: bool = False, **traffic: Any) -> Plan:
 
 def serving(number: int, replicas: int = 1) -> Json:
     """The Deployment of a version."""
-    labels = {**object_names.labels(MODEL, "server"), object_names.VERSION: str(number)}
+    labels = {**object_names.labels(MODEL, "server"), **object_names.selector(MODEL, Pool(number))}
     pod = {"containers": [answering(f'{{"predictions": [{number}]}}')], "terminationGracePeriodSeconds": 2}
     spec = {
         "replicas": replicas,
-        "selector": {"matchLabels": object_names.selector(MODEL, number)},
+        "selector": {"matchLabels": object_names.selector(MODEL, Pool(number))},
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": object_names.version(MODEL, number), "labels": labels},
+        "metadata": {"name": object_names.deployment(MODEL, Pool(number)), "labels": labels},
         "spec": spec,
     }
 
@@ -42,7 +54,7 @@ def serving(number: int, replicas: int = 1) -> Json:
 def service(track: Track, number: int | None) -> Json:
     """The Service of a track; None: it points at nothing."""
     spec = {
-        "selector": object_names.selector(MODEL, number),
+        "selector": object_names.selector(MODEL, None if number is None else Pool(number)),
         "ports": [{"name": "rest", "port": object_names.REST, "targetPort": object_names.REST}],
     }
     metadata = {"name": object_names.service(MODEL, track), "labels": object_names.labels(MODEL, "server")}
@@ -59,5 +71,5 @@ def running(cluster: Cluster, api: Api, **replicas: int) -> None:
     for name, wanted in replicas.items():
         cluster.apply([serving(int(name[1:]), wanted)], api.namespace)
     for name, wanted in replicas.items():
-        at = object_names.version(MODEL, int(name[1:]))
+        at = object_names.deployment(MODEL, Pool(int(name[1:])))
         until(lambda at=at: available(cluster.api, api.namespace, at), lambda ready, wanted=wanted: ready == wanted, 60)  # type: ignore[misc]

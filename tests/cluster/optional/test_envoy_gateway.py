@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from tests.adapters.routing.load import Load, ask_once
-from tests.adapters.routing.tracks import MODEL, plan, running, tracks
+from tests.adapters.routing.tracks import MODEL, plan, running, shift, tracks
 from tests.cluster.api import Json
 from tests.cluster.cluster import Cluster
 from tests.cluster.gateway import Gateway
@@ -23,11 +23,10 @@ from tests.cluster.proxy import Proxy
 from tests.cluster.site import GATEWAY, NAME, Site
 from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import HTTP_ROUTES
 from tfcanary.adapters.routing import open_router
-from tfcanary.adapters.routing.gateway import GatewayRouter
+from tfcanary.adapters.routing.gateway import HTTP_ROUTES, GatewayRouter
 from tfcanary.cli.demo.users import UserAnswers
-from tfcanary.core.domain import TrafficSplit
+from tfcanary.core.domain import Traffic
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import State
 
@@ -98,13 +97,13 @@ def test_the_real_controller_divides_as_the_router_says_and_no_request_fails(
     made = entry("users")
     router = open_router(api, MODEL, plan("gateway", gateway="users"))
     assert isinstance(router, GatewayRouter)
-    router.set_split(TrafficSplit(0))
+    shift(router, 0)
     until(lambda: answers(made.address), seconds=90)
     with Load(made.address, connections=4) as load:
         for weight in (0, 10, 50, 100, 0):
-            router.set_split(TrafficSplit(weight))
+            shift(router, weight)
             assert conditions(api, MODEL) == [("Accepted", "True", True), ("ResolvedRefs", "True", True)]
-            assert router.split() == TrafficSplit(weight)
+            assert router.traffic() == Traffic(canary=weight)
             in_force(load, controller, weight)
             found = measured(load)
             chance = stats.binomtest(found[2], found.total(), weight / 100).pvalue
@@ -134,14 +133,14 @@ def test_a_service_that_is_missing_is_said_and_stops_a_rising_weight(cluster: Cl
     tracks(cluster, api, canary=None)
     entry("users")
     router = open_router(api, MODEL, plan("gateway", gateway="users"))
-    router.set_split(TrafficSplit(0))
+    shift(router, 0)
     until(lambda: conditions(api, MODEL))
     cluster.api.delete(f"/api/v1/namespaces/{api.namespace}/services/{MODEL}-canary")
     with pytest.raises(
         Unavailable, match=r"weight 10 was written, but is not in force after 10 s: .* says ResolvedRefs=False, BackendNotFound"
     ):
-        router.set_split(TrafficSplit(10))
-    router.set_split(TrafficSplit(0))
+        shift(router, 10)
+    shift(router, 0)
     assert conditions(api, MODEL) == [("Accepted", "True", True), ("ResolvedRefs", "True", True)]
 
 

@@ -29,7 +29,7 @@ from tests.cluster.waiting import until
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kube.pods import server
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.core.domain import ModelVersion
+from tfcanary.core.domain import ModelVersion, Pool, RunningPool
 from tfcanary.core.plan import BucketPlan, GuardPodPlan, Plan, ServingPlan
 
 pytestmark = [pytest.mark.slow, optional, pytest.mark.timeout(1200)]
@@ -59,15 +59,16 @@ class Place:
         version = ModelVersion(number, f"{base or self.bucket / MODEL}/{number}", "sha256:" + "0" * 64)
         patch: Any = {"spec": {**self.plan.serving.pod_patch["spec"], "terminationGracePeriodSeconds": grace}}  # type: ignore[dict-item]
         plan = replace(self.plan, serving=replace(self.plan.serving, pod_patch=patch))
-        self.apply(manifests.config_map(MODEL, version, plan.serving), manifests.deployment(MODEL, version, plan, 1))
+        pool = RunningPool(version)
+        self.apply(manifests.config_map(MODEL, pool, plan.serving), manifests.deployment(MODEL, pool, plan))
 
     def up(self, number: int) -> Any:
         """What the server of a version says, once Kubernetes sends it requests."""
-        until(lambda: available(self.api, self.namespace, object_names.version(MODEL, number)) == 1, seconds=90)
+        until(lambda: available(self.api, self.namespace, object_names.deployment(MODEL, Pool(number))) == 1, seconds=90)
         return asked(self.pod(number))
 
     def pod(self, number: int) -> Json:
-        (found,) = pods(self.api, self.namespace, **object_names.selector(MODEL, number))
+        (found,) = pods(self.api, self.namespace, **object_names.selector(MODEL, Pool(number)))
         return found
 
 
@@ -152,7 +153,7 @@ def test_a_server_is_started_from_its_pinned_image_and_contained(place: Place) -
     assert (says["uid"], says["gid"]) == (manifests.USER, manifests.USER)
     assert says["args"][0] == manifests.COMMAND[0]
     assert says["token"].endswith("no such file or directory")
-    status = container_status(place.api, place.namespace, **object_names.selector(MODEL, 1))
+    status = container_status(place.api, place.namespace, **object_names.selector(MODEL, Pool(1)))
     assert status["imageID"].rpartition("@")[2] == place.image.rpartition("@")[2]
     assert (status["ready"], status["started"], status["restartCount"]) == (True, True, 0)
 
@@ -171,7 +172,7 @@ def test_a_server_that_ends_says_why_with_its_last_line(place: Place) -> None:
     place.serve(3, base=place.bucket / "nothing")
 
     def seen() -> Any:
-        found = pods(place.api, place.namespace, **object_names.selector(MODEL, 3))
+        found = pods(place.api, place.namespace, **object_names.selector(MODEL, Pool(3)))
         return server(found[0], datetime.now(UTC)) if found else None
 
     ended = until(seen, lambda one: one and one.failed, seconds=90)
@@ -186,7 +187,8 @@ def test_a_server_that_is_to_end_serves_on_until_it_is_killed(place: Place) -> N
     pod = place.pod(1)
     path = f"/api/v1/namespaces/{place.namespace}/pods/{pod['metadata']['name']}"
     assert asked(pod, "told-to-end") == 0
-    place.api.merge(f"/apis/apps/v1/namespaces/{place.namespace}/deployments/{object_names.version(MODEL, 1)}", {"spec": {"replicas": 0}})
+    deployment = object_names.deployment(MODEL, Pool(1))
+    place.api.merge(f"/apis/apps/v1/namespaces/{place.namespace}/deployments/{deployment}", {"spec": {"replicas": 0}})
     until(lambda: asked(pod, "told-to-end") == 1)
     assert asked(pod)["model"] == ["1"]
     until(lambda: _gone(place.api, path), seconds=60)

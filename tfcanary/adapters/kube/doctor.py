@@ -1,7 +1,7 @@
-"""Is this cluster ready, and if not, what is to be done? Called by `tfcanary doctor`.
+"""The checks of `tfcanary doctor` for a cluster: whether it is ready, and what to do where it is not.
 
-Asks only, but for one probe object in each bucket, which is removed. What is asked for is what `preflight` refuses later,
-each on its own line; and what only shows when a release is under way: rights of other accounts, series, the guard.
+The checks only read, but for one probe object in each bucket, which is removed again. They ask for everything that the preflight refuses,
+each on a line of its own, and for what shows only while a release runs: rights of other accounts, series, the guard.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tfcanary import __version__
 from tfcanary.act import ledger
 from tfcanary.adapters import data_checks
 from tfcanary.adapters.doctor_checks import Check, CheckResult, Requirements, run_checks
-from tfcanary.adapters.kube import ingress_checks, rights
+from tfcanary.adapters.kube import gitops, ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
 from tfcanary.adapters.kube.platform import open_kube
-from tfcanary.adapters.kube.recorded_models import recorded
+from tfcanary.adapters.kube.recorded_models import models_with_record
 from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS
-from tfcanary.adapters.routing import open_router, placed
-from tfcanary.core.domain import Absence, Finding, Look, Track
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS, Right
+from tfcanary.adapters.routing import namespace_and_name, open_router
+from tfcanary.core.domain import Absence, Finding, Look, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import IMAGE
@@ -32,7 +32,7 @@ from tfcanary.core.ports import Platform
 PATIENCE = 5.0
 """Seconds for which a call is tried again: a person waits."""
 OLDEST, TESTED = (1, 25), (1, 34)
-"""Kubernetes: what is older gets no fixes from anybody since 2023, and what is newer than `TESTED` was not tried by us."""
+"""Versions of Kubernetes: nobody has fixed older ones since 2023, and tfcanary is not tested on newer ones."""
 STEPS = "tfcanary"
 """The account of the steps in deploy/."""
 INSTALLED = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "guard"}
@@ -56,7 +56,7 @@ class Cluster:
     wanted: Requirements
 
     def itself(self) -> Iterator[Check]:
-        """What any release needs."""
+        """The checks of what any release needs."""
         yield Check("api", self._version, advice="look at $KUBECONFIG and its context, and whether the cluster is reached from here")
         yield Check("identity", self._identity, ("api",))
         yield Check("namespace", self._namespace, ("api",))
@@ -65,13 +65,13 @@ class Cluster:
         yield Check("records", self._records, ("namespace",))
 
     def planned(self) -> Iterator[Check | Absence]:
-        """What this plan needs of the cluster."""
+        """The checks of what this plan needs of the cluster."""
         plan = self.wanted.plan
         if plan is None:
             yield from _absent(("router/kinds", "router/gateway", "guard", "images", "bucket"), NO_PLAN)
             return
         yield Check("router/kinds", lambda: ingress_checks.kinds(self.api, plan.traffic.router), ("api",))
-        yield Check("router/gateway", lambda: ingress_checks.gateway(self.api, plan.traffic), ("router/kinds", "namespace"))
+        yield Check("router/gateway", lambda: ingress_checks.gateway(self.api, plan), ("router/kinds", "namespace"))
         yield Check("guard", lambda: self._guard(plan), ("namespace",))
         yield Check("images", lambda: _images(plan, self.wanted.image))
         if not plan.bucket.canary:
@@ -79,7 +79,7 @@ class Cluster:
         yield from data_checks.buckets(plan)
 
     def measured(self) -> Iterator[Check | Absence]:
-        """Where the counters come from, and whether they are there."""
+        """The checks of the source of the counters."""
         plan, model = self.wanted.plan, self.wanted.model
         names = ("metrics/source", "metrics/series", "metrics/interval", "metrics/objectives")
         if plan is None:
@@ -91,7 +91,7 @@ class Cluster:
             yield from self._series(plan, model) if model else _absent(names[1:], NO_MODEL)
 
     def released(self) -> Iterator[Check | Absence]:
-        """Everything that would be refused before the first write of a release, as it would be."""
+        """The checks that refuse a release before its first write, in the same words."""
         plan, model = self.wanted.plan, self.wanted.model
         if plan is None or not model:
             yield from _absent(("router/route", "release"), NO_MODEL if plan else NO_PLAN)
@@ -100,13 +100,14 @@ class Cluster:
         yield Check("release", lambda: self._release(plan, model), ("router/route", "guard", "images", "bucket/canary", "records"))
 
     def _series(self, plan: Plan, model: str) -> Iterator[Check | Absence]:
-        bound = open_kube(self.uri, self.api.namespace, model, plan)
-        yield Check(
-            "metrics/series", lambda: data_checks.series(bound, plan, _where(plan, self.api.namespace)), ("namespace", "metrics/source")
-        )
-        yield Check("metrics/interval", lambda: _interval(bound, plan), ("metrics/series",))
+        def bound() -> Platform:
+            return open_kube(self.uri, self.api.namespace, model, plan)
+
+        where = _where(plan, self.api.namespace)
+        yield Check("metrics/series", lambda: data_checks.series(bound(), plan, where), ("namespace", "metrics/source"))
+        yield Check("metrics/interval", lambda: _interval(bound(), plan), ("metrics/series",))
         if plan.judge.objectives:
-            yield Check("metrics/objectives", lambda: _objectives(bound, plan), ("metrics/series",))
+            yield Check("metrics/objectives", lambda: _objectives(bound(), plan), ("metrics/series",))
         else:
             yield Absence("metrics/objectives", "absent by plan")
 
@@ -126,7 +127,7 @@ class Cluster:
         return Finding.PASS, f"the server knows us as {me}" if me else "the server is too old to say as whom it knows us"
 
     def _namespace(self) -> CheckResult:
-        """Where it may not be read, a write that is none tells."""
+        """Whether the namespace exists; where it may not be read, a dry run tells."""
         namespace = self.api.namespace
         if not self.api.is_allowed("get", NAMESPACES):
             self.api.apply(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tfcanary-doctor"}}, dry_run=True)
@@ -136,7 +137,7 @@ class Cluster:
             return Finding.FAIL, f"{namespace} is being deleted; wait for its end and create it again, or name another one"
         return Finding.PASS, f"{namespace} exists"
 
-    def _wanted_rights(self) -> tuple[rights.Right, ...]:
+    def _wanted_rights(self) -> tuple[Right, ...]:
         plan = self.wanted.plan
         return rights.of_steps(plan.traffic, self.api.namespace) if plan else rights.EVERY
 
@@ -149,12 +150,12 @@ class Cluster:
         )
 
     def _steps(self) -> CheckResult:
-        namespace, name = placed(self.wanted.account or STEPS, self.api.namespace)
+        namespace, name = namespace_and_name(self.wanted.account or STEPS, self.api.namespace)
         named = "" if self.wanted.account else "; apply deploy/, or name the steps' account with --service-account"
         return self._account(f"{namespace}/{name}", self._wanted_rights(), named)
 
-    def _account(self, account: str, wanted: Iterable[rights.Right], otherwise: str) -> CheckResult:
-        """Whether an account exists and has its rights. `otherwise`: it was not named by anybody, and what to do then."""
+    def _account(self, account: str, wanted: Iterable[Right], otherwise: str) -> CheckResult:
+        """Whether an account exists and has its rights; `otherwise` says what to do about an account that nobody has named."""
         namespace, _, name = account.partition("/")
         at = self.api.elsewhere(namespace)
         if not at.is_allowed("get", SERVICE_ACCOUNTS):
@@ -174,7 +175,7 @@ class Cluster:
         return Finding.PASS, f"service account {account} exists, and may do all that it needs to"
 
     def _guard(self, plan: Plan) -> CheckResult:
-        """Each release's own, or the one of the namespace."""
+        """Whether a guard can run: the account of each release's own, or the guard of the namespace."""
         if not plan.guard.installed:
             return self._account(f"{self.api.namespace}/{plan.guard.service_account}", rights.of_guard(plan.traffic), "")
         found = self.api.list(DEPLOYMENTS, INSTALLED)
@@ -190,7 +191,7 @@ class Cluster:
         return Finding.PASS, f"Deployment {ready[0]['metadata']['name']} guards every release of the namespace"
 
     def _records(self) -> CheckResult:
-        models = (self.wanted.model,) if self.wanted.model else recorded(self.api)
+        models = (self.wanted.model,) if self.wanted.model else models_with_record(self.api)
         found = [stored.record for model in models if (stored := KubeRecords(self.api, self.api, model).read())]
         if not found:
             return Finding.PASS, f"{self.wanted.model or 'no model'} was {'never ' if self.wanted.model else ''}released here yet"
@@ -199,7 +200,10 @@ class Cluster:
         return Finding.PASS, f"{len(found)} record{'s' if len(found) > 1 else ''} that tfcanary {__version__} can read{before}"
 
     def _route(self, plan: Plan, model: str) -> CheckResult:
-        open_router(self.api, model, plan).check(plan.weights)
+        router = open_router(self.api, model, plan)
+        router.check(tuple(Traffic(canary=weight) for weight in plan.weights))
+        if advices := tuple(gitops.advices(self.api, (*router.owned_fields(), *gitops.of_tracks(model)))):
+            return Finding.WARN, "; ".join(advices)
         return Finding.PASS, f"the route can be weighed at {', '.join(str(weight) for weight in plan.weights)} %"
 
     def _release(self, plan: Plan, model: str) -> CheckResult:

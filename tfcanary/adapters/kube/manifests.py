@@ -1,4 +1,4 @@
-"""The objects of a model, as pure functions: what is applied is what these return.
+"""The objects of a model, made by pure functions: the deployer writes what they return, and a stamp.
 
 Pods run without root, without a writable root, without privileges and without a token. A model server ignores SIGTERM
 and serves on until it is killed: its grace period is the time that the last requests have.
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from tfcanary.adapters.kube.pod_patch import SERVER, patched, shared_volume
-from tfcanary.adapters.kube.serving_flags import FOLDER, files, flags, hashed
+from tfcanary.adapters.kube.pod_patch import SERVER, apply_patch, shared_volume
+from tfcanary.adapters.kube.serving_flags import FOLDER, files, flags, short_hash
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
-from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.domain import Pool, RunningPool, Track
 from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
@@ -23,49 +23,51 @@ URI = "tfcanary.dev/uri"
 """Annotation: the directory that a version was deployed from."""
 RUN_ID = "tfcanary.dev/run-id"
 """Annotation: the release that a guard guards."""
+TEMPLATE = "tfcanary.dev/template"
+"""Annotation: a hash of the pods' template, by which servers of another plan are told from this plan's."""
 COMMAND = ["/usr/bin/tensorflow_model_server"]
-"""Not the image's own script: as its parent the shell would be what Kubernetes stops."""
+"""Not the image's own script: Kubernetes would stop the script's shell, and not the server."""
 USER = 1000
 GUARD_USER = 65532
 GUARD_GRACE = 5
-"""Seconds: as the first process of its container Python does not end at SIGTERM, and a guard may end at any time."""
+"""Seconds until a guard that ends is killed: Python, as the first process of its container, does not end at SIGTERM."""
 GRACE = 30
-"""Seconds until a pod that ends is killed: proxies have forgotten it by then, and TF Serving gives one request 30 s."""
+"""Seconds until a pod that ends is killed: by then no proxy sends to it any more, and TF Serving gives one request 30 s."""
 STARTUP_PERIOD = 2
-"""Seconds between two questions whether a server has loaded: its ports open when it has."""
+"""Seconds between two probes whether a server has loaded: its ports open when it has."""
 READY_PERIOD = 5
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 the container's own
 
 Json = dict[str, Any]
 
 
-def config_map(model: str, version: ModelVersion, serving: ServingPlan) -> Json:
-    """The configuration of a version's servers. Its name tells its content: another content is another object, and another revision."""
-    content = files(model, version, serving)
-    metadata = _metadata(f"{object_names.version(model, version.number)}-{hashed(content)}", version_labels(model, version.number))
+def config_map(model: str, pool: RunningPool, serving: ServingPlan) -> Json:
+    """The configuration of a pool's servers. Its name has a hash of its content: another content is another object, and another revision."""
+    content = files(model, pool.version, serving)
+    metadata = _metadata(f"{object_names.deployment(model, pool.pool)}-{short_hash(content)}", pool_labels(model, pool.pool))
     return {**_head(CONFIG_MAPS), "metadata": metadata, "immutable": True, "data": content}
 
 
-def deployment(model: str, version: ModelVersion, plan: Plan, replicas: int) -> Json:
-    """The servers of a version. Raises Refused where the plan's patch touches what the release rests on."""
-    labels = version_labels(model, version.number)
-    config = config_map(model, version, plan.serving)["metadata"]["name"]
-    metadata = _metadata(object_names.version(model, version.number), labels)
-    template = patched(_server_template(labels, plan, config), plan.serving.pod_patch)
+def deployment(model: str, pool: RunningPool, plan: Plan) -> Json:
+    """The servers of a pool, as many as its least number. Raises Refused where the plan's patch touches what the release rests on."""
+    labels = pool_labels(model, pool.pool)
+    config = config_map(model, pool, plan.serving)["metadata"]["name"]
+    metadata = _metadata(object_names.deployment(model, pool.pool), labels)
+    template = apply_patch(_server_template(labels, plan, config), plan.serving.pod_patch)
     spec = {
-        "replicas": replicas,
-        "selector": {"matchLabels": object_names.selector(model, version.number)},
+        "replicas": pool.least,
+        "selector": {"matchLabels": object_names.selector(model, pool.pool)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "revisionHistoryLimit": 2,
         "progressDeadlineSeconds": math.ceil(plan.deploy.ready_timeout.total_seconds()),
         "template": template,
     }
-    annotations = {object_names.DIGEST: version.digest, URI: version.uri}
+    annotations = {object_names.DIGEST: pool.version.digest, URI: pool.version.uri, TEMPLATE: short_hash(template)}
     return {**_head(DEPLOYMENTS), "metadata": {**metadata, "annotations": annotations}, "spec": spec}
 
 
 def service(model: str, track: Track, selector: Mapping[str, str], serving: ServingPlan) -> Json:
-    """The Service of a track, over the pods that `selector` names."""
+    """The Service of a track, over the pods that `selector` names by their labels."""
     spec = {
         "type": serving.service_type.value,
         "sessionAffinity": "None",
@@ -89,7 +91,7 @@ def service(model: str, track: Track, selector: Mapping[str, str], serving: Serv
 
 
 def guard(model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
-    """The guard of a release. It sees a bucket that is a directory as the servers do."""
+    """The guard of a release. A bucket that is a directory is mounted as in the servers."""
     labels = object_names.labels(model, "guard")
     metadata = {**_metadata(object_names.guard(model), labels), "annotations": {RUN_ID: run_id}}
     spec = {
@@ -102,9 +104,9 @@ def guard(model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Js
     return {**_head(DEPLOYMENTS), "metadata": metadata, "spec": spec}
 
 
-def version_labels(model: str, number: int) -> dict[str, str]:
-    """The labels of all that belongs to one version."""
-    return {**object_names.labels(model, "server"), object_names.VERSION: str(number)}
+def pool_labels(model: str, pool: Pool) -> dict[str, str]:
+    """The labels of everything that belongs to one pool."""
+    return {**object_names.labels(model, "server"), object_names.VERSION: str(pool.number), object_names.ROLE: pool.role.value}
 
 
 def literal(text: str) -> str:

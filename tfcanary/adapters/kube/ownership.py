@@ -1,15 +1,10 @@
-"""Whose an object is, and writes that end in one sentence where somebody else's would be written over."""
+"""The owner of an object, and an object as people compare it."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import Resource
-from tfcanary.core.errors import Conflict, Refused
-
-Json = dict[str, Any]
+from tfcanary.adapters.kubeclient.resources import Json
+from tfcanary.core.errors import Refused
 
 NOISE = ("managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink")
 """Of an object's metadata: what the API server keeps for itself."""
@@ -21,12 +16,12 @@ def labels(found: Json) -> Json:
 
 
 def is_ours(found: Json, model: str) -> bool:
-    """Whether tfcanary made it for this model, or was given it."""
+    """Whether tfcanary made an object for this model, or was given it."""
     return bool(labels(found).get(object_names.MODEL) == model)
 
 
 def check_ours(found: Json | None, model: str, adopt: bool = False) -> None:
-    """Raises Refused, with its name, for an object that is somebody else's; `adopt`: the plan says to take it over."""
+    """Raises Refused, with its name, for an object that is somebody else's, unless the plan adopts it."""
     if found is None or adopt or is_ours(found, model):
         return
     what = f"{found.get('kind', 'object')} {found['metadata']['name']} in namespace {found['metadata'].get('namespace', '')}"
@@ -35,15 +30,9 @@ def check_ours(found: Json | None, model: str, adopt: bool = False) -> None:
     )
 
 
-def applied(api: Api, resource: Resource, body: Json, force: bool = False) -> Json:
-    """Server-side apply. Raises Refused where somebody else has set a field to another value, naming both: that does not pass by itself."""
-    try:
-        return api.apply(resource, body, force=force)
-    except Conflict as error:
-        raise Refused(str(error)) from error
-
-
-def shown(found: Json) -> Json:
-    """An object as people compare it: without what the API server adds to every one, and without its state."""
+def comparable(found: Json) -> Json:
+    """An object as people compare it: without its state, and without what every write to it changes."""
     metadata = {name: value for name, value in found["metadata"].items() if name not in NOISE}
+    annotations = {name: value for name, value in (metadata.pop("annotations", None) or {}).items() if name != object_names.INTENT}
+    metadata |= {"annotations": annotations} if annotations else {}
     return {**{name: value for name, value in found.items() if name != "status"}, "metadata": metadata}

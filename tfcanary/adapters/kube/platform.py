@@ -1,4 +1,4 @@
-"""The ports bound to one model in one namespace. Opening asks nothing of the cluster."""
+"""The ports bound to one model in one namespace. Opening a platform asks nothing of the cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfcanary.adapters.kube.deployer import KubeDeployer
 from tfcanary.adapters.kube.guards import KubeGuards
 from tfcanary.adapters.kube.preflight import KubePreflight
 from tfcanary.adapters.kube.records import KubeRecords
-from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
+from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.notices import HttpNotices
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 PREDICT_TIMEOUT = 30.0
 """Seconds for one prediction: TF Serving's own limit for REST."""
 EVENTS_PATIENCE = 2.0
-"""Seconds for one Event: nobody waits for it."""
+"""Seconds for which an Event is tried to be written: nobody waits for one."""
 
 
 def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
-    """Bind the ports. Raises Refused for a plan that no cluster can follow.
+    """Bind the ports. Raises Refused for a plan that no cluster can follow, such as one with a router that is not known.
 
     Without a plan (`Plan()`) record, deployer and router can be read; the rest refuses when it is used, naming what the plan lacks.
     """
@@ -39,8 +39,8 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
     from tfcanary.adapters.storage import open_storage
 
     api = Api(namespace)
-    fleet = Fleet(api, object_names.check_model(model))
-    servers = TrackServers(fleet)
+    running = RunningServers(api, object_names.valid_model(model))
+    servers = TrackServers(running)
     router = open_router(api, model, plan)
     return Platform(
         uri=uri,
@@ -48,14 +48,14 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
         storage=_bucket(plan.bucket),
         bucket_uri=plan.bucket.canary.rstrip("/"),
         stable_storage=open_storage(plan.bucket.stable) if plan.bucket.stable else None,
-        deployer=KubeDeployer(fleet, plan),
+        deployer=KubeDeployer(running, plan),
         router=router,
-        metrics=_metrics(plan, fleet, servers),
+        metrics=_metrics(plan, running, servers),
         predictor=PodPredictor(servers, model),
         log=NoLog(),
         records=KubeRecords(api, Api(namespace, patience=EVENTS_PATIENCE), model),
         guards=KubeGuards(api, model, plan),
-        preflight=KubePreflight(fleet, plan, router),
+        preflight=KubePreflight(running, plan, router),
         notices=HttpNotices(),
         clock=SystemClock(),
     )
@@ -71,48 +71,48 @@ def _bucket(plan: BucketPlan) -> Storage:
     return open_storage(plan.canary.rstrip("/"))
 
 
-def _metrics(plan: Plan, fleet: Fleet, servers: TrackServers) -> MetricSource:
+def _metrics(plan: Plan, running: RunningServers, servers: TrackServers) -> MetricSource:
     from tfcanary.adapters.kube.counters import open_metrics
 
     try:
-        return open_metrics(plan, fleet, servers)
+        return open_metrics(plan, running, servers)
     except Refused as error:
         return Lacking(str(error))
 
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """A storage or metric source that the plan does not name: whoever only reads the record does not need it."""
+    """The place of a storage or metric source that the plan does not name: whoever only reads the record does not need one."""
 
     why: str
 
     def list(self, prefix: str = "") -> NoReturn:
-        """Raises Refused, as every method does."""
+        """Raises Refused, as every method of this class does."""
         raise Refused(self.why)
 
     def read(self, name: str, into: object, generation: int | None = None) -> NoReturn:
-        """Raises Refused."""
+        """Raises Refused, as every method of this class does."""
         raise Refused(self.why)
 
     def write(self, name: str, content: object, if_generation: int | None = None) -> NoReturn:
-        """Raises Refused."""
+        """Raises Refused, as every method of this class does."""
         raise Refused(self.why)
 
     def delete(self, name: str, if_generation: int | None = None) -> NoReturn:
-        """Raises Refused."""
+        """Raises Refused, as every method of this class does."""
         raise Refused(self.why)
 
     def sample(self, track: Track, at: datetime) -> Sample:
-        """Raises Refused."""
+        """Raises Refused, as every method of this class does."""
         raise Refused(self.why)
 
     def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
-        """Raises Refused."""
+        """Raises Refused, as every method of this class does."""
         raise Refused(self.why)
 
 
 class PodPredictor:
-    """Asks a pod of the track itself, past the split: each in its turn, those that are ready first. May be used by several threads."""
+    """Sends requests to the pods of a track themselves, past the router, in turn, and to those that are ready first. Several threads may use it."""
 
     def __init__(self, servers: TrackServers, model: str) -> None:
         self._servers = servers
@@ -121,7 +121,7 @@ class PodPredictor:
         self._turn = 0
 
     def predict(self, track: Track, request: Request) -> Prediction:
-        """The track's answer. Where a pod does not answer they are listed anew, once; raises Unavailable where that does not help."""
+        """The track's answer. Where a pod does not answer, the pods are listed again, once. Raises Unavailable where that does not help."""
         try:
             return self._next(track).predict(request)
         except Unavailable:
@@ -129,7 +129,7 @@ class PodPredictor:
         return self._next(track).predict(request)
 
     def _next(self, track: Track) -> Client:
-        """One client for each pod: its connections stay open."""
+        """The next pod's client, of which each pod has one: its connections stay open."""
         from tfcanary.adapters.serving.server_client import Client
 
         reachable = self._servers.of(track)
@@ -145,12 +145,12 @@ class PodPredictor:
 
 @dataclass(frozen=True, slots=True)
 class NoLog:
-    """A stock TF Serving records nothing."""
+    """The request log of a stock TF Serving, which records nothing."""
 
     def requests(self, limit: int) -> Iterator[Request]:
-        """None."""
+        """Yield nothing: a stock TF Serving records nothing."""
         return iter(())
 
     def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
-        """None."""
+        """Yield nothing: a stock TF Serving records nothing."""
         return iter(())

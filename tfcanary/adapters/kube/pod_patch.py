@@ -1,7 +1,7 @@
 """A plan's patch for the pod template, merged as `kubectl patch` merges: pure.
 
-Maps deep; the lists that Kubernetes merges by a key, by that key; all other lists as a whole; null removes. What the
-release rests on cannot be patched: the labels that Services select, the image, the ports, the configuration.
+Maps are merged at every depth, lists to which Kubernetes gives a key by that key, all other lists are replaced, and null removes a key.
+What the release rests on cannot be patched: the labels that Services select, the image, the ports, the configuration.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ KEYS = {
     "ports": "containerPort",
     "volumeMounts": "mountPath",
 }
-"""Lists that are merged by a key of their items, as the Kubernetes API says."""
+"""The lists that are merged by a key of their items, as the Kubernetes API says."""
 FIELD = "serving.pod_patch"
 SERVER = "server"
-"""The container of the model server."""
+"""The name of the container of the model server."""
 
 Json = dict[str, Any]
 
 
-def patched(template: Json, patch: Mapping[str, object]) -> Json:
-    """The pod template with the plan's patch; raises Refused, with the path, where the patch is none or touches what is not its own."""
-    merged: Json = _merged(template, patch, FIELD)
-    _check_kept(template, merged)
+def apply_patch(template: Json, patch: Mapping[str, object]) -> Json:
+    """The pod template with the plan's patch. Raises Refused, with the path, where the patch is malformed or changes what the release rests on."""
+    merged: Json = _merge(template, patch, FIELD)
+    _check_untouched(template, merged)
     return merged
 
 
-def _merged(base: Any, patch: object, at: str) -> Any:
+def _merge(base: Any, patch: object, at: str) -> Any:
     if isinstance(patch, Mapping):
         return _map(base if isinstance(base, Mapping) else {}, patch, at)
     if isinstance(base, Mapping):
@@ -57,7 +57,7 @@ def _map(base: Mapping[str, Any], patch: Mapping[str, object], at: str) -> Json:
         elif key in KEYS:
             result[key] = _list(result.get(key) or [], value, KEYS[key], here)
         else:
-            result[key] = _merged(result.get(key), value, here)
+            result[key] = _merge(result.get(key), value, here)
     return result
 
 
@@ -72,28 +72,28 @@ def _list(base: Sequence[Json], patch: object, key: str, at: str) -> list[Json]:
     return list(items.values())
 
 
-def _check_kept(before: Json, after: Json) -> None:
+def _check_untouched(before: Json, after: Json) -> None:
     labels = after.get("metadata", {}).get("labels", {})
     for name, value in before["metadata"]["labels"].items():
         if labels.get(name) != value:
-            raise _kept(f"metadata.labels.{name}", value)
+            raise _must_stay(f"metadata.labels.{name}", value)
     was, now = _server(before), _server(after)
     for name in ("image", "command", "ports"):
         if now.get(name) != was.get(name):
-            raise _kept(f"spec.containers[{SERVER}].{name}", was.get(name))
+            raise _must_stay(f"spec.containers[{SERVER}].{name}", was.get(name))
     _check_arguments(was["args"], now.get("args") or [])
     for name, kept, there in (("volumeMounts", was, now), ("volumes", before["spec"], after.get("spec", {}))):
         lost = next((one for one in kept[name] if one not in (there.get(name) or ())), None)
         if lost:
-            raise _kept(f"spec.{name}", lost)
+            raise _must_stay(f"spec.{name}", lost)
 
 
 def _check_arguments(ours: Sequence[str], theirs: Sequence[str]) -> None:
-    """More flags may be added; of ours each must be there as it was, and once, for the last one wins."""
+    """Raises Refused where a flag of ours is changed, missing or given twice, for of two the server takes the last; other flags may be added."""
     for argument in ours:
         name = argument.partition("=")[0]
         if [one for one in theirs if one.partition("=")[0] == name] != [argument]:
-            raise _kept(f"spec.containers[{SERVER}].args", argument)
+            raise _must_stay(f"spec.containers[{SERVER}].args", argument)
 
 
 def _server(template: Json) -> Json:
@@ -101,7 +101,7 @@ def _server(template: Json) -> Json:
     return next((one for one in containers if one["name"] == SERVER), {})
 
 
-def _kept(at: str, value: object) -> Refused:
+def _must_stay(at: str, value: object) -> Refused:
     return Refused(f"{FIELD}.{at}: must stay {value!r}, for the release rests on it")
 
 

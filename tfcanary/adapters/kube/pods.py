@@ -1,8 +1,8 @@
-"""What the API server says about pods, as servers: pure. Whether a server has its version, only it itself can say.
+"""Pods, as the API server describes them, turned into servers: pure. Whether a server has its version, only the server itself can say.
 
-Failed for good are: a server that ended twice while it should have started (it loads at its start and tries twice
-itself), an image that could not be pulled for a minute or has no possible name, and pods that a quota or a policy
-forbids. Everything else (a node that is full, a secret that is missing) may pass, and is the message until it does.
+A server has failed for good where it ended twice while it should have started (it loads at its start and tries twice itself), where its
+image could not be pulled for a minute or has an impossible name, and where a quota or a policy forbids the pod. Any other trouble (a node
+that is full, a secret that is missing) may pass, and is the server's message until it does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.ports import Server
 
 DEATHS = 2
-"""Ends of a server that has not come up: once may be a node's or a bucket's fault."""
+"""Ends of a server that has not come up, after which it has failed: one end may be a node's or a bucket's fault."""
 PULLING = timedelta(seconds=60)
-"""Kubernetes has tried to pull an image about three times by then."""
+"""The time in which Kubernetes tries to pull an image about three times."""
 NEVER_PULLED = ("InvalidImageName", "ErrImageNeverPull")
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
 FORBIDDEN = ("is forbidden", "is invalid")
-"""How the API server says that a pod may not be: a quota, an admission policy, a missing service account."""
+"""Words with which the API server forbids a pod: by a quota, an admission policy, or a missing service account."""
 
 Json = dict[str, Any]
 
@@ -37,19 +37,19 @@ def servers(deployment: Json, pods: Sequence[Json], now: datetime) -> tuple[Serv
 
 
 def is_alive(pod: Json) -> bool:
-    """Neither ending nor over: what has ended for good is replaced, and stays in the list."""
+    """Whether a pod is neither ending nor over: a pod that is over is replaced, and stays in the list."""
     return "deletionTimestamp" not in pod["metadata"] and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def is_ready(pod: Json) -> bool:
-    """Whether Kubernetes sends it requests."""
+    """Whether Kubernetes sends a pod requests."""
     return is_alive(pod) and any(one["type"] == "Ready" and one["status"] == "True" for one in _status(pod, "conditions"))
 
 
 def server(pod: Json, now: datetime) -> Server:
-    """One pod: with its addresses where it has some, and with what is wrong in Kubernetes' words.
+    """The server in one pod: with its addresses where it has some, and with what is wrong in Kubernetes' words.
 
-    `silent` where Kubernetes takes it for ready: should it not answer us in time, nothing may be concluded.
+    It is `silent` where Kubernetes takes it for ready: should it not answer us in time, nothing may be concluded.
     """
     name, ip = str(pod["metadata"]["name"]), str(pod["status"].get("podIP") or "")
     message, failed = next(_troubles(pod, now), ("", False))
@@ -61,23 +61,23 @@ def server(pod: Json, now: datetime) -> Server:
 
 
 def _troubles(pod: Json, now: datetime) -> Iterator[tuple[str, bool]]:
-    """What is wrong, and whether for good."""
+    """What is wrong with a pod, and whether for good."""
     for condition in _status(pod, "conditions"):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            yield _said(condition), False
+            yield _reason_and_message(condition), False
     for status in (*_status(pod, "initContainerStatuses"), *_status(pod, "containerStatuses")):
         waiting = (status.get("state") or {}).get("waiting")
         if waiting and waiting.get("reason") in (*NEVER_PULLED, *NOT_PULLED):
-            yield _said(waiting), waiting["reason"] in NEVER_PULLED or _age(pod, now) > PULLING
-        elif ended := _ended(status):
+            yield _reason_and_message(waiting), waiting["reason"] in NEVER_PULLED or _age(pod, now) > PULLING
+        elif ended := _end_state(status):
             deaths = status.get("restartCount", 0) + 1
-            yield f"{_said(ended)}; exit code {ended.get('exitCode')}, {deaths} times so far", deaths >= DEATHS
+            yield f"{_reason_and_message(ended)}; exit code {ended.get('exitCode')}, {deaths} times so far", deaths >= DEATHS
         elif waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            yield _said(waiting), False
+            yield _reason_and_message(waiting), False
 
 
-def _ended(status: Json) -> Json | None:
-    """How the container ended, where it does not run; None where it runs, has not run yet or has done its work."""
+def _end_state(status: Json) -> Json | None:
+    """The state in which a container ended; None where it runs, has not run yet or has done its work."""
     state = status.get("state") or {}
     if "running" in state:
         return None
@@ -91,7 +91,7 @@ def _missing(deployment: Json, alive: int) -> Iterator[Server]:
     refused = next((one for one in status.get("conditions") or () if one["type"] == "ReplicaFailure" and one["status"] == "True"), None)
     updated = int(status.get("updatedReplicas", 0))
     if alive < wanted and refused:
-        message = _said(refused)
+        message = _reason_and_message(refused)
         yield Server(name, "", "", available=False, message=message, failed=any(word in message for word in FORBIDDEN))
     elif status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0) or min(updated, alive) < wanted:
         yield Server(name, "", "", available=False, message=f"{min(updated, alive)} of {wanted} pods are there")
@@ -107,8 +107,8 @@ def _phase(pod: Json) -> str:
     return f"the pod is {str(pod['status'].get('phase') or 'Pending').lower()}"
 
 
-def _said(what: Json) -> str:
-    """Reason and message, as Kubernetes says them."""
+def _reason_and_message(what: Json) -> str:
+    """Reason and message of a condition or a state, in Kubernetes' words."""
     return ": ".join(" ".join(str(what[key]).split()) for key in ("reason", "message") if what.get(key))
 
 

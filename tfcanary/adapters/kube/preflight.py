@@ -1,20 +1,21 @@
-"""What would stop a release later, found before its first write; and what it would write, object by object."""
+"""The preflight of a release on a cluster: what would stop it later, and what it would write, object by object."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tfcanary.adapters.kube import manifests, rights
+from tfcanary.adapters.kube import gitops, manifests, rights
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics, pods_of
-from tfcanary.adapters.kube.ownership import check_ours, shown
+from tfcanary.adapters.kube.ownership import check_ours, comparable
 from tfcanary.adapters.kube.pod_patch import shared_volume
-from tfcanary.adapters.kube.running_servers import Fleet, TrackServers
+from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES, Resource
-from tfcanary.core.domain import ModelVersion, Track, TrafficSplit
-from tfcanary.core.errors import Conflict, Refused
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES, Json, Resource
+from tfcanary.core.domain import ModelVersion, RunningPool, Track, Traffic
+from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Change
 from tfcanary.core.record import Record
@@ -22,66 +23,73 @@ from tfcanary.core.record import Record
 if TYPE_CHECKING:
     from tfcanary.adapters.routing import ClusterRouter
 
+log = logging.getLogger("tfcanary.preflight")
+
 UNKNOWN = "the-release"
-"""A release's run id, before there is one, where its objects are only shown."""
+"""The run id of a release before there is one, where its objects are only shown."""
 OWN_IMAGE = "the-image-of-the-step"
 """The guard's image where the plan names none: it is known in the step alone."""
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class KubePreflight:
     """`ports.Preflight` for one model in one namespace."""
 
-    fleet: Fleet
+    running: RunningServers
     plan: Plan
     router: ClusterRouter
 
     def check(self, record: Record) -> None:
-        """Raises Refused at the first of: what the plan lacks, a right that is missing, an object that is not ours, a step the router cannot do."""
+        """Raises Refused at the first of: what the plan lacks, a right that is missing, an object that is not ours, a stage the router cannot do.
+
+        A tool that would put our fields back is logged as a warning, with the lines that tell it not to.
+        """
         self._check_plan(record)
         self._check_rights()
         self._check_objects()
         self._check_guard()
-        self.router.check(self.plan.weights)
+        self.router.check(tuple(Traffic(canary=weight) for weight in self.plan.weights))
         self._check_namespace()
+        for advice in gitops.advices(self.running.api, (*self.router.owned_fields(), *gitops.of_tracks(self.running.model))):
+            log.warning("%s", advice)
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
         """The version's ConfigMap and Deployment, the Services, the route, the guard: as they are, and as the API server would make them."""
-        for resource, body in self._objects(version):
-            before = self.fleet.api.get(resource, body["metadata"]["name"])
+        wanted = RunningPool(version, least=self.plan.serving.replicas if self.plan.bootstrap else self.plan.serving.canary_replicas)
+        for resource, body in self._objects(wanted):
+            before = self.running.api.get(resource, body["metadata"]["name"])
             yield change(resource, before, self._dry(resource, body))
+            if resource is CONFIG_MAPS:
+                yield self._deployment_change(wanted)
 
-    def _objects(self, version: ModelVersion) -> Iterator[tuple[Resource, Json]]:
-        model, serving = self.fleet.model, self.plan.serving
-        yield CONFIG_MAPS, manifests.config_map(model, version, serving)
-        present = self.fleet.versions(version.number).get(version.number)
-        there = int(present["spec"].get("replicas", 1)) if present else 0
-        first = self.plan.bootstrap
-        wanted = serving.replicas if first else serving.canary_replicas
-        yield DEPLOYMENTS, manifests.deployment(model, version, self.plan, max(wanted, there))
+    def _deployment_change(self, wanted: RunningPool) -> Change:
+        """A Deployment that is there keeps its template, and as many pods as it has."""
+        present = self.running.deployments(wanted.pool).get(wanted.pool)
+        if present is None:
+            return change(DEPLOYMENTS, None, self._dry(DEPLOYMENTS, manifests.deployment(self.running.model, wanted, self.plan)))
+        replicas = max(int(present["spec"].get("replicas", 1)), wanted.least)
+        return change(DEPLOYMENTS, present, {**present, "spec": {**present["spec"], "replicas": replicas}})
+
+    def _objects(self, wanted: RunningPool) -> Iterator[tuple[Resource, Json]]:
+        model, serving, first = self.running.model, self.plan.serving, self.plan.bootstrap
+        yield CONFIG_MAPS, manifests.config_map(model, wanted, serving)
         for track in (Track.STABLE, Track.CANARY):
-            selector = self._selector(track, version.number, pointed=first is (track is Track.STABLE))
+            pointed = first is (track is Track.STABLE)
+            selector = object_names.selector(model, wanted.pool) if pointed else self._selector(track)
             yield SERVICES, manifests.service(model, track, selector, serving)
-        yield from self.router.objects(TrafficSplit(canary=0))
-        if not first and not self.plan.guard.installed:
+        yield from self.router.objects(Traffic())
+        if not self.plan.guard.installed:
             image = self.plan.guard.image or OWN_IMAGE
-            yield DEPLOYMENTS, manifests.guard(model, self.fleet.api.namespace, UNKNOWN, self.plan, image)
+            yield DEPLOYMENTS, manifests.guard(model, self.running.api.namespace, UNKNOWN, self.plan, image)
 
-    def _selector(self, track: Track, number: int, pointed: bool) -> Mapping[str, str]:
-        """The candidate's pods for its track; else what the Service selects now, if anything."""
-        if pointed:
-            return object_names.selector(self.fleet.model, number)
-        found = self.fleet.service(track)
-        selector: Mapping[str, str] | None = found["spec"].get("selector") if found else None
-        return selector or object_names.selector(self.fleet.model, None)
+    def _selector(self, track: Track) -> Json:
+        """The labels that the track's Service selects now; of no pods where there is no Service."""
+        found = self.running.service(track)
+        selector: Json | None = found["spec"].get("selector") if found else None
+        return selector or object_names.selector(self.running.model, None)
 
     def _dry(self, resource: Resource, body: Json) -> Json:
-        try:
-            return self.fleet.api.apply(resource, body, dry_run=True, force=resource not in (CONFIG_MAPS, DEPLOYMENTS))
-        except Conflict as error:
-            raise Refused(str(error)) from error
+        return self.running.api.apply(resource, body, dry_run=True, force=resource not in (CONFIG_MAPS, DEPLOYMENTS))
 
     def _check_plan(self, record: Record) -> None:
         if not self.plan.serving.image:
@@ -92,37 +100,37 @@ class KubePreflight:
                 "bucket.canary: is missing; on a cluster it must be gs://bucket/prefix, or a directory that steps and servers share"
             )
         # Patch, CPUs and the length of the name are looked at where the object is made.
-        manifests.deployment(self.fleet.model, self._imagined(record), self.plan, 1)
+        manifests.deployment(self.running.model, self._imagined(record), self.plan)
         if bucket.startswith("/") and shared_volume(self.plan.serving.pod_patch, bucket) is None:
             raise Refused(f"bucket.canary {bucket!r}: is a directory, and serving.pod_patch mounts no volume there for container `server`")
-        metrics = open_metrics(self.plan, self.fleet, TrackServers(self.fleet))
+        metrics = open_metrics(self.plan, self.running, TrackServers(self.running))
         if self.plan.metrics.source != "scrape":
-            pods_of(object_names.version(self.fleet.model, self._imagined(record).number))
+            pods_of(object_names.deployment(self.running.model, self._imagined(record).pool))
         if isinstance(metrics, PodCounters) and record.stable:
             metrics.check(Track.STABLE)
 
-    def _imagined(self, record: Record) -> ModelVersion:
-        """A version as the next one will be."""
+    def _imagined(self, record: Record) -> RunningPool:
+        """The pool of the next version, as it will be."""
         number = (record.stable.number if record.stable else 0) + 1
-        return ModelVersion(number, f"{self.plan.bucket.canary.rstrip('/')}/{self.fleet.model}/{number}", "sha256:")
+        return RunningPool(ModelVersion(number, f"{self.plan.bucket.canary.rstrip('/')}/{self.running.model}/{number}", "sha256:"))
 
     def _check_rights(self) -> None:
-        api = self.fleet.api
+        api = self.running.api
         if lacks := rights.lacking(api, rights.of_steps(self.plan.traffic, api.namespace)):
             raise Refused(f"in namespace {api.namespace} we may not: {', '.join(lacks)}; bind the Role in deploy/ to who runs this")
 
     def _check_objects(self) -> None:
         for track in Track:
-            service = self.fleet.service(track)
-            check_ours(service, self.fleet.model, self.plan.adopt)
+            service = self.running.service(track)
+            check_ours(service, self.running.model, self.plan.adopt)
             if service:
                 self._check_apart(service)
-        check_ours(self.fleet.api.get(DEPLOYMENTS, object_names.guard(self.fleet.model)), self.fleet.model)
+        check_ours(self.running.api.get(DEPLOYMENTS, object_names.guard(self.running.model)), self.running.model)
 
     def _check_apart(self, service: Json) -> None:
-        """A Service that selects pods of every version would send the canary requests at weight 0."""
+        """Raises Refused for a Service that selects pods of every version: the canary would get its requests at weight 0."""
         selector = service["spec"].get("selector") or {}
-        template = manifests.deployment(self.fleet.model, self._imagined(Record(self.fleet.model, "")), self.plan, 1)["spec"]["template"]
+        template = manifests.deployment(self.running.model, self._imagined(Record(self.running.model, "")), self.plan)["spec"]["template"]
         labels = template["metadata"]["labels"]
         if selector and object_names.VERSION not in selector and all(labels.get(name) == value for name, value in selector.items()):
             raise Refused(
@@ -132,19 +140,18 @@ class KubePreflight:
 
     def _check_guard(self) -> None:
         account = self.plan.guard.service_account
-        if self.plan.guard.installed or not self.fleet.api.is_allowed("get", SERVICE_ACCOUNTS):
+        if self.plan.guard.installed or not self.running.api.is_allowed("get", SERVICE_ACCOUNTS):
             return
-        if self.fleet.api.get(SERVICE_ACCOUNTS, account) is None:
+        if self.running.api.get(SERVICE_ACCOUNTS, account) is None:
             raise Refused(
-                f"guard.service_account {account!r}: namespace {self.fleet.api.namespace} has none; apply deploy/, or name another"
+                f"guard.service_account {account!r}: namespace {self.running.api.namespace} has none; apply deploy/, or name another"
             )
 
     def _check_namespace(self) -> None:
-        """Asked with a write that is none: to ask for the namespace itself needs a right of its own."""
-        selector = self._selector(Track.CANARY, 0, pointed=False)
-        self._dry(SERVICES, manifests.service(self.fleet.model, Track.CANARY, selector, self.plan.serving))
+        """Raises Refused where the namespace does not exist: tried by a dry run, for to read a namespace needs a right of its own."""
+        self._dry(SERVICES, manifests.service(self.running.model, Track.CANARY, self._selector(Track.CANARY), self.plan.serving))
 
 
 def change(resource: Resource, before: Json | None, after: Json) -> Change:
     """An object before and after, as people compare it."""
-    return Change(f"{resource.kind} {after['metadata']['name']}", shown(before) if before else None, shown(after))
+    return Change(f"{resource.kind} {after['metadata']['name']}", comparable(before) if before else None, comparable(after))

@@ -1,4 +1,4 @@
-"""Which models of a namespace have a record."""
+"""The models of a namespace that have a record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RECORDS = {object_names.MANAGED_BY: object_names.MANAGER, "app.kubernetes.io/com
 """The labels by which the ConfigMaps of the records are found."""
 
 
-def recorded(api: Api) -> tuple[str, ...]:
+def models_with_record(api: Api) -> tuple[str, ...]:
     """The models of the namespace, sorted. Raises Refused where the records may not be listed, Unavailable where the API server is away."""
     found = api.list(CONFIG_MAPS, RECORDS)
     return tuple(

@@ -1,10 +1,8 @@
-"""The record in a ConfigMap, compared and swapped by its own generation; what happens to it is told as Events.
+"""The record in a ConfigMap, compared and swapped by a generation of its own; what happens to a release is also shown as Events.
 
 data.generation   "7"
 data.record       JSON
-data.guard        the run and time of the guard's last beat: a field of its own
-
-so that no beat costs a writer his race.
+data.guard        the guard's last beat and the run that it guards: a field of its own, so that no beat makes a writer lose a race
 """
 
 from __future__ import annotations
@@ -15,23 +13,24 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from tfcanary.adapters.kube.ownership import is_ours
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, Resource
-from tfcanary.adapters.record_checks import check_writer, with_heartbeat
+from tfcanary.adapters.record_checks import check_schema, with_beat
 from tfcanary.core import codec
+from tfcanary.core.domain import Pool
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError
 from tfcanary.core.ports import Stored
-from tfcanary.core.record import Event, Record
+from tfcanary.core.record import Beat, Event, Record
 
 LARGEST = 1_000_000
-"""Bytes of a record: a ConfigMap holds 1 MiB, its names and the beat included."""
+"""Bytes of the largest record: a ConfigMap holds 1 MiB, its names and the beat included."""
 LONGEST_MESSAGE = 1024
-"""Characters of an Event's message: more the API server does not take."""
+"""Characters of the longest message of an Event that the API server takes."""
 
 REASONS = (
     (re.compile(r"weight 0: "), "RollingBack", "Warning"),
@@ -47,18 +46,19 @@ REASONS = (
     (re.compile(r"\S+: (fail|inconclusive)$"), "GateFailed", "Warning"),
     (re.compile(r"\S+: (pass|warn)$"), "GatePassed", "Normal"),
 )
-"""What an entry of the record begins with, and how an Event calls it: reason and type."""
+"""What an entry of the record begins with, and the reason and the type of its Event."""
 OF_THE_CANDIDATE = frozenset(
     {"WeightChanged", "StageEnded", "StageFailed", "RollingBack", "RolledBack", "Refused", "Promoting", "Promoted"}
 )
-"""What is told about the candidate's Deployment, too, while it is there: who looks at it asks why it has traffic, or why it goes."""
+"""The reasons whose Events are also written about the candidate's Deployment, while it exists: a person who looks at a Deployment
+asks why it has traffic, or why it is removed."""
 
 Json = dict[str, Any]
 log = logging.getLogger("tfcanary.adapters.kubeclient")
 
 
 class KubeRecords:
-    """The record of one model. `events`: for Events, which nobody waits for."""
+    """The record of one model. `events` is a connection for Events, with less patience: nobody waits for an Event."""
 
     def __init__(self, api: Api, events: Api, model: str) -> None:
         self._api = api
@@ -66,16 +66,16 @@ class KubeRecords:
         self._model = model
         self._name = object_names.record(model)
         self._at = f"ConfigMap {self._name} in namespace {api.namespace}"
-        self._told: Mapping[str, int] = {}
-        """How many entries of the release in the record are known to have been told, by its run."""
+        self._written_events: Mapping[str, int] = {}
+        """How many entries of the release in the record have become Events already, by the release's run."""
 
     def read(self) -> Stored | None:
-        """What was last written, with the guard's newest beat. Refused where another tfcanary wrote it, or it is no record of ours."""
+        """The record as it was last written, with the guard's newest beat. Raises Refused where its schema is unknown, or it is no record of ours."""
         found = self._api.get(CONFIG_MAPS, self._name)
         return self._stored(found) if found else None
 
     def swap(self, record: Record, generation: int) -> int:
-        """Write over `generation` and return the new one; raises Conflict where somebody wrote first, Refused for a record that is too large."""
+        """Write over `generation` and return the new one. Raises Conflict where somebody wrote first, Refused for a record that is too large."""
         if record.model != self._model:
             raise Refused(f"record of {record.model!r}: {self._at} is the record of {self._model!r}")
         data = {"generation": str(generation + 1), "record": json.dumps(codec.encode(record), allow_nan=False)}
@@ -83,13 +83,13 @@ class KubeRecords:
         if size > LARGEST:
             raise Refused(f"{self._at}: the record has {size} bytes, at most {LARGEST} fit")
         written = self._written(data, generation)
-        self._tell(record, written)
+        self._write_events(record, written)
         return generation + 1
 
-    def beat(self, run_id: str, at: datetime) -> Stored:
-        """One call: the beat is written, and what stands comes back with it. Refused where there is no record."""
-        beat = json.dumps({"run_id": run_id, "at": at.astimezone(UTC).isoformat()})
-        return self._stored(self._api.merge(CONFIG_MAPS, self._name, {"data": {"guard": beat}}))
+    def beat(self, run_id: str, beat: Beat) -> Stored:
+        """Write the guard's beat and return the record as it stands, in one call. Raises Refused where there is no record."""
+        text = json.dumps({"run_id": run_id, "beat": codec.encode(beat)})
+        return self._stored(self._api.merge(CONFIG_MAPS, self._name, {"data": {"guard": text}}))
 
     def _written(self, data: Json, generation: int) -> Json:
         try:
@@ -112,46 +112,48 @@ class KubeRecords:
             raise Refused(f"{self._at}: is no record of tfcanary's ({object_names.MODEL}={self._model} is not among its labels); rename it")
         try:
             generation, record = int(data["generation"]), dict(json.loads(data["record"]))
-            beat = json.loads(data["guard"]) if "guard" in data else None
-            run_id, at = (str(beat["run_id"]), datetime.fromisoformat(beat["at"])) if beat else ("", datetime.now(UTC))
+            check_schema(record, self._at)
+            last = dict(json.loads(data["guard"])) if "guard" in data else None
+            run_id, beat = (str(last["run_id"]), last["beat"]) if last else ("", None)
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(f"{self._at}: is no record ({error!r})") from error
-        check_writer(record, self._at)
         decoded: Record = codec.decode(Record, record, at=self._at)
-        self._told = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
-        return Stored(record=with_heartbeat(decoded, run_id, at), generation=generation)
+        self._written_events = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
+        if beat is not None:
+            decoded = with_beat(decoded, run_id, codec.decode(Beat, beat, at=f"{self._at}, guard"))
+        return Stored(record=decoded, generation=generation)
 
-    def _tell(self, record: Record, written: Json) -> None:
-        """Best effort: whoever reads Events reads them for convenience, the record has everything."""
+    def _write_events(self, record: Record, written: Json) -> None:
+        """Write Events for what is new in the record, as far as possible: Events are for convenience, the record has everything."""
         release = record.release
         if release is None:
             return
-        known = self._told.get(release.run_id, 0)
+        known = self._written_events.get(release.run_id, 0)
         fresh = [(f"{release.run_id} {n}", event) for n, event in enumerate(release.events) if n >= known]
-        self._told = {release.run_id: len(release.events)}
+        self._written_events = {release.run_id: len(release.events)}
         of_the_candidate = [(which, event) for which, event in fresh if reason_and_type(event)[0] in OF_THE_CANDIDATE]
         try:
             self._create(CONFIG_MAPS, written, fresh)
             if of_the_candidate and release.candidate:
-                found = self._events.get(DEPLOYMENTS, object_names.version(self._model, release.candidate.number))
+                found = self._events.get(DEPLOYMENTS, object_names.deployment(self._model, Pool(release.candidate.number)))
                 self._create(DEPLOYMENTS, found, of_the_candidate)
         except TfcanaryError as error:
             log.warning("no Event for what happened to %s: %s", self._model, error)
 
     def _create(self, resource: Resource, about: Json | None, events: Sequence[tuple[str, Event]]) -> None:
         for which, event in events if about else ():
-            # One that is there already says the same: its name is made of what it says.
+            # An Event's name is made of its text, so an Event that exists already has this text.
             with suppress(Conflict):
                 self._events.create(EVENTS, event_object(event, about or {}, resource, which))
 
 
 def reason_and_type(event: Event) -> tuple[str, str]:
-    """How an Event calls what happened."""
+    """The reason and the type of the Event for an entry of the record."""
     return next(((why, how) for begins, why, how in REASONS if begins.match(event.what)), ("Noted", "Normal"))
 
 
 def event_object(event: Event, about: Json, resource: Resource = CONFIG_MAPS, which: str = "") -> Json:
-    """What happened to an object, as `kubectl get events` shows it; `which` tells two apart that say the same."""
+    """The Event that `kubectl get events` shows for an entry of the record; `which` tells two entries with one text apart."""
     reason, kind = reason_and_type(event)
     metadata = about["metadata"]
     at = event.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

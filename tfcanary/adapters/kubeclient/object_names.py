@@ -1,37 +1,43 @@
-"""The names of a model's objects, and the labels that say which model they belong to.
+"""The names of a model's objects, and the labels and annotations that say whose they are.
 
-For a model `m`: a Deployment and a ConfigMap a version (`m-v42`), never renamed; Services `m-stable` and `m-canary`, each
-selecting one version's pods; one route named `m`; the release record `tfcanary-m`; the guard `m-guard`.
+For a model `m`: a Deployment and a ConfigMap for each pool (`m-v42`, `m-v42-baseline`), never renamed; a Service for each track
+(`m-stable`, `m-canary`), which selects the pods of one pool; one route `m`; the release record `tfcanary-m`; the guard `m-guard`.
 """
 
 from __future__ import annotations
 
-from tfcanary.core.domain import NAME, Track
+from collections.abc import Mapping
+
+from tfcanary.core.domain import NAME, Pool, Role, Track
 from tfcanary.core.errors import Refused
 
 MANAGER = "tfcanary"
-"""Our field manager in server-side apply, and the value of the label that names an object's creator."""
+"""Our field manager in server-side apply, and the value of the label that says who made an object."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MODEL = "tfcanary.dev/model"
 VERSION = "tfcanary.dev/version"
-"""A version's number, on its Deployment and on its pods."""
+"""Label: a version's number, on its Deployments and on its pods."""
+ROLE = "tfcanary.dev/role"
+"""Label: what a pool is for. A Deployment without it is a serving pool: another tool made it, or an older tfcanary."""
 NOTHING = "none"
-"""The version that a Service selects whose track points at no version: no pod has this label value."""
+"""The version that the Service of a track selects which points at nothing: no pod has it."""
 DIGEST = "tfcanary.dev/digest"
-"""Annotation: the digest of the model that a Deployment serves."""
+"""Annotation: the identity of the bytes that a Deployment serves."""
+INTENT = "tfcanary.dev/intent"
+"""Annotation: the stamp of the last write of ours to an object (`core.fencing`)."""
 LONGEST = 63
-"""Characters of a label's value, and of a name that becomes one, at most."""
+"""Characters of the longest value of a label, and so of a name that becomes one."""
 
 GRPC, REST = 8500, 8501
 """TF Serving's ports, in each pod and each Service."""
 METRICS = 9464
-"""The port where guards, and steps that watch, export the metrics of a release."""
+"""The port at which guards, and steps that watch, export what they know of a release."""
 WATCHES = "tfcanary.dev/watches"
-"""A label of the pods of steps that watch; other steps export no metrics."""
+"""Label of the pods of steps that watch: no other step exports anything."""
 
 
-def check_model(model: str) -> str:
-    """Return the model's name, which becomes part of objects' names. Raises Refused where Kubernetes would not accept it."""
+def valid_model(model: str) -> str:
+    """The model's name, which becomes part of objects' names; raises Refused where Kubernetes would not take it."""
     if not NAME.fullmatch(model):
         raise Refused(f"model {model!r}: must be at most 50 lower-case letters, digits and hyphens, with a letter or digit at both ends")
     if not model[0].isalpha():
@@ -39,11 +45,11 @@ def check_model(model: str) -> str:
     return model
 
 
-def version(model: str, number: int) -> str:
-    """The name of a version's Deployment and ConfigMap. Raises Refused where it is too long."""
-    name = f"{model}-v{number}"
+def deployment(model: str, pool: Pool) -> str:
+    """The name of a pool's Deployment, with which its ConfigMap's begins. Raises Refused where the name is too long."""
+    name = f"{model}-v{pool.number}" + ("" if pool.role is Role.SERVING else f"-{pool.role.value}")
     if len(name) > LONGEST:
-        raise Refused(f"version {number} of {model}: {name!r} has {len(name)} characters, at most {LONGEST} fit; use a shorter model name")
+        raise Refused(f"{pool} of {model}: {name!r} has {len(name)} characters, at most {LONGEST} fit; use a shorter model name")
     return name
 
 
@@ -53,7 +59,7 @@ def service(model: str, track: Track) -> str:
 
 
 def record(model: str) -> str:
-    """The name of the release record's ConfigMap."""
+    """The name of the record's ConfigMap."""
     return f"tfcanary-{model}"
 
 
@@ -63,7 +69,7 @@ def guard(model: str) -> str:
 
 
 def labels(model: str, component: str) -> dict[str, str]:
-    """The labels of every object of a model. `component` is `server` for model servers."""
+    """The labels of every object of a model, which say whose it is and what part it plays."""
     return {
         "app.kubernetes.io/name": "tensorflow-serving" if component == "server" else "tfcanary",
         "app.kubernetes.io/instance": model,
@@ -73,6 +79,14 @@ def labels(model: str, component: str) -> dict[str, str]:
     }
 
 
-def selector(model: str, number: int | None) -> dict[str, str]:
-    """The labels that select a version's pods; with None they select no pod."""
-    return {MODEL: model, VERSION: NOTHING if number is None else str(number)}
+def selector(model: str, pool: Pool | None) -> dict[str, str]:
+    """The labels by which a pool's pods are selected; of None: of no pods."""
+    if pool is None:
+        return {MODEL: model, VERSION: NOTHING}
+    return {MODEL: model, VERSION: str(pool.number), ROLE: pool.role.value}
+
+
+def pool_of(labels: Mapping[str, str]) -> Pool | None:
+    """The pool that labels, or the labels of a selector, name; None where they name none."""
+    number, role = labels.get(VERSION, ""), labels.get(ROLE, Role.SERVING.value)
+    return Pool(int(number), Role(role)) if number.isdecimal() and role in [*Role] else None

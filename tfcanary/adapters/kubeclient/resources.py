@@ -1,4 +1,7 @@
-"""The kinds of Kubernetes objects that tfcanary uses, and their paths on the API server."""
+"""The kinds of objects that are read and written, the paths under which the API server has them, and rights to them.
+
+The kinds of a router's own objects are in the router's module.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,24 @@ from typing import Any
 from urllib.parse import quote
 
 Json = dict[str, Any]
-"""A Kubernetes object as plain JSON."""
+"""An object as the API server has it."""
+WRITE = ("get", "create", "patch")
+"""The verbs of a server-side apply over what was read: `patch`, and `create` where there is nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind of object in one API version."""
+    """One kind in one version."""
 
     api: str
     """`v1`, or group/version."""
     plural: str
-    """The kind's name in paths; with a subresource (`pods/proxy`) only to ask what is allowed."""
+    """The name in paths and in rights; with a subresource (`pods/proxy`) only in a question about rights."""
     kind: str
     needs: str = ""
-    """What must be installed for the kind to exist, for the sentence that says it is missing; empty where every cluster has it."""
-    cluster_wide: bool = False
-    """Whether objects of the kind belong to the cluster, not to a namespace."""
+    """What brings the kind into a cluster, for the sentence that says it is missing; empty: every cluster has it."""
+    everywhere: bool = False
+    """Whether it belongs to the cluster, not to a namespace."""
 
     @property
     def group(self) -> str:
@@ -30,10 +35,10 @@ class Resource:
         return self.api.rpartition("/")[0]
 
     def path(self, namespace: str, name: str = "") -> str:
-        """The path of an object, or of all objects in the namespace where `name` is empty."""
+        """The path of an object; without a name, the path of all objects of the kind."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         # Names of routes and namespaces are typed by people: none may lead to another path.
-        parts = (self.plural, name) if self.cluster_wide else ("namespaces", namespace, self.plural, name)
+        parts = (self.plural, name) if self.everywhere else ("namespaces", namespace, self.plural, name)
         return "/".join([root, *(quote(part, safe="") for part in parts if part)])
 
 
@@ -43,14 +48,17 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSli
 EVENTS = Resource("v1", "events", "Event")
 PODS = Resource("v1", "pods", "Pod")
 PAGES = Resource("v1", "pods/proxy", "Pod")
-"""The subresource that `Api.page` reads, to ask whether that is allowed."""
+"""What `Api.page` reads; used in questions about rights."""
 SERVICES = Resource("v1", "services", "Service")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
-NAMESPACES = Resource("v1", "namespaces", "Namespace", cluster_wide=True)
-INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
-INGRESS_CLASSES = Resource("networking.k8s.io/v1", "ingressclasses", "IngressClass", cluster_wide=True)
-HTTP_ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", needs="the Gateway API (its standard CRDs)")
-GATEWAYS = Resource("gateway.networking.k8s.io/v1", "gateways", "Gateway", needs="the Gateway API (its standard CRDs)")
-VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "VirtualService", needs="Istio")
-ISTIO_GATEWAYS = Resource("networking.istio.io/v1", "gateways", "Gateway", needs="Istio")
-DESTINATION_RULES = Resource("networking.istio.io/v1", "destinationrules", "DestinationRule", needs="Istio")
+NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Verbs on one kind, as a Role grants them."""
+
+    resource: Resource
+    verbs: tuple[str, ...]
+    namespace: str = ""
+    """Empty: the model's namespace."""

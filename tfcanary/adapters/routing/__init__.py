@@ -1,7 +1,7 @@
-"""Routers: who divides the requests between the tracks."""
+"""Routers, which divide users' requests between the tracks."""
 
-from tfcanary.adapters.routing.istio import MESH
-from tfcanary.adapters.routing.route_objects import placed
-from tfcanary.adapters.routing.routers import ClusterRouter, open_router
+from tfcanary.adapters.routing.cluster_router import ClusterRouter
+from tfcanary.adapters.routing.route_objects import namespace_and_name
+from tfcanary.adapters.routing.routers import known_routers, open_router, router_class
 
-__all__ = ["MESH", "ClusterRouter", "open_router", "placed"]
+__all__ = ["ClusterRouter", "known_routers", "namespace_and_name", "open_router", "router_class"]

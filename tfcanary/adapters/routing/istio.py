@@ -1,4 +1,4 @@
-"""The Router over Istio: the weights of one VirtualService. REST only, as over the Gateway API.
+"""The router over Istio: the weights of one VirtualService. REST only, for gRPC would need a second route.
 
 Each track's host gets a DestinationRule that switches off the ejection of servers for their errors: a rule for the whole
 mesh would hide a bad canary by sending its requests elsewhere, and its errors would never reach the judge.
@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import DESTINATION_RULES, ISTIO_GATEWAYS, VIRTUAL_SERVICES, Json, Resource
+from tfcanary.adapters.kubeclient.resources import WRITE, Json, Resource, Right
 from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.weighted import WeightedRouter
-from tfcanary.core.domain import Track
+from tfcanary.core.domain import Finding, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.plan import TrafficPlan
 
+VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "VirtualService", needs="Istio")
+ISTIO_GATEWAYS = Resource("networking.istio.io/v1", "gateways", "Gateway", needs="Istio")
+DESTINATION_RULES = Resource("networking.istio.io/v1", "destinationrules", "DestinationRule", needs="Istio")
 MESH = "mesh"
-"""Istio's word for all the proxies in the mesh, where a Gateway is named."""
+"""Istio's word for all proxies in the mesh, in the place of a Gateway's name."""
 NO_EJECTION = {"consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0}
 """How Istio switches off its two reasons to eject a server; left out, the first is 5."""
 
@@ -24,32 +28,46 @@ NO_EJECTION = {"consecutive5xxErrors": 0, "consecutiveGatewayErrors": 0}
 class IstioRouter(WeightedRouter):
     """The VirtualService itself counts as in force: Istio's proxies report nothing about it."""
 
-    resource = VIRTUAL_SERVICES
+    kind = "istio"
+    resources = (VIRTUAL_SERVICES, DESTINATION_RULES, ISTIO_GATEWAYS)
+    carrier = VIRTUAL_SERVICES
     rules = "http"
     backends = "route"
+
+    @classmethod
+    def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
+        """The rights to read and write the VirtualService and the tracks' DestinationRules, and to read the Gateway that the plan names."""
+        route = (Right(VIRTUAL_SERVICES, WRITE), Right(DESTINATION_RULES, ("list", "create", "patch")))
+        if traffic.gateway in ("", MESH):
+            return route
+        place, _ = route_objects.namespace_and_name(traffic.gateway, namespace)
+        return (*route, Right(ISTIO_GATEWAYS, ("get",), place if place != namespace else ""))
 
     def bare(self) -> Json:
         """A rule for every request, without destinations."""
         return {}
 
     def backend(self, track: Track, weight: int) -> Json:
-        """A destination in a rule."""
+        """The fields of a destination that are ours."""
         return {"destination": {"host": object_names.service(self.model, track), "port": {"number": object_names.REST}}, "weight": weight}
 
-    def named(self, rule: Json) -> list[tuple[str, int]]:
-        """The destinations of a rule, each with its weight; one that is alone gets everything, whatever it says."""
-        found = rule.get("route") or ()
-        return [(self._service(one["destination"]["host"]), 100 if len(found) == 1 else int(one.get("weight", 0))) for one in found]
+    def service_of(self, backend: Json) -> str:
+        """The Service of our namespace that a destination names; else its host."""
+        return self._service(backend["destination"]["host"])
+
+    def weight_of(self, backend: Json, alone: bool) -> int:
+        """The weight of a destination; one that is alone gets everything, whatever it says."""
+        return 100 if alone else int(backend.get("weight", 0))
 
     def way_in(self) -> Json:
-        """The gateway and the hosts."""
+        """The fields that attach a route of ours to the gateway and the hosts."""
         return {"gateways": [self.plan.traffic.gateway], "hosts": [*self.plan.traffic.hostnames] or ["*"]}
 
     def check_way_in(self) -> None:
         """Raises Refused where no gateway is named, there is none of that name, or the mesh has no host."""
         traffic = self.plan.traffic
         if not traffic.gateway:
-            missing = f"VirtualService {self.name} does not exist in namespace {self.api.namespace}"
+            missing = f"{self.carrier.kind} {self.route} does not exist in namespace {self.api.namespace}"
             raise Refused(f"traffic.gateway: must name Istio's Gateway (`name` or `namespace/name`) or `{MESH}`, for {missing}")
         if traffic.gateway == MESH:
             if not traffic.hostnames:
@@ -57,9 +75,27 @@ class IstioRouter(WeightedRouter):
             return
         self._gateway()
 
-    def check(self, weights: Sequence[int]) -> None:
-        """As promised; also Refused where a DestinationRule of somebody else ejects a track's servers for their errors."""
-        super().check(weights)
+    def entrance(self) -> tuple[Finding, str]:
+        """Whether the Gateway exists and takes hosts of our namespace; the mesh always does."""
+        traffic = self.plan.traffic
+        if traffic.gateway == MESH:
+            return Finding.PASS, f"`{MESH}`: clients within the mesh, for {', '.join(traffic.hostnames) or 'no host'}"
+        namespace, name = route_objects.namespace_and_name(traffic.gateway, self.api.namespace)
+        try:
+            found = self._gateway()
+        except Refused as error:
+            return Finding.FAIL, f"{error}; create it, or name another"
+        hosts = [host for server in found["spec"].get("servers") or () for host in server.get("hosts") or ()]
+        places = [host.rpartition("/")[0] or "*" for host in hosts]
+        if not any(place in ("*", self.api.namespace) or (place == "." and namespace == self.api.namespace) for place in places):
+            there = ", ".join(hosts) or "no hosts"
+            none = f"and none for namespace {self.api.namespace}; add one"
+            return Finding.FAIL, f"Gateway {name} in namespace {namespace} takes {there}, {none}"
+        return Finding.PASS, f"Gateway {name} in namespace {namespace} takes hosts of namespace {self.api.namespace}"
+
+    def check(self, stages: Sequence[Traffic]) -> None:
+        """Read only. Raises Refused as every router, and where somebody else's DestinationRule ejects a track's servers for their errors."""
+        super().check(stages)
         for rule in self._rules_of_others():
             ejects = rule["spec"].get("trafficPolicy", {}).get("outlierDetection")
             if ejects is not None and (ejects.get("consecutive5xxErrors", 5) or ejects.get("consecutiveGatewayErrors", 0)):
@@ -69,19 +105,24 @@ class IstioRouter(WeightedRouter):
                     f"for their errors, which would hide them from the judge; set {off} under its `outlierDetection`"
                 )
 
-    def beside(self) -> tuple[tuple[Resource, Json], ...]:
-        """A DestinationRule for each track that has none from somebody else: of two for one host Istio takes the older."""
+    def before(self, traffic: Traffic) -> tuple[tuple[Resource, Json], ...]:
+        """Before the canary gets requests, a DestinationRule for each track that has none of somebody else: of two, Istio takes the older.
+
+        On the way to weight 0 nothing else is written: whatever it is, it may not be in the way.
+        """
+        if traffic == Traffic():
+            return ()
         taken = {self._service(rule["spec"]["host"]) for rule in self._rules_of_others()}
         return tuple((DESTINATION_RULES, self._destination_rule(name)) for name in route_objects.services(self.model) if name not in taken)
 
     def address(self) -> str:
-        """The first host that is one; else the first of the Gateway's. Raises Unavailable where all are patterns."""
+        """The URL of the first host name of the plan or the route that is no pattern. Raises Unavailable where all are patterns."""
         route = self.read() or {"spec": self.way_in()}
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hosts") or ())]
         for host in hosts:
             if "*" not in host:
                 return route_objects.address(host)
-        raise Unavailable(f"VirtualService {self.name} takes requests for {', '.join(hosts)}; name the host in `traffic.hostnames`")
+        raise Unavailable(f"VirtualService {self.route} takes requests for {', '.join(hosts)}; name the host in `traffic.hostnames`")
 
     def _destination_rule(self, service: str) -> Json:
         spec = {"host": service, "trafficPolicy": {"outlierDetection": NO_EJECTION}}
@@ -93,11 +134,13 @@ class IstioRouter(WeightedRouter):
         return [rule for rule in found if self._service(rule["spec"]["host"]) in ours and not route_objects.is_ours(rule, self.model)]
 
     def _service(self, host: str) -> str:
-        """The Service of our namespace that a host means, which may be written in full; else the host."""
+        """The Service of our namespace that a host, short or written in full, means; any other host as it is."""
         name, _, rest = host.partition(".")
         return name if rest in ("", self.api.namespace) or rest.startswith(f"{self.api.namespace}.svc") else host
 
-    def _gateway(self) -> None:
-        namespace, name = route_objects.placed(self.plan.traffic.gateway, self.api.namespace)
-        if self.api.elsewhere(namespace).get(ISTIO_GATEWAYS, name) is None:
+    def _gateway(self) -> Json:
+        namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
+        found = self.api.elsewhere(namespace).get(ISTIO_GATEWAYS, name)
+        if found is None:
             raise Refused(f"traffic.gateway {self.plan.traffic.gateway!r}: there is no Gateway {name} of Istio in namespace {namespace}")
+        return found

@@ -1,37 +1,33 @@
-"""The routers of a cluster, by the plan's name for them."""
+"""The routers of a cluster, by the plan's word for them: every class of this folder that describes itself as one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import importlib
+import pkgutil
 
+from tfcanary.adapters import routing
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import Json, Resource
-from tfcanary.adapters.routing.gateway import GatewayRouter
-from tfcanary.adapters.routing.istio import IstioRouter
-from tfcanary.adapters.routing.nginx import NginxRouter
-from tfcanary.adapters.routing.replicas import ReplicasRouter
-from tfcanary.core.domain import TrafficSplit
-from tfcanary.core.plan import Plan, RouterKind
-from tfcanary.core.ports import Router
+from tfcanary.adapters.routing import cluster_router
+from tfcanary.adapters.routing.cluster_router import ClusterRouter
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import Plan
 
 
-class ClusterRouter(Router, Protocol):
-    """A Router that also says beforehand what it can do, and what it will write."""
+def known_routers() -> dict[str, type[ClusterRouter]]:
+    """The routers by their kind, in alphabetical order."""
+    for module in pkgutil.iter_modules(routing.__path__):
+        importlib.import_module(f"{routing.__name__}.{module.name}")
+    return dict(sorted(cluster_router.KNOWN.items()))
 
-    def check(self, weights: Sequence[int]) -> None:
-        """Asks only. Raises Refused for a weight that cannot be had, and for a route that is missing, another's, or none of ours."""
 
-    def objects(self, split: TrafficSplit) -> tuple[tuple[Resource, Json], ...]:
-        """What `set_split` would apply, in order. Asks, and writes nothing."""
+def router_class(kind: str) -> type[ClusterRouter]:
+    """The router of this kind. Raises Refused, naming the known ones, where there is none."""
+    known = known_routers()
+    if kind not in known:
+        raise Refused(f"traffic.router {kind!r}: is not known; must be one of {', '.join(known)}")
+    return known[kind]
 
 
 def open_router(api: Api, model: str, plan: Plan) -> ClusterRouter:
-    """The router that the plan names; nothing is asked yet."""
-    kinds: dict[RouterKind, type[GatewayRouter | IstioRouter | NginxRouter | ReplicasRouter]] = {
-        RouterKind.GATEWAY: GatewayRouter,
-        RouterKind.ISTIO: IstioRouter,
-        RouterKind.NGINX: NginxRouter,
-        RouterKind.REPLICAS: ReplicasRouter,
-    }
-    return kinds[plan.traffic.router](api, model, plan)
+    """The router that the plan names, bound to a model; nothing is asked yet. Raises Refused where there is none of that name."""
+    return router_class(plan.traffic.router)(api, model, plan)

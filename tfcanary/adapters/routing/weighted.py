@@ -1,46 +1,50 @@
-"""Routes whose rules weigh backends: an HTTPRoute and a VirtualService say the same in other words.
+"""Routers over a route whose rules have weighted backends, such as an HTTPRoute or a VirtualService.
 
-A track without weight is not named at all: a persistent session would outlive weight 0 (Gateway API, GEP-1619), and a
-backend that does not exist yet would make the route bad. On a route that somebody else made and that the plan adopts
-we own the rules alone, and of a rule we change the backends only.
+A track without weight is not named at all: a persistent session would outlive weight 0 (Gateway API, GEP-1619), and a backend that
+does not exist yet would make the route bad. On a route that somebody else made and that the plan adopts, the rules alone are ours, and
+of a rule only the backends change. Other fields of a backend (filters, headers) stay, and are copied to the other track's backend.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import Json, Resource
-from tfcanary.adapters.routing.route_objects import check_owner, head, is_ours, services, share, whole
-from tfcanary.core.domain import Track, TrafficSplit
+from tfcanary.adapters.kubeclient.resources import WRITE, Json, Right
+from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
+from tfcanary.adapters.routing.route_objects import DIVIDED, check_owner, head, is_ours, services, share, whole
+from tfcanary.core.domain import Intent, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
-from tfcanary.core.plan import Plan
 
 log = logging.getLogger("tfcanary.adapters.routing")
 
 PATIENCE = 10.0
 """Seconds after which a controller that has not taken a route over never will: it takes well below one."""
+ASIDE = "tfcanary.dev/aside"
+"""Annotation: backends that are not named at present and have fields that the named ones do not have, as JSON by track."""
 
 
-class WeightedRouter(ABC):
-    """A router over one route of one model."""
+class WeightedRouter(ClusterRouter):
+    """A router over one route of one model; the route is the carrier."""
 
-    resource: ClassVar[Resource]
     rules: ClassVar[str]
     """The field of `spec` with the rules."""
     backends: ClassVar[str]
     """The field of a rule with the backends."""
 
-    def __init__(self, api: Api, model: str, plan: Plan) -> None:
-        self.api = api
-        self.model = model
-        self.plan = plan
-        self.name = plan.traffic.route or model
+    @classmethod
+    def guard_rights(cls) -> tuple[Right, ...]:
+        """The rights to read and write the route."""
+        return (Right(cls.carrier, WRITE),)
+
+    def owned_fields(self) -> tuple[OwnedFields, ...]:
+        """The rules of the route."""
+        return (OwnedFields(self.carrier, self.route, (f"/spec/{self.rules}",)),)
 
     @abstractmethod
     def bare(self) -> Json:
@@ -48,138 +52,146 @@ class WeightedRouter(ABC):
 
     @abstractmethod
     def backend(self, track: Track, weight: int) -> Json:
-        """A backend in a rule."""
+        """The fields of a backend that are ours."""
 
     @abstractmethod
-    def named(self, rule: Json) -> list[tuple[str, int]]:
-        """The backends of a rule: a Service of our namespace by its name, anything else in words for people; and each one's weight."""
+    def service_of(self, backend: Json) -> str:
+        """The Service of our namespace that a backend names; anything else in words for people."""
+
+    def weight_of(self, backend: Json, alone: bool) -> int:
+        """The weight of a backend; `alone` where its rule has no other."""
+        return int(backend.get("weight", 1))
 
     @abstractmethod
     def way_in(self) -> Json:
-        """What else the spec of a route of ours says: how requests get to it."""
+        """How requests get to a route of ours: fields of its spec, each of them named also where it is empty."""
 
     @abstractmethod
     def check_way_in(self) -> None:
         """Raises Refused where we must make the route, and requests would not get to it."""
 
-    @abstractmethod
-    def address(self) -> str:
-        """Where users' requests go, for example http://models.example.com."""
-
     def pending(self, route: Json) -> str:
-        """Why the route is not in force, as its controllers say; empty where it is, or where none says anything."""
+        """Why a route is not in force, in its controllers' words; empty where it is in force, or where no controller reports."""
         return ""
 
-    def beside(self) -> tuple[tuple[Resource, Json], ...]:
-        """What must be there before the canary gets requests."""
-        return ()
-
-    def split(self) -> TrafficSplit:
-        """Read back from the route; 0 where there is none. Raises Unavailable where it is another than ours."""
-        route = self.read()
-        return self.split_in(route) if route else TrafficSplit(0)
-
-    def set_split(self, split: TrafficSplit) -> None:
-        """Write the rules, and the route where there is none; returns once in force and read back.
-
-        Raises Conflict where somebody else has changed the rules; but 0 is written over everybody's.
-        """
-        route = self.read()
-        if route is None and not self.plan.traffic.gateway:
-            if split.canary == 0:
-                return
+    def prepare(self, traffic: Traffic, intent: Intent) -> None:
+        """Raises Refused where a route must be made, and requests would not get to it."""
+        if traffic != Traffic() and not self.plan.traffic.gateway and self.read() is None:
             self.check_way_in()
-        for resource, body in self._all(route, split):
-            self.api.apply(resource, body, force=split.canary == 0)
-        self._await(split)
 
-    def check(self, weights: Sequence[int]) -> None:
-        """Asks only. Raises Refused where a release would stop later. Any weight can be had: the route alone is looked at."""
+    def check(self, stages: Sequence[Traffic]) -> None:
+        """Read only. Raises Refused where a release would stop later. Any share can be had: only the route is looked at."""
         route = self.read()
         if route is None:
             return self.check_way_in()
-        check_owner(self.resource, route, self.model, self.plan.adopt, f"its `spec.{self.rules}`")
+        check_owner(self.carrier, route, self.model, self.plan.adopt, f"its `spec.{self.rules}`")
         rules = self._rules(route)
         if len(rules) != 1:
-            raise Refused(f"{self._shown}: has {len(rules)} rules, must have one; move the others to a route of their own")
-        if self._foreign(rules) or not self._is_split(rules[0]):
+            raise Refused(f"{self.display_name}: has {len(rules)} rules, must have one; move the others to a route of their own")
+        if self._foreign(rules) or not self._is_divided(rules[0]):
             there = ", ".join(self._foreign(rules)) or "nothing"
-            raise Refused(f"{self._shown}: sends requests to {there}; must name {self._ours} only; move the others to a route of their own")
+            raise Refused(
+                f"{self.display_name}: sends requests to {there}; must name {self._our_services} only; move the others to a route of their own"
+            )
         return None
 
-    def objects(self, split: TrafficSplit) -> tuple[tuple[Resource, Json], ...]:
-        """What `set_split` applies, in order. Asks, and writes nothing."""
-        return self._all(self.read(), split)
-
-    def read(self) -> Json | None:
-        """The route as it is."""
-        return self.api.get(self.resource, self.name)
-
-    def written(self, route: Json | None, split: TrafficSplit) -> Json:
-        """The fields that become ours, given the route as it is."""
-        ours = route is None or is_ours(route, self.model)
-        rules = self._rules(route or {})
-        fresh = ours and not any(self._is_split(rule) for rule in rules)
-        weighed = {self.backends: [self.backend(track, split.of(track)) for track in Track if split.of(track)]}
-        written = [{**rule, **weighed} if fresh or self._is_split(rule) else rule for rule in ([self.bare()] if fresh else rules)]
+    def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:
+        """The rules, and all other fields of a route of ours; None where there is no route and the plan does not say how to make one."""
+        if found is None and not self.plan.traffic.gateway:
+            return None
+        ours = found is None or is_ours(found, self.model)
+        rules = self._rules(found or {})
+        if ours and not any(self._is_divided(rule) for rule in rules):
+            rules = [{**self.bare(), self.backends: [self.backend(Track.STABLE, 0)]}]
+        aside = _aside(found)
+        for number, rule in enumerate(rules):
+            if self._is_divided(rule):
+                weighed, aside = self._weigh(rule, aside, traffic)
+                rules[number] = {**rule, self.backends: weighed}
+        annotations = {ASIDE: json.dumps(aside)} if aside else {}
         if ours:
-            return whole(self.resource, self.name, self.model, {**self.way_in(), self.rules: written})
-        return {**head(self.resource, self.name), "spec": {self.rules: written}}
+            return whole(self.carrier, self.route, self.model, {**self.way_in(), self.rules: rules}, annotations)
+        return {**head(self.carrier, self.route, annotations), "spec": {self.rules: rules}}
 
-    def split_in(self, route: Json) -> TrafficSplit:
-        """The split that a route makes; raises Unavailable where it is none of ours."""
-        rules = self._rules(route)
-        if not any(self._is_split(rule) for rule in rules):
+    def traffic_in(self, found: Json | None) -> Traffic:
+        """The traffic that a route makes; without a route the canary has none. Raises Unavailable where the route leads elsewhere."""
+        if found is None:
+            return Traffic()
+        rules = self._rules(found)
+        if not any(self._is_divided(rule) for rule in rules):
             there = ", ".join(self._foreign(rules)) or "nothing"
-            raise Unavailable(f"{self._shown}: sends requests to {there} instead of {self._ours}")
-        stable, canary = (self._weight(rules, track) for track in Track)
+            raise Unavailable(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
+        stable, canary = (self._weight(rules, track) for track in DIVIDED)
         if canary and (len(rules) > 1 or self._foreign(rules)):
             also = ", ".join(self._foreign(rules)) or f"{len(rules)} rules"
-            raise Unavailable(f"{self._shown}: has {also}, not {self._ours} alone: the canary's share cannot be told")
+            raise Unavailable(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
         return share(canary, stable)
 
-    @property
-    def _shown(self) -> str:
-        return f"{self.resource.kind} {self.name} in namespace {self.api.namespace}"
-
-    @property
-    def _ours(self) -> str:
-        return " and ".join(services(self.model))
-
-    def _all(self, route: Json | None, split: TrafficSplit) -> tuple[tuple[Resource, Json], ...]:
-        # On the way to 0 nothing else is asked for: whatever it is, it may not be in the way.
-        return (*(self.beside() if split.canary else ()), (self.resource, self.written(route, split)))
-
-    def _rules(self, route: Json) -> list[Json]:
-        found: list[Json] | None = route.get("spec", {}).get(self.rules)
-        return found or []
-
-    def _is_split(self, rule: Json) -> bool:
-        return any(name in services(self.model) for name, _ in self.named(rule))
-
-    def _foreign(self, rules: Iterable[Json]) -> list[str]:
-        return [name for rule in rules for name, _ in self.named(rule) if name not in services(self.model)]
-
-    def _weight(self, rules: Iterable[Json], track: Track) -> int:
-        return sum(weight for rule in rules for name, weight in self.named(rule) if services(self.model).get(name) is track)
-
-    def _await(self, split: TrafficSplit) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while why := self._open(split):
+    def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
+        """Wait until every controller that reports on the route has taken it over; at weight 0 a controller that does not is logged only."""
+        deadline, found = time.monotonic() + PATIENCE, self._read_back(written, traffic, intent)
+        while found and (why := self.pending(found)):
             if time.monotonic() > deadline:
-                return self._gave_up(split, why)
+                return self._give_up(traffic, why)
             time.sleep(random.uniform(0.05, 0.15))
+            found = self._read_back(self.read(), traffic, intent)
         return None
 
-    def _open(self, split: TrafficSplit) -> str:
-        """Why the split is not in force; raises Unavailable where another one is written there by now."""
-        route = self.read()
-        seen = self.split_in(route) if route else TrafficSplit(0)
-        if seen != split:
-            raise Unavailable(f"{self._shown}: weight {split.canary} was written, {seen.canary} is read back: somebody else writes it, too")
-        return self.pending(route) if route else ""
+    def _read_back(self, found: Json | None, traffic: Traffic, intent: Intent) -> Json | None:
+        self.check_read_back(found, traffic, intent)
+        return found
 
-    def _gave_up(self, split: TrafficSplit, why: str) -> None:
-        if split.canary:
-            raise Unavailable(f"{self._shown}: weight {split.canary} was written, but is not in force after {PATIENCE:.0f} s: {why}")
-        log.warning("%s: weight 0 was written, but is not in force after %.0f s: %s", self._shown, PATIENCE, why)
+    @property
+    def _our_services(self) -> str:
+        return " and ".join(services(self.model))
+
+    def _rules(self, route: Json) -> list[Json]:
+        return list(route.get("spec", {}).get(self.rules) or [])
+
+    def _by_service(self, rule: Json) -> list[tuple[str, Json]]:
+        return [(self.service_of(one), one) for one in rule.get(self.backends) or ()]
+
+    def _is_divided(self, rule: Json) -> bool:
+        return any(name in services(self.model) for name, _ in self._by_service(rule))
+
+    def _foreign(self, rules: Iterable[Json]) -> list[str]:
+        return [name for rule in rules for name, _ in self._by_service(rule) if name not in services(self.model)]
+
+    def _weight(self, rules: Iterable[Json], track: Track) -> int:
+        named = [(name, one, len(rule[self.backends]) == 1) for rule in rules for name, one in self._by_service(rule)]
+        return sum(self.weight_of(one, alone) for name, one, alone in named if services(self.model).get(name) is track)
+
+    def _weigh(self, rule: Json, aside: Mapping[Track, Json], traffic: Traffic) -> tuple[list[Json], dict[Track, Json]]:
+        """The backends of a rule with the weights of this traffic, and the backends that are put aside because they have no weight."""
+        there = {**aside, **{services(self.model)[name]: one for name, one in self._by_service(rule) if name in services(self.model)}}
+        named, left = [], {}
+        for track in DIVIDED:
+            other = there.get(Track.CANARY if track is Track.STABLE else Track.STABLE, {})
+            ours, alike = self.backend(track, traffic.of(track)), {**other, **self.backend(track, 0)}
+            if traffic.of(track):
+                named.append(_merge(there[track], ours) if track in there else {**other, **ours})
+            elif track in there and _merge(there[track], self.backend(track, 0)) != alike:
+                left[track] = there[track]
+        return named, left
+
+    def _give_up(self, traffic: Traffic, why: str) -> None:
+        if traffic != Traffic():
+            raise Unavailable(
+                f"{self.display_name}: weight {traffic.canary} was written, but is not in force after {PATIENCE:.0f} s: {why}"
+            )
+        log.warning("%s: weight 0 was written, but is not in force after %.0f s: %s", self.display_name, PATIENCE, why)
+
+
+def _aside(found: Json | None) -> dict[Track, Json]:
+    """The backends that were put aside; none where somebody else has written something else into the annotation."""
+    try:
+        kept = json.loads((found["metadata"].get("annotations") or {})[ASIDE] if found else "{}")
+        return {track: dict(kept[track.value]) for track in DIVIDED if track.value in kept}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _merge(backend: Mapping[str, Any], ours: Mapping[str, Any]) -> Json:
+    """A backend with our fields set, and all others as they are, at every depth."""
+    nested = [key for key, value in ours.items() if isinstance(value, Mapping) and isinstance(backend.get(key), Mapping)]
+    return {**backend, **ours, **{key: _merge(backend[key], ours[key]) for key in nested}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, RouterKind, ServiceType, ServingPlan, TrafficPlan
+from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ServiceType, ServingPlan, TrafficPlan
 from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
 from tfcanary.core.plan.judge import (
     ClassesPlan,
@@ -53,7 +53,6 @@ __all__ = [
     "Plan",
     "PredictionsPlan",
     "QualityPlan",
-    "RouterKind",
     "ServiceType",
     "ServingPlan",
     "StagePlan",

@@ -76,24 +76,15 @@ class MetricsPlan:
     """For one question, retries included."""
 
 
-class RouterKind(StrEnum):
-    """Who divides the requests on a cluster."""
-
-    GATEWAY = "gateway"
-    """Gateway API: the weights of an HTTPRoute."""
-    ISTIO = "istio"
-    """The weights of a VirtualService."""
-    NGINX = "nginx"
-    """The canary annotations of an Ingress."""
-    REPLICAS = "replicas"
-    """No proxy: one Service over both tracks, divided by the number of pods."""
-
-
 @dataclass(frozen=True, slots=True)
 class TrafficPlan:
     """How users' requests reach the model on a cluster. The local platform always has its Envoy."""
 
-    router: RouterKind = RouterKind.GATEWAY
+    router: str = "gateway"
+    """The router that divides users' requests: `gateway` (Gateway API: the weights of an HTTPRoute), `istio` (the weights of a VirtualService),
+    `nginx` (the canary annotations of an Ingress), or `replicas` (no proxy: one Service over both tracks, divided by the number of pods).
+
+    Another word is refused when the platform is opened."""
     gateway: str = ""
     """The Gateway (Istio: the gateway; nginx: the ingress class) that takes users' requests: `name` or `namespace/name`.
 
