@@ -1,31 +1,30 @@
-"""What records have in common wherever they lie: whose they are, and when the guard was last heard of."""
+"""What every stored record needs, wherever it lies: a schema that this tfcanary knows, and the guard's newest beat."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from tfcanary import __version__
 from tfcanary.core.errors import Refused
-from tfcanary.core.record import Record, State
-
-ENDED = {state.value for state in State if state.ended}
+from tfcanary.core.record import SCHEMA, Beat, Record
 
 
-def check_writer(record: Mapping[str, Any], at: str) -> None:
-    """Raises Refused where another version of tfcanary has a release on the road in the record that lies `at`: its fields may mean something else."""
-    writer, release = record.get("writer"), record.get("release")
-    if writer != __version__ and release and release.get("state") not in ENDED:
-        raise Refused(
-            f"{at}: tfcanary {writer} wrote this record, and this is tfcanary {__version__}; use that version, or end its release"
-        )
+def check_schema(record: Mapping[str, Any], at: str) -> None:
+    """Raises Refused, naming both numbers, where the record that lies `at` has a schema that this tfcanary does not know, or none.
+
+    A record of a known schema is read whichever version of tfcanary wrote it.
+    """
+    schema, writer = record.get("schema"), record.get("writer", "of an unknown version")
+    if isinstance(schema, int) and not isinstance(schema, bool) and 1 <= schema <= SCHEMA:
+        return
+    number = "no schema number" if schema is None else f"schema {schema}"
+    raise Refused(f"{at}: tfcanary {writer} wrote this record with {number}, and this tfcanary knows schema {SCHEMA}; use that version")
 
 
-def heard(record: Record, run_id: str, at: datetime) -> Record:
-    """The record after a beat of this run's guard. An older beat, another run's and one after the end change nothing."""
+def with_beat(record: Record, run_id: str, beat: Beat) -> Record:
+    """The record with a beat of this run's guard. An older beat, another run's beat and one after the end change nothing."""
     release = record.active
-    if release is None or release.run_id != run_id or (release.guard_seen and release.guard_seen >= at):
+    if release is None or release.run_id != run_id or (release.beat is not None and release.beat.number >= beat.number):
         return record
-    return replace(record, release=replace(release, guard_seen=at))
+    return replace(record, release=replace(release, beat=beat))
