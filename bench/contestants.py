@@ -15,11 +15,11 @@ CATEGORIES = (2, 5, 20, 50, 100, 1_000, 10_000, 50_000)
 FEW_ROWS, FEW_CATEGORIES = 500, 5
 """Of the data without drift: 12 columns of numbers, and categories of 2 to 100 values."""
 SEEDS = {"evidently": 8, "nannyml": 12, "tfdv": 12, "scipy": 100, "tfcanary": 400}
-"""How often each compares them: the faster, the oftener."""
+"""How many comparisons without drift each contestant makes: the faster it is, the more."""
 
 
 def columns(n: int, rng: np.random.Generator, drifted: bool) -> dict[str, Any]:
-    """Hard shapes of numbers, and categories of few to many values; with drift some of both move, others never do."""
+    """Columns of numbers in shapes that are hard to compare, and of categories; with drift some columns move, others never do."""
     import pyarrow as pa
 
     found: dict[str, Any] = {
@@ -46,7 +46,7 @@ def columns(n: int, rng: np.random.Generator, drifted: bool) -> dict[str, Any]:
 
 
 def batches(file: Path) -> Iterator[Any]:
-    """One row group after the other, the next one read meanwhile."""
+    """The row groups of a file one after the other; the next one is read meanwhile."""
     import pyarrow.parquet as pq
 
     texts = [name for name in pq.read_schema(file).names if name.startswith("k")]
@@ -99,7 +99,7 @@ def flagged_scipy(reference: Any, current: Any) -> list[str]:
 
 
 def chances_scipy(reference: Any, current: Any) -> dict[str, float]:
-    """What its tests say of each column."""
+    """The p-value of each column by scipy's tests."""
     import pyarrow as pa
     from scipy import stats
 
@@ -128,7 +128,7 @@ def run_evidently(reference: Path, current: Path) -> str:
 
 
 def flagged_evidently(reference: Any, current: Any) -> list[str]:
-    """Its report: p-values below their threshold, or distances from it on."""
+    """Evidently's report: a column has drifted where a p-value is below its threshold, or a distance is at least its threshold."""
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
@@ -148,7 +148,7 @@ def run_nannyml(reference: Path, current: Path) -> str:
 
 
 def flagged_nannyml(reference: Any, current: Any) -> list[str]:
-    """Any of ten chunks."""
+    """NannyML: a column has drifted where any of ten chunks has."""
     import nannyml
 
     first, second = reference.to_pandas(), current.to_pandas()
@@ -164,7 +164,7 @@ def run_tfdv(reference: Path, current: Path) -> str:
 
 
 def flagged_tfdv(reference: Any, current: Any) -> list[str]:
-    """With the thresholds of its guide."""
+    """TensorFlow Data Validation, with the thresholds of its guide."""
     import tensorflow_data_validation as tfdv
 
     first, second = (tfdv.generate_statistics_from_dataframe(side.to_pandas()) for side in (reference, current))
@@ -179,7 +179,7 @@ def flagged_tfdv(reference: Any, current: Any) -> list[str]:
 
 
 def peak() -> int:
-    """MiB."""
+    """The peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

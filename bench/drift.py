@@ -39,14 +39,14 @@ NEEDS = {
     "tfdv": "tensorflow_data_validation",
 }
 ONLY_SMALL = ("scipy", "evidently", "nannyml", "tfdv")
-"""They hold everything in memory: five gigabytes and minutes for the large shape."""
+"""Contestants that hold all rows in memory: the large shape takes them five gigabytes and minutes."""
 EXAMPLES = 100_000
 """Records of the TFRecord file; 20 features each."""
 said: list[str] = []
 
 
 def main() -> None:
-    """Parse the options, run whatever they ask for, and write it down."""
+    """Parse the options, run what they name, and write the results down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path(tempfile.gettempdir(), "tfcanary-bench-drift"))
     parser.add_argument("--shape", choices=[*SHAPES, "records", "alarms"], help="default: all")
@@ -79,7 +79,7 @@ def say(line: str) -> None:
 
 
 def write_down(document: Path, options: argparse.Namespace) -> None:
-    """Put what was said between the marks, with the day and the command."""
+    """Write the printed lines between the marks of the document, with the day and the command."""
     asked = " ".join(f"--only {name}" for name in options.only or ())
     command = f"python -m bench.drift {asked}".strip()
     shown = "\n".join([f"{date.today()}, {os.cpu_count()} processors, `{command}`:", "", "```", *said, "```"])
@@ -111,7 +111,7 @@ def compare_all(shape: str, options: argparse.Namespace) -> None:
 
 
 def chosen(options: argparse.Namespace) -> list[str]:
-    """The contestants that are asked for and are installed; the others are said to be missing."""
+    """The contestants that the options name and that are installed; the names of the others are printed as missing."""
     asked = [name for name in NEEDS if not options.only or name in options.only]
     missing = [
         name for name in asked if subprocess.run([options.pythons[name], "-c", f"import {NEEDS[name]}"], capture_output=True).returncode
@@ -122,7 +122,7 @@ def chosen(options: argparse.Namespace) -> list[str]:
 
 
 def measure(name: str, shape: str, options: argparse.Namespace) -> tuple[float, float, int, str]:
-    """Seconds of wall and of processor time, MiB, and what it says."""
+    """One contestant in a process of its own: its seconds of wall and of processor time, its peak in MiB, and its answer."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [options.pythons[name], "-W", "ignore", "-m", "bench.drift", str(options.folder), "--shape", shape, "--run", name]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -136,7 +136,7 @@ def measure(name: str, shape: str, options: argparse.Namespace) -> tuple[float, 
 
 
 def alarms_of_all(options: argparse.Namespace) -> None:
-    """Who flags columns that have not drifted."""
+    """How often each contestant flags columns that have not drifted."""
     say(f"{FEW_ROWS} rows x {12 + FEW_CATEGORIES} columns without drift: false alarms")
     for name in chosen(options):
         if name != "read":
@@ -144,7 +144,7 @@ def alarms_of_all(options: argparse.Namespace) -> None:
 
 
 def records(folder: Path) -> None:
-    """tf.Example to a profile."""
+    """The time from a file of tf.Example to a profile."""
     from tfcanary.look.evaluate import sources
     from tfcanary.tf.wire import messages, tfrecord
 

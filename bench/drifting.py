@@ -13,7 +13,7 @@ SIZES = (2, 3, 5, 10, 20, 50, 100, 200)
 
 
 def columns(n: int, seed: list[int], drifted: Collection[int] = (), only: Collection[int] | None = None) -> list[pa.RecordBatch]:
-    """30 columns of numbers and 20 of categories; the same law for every seed but in the drifted ones."""
+    """30 columns of numbers and 20 of categories. Every seed has the same distributions, except in the columns that have drifted."""
     rng = np.random.default_rng(seed)
     chosen = range(NUMBERS + CATEGORIES) if only is None else only
     return pa.table({f"c{i}": _column(i, n, rng, i in drifted) for i in chosen}).to_batches()

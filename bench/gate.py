@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def compared(name: str, walls: dict[str, float], inner: dict[str, float]) -> str:
-    """How often the other one's time it took."""
+    """The ratio of two times, for the table."""
     if name in ("trial", "beside"):
         return f" {walls[name] / walls['tensorflow']:5.2f} times tensorflow as a process"
     return f" {inner[name] / inner['copy']:5.2f} times copy" if name in ("push", "pull") else ""
@@ -103,14 +103,14 @@ def run_tensorflow(model: Path) -> float:
     """The same requests that the trial makes up, each once."""
     from tfcanary.core.plan import ValidationPlan
     from tfcanary.look.savedmodel import read
-    from tfcanary.look.savedmodel.samples import recipes, samples
-    from tfcanary.tf.runtime import load, start_tensorflow
+    from tfcanary.look.savedmodel.samples import recipes, tensor_requests
+    from tfcanary.tf.runtime import import_tensorflow, load
 
-    start_tensorflow()
+    import_tensorflow()
 
     def work() -> None:
         servable = load(model)
-        for sample in samples(next(recipes(read(model).public["serving_default"])), ValidationPlan().batches):
+        for sample in tensor_requests(next(recipes(read(model).public["serving_default"])), ValidationPlan().batches):
             servable.run("serving_default", sample.feeds)
 
     return timed(work)
@@ -138,7 +138,7 @@ def run_beside(model: Path) -> float:
 
 
 def run_copy(model: Path) -> float:
-    """As `cp -r`, then as durable as the others: on disk when it says that it is done."""
+    """A copy like `cp -r`, then flushed to disk, so that it is as durable as the other contestants' results."""
     into = model.with_name("copied")
     shutil.rmtree(into, ignore_errors=True)
     try:
@@ -155,7 +155,7 @@ def durable(folder: Path) -> None:
 
 
 def run_push(model: Path) -> float:
-    """The act's own way: copy, read back, hash; without the claim, which is a few bytes."""
+    """A push as `act/push.py` does it: copy, read back, hash. The claim is left out: it is a few bytes."""
     from tfcanary.act.push import _upload
     from tfcanary.adapters.storage import open_storage
     from tfcanary.look.savedmodel import manifest
@@ -170,7 +170,7 @@ def run_push(model: Path) -> float:
 
 
 def run_pull(model: Path) -> float:
-    """Out of a bucket that was pushed into, as a step does it."""
+    """A download from a bucket into which a version was pushed, as a step does it."""
     from tfcanary.act.push import _upload
     from tfcanary.adapters.storage import open_storage
     from tfcanary.adapters.storage.download import pull

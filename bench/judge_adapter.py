@@ -1,7 +1,7 @@
-"""Our judge for harnesses that replay samples: `make()` gives a fresh one, which is calibrated once and then asked at every poll.
+"""Our judge for harnesses that replay samples: `make()` returns a fresh judge, which is calibrated once and then called at every poll.
 
-It only translates. A harness counts a track as one: the counters of all its servers together are handed on as those of
-one server, so that a fall of them is taken as a restart of that server.
+The adapter only translates. A harness counts a track as one server: the counters of all its servers together are passed on as those of one
+server, so that a decrease is taken for a restart of that server.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge import Judge, Poll
 
 PLAN = JudgePlan(alpha=0.05, quality=QualityPlan(), classes=ClassesPlan())
-"""The defaults with every criterion asked for; alpha is a release's whole 5 %, of which the default leaves a part to drift."""
-WORDS = {Decision.PROMOTE: "promote", Decision.ROLLBACK: "rollback"}
+"""The defaults with every criterion. alpha is a release's whole 5 %, of which the default leaves a part to drift."""
+ANSWERS = {Decision.PROMOTE: "promote", Decision.ROLLBACK: "rollback"}
 
 
-class Adapted:
-    """One release, judged."""
+class JudgeAdapter:
+    """A judge of one release for the replay protocol."""
 
     def __init__(self, plan: JudgePlan = PLAN) -> None:
         self._plan = plan
         self._judge: Judge | None = None
 
     def calibrate(self, history: Iterable[tuple[float, Any, Any]]) -> None:
-        """Two hours of stable: (seconds, all other servers, one server)."""
+        """Take two hours of stable: (seconds, all other servers, one server)."""
         self._judge = Judge.begin(self._plan, "replay", [(t, _both(rest, pod)) for t, rest, pod in history])
 
     def update(self, t: float, baseline: Any, canary: Any) -> str:
-        """The word after a poll: continue, promote or rollback."""
+        """Return the answer after a poll: continue, promote or rollback."""
         if self._judge is None:
             self.calibrate(())
         assert self._judge
         poll = Poll(t, _sample(Track.STABLE, baseline), _sample(Track.CANARY, canary), _weight(canary.share))
-        return WORDS.get(self._judge.decide(poll), "continue")
+        return ANSWERS.get(self._judge.decide(poll), "continue")
 
 
-def make() -> Adapted:
-    """A fresh judge with default settings."""
-    return Adapted()
+def make() -> JudgeAdapter:
+    """Return a fresh judge with default settings."""
+    return JudgeAdapter()
 
 
 def _both(rest: Any, pod: Any) -> Sample:
@@ -49,20 +49,23 @@ def _both(rest: Any, pod: Any) -> Sample:
     return Sample(Track.STABLE, up, {"one": _counters(pod), "others": _counters(rest)} if up else {})
 
 
-def _sample(track: Track, seen: Any) -> Sample:
-    up = bool(seen.up)
-    return Sample(track, up, {f"{track}-0": _counters(seen)} if up else {})
+def _sample(track: Track, sample: Any) -> Sample:
+    up = bool(sample.up)
+    return Sample(track, up, {f"{track}-0": _counters(sample)} if up else {})
 
 
-def _counters(seen: Any) -> Counters:
-    """What a harness does not export it leaves out or gives as NaN; the judge takes either as not exported."""
-    quality = (seen.q_sum, seen.q_sumsq, seen.q_count)
+def _counters(sample: Any) -> Counters:
+    """Return the counters of a sample.
+
+    What a harness does not export it leaves out or gives as NaN; the judge takes either as not exported.
+    """
+    quality = (sample.q_sum, sample.q_sumsq, sample.q_count)
     return Counters(
-        ok=float(seen.ok),
-        errors={"failed": float(seen.err)},
-        latency=_floats(seen.lat),
+        ok=float(sample.ok),
+        errors={"failed": float(sample.err)},
+        latency=_floats(sample.lat),
         quality=None if any(value is None for value in quality) else (float(quality[0]), float(quality[1]), float(quality[2])),
-        classes=_floats(seen.pred),
+        classes=_floats(sample.pred),
     )
 
 
@@ -71,5 +74,5 @@ def _floats(values: Any) -> tuple[float, ...]:
 
 
 def _weight(share: float) -> int | None:
-    """In whole percent, as routers know it; None where it is unknown."""
+    """Return the weight in whole percent, as routers know it; None where it is unknown."""
     return round(100 * share) if share is not None and math.isfinite(share) else None

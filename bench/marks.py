@@ -1,4 +1,4 @@
-"""What a bench has measured, put where people read it; nothing of it is typed by hand."""
+"""Writes the results of a bench into a document, between its marks; no result is typed by hand."""
 
 from __future__ import annotations
 

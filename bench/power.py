@@ -1,4 +1,4 @@
-"""How many drifts are found in few rows, and how many that are none: `python -m bench.power [--write docs/drift.md]`.
+"""How many drifts are found in few rows, and how many undrifted columns are flagged: `python -m bench.power [--write docs/drift.md]`.
 
 50 columns (`bench.drifting`), of which none or ten have moved a fifth of their rows; each pair of samples is compared by tfcanary and
 by scipy's tests with Benjamini and Hochberg's correction. Brackets: 95 % intervals.
@@ -46,15 +46,15 @@ CONTESTANTS: dict[str, Callable[[pa.Table, pa.Table], Sequence[str]]] = {
 
 @dataclass
 class Tally:
-    """Of one contestant, comparison by comparison."""
+    """The results of one contestant, comparison by comparison."""
 
     wrong: list[int] = field(default_factory=list)
-    """Columns flagged where none has drifted."""
+    """How many columns were flagged in each comparison without drift."""
     found: list[tuple[int, bool]] = field(default_factory=list)
-    """Of each drifted column the values it has as a category, 0 for a number, and whether it was flagged."""
+    """For each drifted column: its number of categories (0: a column of numbers), and whether it was flagged."""
 
     def cells(self) -> Iterable[str]:
-        """The row of the table."""
+        """The contestant's row of the table."""
         yield rate(sum(self.wrong), len(self.wrong) * (NUMBERS + CATEGORIES))
         yield rate(sum(wrong > 0 for wrong in self.wrong), len(self.wrong))
         yield rate(sum(hit for _, hit in self.found), len(self.found))
@@ -87,7 +87,7 @@ def compare(rows: int, seed: int, tallies: dict[str, Tally]) -> None:
 
 
 def table(seeds: Sequence[int]) -> str:
-    """Everything measured, as Markdown."""
+    """All results as a Markdown table."""
     head = ["rows", "", "undrifted columns flagged", "comparisons without drift that flag any", "drifted columns found", *KINDS]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for rows in ROWS:

@@ -1,9 +1,10 @@
-"""How fast TFRecord files turn into columns: the decoder that steps through all records at once, and protobuf one by one.
+"""Measures how fast TFRecord files are read into columns: by our decoders, all records at once, and by protobuf, one by one.
 
     python bench/wire.py [--records 50000] [--rounds 5]
 
-20 features (12 floats, 4 whole numbers, 4 texts), checksums checked, values compared. Prints the best of the rounds, in
-records a second of wall time and of processor time: on a busy machine the second is the one to compare.
+An example has 20 features: 12 floats, 4 whole numbers and 4 texts. Both read the same file, check its checksums, and their
+values are compared. Prints the best of the rounds, in records per second of wall time and of processor time; on a busy
+machine compare the processor time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def examples(count: int) -> Iterator[bytes]:
 
 
 def logs(count: int) -> Iterator[bytes]:
-    """One row a request: an input of 20 numbers and three scores."""
+    """Yield logs of requests with one row: an input of 20 numbers, and three scores."""
     draw = random.Random(2)
     for _ in range(count):
         log = messages.PredictionLog()
@@ -57,7 +58,7 @@ def examples_by_protobuf(path: Path) -> float:
     return sum(columns["numeric_07"])
 
 
-def examples_in_step(path: Path) -> float:
+def examples_at_once(path: Path) -> float:
     return sum(float(block.by_name["numeric_07"].values.astype(float).sum()) for block in read_examples(path))
 
 
@@ -70,19 +71,20 @@ def logs_by_protobuf(path: Path) -> float:
     return sum(columns["x"])
 
 
-def logs_in_step(path: Path) -> float:
+def logs_at_once(path: Path) -> float:
     return sum(float(block.inputs["x"].column.values.astype(float).sum()) for block in read_prediction_logs(path))
 
 
-def measured(name: str, read: Callable[[Path], float], path: Path, records: int, rounds: int) -> float:
+def measure(name: str, read: Callable[[Path], float], path: Path, records: int, rounds: int) -> float:
+    """Print the best speed of the rounds; return the sum that `read` computes."""
     wall, processor = [], []
     for _ in range(rounds):
-        began = time.perf_counter(), time.process_time()
-        found = read(path)
-        wall.append(time.perf_counter() - began[0])
-        processor.append(time.process_time() - began[1])
+        start = time.perf_counter(), time.process_time()
+        total = read(path)
+        wall.append(time.perf_counter() - start[0])
+        processor.append(time.process_time() - start[1])
     print(f"{name:42} {records / min(wall):>12,.0f} {records / min(processor):>12,.0f}")
-    return found
+    return total
 
 
 def main() -> None:
@@ -90,20 +92,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    few = max(1, asked.records // 10)
+    options = parser.parse_args()
+    few = max(1, options.records // 10)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors\n{'records a second':42} {'wall':>12} {'processor':>12}")
     with TemporaryDirectory() as folder:
-        for what, write, in_step, by_protobuf in (
-            ("tf.Example, 20 features", examples, examples_in_step, examples_by_protobuf),
-            ("PredictionLog, one input of 20 numbers", logs, logs_in_step, logs_by_protobuf),
+        for what, write, at_once, by_protobuf in (
+            ("tf.Example, 20 features", examples, examples_at_once, examples_by_protobuf),
+            ("PredictionLog, one input of 20 numbers", logs, logs_at_once, logs_by_protobuf),
         ):
             path, short = Path(folder, "all"), Path(folder, "few")
-            tfrecord.write(path, write(asked.records))
+            tfrecord.write(path, write(options.records))
             tfrecord.write(short, write(few))
-            measured(f"{what}, in step", in_step, path, asked.records, asked.rounds)
-            one = measured(f"{what}, protobuf", by_protobuf, short, few, 2)
-            assert abs(one - in_step(short)) < 1e-3 * few, "the values differ"
+            measure(f"{what}, at once", at_once, path, options.records, options.rounds)
+            total = measure(f"{what}, protobuf", by_protobuf, short, few, 2)
+            assert abs(total - at_once(short)) < 1e-3 * few, "the values differ"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one image in which every component body runs: the library's own, by its version; `make compile IMAGE=...` names another."""
+"""The image in which every component body runs; `make compile IMAGE=...` compiles the packages with another one."""
 
 import os
 

@@ -26,7 +26,7 @@ from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.record import State
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Snapshot
+from tfcanary.run.submit.snapshots import Snapshot
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -84,7 +84,7 @@ def _tfcanary() -> list[str]:
 def _run() -> None:
     """The demo to its end; the terminal's picture is of the last moment in which the better model is watched."""
     last = None
-    with subprocess.Popen([sys.executable, "-m", "examples.demo"], cwd=ROOT) as demo:
+    with subprocess.Popen([*_tfcanary(), "demo"], cwd=ROOT) as demo:
         while demo.poll() is None:
             last = _seen() or last
             time.sleep(1.0)

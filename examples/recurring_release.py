@@ -1,4 +1,4 @@
-"""A recurring run that releases the newest complete version of a folder, where it is new: for exports that come from elsewhere.
+"""A recurring run that releases the newest complete version of a folder that another system writes, once.
 
 `python -m examples.recurring_release http://localhost:8888` schedules it on that host.
 """
@@ -8,29 +8,29 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kfp import compiler, components, dsl
+from kfp import compiler, components, dsl, kubernetes
 
 from tfcanary.core import codec
 from tfcanary.run.submit import package
 
 trigger_release = components.load_component_from_text(package("trigger_release"))
 EVERY_MORNING = "0 0 6 * * *"
-"""Kubeflow's cron has seconds in front."""
+"""When the run starts, in Kubeflow's form of cron, whose first field is the second."""
 
 
 @dsl.pipeline(name="recurring-release", description="Releases the newest complete version of a folder as a canary, once.")
 def recurring_release(exports: str, model_name: str, platform: str, plan: dict, host: str, complete: str = "_SUCCESS"):
-    """Release what is new.
+    """Release the newest complete version in `exports`.
 
     Args:
-        exports: The folder of versions.
+        exports: The folder of versions: gs://bucket/folder.
         model_name: The name under which TensorFlow Serving serves the model.
-        platform: kube://<namespace> or local:///<state folder>.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan.
         host: The Kubeflow Pipelines endpoint on which the release runs.
         complete: The object that is written last into a version.
     """
-    released = trigger_release(
+    release = trigger_release(
         model_uri=exports,
         model_name=model_name,
         platform=platform,
@@ -40,11 +40,13 @@ def recurring_release(exports: str, model_name: str, platform: str, plan: dict, 
         newest=True,
         complete=complete,
     )
-    released.set_caching_options(False).set_display_name("release")
+    # A Kubeflow with many users gives the pods with this label a token for its API.
+    kubernetes.add_pod_label(release, "access-ml-pipeline", "true")
+    release.set_caching_options(False).set_display_name("release")
 
 
 def schedule(client: Any, folder_id: str, parameters: dict[str, Any], service_account: str = "") -> Any:
-    """Make it a recurring run in one of Kubeflow's folders of runs, which it calls experiments."""
+    """Create the recurring run in the Kubeflow experiment `folder_id`; returns what the SDK returns."""
     with tempfile.TemporaryDirectory() as scratch:
         compiled = Path(scratch, "recurring_release.yaml")
         compiler.Compiler().compile(recurring_release, str(compiled))
@@ -52,8 +54,8 @@ def schedule(client: Any, folder_id: str, parameters: dict[str, Any], service_ac
             experiment_id=folder_id,
             job_name=f"release {parameters['model_name']}",
             cron_expression=EVERY_MORNING,
-            max_concurrency=1,  # two at a time would wait for the same candidate
-            no_catchup=True,  # the newest version is the newest, however many mornings were missed
+            max_concurrency=1,  # two runs at a time would wait for the same candidate
+            no_catchup=True,  # a later run releases the newest version, so a missed run need not be made up for
             params=parameters,
             pipeline_package_path=str(compiled),
             enable_caching=False,
@@ -62,7 +64,7 @@ def schedule(client: Any, folder_id: str, parameters: dict[str, Any], service_ac
 
 
 def main(host: str) -> None:
-    """Schedule the release of the example's model."""
+    """Schedule the release of the example's model on the KFP API at `host`."""
     from kfp import Client
 
     client = Client(host=host)

@@ -1,9 +1,9 @@
-"""A training pipeline that releases what it has made: train, then the component `trigger_release`.
+"""A training pipeline that releases its model: it trains, exports, and ends with the component `trigger_release`.
 
 `python -m examples.retrain_and_release` writes retrain_and_release.yaml, for the Kubeflow UI or `kfp.Client`.
 """
 
-from kfp import compiler, components, dsl
+from kfp import compiler, components, dsl, kubernetes
 
 from tfcanary.run.submit import package
 
@@ -12,14 +12,14 @@ trigger_release = components.load_component_from_text(package("trigger_release")
 
 @dsl.component(base_image="python:3.11", packages_to_install=["tensorflow-cpu>=2.21,<2.22"])
 def train(rows: str, exports: str) -> str:
-    """Fit a model and export it as a version of its own.
+    """Train a model and export it as a new version.
 
     Args:
         rows: A CSV file of numbers, the label in the last column.
-        exports: The folder of versions.
+        exports: The folder of versions: gs://bucket/folder.
 
     Returns:
-        The version's URI.
+        The URI of the new version.
     """
     import time
 
@@ -37,22 +37,22 @@ def train(rows: str, exports: str) -> str:
     return version
 
 
-@dsl.pipeline(name="retrain-and-release", description="Trains a model and releases it as a canary, when the road is free.")
+@dsl.pipeline(name="retrain-and-release", description="Trains a model and releases it as a canary when no other release is active.")
 def retrain_and_release(rows: str, exports: str, model_name: str, platform: str, plan: dict, host: str, wait: str = "4h"):
-    """Train and release.
+    """Train a model, then release it as a canary.
 
     Args:
-        rows: The training data.
-        exports: The folder of versions.
+        rows: A CSV file of numbers, the label in the last column.
+        exports: The folder of versions: gs://bucket/folder.
         model_name: The name under which TensorFlow Serving serves the model.
-        platform: kube://<namespace> or local:///<state folder>.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan.
         host: The Kubeflow Pipelines endpoint on which the release runs.
-        wait: How long the candidate may wait for the road.
+        wait: The longest time to wait for the end of an active release, for example 30m.
     """
-    trained = train(rows=rows, exports=exports)
-    released = trigger_release(
-        model_uri=trained.output,
+    training = train(rows=rows, exports=exports)
+    release = trigger_release(
+        model_uri=training.output,
         model_name=model_name,
         platform=platform,
         plan=plan,
@@ -60,7 +60,9 @@ def retrain_and_release(rows: str, exports: str, model_name: str, platform: str,
         host=host,
         wait=wait,
     )
-    released.set_caching_options(False).set_display_name("release")
+    # A Kubeflow with many users gives the pods with this label a token for its API.
+    kubernetes.add_pod_label(release, "access-ml-pipeline", "true")
+    release.set_caching_options(False).set_display_name("release")
 
 
 if __name__ == "__main__":

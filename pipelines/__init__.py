@@ -1,1 +1,1 @@
-"""How the components are wired; nothing else."""
+"""The pipelines, which wire the components together and contain no other code."""

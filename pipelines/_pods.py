@@ -1,4 +1,4 @@
-"""What the pod of every step is given on a cluster; the local runner leaves it aside."""
+"""The settings of every step's pod on a cluster; the local runner ignores them."""
 
 from kfp import dsl, kubernetes
 
@@ -9,33 +9,34 @@ from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 HOUR = 3600
 STEP = 6 * HOUR
-"""Seconds for a step: longer than copying the largest model or waiting for a node with a GPU, shorter than a day in which nobody
-notices a pod that hangs. It counts from the pod's start, the pull of the image included, so it cannot come from the plan."""
+"""Seconds after which a step's pod is ended: longer than copying the largest model or waiting for a node with a GPU, shorter
+than a day in which nobody notices a pod that hangs. The time counts from the pod's start, the pull of the image included, so
+it cannot come from the plan."""
 WATCH = 8 * 24 * HOUR
-"""Seconds for a step that watches: a week of traffic, and a day more. It is no limit for people: a watch ends by the plan's
-`stage.maximum`, and one that hangs loses its hold within a minute, and the guard takes the weight to 0. A plan whose
-`stage.maximum` is longer than this is cut off here, and then rolled back by the guard."""
+"""Seconds after which the pod of a watching step is ended: a week of traffic, and a day more. It does not limit a plan: a watch
+ends by the plan's `stage.maximum`, and a watch that hangs loses its hold within a minute, and the guard takes the weight to 0. A
+plan whose `stage.maximum` is longer than this is cut off here, and then rolled back by the guard."""
 
 
-def act(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.PipelineTask:
-    """A step with effects: never cached and named for people; its pod knows its package's version, and ends in bounded time."""
+def configure(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.PipelineTask:
+    """Give a step its name in the graph and its pod's settings; it is never cached, and its pod ends within `seconds`."""
     kubernetes.set_image_pull_policy(task, "IfNotPresent")
     # Labels take no parameters: the model's name is in the run's name and in its parameters.
     kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "tfcanary")
     kubernetes.add_pod_label(task, "app.kubernetes.io/component", "step")
-    # Istio's proxy would go on when the step has ended, and so would the pod.
+    # Istio's proxy would run on after the step's end, and so would the pod.
     kubernetes.add_pod_label(task, "sidecar.istio.io/inject", "false")
     kubernetes.set_timeout(task, seconds)
     task.set_env_variable(PACKAGE, __version__)
     return task.set_caching_options(False).set_display_name(label)
 
 
-def observe(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
-    """A step that watches: it may last for days, and Prometheus finds its pod by a label of its own."""
+def configure_watch(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
+    """Configure a step that watches: its pod may run for days and has a label by which Prometheus finds it."""
     kubernetes.add_pod_label(task, WATCHES, "true")
-    return act(task, label, WATCH)
+    return configure(task, label, WATCH)
 
 
-def tell(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """A step that tells people finds the secret addresses of its namespace; a step that loads models does not."""
+def mount_receivers(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Mount the namespace's secret addresses of receivers, for a step that notifies people; a step that loads models has none."""
     return kubernetes.use_secret_as_volume(task, SECRET, SECRETS, optional=True)

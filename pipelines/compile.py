@@ -1,4 +1,4 @@
-"""Writes the published form of pipelines and components: `python -m pipelines.compile [FOLDER]`."""
+"""Compiles pipelines and components into the packages that are published: `python -m pipelines.compile [FOLDER]`."""
 
 import importlib
 import sys
@@ -12,14 +12,14 @@ PACKAGES = ROOT / "tfcanary" / "packages"
 
 
 def definitions() -> dict[str, object]:
-    """Every pipeline and component by the name of its folder."""
+    """Return every pipeline and component by the name of its folder."""
     pipelines = {p.parent.name: f"pipelines.{p.parent.name}.pipeline" for p in sorted(ROOT.glob("pipelines/*/pipeline.py"))}
     components = {p.parent.name: f"components.{p.parent.name}.component" for p in sorted(ROOT.glob("components/*/component.py"))}
     return {name: getattr(importlib.import_module(module), name) for name, module in (pipelines | components).items()}
 
 
 def main(folder: Path) -> None:
-    """Compile everything into `folder`."""
+    """Compile every pipeline and component into `folder`, one YAML file each."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, definition in definitions().items():
         compiler.Compiler().compile(definition, str(folder / f"{name}.yaml"))

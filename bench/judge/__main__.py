@@ -1,7 +1,7 @@
 """Measures how often judges are wrong, and how late: `python -m bench.judge [--size quick|medium|full] [--seed N] [--write]`.
 
-Exits with 1 where a bar is missed by more than its Monte-Carlo error. The full size takes some hours of processor time,
-the medium one about ten minutes, the quick one less than two on two processors.
+Exits with 1 where a limit is missed by more than its Monte-Carlo error. The full size takes some hours of processor time, the medium
+one about ten minutes, the quick one less than two on two processors.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bench.judge.scenarios import Cell, cells, medium_cells, quick_cells
 
 SIZES = {"quick": quick_cells, "medium": medium_cells, "full": cells}
 ORACLE_OF_GOOD_AT = {"quick": 0, "medium": 6, "full": ORACLE_OF_GOOD}
-"""Healthy watches of a cell for which the oracle is asked."""
+"""Number of healthy watches of a cell for which the oracle is asked, by size."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the bench; the exit code."""
+    """Run the bench and return the exit code."""
     options = _parser().parse_args(arguments)
     chosen = SIZES[options.size]()
     if options.scale != 1.0:
@@ -33,18 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     judges = tuple(ENTRIES) if options.judges == "all" else (OURS.key,)
     began = time.monotonic()
 
-    def tell(said: str) -> None:
-        print(f"{time.monotonic() - began:6.0f} s: {said}", file=sys.stderr)
+    def report(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s: {text}", file=sys.stderr)
 
-    found = run(chosen, judges, options.seed, options.workers, tell, ORACLE_OF_GOOD_AT[options.size])
-    results = bars.results(found)
+    results = run(chosen, judges, options.seed, options.workers, report, ORACLE_OF_GOOD_AT[options.size])
+    bar_results = bars.bar_results(results)
     how = _how(options, chosen)
-    print(document.text(found, results, how))
+    print(document.text(results, bar_results, how))
     if options.write:
-        document.write(found, results, how, other=bool(options.poll))
-    missed = [result for result in results if result.missed]
-    for result in missed:
-        print(f"missed: {result.title}: {result.reached}, must be {result.limit}", file=sys.stderr)
+        document.write(results, bar_results, how, other=bool(options.poll))
+    missed = [bar for bar in bar_results if bar.missed]
+    for bar in missed:
+        print(f"missed: {bar.title}: {bar.reached}, must be {bar.limit}", file=sys.stderr)
     return 1 if missed else 0
 
 

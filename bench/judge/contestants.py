@@ -1,4 +1,4 @@
-"""Who is judged: each a maker of fresh judges for the replay protocol of bench/judge_adapter.py."""
+"""The judges that are compared: each a maker of fresh judges for the replay protocol of bench/judge_adapter.py."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import Protocol
 
 from bench import judge_adapter
 from bench.judge.rivals import argo, flagger, kayenta, textbook
-from bench.judge.traffic import Sample
+from bench.judge.traffic import ReplaySample
 
 
 class Contestant(Protocol):
     """A judge of one watch."""
 
-    def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Once, before the first poll: (seconds, all other stable servers, one of them)."""
+    def calibrate(self, history: Iterable[tuple[float, ReplaySample, ReplaySample]]) -> None:
+        """Take the history once, before the first poll: (seconds, all other stable servers, one of them)."""
 
-    def update(self, t: float, baseline: Sample, canary: Sample) -> str:
-        """continue, promote or rollback."""
+    def update(self, t: float, baseline: ReplaySample, canary: ReplaySample) -> str:
+        """Return the answer after a poll: continue, promote or rollback."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A line of the table."""
+class JudgeEntry:
+    """A judge with its line in the table."""
 
     key: str
     title: str
     make: Callable[[], Contestant]
 
 
-OURS = Entry("tfcanary", "**tfcanary**", judge_adapter.make)
+OURS = JudgeEntry("tfcanary", "**tfcanary**", judge_adapter.make)
 RIVALS = (
-    Entry("flagger", "Flagger's rule, documented limits", flagger.documented),
-    Entry("flagger-tuned", "Flagger's rule, limits tuned from history", flagger.with_tuned_limits),
-    Entry("argo", "Argo Rollouts' rule, documented limits", argo.documented),
-    Entry("argo-tuned", "Argo Rollouts' rule, limits tuned from history", argo.with_tuned_limits),
-    Entry("kayenta", "Kayenta's judge", kayenta.make),
-    Entry("repeated-z", "z test at every poll", textbook.repeated),
-    Entry("group-sequential", "z test at six looks, O'Brien-Fleming", textbook.group_sequential),
+    JudgeEntry("flagger", "Flagger's rule, documented limits", flagger.documented),
+    JudgeEntry("flagger-tuned", "Flagger's rule, limits tuned from history", flagger.with_tuned_limits),
+    JudgeEntry("argo", "Argo Rollouts' rule, documented limits", argo.documented),
+    JudgeEntry("argo-tuned", "Argo Rollouts' rule, limits tuned from history", argo.with_tuned_limits),
+    JudgeEntry("kayenta", "Kayenta's judge", kayenta.make),
+    JudgeEntry("repeated-z", "z test at every poll", textbook.at_every_poll),
+    JudgeEntry("group-sequential", "z test at six looks, O'Brien-Fleming", textbook.at_six_looks),
 )
 ENTRIES = {entry.key: entry for entry in (*RIVALS, OURS)}

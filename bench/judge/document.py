@@ -1,4 +1,4 @@
-"""Writes what was measured where people read it; nothing of it is typed by hand."""
+"""Writes the measured tables and the picture into the documents, so that nothing of them is typed by hand."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from bench import marks
 from bench.judge import tables
-from bench.judge.bars import Result
+from bench.judge.bars import BarResult
 from bench.judge.picture import draw
-from bench.judge.runner import Found
+from bench.judge.runner import CellResult
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
-    """All tables, with how they came about."""
+def text(cells: Sequence[CellResult], results: Sequence[BarResult], how: str) -> str:
+    """Return all tables, with the command that made them."""
     parts = [
         how,
         tables.summary(cells),
@@ -31,10 +31,10 @@ def text(cells: Sequence[Found], results: Sequence[Result], how: str) -> str:
     return "\n\n".join(parts)
 
 
-def write(cells: Sequence[Found], results: Sequence[Result], how: str, docs: Path = DOCS, other: bool = False) -> None:
+def write(cells: Sequence[CellResult], results: Sequence[BarResult], how: str, docs: Path = DOCS, other: bool = False) -> None:
     """Replace the marked block of judge.md, and the picture. Raises ValueError where the marks are missing.
 
-    `other`: the block of what was measured at another poll than 30 s; without the picture, which shows all judges.
+    With `other`, the block for a poll other than 30 s is replaced, without the picture, which shows all judges.
     """
     marks.put(docs / "judge.md", "bench.judge --poll" if other else "bench.judge", text(cells, results, how))
     if not other:

@@ -1,4 +1,4 @@
-"""The noise that real services have, in three strengths: what the judge must not take for a bad canary."""
+"""The noise of real services, in three strengths: what the judge must not take for a bad canary."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class Law:
     quality: float
     """Standard deviations of what both tracks share: log traffic, log error rate, log latency, quality."""
     daily: float
-    """Amplitude of a sine of 24 hours in the traffic; latency follows with a twentieth of it."""
+    """Amplitude of a 24-hour sine in the traffic; log latency follows with a twentieth of it."""
     routing: float = 0.0
-    """Of the log of the canary's share, independent from interval to interval."""
+    """Standard deviation of the log of the canary's share, independent from interval to interval."""
     incident: float = 0.0
-    """Chance that errors of both tracks rise twentyfold for 4 to 13 polls."""
+    """Probability that the errors of both tracks rise twentyfold for 4 to 13 polls."""
     server_errors: float = 0.0
     server_latency: float = 0.0
     server_quality: float = 0.0
-    """Of one server's own wander; a group of k servers has 1/sqrt(k) of it."""
+    """Standard deviations of one server's own wander; a group of k servers has 1/sqrt(k) of them."""
     fixed_errors: float = 0.0
     fixed_latency: float = 0.0
-    """Of what one server differs by all the time."""
+    """Standard deviations of the constant difference between servers."""
     batch: float = 1.0
-    """Errors come in batches of geometric size with this mean."""
+    """Mean size of a batch of errors; the sizes are geometric."""
     cold: tuple[float, float] = (2.0, 15.0)
-    """A server that starts is slower by this factor, which decays with this time in seconds."""
+    """Factor by which a server is slower when it starts, and the seconds in which the excess decays to 1/e."""
     missed: float = 0.01
-    """Chance that a scrape of a track fails."""
+    """Probability that a scrape of a track fails."""
     restarts: float = 0.0
-    """Chance that the canary restarts during the watch; twice that for one of stable's servers."""
+    """Probability that the canary restarts during the watch; it is twice that for one of stable's servers."""
     memory: float = 120.0
-    """Seconds."""
+    """Seconds in which the correlation of wander falls to 1/e."""
 
 
 CALM = Law("calm", traffic=0.05, errors=0.10, latency=0.02, quality=0.003, daily=0.3)
@@ -87,12 +87,11 @@ HARSH = Law(
     restarts=0.30,
     memory=240.0,
 )
-"""Outside of what the judge is designed for."""
-LAWS = {law.name: law for law in (CALM, NOISY, HARSH)}
+"""Noise beyond what the judge is designed for."""
 
 
 def wander(rng: Generator, deviations: Array, length: int, correlation: float) -> Array:
-    """Shape (series, length): one stationary AR(1) series for each standard deviation."""
+    """Return one stationary AR(1) series for each standard deviation, shape (series, length)."""
     draws = rng.standard_normal((len(deviations), length))
     series = np.empty_like(draws)
     series[:, 0] = draws[:, 0]
@@ -107,5 +106,5 @@ _BELOW: Array = np.array([0.5 * math.erfc(-z / math.sqrt(2.0)) for z in _POINTS.
 
 
 def normal_cdf(z: Array) -> Array:
-    """The normal distribution function from a table, to seven digits: simulation needs no more."""
+    """Return the normal distribution function at each z, from a table, to seven digits: simulation needs no more."""
     return np.interp(z, _POINTS, _BELOW)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from bench.judge import measures as m
 from bench.judge.contestants import ENTRIES
-from bench.judge.runner import Found
+from bench.judge.runner import CellResult
 from tfcanary.report.plots.markup import Markup, element, picture
 
 WIDTH, NAMES, ROW, BAR = 860, 330, 46, 14
-"""Pixels: the whole, the column of the names, a judge, one of its bars."""
+"""Pixels: width of the whole, width of the column of the names, height of a judge, height of one of its bars."""
 TOP, BOTTOM = 58, 34
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2933 }
@@ -22,10 +22,10 @@ text { font: 13px system-ui, sans-serif; fill: #1f2933 }
 """
 
 
-def draw(cells: Sequence[Found], caption: str) -> str:
-    """An SVG file: two bars a judge, from 0 to 100 %."""
-    keys = [key for key in ENTRIES if any(key in found.outcomes for found in cells)]
-    healthy = m.select(cells, lambda found: found.cell.fault.is_good and found.cell.law.name == "noisy" and not found.cell.is_stress)
+def draw(cells: Sequence[CellResult], caption: str) -> str:
+    """Return an SVG file with two bars for each judge, from 0 to 100 %."""
+    keys = [key for key in ENTRIES if any(key in result.outcomes for result in cells)]
+    healthy = m.select(cells, lambda result: result.cell.fault.is_good and result.cell.law.name == "noisy" and not result.cell.is_stress)
     bad = m.select(cells, m.is_bad)
     rows = [(key, m.rate(healthy, key, "rollback").share, m.rate(bad, key, "promote").share) for key in keys]
     height = TOP + ROW * len(rows) + BOTTOM

@@ -1,4 +1,4 @@
-"""Hands watches to judges and keeps what became of each. Watches are named by seed, cell and number: any subset can be run again."""
+"""Runs watches before judges and keeps the outcomes. A watch is named by seed, cell and number, so that any subset can be run again."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ from bench.judge.scenarios import ALIKE, HOUR, Cell
 from bench.judge.traffic import Watch, watch
 
 CHUNK = 10
-"""Watches of one task."""
+"""Number of watches of one task."""
 ORACLE_OF_GOOD = 50
-"""Healthy watches of a cell for which the oracle is asked: its median is needed, not its rate, and it is slow."""
+"""Number of healthy watches of a cell for which the oracle is asked: its median is needed, not its rate, and it is slow."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one watch."""
+class WatchOutcome:
+    """The outcome of one watch."""
 
-    word: str
+    answer: str
     seconds: float
-    """Until the word; an hour where there was none."""
+    """Seconds until the answer; an hour where there was none."""
     exposed: float
-    """Requests that the canary answered in the hour; after a promotion it answers all."""
+    """Number of requests that the canary answered in the hour; after a promotion it answers all."""
     cost: float = field(default=0.0, compare=False)
-    """Seconds of the processor for a poll, calibration and the making of the watch left out."""
+    """Processor seconds of a poll, without calibration and the making of the watch."""
 
 
 @dataclass
-class Found:
+class CellResult:
     """All outcomes of a cell."""
 
     cell: Cell
-    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
-    """By the judge's key."""
+    outcomes: dict[str, list[WatchOutcome]] = field(default_factory=dict)
+    """Outcomes by the judge's key."""
     plain: list[float] = field(default_factory=list)
     waiting: list[float] = field(default_factory=list)
-    """Seconds of the oracle and the waiting oracle, infinite where it cannot know within the hour; of healthy canaries the second only."""
+    """Seconds of the oracle and of the waiting oracle, infinite where it cannot know within the hour.
+
+    Of healthy canaries there is the waiting oracle alone.
+    """
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,17 @@ def run(
     judges: tuple[str, ...],
     seed: int,
     workers: int,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     oracle_of_good: int = ORACLE_OF_GOOD,
-) -> list[Found]:
-    """Every watch of the cells before every judge; in the order of the cells."""
+) -> list[CellResult]:
+    """Run every watch of the cells before every judge; the results are in the order of the cells."""
     tasks = list(_tasks(cells, judges, seed, oracle_of_good))
-    found = {cell.name: Found(cell, {key: [] for key in judges}) for cell in cells}
-    for done, (task, part) in enumerate(_worked(tasks, workers), start=1):
-        _merge(found[task.cell.name], part)
-        if done % 50 == 0 or done == len(tasks):
-            tell(f"{done} of {len(tasks)} parts")
-    return list(found.values())
+    result = {cell.name: CellResult(cell, {key: [] for key in judges}) for cell in cells}
+    for number, (task, part) in enumerate(_results(tasks, workers), start=1):
+        _merge(result[task.cell.name], part)
+        if number % 50 == 0 or number == len(tasks):
+            report(f"{number} of {len(tasks)} parts")
+    return list(result.values())
 
 
 def _tasks(cells: Iterable[Cell], judges: tuple[str, ...], seed: int, oracle_of_good: int) -> Iterator[_Task]:
@@ -80,7 +83,7 @@ def _tasks(cells: Iterable[Cell], judges: tuple[str, ...], seed: int, oracle_of_
             yield _Task(cell, seed, range(start, min(start + CHUNK, cell.size)), judges, oracle_of_good)
 
 
-def _worked(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[_Task, Found]]:
+def _results(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[_Task, CellResult]]:
     if workers == 1:
         yield from zip(tasks, map(_work, tasks), strict=True)
         return
@@ -88,54 +91,54 @@ def _worked(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[_Task, Found
         yield from zip(tasks, pool.map(_work, tasks), strict=True)
 
 
-def _work(task: _Task) -> Found:
-    found = Found(task.cell, {key: [] for key in task.judges})
+def _work(task: _Task) -> CellResult:
+    result = CellResult(task.cell, {key: [] for key in task.judges})
     for number in task.numbers:
         one = watch(task.cell, task.seed, number)
         for key in task.judges:
-            found.outcomes[key].append(judged(one, ENTRIES[key].make()))
+            result.outcomes[key].append(judge_watch(one, ENTRIES[key].make()))
         if not task.cell.fault.is_good:
-            found.plain.append(_or_never(oracle.rollback_time(one, waiting=False)))
-            found.waiting.append(_or_never(oracle.rollback_time(one)))
+            result.plain.append(_or_never(oracle.rollback_time(one, waiting=False)))
+            result.waiting.append(_or_never(oracle.rollback_time(one)))
         elif task.cell.fault == ALIKE and number < task.oracle_of_good:
-            found.waiting.append(_or_never(oracle.promote_time(one)))
-    return found
+            result.waiting.append(_or_never(oracle.promote_time(one)))
+    return result
 
 
 def _or_never(seconds: float | None) -> float:
     return math.inf if seconds is None else seconds
 
 
-def _merge(whole: Found, part: Found) -> None:
+def _merge(whole: CellResult, part: CellResult) -> None:
     for key, outcomes in part.outcomes.items():
         whole.outcomes[key] += outcomes
     whole.plain += part.plain
     whole.waiting += part.waiting
 
 
-def judged(one: Watch, judge: Contestant) -> Outcome:
-    """One watch before one judge."""
+def judge_watch(one: Watch, judge: Contestant) -> WatchOutcome:
+    """Run one watch before one judge."""
     judge.calibrate(one.history)
-    began, polls, word, seconds = time.process_time(), 0, "continue", HOUR
+    began, polls, answer, seconds = time.process_time(), 0, "continue", HOUR
     for t, stable, canary in one.polls():
         polls += 1
-        word = judge.update(t, stable, canary)
-        if word not in ("continue", "promote", "rollback"):
-            raise ValueError(f"{word!r}: a judge answers continue, promote or rollback")
-        if word != "continue":
+        answer = judge.update(t, stable, canary)
+        if answer not in ("continue", "promote", "rollback"):
+            raise ValueError(f"{answer!r}: a judge answers continue, promote or rollback")
+        if answer != "continue":
             seconds = t
             break
     cost = (time.process_time() - began) / max(polls, 1)
-    return Outcome(word, seconds, _exposed(one, word, seconds), cost)
+    return WatchOutcome(answer, seconds, _exposed(one, answer, seconds), cost)
 
 
-def _exposed(one: Watch, word: str, t: float) -> float:
+def _exposed(one: Watch, answer: str, t: float) -> float:
     until = round(t / one.cell.poll)
     canary = one.canary.ok + one.canary.err
-    after = float(np.sum((canary + one.stable.ok + one.stable.err)[until:])) if word == "promote" else 0.0
+    after = float(np.sum((canary + one.stable.ok + one.stable.err)[until:])) if answer == "promote" else 0.0
     return float(np.sum(canary[:until])) + after
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""What is wrong with a canary, and the cells of the bench: a fault in a noise at a load."""
+"""The faults of canaries, and the cells of the bench: a fault in a noise at a load."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ FEW, MANY = 0.001, 0.01
 """Base error rates."""
 HOUR = 3600.0
 POLLS = (30.0, 10.0)
-"""Seconds between two polls that the judge is designed for."""
+"""Seconds between two polls for which the judge is designed."""
 
 
 @dataclass(frozen=True)
-class Fault:
+class CanaryFault:
     """What is wrong with the canary from its first request on; by default nothing."""
 
     name: str
     errors: float = 1.0
     more_errors: float = 0.0
     errors_from: float = 0.0
-    """Seconds after which `errors` sets in."""
+    """Seconds after which `errors` begins."""
     latency: float = 1.0
     tail: float = 1.0
     quality: float = 1.0
@@ -36,29 +36,29 @@ class Fault:
 
     @property
     def is_good(self) -> bool:
-        """No worse than stable in anything."""
+        """Whether the canary is no worse than stable in anything."""
         return self in (ALIKE, FASTER)
 
     @property
     def wait(self) -> float:
-        """Seconds for which the waiting oracle is deaf: a cold server is slow, and its first half minute is its own."""
+        """Seconds that the waiting oracle ignores: a cold server is slow, and the canary's first half minute does not count."""
         if self.outage or self.crash:
             return 0.0
         return 120.0 if (self.latency, self.tail) != (1.0, 1.0) else 30.0
 
 
-ALIKE = Fault("none")
-FASTER = Fault("latency x0.8", latency=0.8)
-ERRORS_X1_5, ERRORS_X3, ERRORS_X10 = (Fault(f"errors x{x:g}", errors=x) for x in (1.5, 3.0, 10.0))
-MORE_ERRORS = Fault("errors +5 points", more_errors=0.05)
-SLOWER = Fault("latency +10 %", latency=1.1)
-SLOW_TAIL = Fault("p99 +50 %", tail=1.5)
-QUALITY_1, QUALITY_5 = Fault("quality -1 %", quality=0.99), Fault("quality -5 %", quality=0.95)
-COLLAPSE = Fault("class collapse", collapse=0.3)
-SILENT = Fault("silent drop", silent=True)
-OUTAGE = Fault("outage, errors", outage=True)
-CRASH = Fault("crash", crash=True)
-LATE_ERRORS = Fault("errors x10 from 420 s", errors=10.0, errors_from=420.0)
+ALIKE = CanaryFault("none")
+FASTER = CanaryFault("latency x0.8", latency=0.8)
+ERRORS_X1_5, ERRORS_X3, ERRORS_X10 = (CanaryFault(f"errors x{x:g}", errors=x) for x in (1.5, 3.0, 10.0))
+MORE_ERRORS = CanaryFault("errors +5 points", more_errors=0.05)
+SLOWER = CanaryFault("latency +10 %", latency=1.1)
+SLOW_TAIL = CanaryFault("p99 +50 %", tail=1.5)
+QUALITY_1, QUALITY_5 = CanaryFault("quality -1 %", quality=0.99), CanaryFault("quality -5 %", quality=0.95)
+COLLAPSE = CanaryFault("class collapse", collapse=0.3)
+SILENT = CanaryFault("silent drop", silent=True)
+OUTAGE = CanaryFault("outage, errors", outage=True)
+CRASH = CanaryFault("crash", crash=True)
+LATE_ERRORS = CanaryFault("errors x10 from 420 s", errors=10.0, errors_from=420.0)
 OF_ERRORS = (ERRORS_X1_5, ERRORS_X3, ERRORS_X10, MORE_ERRORS)
 OTHERS = (SLOWER, SLOW_TAIL, QUALITY_1, QUALITY_5, COLLAPSE, SILENT, OUTAGE, CRASH, LATE_ERRORS)
 
@@ -71,7 +71,7 @@ class Ramp:
     steps: tuple[tuple[float, float], ...]
 
     def at(self, t: float) -> float:
-        """The share at a time."""
+        """Return the share at a time."""
         return next(share for since, share in reversed(self.steps) if since <= t)
 
 
@@ -81,37 +81,37 @@ RISING = Ramp("ramp", ((0.0, 0.05), (600.0, 0.25), (1200.0, 0.50)))
 
 @dataclass(frozen=True)
 class Cell:
-    """Watches of one kind. Its name seeds its draws, so that cells do not depend on one another."""
+    """Watches of one kind. The name of a cell seeds its draws, so that cells do not depend on one another."""
 
     law: Law
     rate: float
-    fault: Fault
+    fault: CanaryFault
     base: float = FEW
     ramp: Ramp = FLAT
     poll: float = 30.0
     heavy: bool = False
-    """The quality value is heavy-tailed and unbounded: 3 % of the requests bring a lognormal revenue."""
+    """Whether the quality value is heavy-tailed and unbounded: 3 % of the requests bring a lognormal revenue."""
     size: int = 50
-    """Watches at full size."""
+    """Number of watches at full size."""
 
     @property
     def name(self) -> str:
-        """Unique, and stable: seeds and tables hang on it."""
+        """A unique and stable name: seeds and tables depend on it."""
         parts = [self.law.name, f"{self.rate:g}/s", self.ramp.name, f"{100 * self.base:g} %", f"poll {self.poll:g} s", self.fault.name]
         return ", ".join([*parts, *(["revenue"] if self.heavy else [])])
 
     @property
     def is_stress(self) -> bool:
-        """Beyond the design: harsh noise, other polls, heavy tails."""
+        """Whether the cell is beyond the design: harsh noise, other polls, heavy tails."""
         return self.law == HARSH or self.heavy or self.poll not in POLLS
 
     def every(self, poll: float) -> Cell:
-        """The same at another poll."""
+        """Return the cell at another poll."""
         return replace(self, poll=poll)
 
 
 def cells() -> tuple[Cell, ...]:
-    """All 208: two noises by loads, faults and base errors, a ramp, and healthy canaries under stress."""
+    """Return all 208 cells: two noises by loads, faults and base errors, a ramp, and healthy canaries under stress."""
     return tuple(_sized(cell) for cell in (*_flat(), *_ramped(), *_stress()))
 
 
@@ -119,17 +119,23 @@ QUICK = {
     ALIKE.name: 20, FASTER.name: 5, OUTAGE.name: 6, CRASH.name: 4, SILENT.name: 6, ERRORS_X10.name: 6, SLOWER.name: 6, QUALITY_5.name: 6,
     COLLAPSE.name: 6, MORE_ERRORS.name: 6,
 }  # fmt: skip
-"""Watches of a cell in the quick form; faults that are not here are left out."""
+"""Number of watches of a cell in the quick form, by fault; other faults are left out."""
 
 
 def quick_cells() -> tuple[Cell, ...]:
-    """Some watches of the cells at 200 and 2,000 requests a second: enough to see that a judge has become worse, not to measure it."""
+    """Return some watches of the cells at 200 and 2,000 requests a second.
+
+    They are enough to see that a judge has become worse, not to measure it.
+    """
     chosen = (cell for cell in cells() if cell.rate >= 200.0 and cell.fault.name in QUICK and not cell.heavy)
     return tuple(replace(cell, size=QUICK[cell.fault.name]) for cell in chosen)
 
 
 def medium_cells() -> tuple[Cell, ...]:
-    """The cells from 20 requests a second on; most watches where a rate must be known: of healthy canaries, and of those on a margin."""
+    """Return the cells from 20 requests a second on.
+
+    Most watches are where a rate must be known: of healthy canaries, and of those on a margin.
+    """
     chosen = (cell for cell in cells() if cell.rate >= 20.0 and (cell.fault.is_good or cell.ramp == FLAT))
     return tuple(replace(cell, size=_medium(cell)) for cell in chosen)
 
@@ -141,7 +147,7 @@ def _medium(cell: Cell) -> int:
 
 
 def is_on_margin(cell: Cell) -> bool:
-    """A canary that promotion must just exclude: it may be promoted in 5 % of the watches."""
+    """Return whether promotion must just exclude the canary, which may be promoted in 5 % of the watches."""
     kind = (cell.fault, cell.base)
     return cell.fault in (SLOWER, QUALITY_1) or kind in ((ERRORS_X1_5, MANY), (ERRORS_X3, FEW))
 

@@ -1,4 +1,4 @@
-"""The outcomes as Markdown."""
+"""The outcomes as Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 
 from bench.judge import measures as m
-from bench.judge.bars import JUDGE, Result, seconds_of
+from bench.judge.bars import JUDGE, BarResult, seconds_of
 from bench.judge.contestants import ENTRIES
-from bench.judge.runner import Found
+from bench.judge.runner import CellResult
 from bench.judge.scenarios import LOADS, is_on_margin
 
 MINIMUM = 600.0
-"""Seconds: no healthy canary is promoted earlier, by plan."""
+"""Seconds: by plan no healthy canary is promoted earlier."""
 COLUMNS = (
     "judge", "healthy rolled back: calm", "noisy", "harsh", "worst cell", "bad promoted", "bad rolled back", "median time to rollback",
     "over the waiting oracle", "requests to bad canaries", "a poll",
@@ -20,51 +20,51 @@ COLUMNS = (
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def percent(seen: m.Rate) -> str:
-    """A rate as a table shows it, with its interval."""
-    low, high = m.interval(seen) if seen.of else (0.0, 1.0)
-    return f"{100 * seen.share:.1f} % ({100 * low:.1f}-{100 * high:.1f})" if seen.of else "-"
+def percent(rate: m.Rate) -> str:
+    """Return a rate with its interval, as a table shows it."""
+    low, high = m.interval(rate) if rate.of else (0.0, 1.0)
+    return f"{100 * rate.share:.1f} % ({100 * low:.1f}-{100 * high:.1f})" if rate.of else "-"
 
 
-def summary(cells: Sequence[Found]) -> str:
-    """Every judge on the same watches."""
+def summary(cells: Sequence[CellResult]) -> str:
+    """Return the table of all judges on the same watches."""
     return table(COLUMNS, [_line(cells, key) for key in _judges(cells)])
 
 
-def _judges(cells: Sequence[Found]) -> list[str]:
-    return [key for key in ENTRIES if any(key in found.outcomes for found in cells)]
+def _judges(cells: Sequence[CellResult]) -> list[str]:
+    return [key for key in ENTRIES if any(key in result.outcomes for result in cells)]
 
 
-def _line(cells: Sequence[Found], key: str) -> list[str]:
-    cells = [found for found in cells if key in found.outcomes]
-    good = m.select(cells, lambda found: found.cell.fault.is_good)
-    design = [found for found in good if not found.cell.is_stress]
-    by_law = [m.select(design, lambda found, law=law: found.cell.law.name == law) for law in ("calm", "noisy")]
-    harsh = m.select(good, lambda found: found.cell.law.name == "harsh")
+def _line(cells: Sequence[CellResult], key: str) -> list[str]:
+    cells = [result for result in cells if key in result.outcomes]
+    good = m.select(cells, lambda result: result.cell.fault.is_good)
+    design = [result for result in good if not result.cell.is_stress]
+    by_law = [m.select(design, lambda result, law=law: result.cell.law.name == law) for law in ("calm", "noisy")]
+    harsh = m.select(good, lambda result: result.cell.law.name == "harsh")
     bad = m.select(cells, m.is_bad)
-    found_in_time = [t for found in m.detectable(cells) for t in m.times(found, key, "rollback")]
+    found_in_time = [t for result in m.detectable(cells) for t in m.times(result, key, "rollback")]
     ratios = m.ratios(cells, key)
-    busy = m.select(bad, lambda found: found.cell.rate == 200.0)
+    busy = m.select(bad, lambda result: result.cell.rate == 200.0)
     return [
         ENTRIES[key].title,
         *(percent(m.rate(group, key, "rollback")) for group in (*by_law, harsh)),
-        percent(max((m.rate([found], key, "rollback") for found in design), key=lambda seen: seen.share, default=m.Rate(0, 0))),
+        percent(max((m.rate([result], key, "rollback") for result in design), key=lambda rate: rate.share, default=m.Rate(0, 0))),
         percent(m.rate(bad, key, "promote")),
         percent(m.rate(bad, key, "rollback")),
         seconds_of(m.median(found_in_time)),
         _with_interval(ratios),
         f"{m.exposed(busy, key):,.0f}",
-        f"{1000 * m.median([one.cost for found in cells for one in found.outcomes[key]]):.2g} ms",
+        f"{1000 * m.median([one.cost for result in cells for one in result.outcomes[key]]):.2g} ms",
     ]
 
 
 def times_of(ratio: float) -> str:
-    """A multiple as a table shows it."""
+    """Return a multiple, as a table shows it."""
     return f"{ratio:.1f} x" if math.isfinite(ratio) else "-"
 
 
@@ -73,14 +73,14 @@ def _with_interval(ratios: Sequence[float]) -> str:
     return f"{times_of(m.median(ratios))} ({low:.1f}-{high:.1f})" if math.isfinite(m.median(ratios)) else "-"
 
 
-def goals(cells: Sequence[Found]) -> str:
-    """What was asked for beyond the bars, and what was reached; by the same watches."""
+def goals(cells: Sequence[CellResult]) -> str:
+    """Return the table of what was asked for beyond the limits, and of what was reached on the same watches."""
     rollback = m.ratios(cells, JUDGE)
-    promote = m.promotion_ratios(m.select(cells, lambda found: not found.cell.is_stress), JUDGE, MINIMUM)
-    margin = m.select(cells, lambda found: is_on_margin(found.cell) and found.cell.rate >= 200.0 and found.cell.ramp.name == "5 %")
-    rates = [m.rate([found], JUDGE, "promote") for found in margin]
-    worst = max(rates, key=lambda seen: seen.share, default=m.Rate(0, 0))
-    factor = 1.5 if any(found.cell.poll == 10.0 for found in cells) else 1.8
+    promote = m.promotion_ratios(m.select(cells, lambda result: not result.cell.is_stress), JUDGE, MINIMUM)
+    margin = m.select(cells, lambda result: is_on_margin(result.cell) and result.cell.rate >= 200.0 and result.cell.ramp.name == "5 %")
+    rates = [m.rate([result], JUDGE, "promote") for result in margin]
+    worst = max(rates, key=lambda rate: rate.share, default=m.Rate(0, 0))
+    factor = 1.5 if any(result.cell.poll == 10.0 for result in cells) else 1.8
     rows = [
         (f"rollback, median over {len(rollback)} cells", f"{factor:g} x the waiting oracle", _with_interval(rollback)),
         (f"promotion, median over {len(promote)} cells", "1.4 x the waiting oracle", _with_interval(promote)),
@@ -94,10 +94,10 @@ def _pooled(rates: Sequence[m.Rate]) -> m.Rate:
     return m.Rate(sum(one.count for one in rates), sum(one.of for one in rates))
 
 
-def faults(cells: Sequence[Found]) -> str:
-    """Fault by fault and load by load: the waiting oracle's median, ours, and how many were rolled back and promoted."""
-    flat = [found for found in cells if found.cell.ramp.name == "5 %" and not found.cell.is_stress and not found.cell.fault.is_good]
-    names = dict.fromkeys((found.cell.fault.name, found.cell.base) for found in flat)
+def faults(cells: Sequence[CellResult]) -> str:
+    """Return the table of faults by load: the waiting oracle's median, ours, and how many were rolled back and promoted."""
+    flat = [result for result in cells if result.cell.ramp.name == "5 %" and not result.cell.is_stress and not result.cell.fault.is_good]
+    names = dict.fromkeys((result.cell.fault.name, result.cell.base) for result in flat)
     rows = []
     for law in ("calm", "noisy"):
         for name, base in names:
@@ -106,9 +106,9 @@ def faults(cells: Sequence[Found]) -> str:
     return table(("noise", "fault, base error rate", *(f"{load:g}/s" for load in LOADS)), rows)
 
 
-def _fault(found: Found) -> str:
-    ours, promoted = m.times(found, JUDGE, "rollback"), m.rate([found], JUDGE, "promote")
-    shown = f"{_bare(m.median(found.waiting))} / {_bare(m.median(ours))}, {100 * m.rate([found], JUDGE, 'rollback').share:.0f} %"
+def _fault(result: CellResult) -> str:
+    ours, promoted = m.times(result, JUDGE, "rollback"), m.rate([result], JUDGE, "promote")
+    shown = f"{_bare(m.median(result.waiting))} / {_bare(m.median(ours))}, {100 * m.rate([result], JUDGE, 'rollback').share:.0f} %"
     return f"{shown} ({100 * promoted.share:.0f} % promoted)" if promoted.count else shown
 
 
@@ -116,27 +116,27 @@ def _bare(seconds: float) -> str:
     return f"{seconds:,.0f}" if math.isfinite(seconds) else "-"
 
 
-def healthy(cells: Sequence[Found]) -> str:
-    """Healthy canaries: rolled back, promoted, and when."""
+def healthy(cells: Sequence[CellResult]) -> str:
+    """Return the table of healthy canaries: rolled back, promoted, and when."""
     rows = []
-    for found in cells:
-        if found.cell.fault.name == "none":
-            name = found.cell.name.removesuffix(", none").replace(", none,", ",")
-            middle = m.median(m.times(found, JUDGE, "promote"))
+    for result in cells:
+        if result.cell.fault.name == "none":
+            name = result.cell.name.removesuffix(", none").replace(", none,", ",")
+            middle = m.median(m.times(result, JUDGE, "promote"))
             rows.append(
                 [
                     name,
-                    percent(m.rate([found], JUDGE, "rollback")),
-                    percent(m.rate([found], JUDGE, "promote")),
-                    seconds_of(m.median(found.waiting)) if found.waiting else "-",
+                    percent(m.rate([result], JUDGE, "rollback")),
+                    percent(m.rate([result], JUDGE, "promote")),
+                    seconds_of(m.median(result.waiting)) if result.waiting else "-",
                     seconds_of(middle),
-                    times_of(middle / max(m.median(found.waiting), MINIMUM)) if math.isfinite(m.median(found.waiting)) else "-",
+                    times_of(middle / max(m.median(result.waiting), MINIMUM)) if math.isfinite(m.median(result.waiting)) else "-",
                 ]
             )
     return table(("watches", "rolled back", "promoted", "waiting oracle", "median", "over the oracle, 600 s at least"), rows)
 
 
-def bars(results: Sequence[Result]) -> str:
-    """What must be reached and what was."""
+def bars(results: Sequence[BarResult]) -> str:
+    """Return the table of the limits and of what was reached."""
     words = {(False, False): "kept", (False, True): "within chance", (True, True): "**missed**"}
     return table(("bar", "limit", "reached", ""), [[r.title, r.limit, r.reached, words[r.missed, r.beside]] for r in results])

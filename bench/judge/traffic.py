@@ -1,6 +1,6 @@
 """The counters of one watch: a stable of ten servers and a canary of one, interval by interval, and stable's history.
 
-Every draw comes from the generator of the watch, which the seed, the cell's name and the watch's number name.
+Every draw comes from the generator of the watch, which is named by the seed, the cell's name and the watch's number.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.judge.noise import Array, Generator, Law, normal_cdf, wander
-from bench.judge.scenarios import ALIKE, HOUR, Cell, Fault
+from bench.judge.scenarios import ALIKE, HOUR, CanaryFault, Cell
 from tfcanary.core.domain import LATENCY_BOUNDS
 
 SERVERS = 10
 BOUNDS: Array = np.log(np.array(LATENCY_BOUNDS) / 1000.0)
-"""Log milliseconds."""
+"""Bounds of the latency buckets as log milliseconds."""
 BULK, TAIL = (0.97, math.log(40.0), 0.45), (0.03, math.log(160.0), 0.50)
 """Share, log median in milliseconds and spread of the two kinds of requests."""
 CLASSES: Array = np.array([0.22, 0.18, 0.14, 0.12, 0.10, 0.08, 0.06, 0.05, 0.03, 0.02])
@@ -26,12 +26,12 @@ QUALITY, SPREAD = 0.70, 0.20
 PAYING, REVENUE_SPREAD = 0.03, 1.2
 INCIDENT = 20.0
 BEFORE, HISTORY = 6 * HOUR, 2 * HOUR
-"""What stable has counted when the watch begins, and what calibration is given."""
+"""Seconds that stable has counted when the watch begins, and that calibration is given."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One track at one instant, as the replay protocol hands it out: cumulative counters, NaN where it is not up."""
+class ReplaySample:
+    """One track at one instant, as the replay protocol gives it: cumulative counters, NaN where the track is not up."""
 
     up: bool
     share: float
@@ -46,13 +46,13 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What a group of servers counted in each interval; arrays over the intervals first."""
+class GroupCounts:
+    """What a group of servers counted in each interval; the first axis is over the intervals."""
 
     ok: Array
     err: Array
     batches: Array
-    """Of errors: what the oracle sees."""
+    """Number of batches of errors: what the oracle sees."""
     lat: Array
     quality: Array
     """Shape (intervals, 3): sum, sum of squares, number."""
@@ -61,14 +61,14 @@ class Counted:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What shaped the canary's counts apart from chance and its own wander; arrays over the intervals."""
+    """What shaped the canary's counts apart from chance and its own wander; arrays of shape (intervals,)."""
 
     expected: Array
-    """Requests."""
+    """Expected number of requests."""
     error_rate: Array
-    """Of a healthy canary."""
+    """Error rate of a healthy canary."""
     latency: Array
-    """Log factor, cold start included."""
+    """Log factor of latency, cold start included."""
     quality: Array
     """Mean of a healthy canary."""
 
@@ -78,27 +78,27 @@ class Watch:
     """One release from its first canary request on."""
 
     cell: Cell
-    stable: Counted
-    canary: Counted
+    stable: GroupCounts
+    canary: GroupCounts
     stable_up: Array
     canary_up: Array
     """Whether the scrape at the end of each interval succeeds."""
     lost: Array
-    """Part of stable's counters that is lost at the end of each interval: a restart of one of its servers."""
+    """Part of stable's counters that is lost at the end of each interval, by a restart of one of its servers."""
     restarts: Array
-    """Whether the canary's counters start afresh with each interval."""
+    """Whether the canary's counters start again from 0 with each interval."""
     conditions: Conditions
-    history: tuple[tuple[float, Sample, Sample], ...] = field(repr=False)
+    history: tuple[tuple[float, ReplaySample, ReplaySample], ...] = field(repr=False)
 
-    def polls(self) -> Iterator[tuple[float, Sample, Sample]]:
-        """Seconds, stable and canary; the first at 0."""
-        cell, stable, canary = self.cell, _Totals(_before(self.cell)), _Totals()
+    def polls(self) -> Iterator[tuple[float, ReplaySample, ReplaySample]]:
+        """Yield seconds, stable and canary; the first at 0."""
+        cell, stable, canary = self.cell, _GroupTotals(_totals_before(self.cell)), _GroupTotals()
         share = cell.ramp.at(0.0)
         yield 0.0, stable.sample(1 - share), canary.sample(share, up=not cell.fault.crash)
         for i in range(len(self.stable.ok)):
             share = cell.ramp.at(i * cell.poll)
             if self.restarts[i]:
-                canary = _Totals()
+                canary = _GroupTotals()
             canary.add(self.canary, i)
             stable.add(self.stable, i)
             stable.lose(float(self.lost[i]))
@@ -110,7 +110,7 @@ class Watch:
 
 
 def watch(cell: Cell, seed: int, number: int) -> Watch:
-    """A watch by its number; the same three name the same draws for ever."""
+    """Return a watch by its number; equal arguments always give the same draws."""
     rng = np.random.default_rng([seed, zlib.crc32(cell.name.encode()), number])
     length = round(HOUR / cell.poll)
     world = _World(rng, cell, length)
@@ -122,7 +122,7 @@ def watch(cell: Cell, seed: int, number: int) -> Watch:
     lost = np.zeros(length)
     if rng.uniform() < 2 * law.restarts:
         lost[rng.integers(2, length)] = 1.0 / SERVERS
-    cold = _cold(law, times, restarts, cell.poll)
+    cold = _cold_start(law, times, restarts, cell.poll)
     routed = np.exp(law.routing * rng.standard_normal(length))
     up = rng.uniform(size=(2, length)) >= law.missed
     stable, _ = world.count(SERVERS, 1 - shares)
@@ -130,24 +130,24 @@ def watch(cell: Cell, seed: int, number: int) -> Watch:
     return Watch(cell, stable, canary, up[0], up[1] & (not fault.crash), lost, restarts, conditions, _history(rng, cell))
 
 
-def _history(rng: Generator, cell: Cell) -> tuple[tuple[float, Sample, Sample], ...]:
-    """Two hours of stable: seconds, all other servers, and one."""
+def _history(rng: Generator, cell: Cell) -> tuple[tuple[float, ReplaySample, ReplaySample], ...]:
+    """Return two hours of stable: seconds, all other servers, and one server."""
     length = round(HISTORY / cell.poll)
     world = _World(rng, cell, length)
     share = np.full(length, 1.0 / SERVERS)
     one, rest = world.count(1, share)[0], world.count(SERVERS - 1, 1 - share)[0]
     up = rng.uniform(size=(2, length)) >= cell.law.missed
-    ours, theirs = _Totals(), _Totals()
-    samples = [(0.0, theirs.sample(0.9), ours.sample(0.1))]
+    own, others = _GroupTotals(), _GroupTotals()
+    samples = [(0.0, others.sample(0.9), own.sample(0.1))]
     for i in range(length):
-        ours.add(one, i)
-        theirs.add(rest, i)
-        samples.append(((i + 1) * cell.poll, theirs.sample(0.9, bool(up[0, i])), ours.sample(0.1, bool(up[1, i]))))
+        own.add(one, i)
+        others.add(rest, i)
+        samples.append(((i + 1) * cell.poll, others.sample(0.9, bool(up[0, i])), own.sample(0.1, bool(up[1, i]))))
     return tuple(samples)
 
 
-def _cold(law: Law, times: Array, restarts: Array, poll: float) -> Array:
-    """Log factor of a server that has just started."""
+def _cold_start(law: Law, times: Array, restarts: Array, poll: float) -> Array:
+    """Return the log factor of a server's latency after its start."""
     factor, decay = law.cold
     began = np.maximum.accumulate(np.where(restarts, times, 0.0))
     cold: Array = np.log1p((factor - 1) * np.exp(-(times + poll / 2 - began) / decay))
@@ -173,9 +173,9 @@ class _World:
         self.latency = latency + 0.05 * daily
 
     def count(
-        self, servers: int, shares: Array, fault: Fault = ALIKE, cold: Array | float = 0.0, times: Array | None = None
-    ) -> tuple[Counted, Conditions]:
-        """A group of servers under its share of the traffic."""
+        self, servers: int, shares: Array, fault: CanaryFault = ALIKE, cold: Array | float = 0.0, times: Array | None = None
+    ) -> tuple[GroupCounts, Conditions]:
+        """Count a group of servers under its share of the traffic."""
         rng, law, cell = self.rng, self.cell.law, self.cell
         scale = 1.0 / math.sqrt(servers)
         sds = scale * np.array([law.server_errors, law.server_latency, law.server_quality])
@@ -193,11 +193,11 @@ class _World:
         values = _values(rng, ok, (conditions.quality + quality) * fault.quality, fault.quality, cell.heavy)
         pred = rng.multinomial(ok, class_shares(fault))
         counted = [part.astype(float) for part in (ok, failed, batches, lat, values, pred)]
-        return Counted(*counted), conditions
+        return GroupCounts(*counted), conditions
 
 
 def _failures(rng: Generator, n: Array, p: Array, batch: float) -> tuple[Array, Array]:
-    """Failed requests and their batches; where failing is common each request fails on its own."""
+    """Return failed requests and their batches; where failing is common each request fails on its own."""
     batches = rng.poisson(np.minimum(n * p / batch, 1e9))
     more = rng.negative_binomial(np.maximum(batches, 1), 1.0 / batch) if batch > 1 else 0
     failed = np.where(batches > 0, batches + more, 0)
@@ -207,24 +207,27 @@ def _failures(rng: Generator, n: Array, p: Array, batch: float) -> tuple[Array, 
 
 
 def masses(shift: Array, tail: float) -> Array:
-    """Shape (shifts, buckets): the share of each latency bucket when everything is e^shift times slower, the tail by one more factor."""
+    """Return the share of each latency bucket, shape (shifts, buckets), when everything is e^shift times slower.
+
+    `tail` is one more factor by which the tail is slower.
+    """
     below = np.zeros((len(shift), len(BOUNDS)))
     for (part, median, spread), extra in ((BULK, 0.0), (TAIL, math.log(tail))):
         below += part * normal_cdf((BOUNDS - median - extra - shift[:, None]) / spread)
     edges = np.hstack([np.zeros((len(shift), 1)), np.minimum(below, 1.0), np.ones((len(shift), 1))])
-    found: Array = np.maximum(np.diff(edges, axis=1), 0.0)
-    return found / found.sum(axis=1, keepdims=True)
+    shares: Array = np.maximum(np.diff(edges, axis=1), 0.0)
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
-def class_shares(fault: Fault) -> Array:
-    """The share of each predicted class."""
+def class_shares(fault: CanaryFault) -> Array:
+    """Return the share of each predicted class."""
     shares: Array = CLASSES * (1 - fault.collapse)
     shares[0] += fault.collapse
     return shares
 
 
 def _values(rng: Generator, ok: Array, mean: Array, factor: float, heavy: bool) -> Array:
-    """Sum, sum of squares and number of the per-request value."""
+    """Return sum, sum of squares and number of the per-request value."""
     if heavy:
         paying = rng.binomial(ok, PAYING)
         paid = [rng.lognormal(0.0, REVENUE_SPREAD, k) * factor for k in paying.tolist()]
@@ -233,30 +236,30 @@ def _values(rng: Generator, ok: Array, mean: Array, factor: float, heavy: bool) 
     return np.stack([summed, ok * (SPREAD**2 + mean**2), ok], axis=1)
 
 
-class _Totals:
+class _GroupTotals:
     """Cumulative counters of a group."""
 
     def __init__(self, start: Array | None = None) -> None:
         width = 2 + len(BOUNDS) + 1 + 3 + len(CLASSES)
-        self._held = np.zeros(width) if start is None else start
+        self._numbers = np.zeros(width) if start is None else start
 
-    def add(self, counted: Counted, i: int) -> None:
-        self._held = self._held + np.concatenate(
+    def add(self, counted: GroupCounts, i: int) -> None:
+        self._numbers = self._numbers + np.concatenate(
             [[counted.ok[i], counted.err[i]], np.cumsum(counted.lat[i]), counted.quality[i], counted.pred[i]]
         )
 
     def lose(self, part: float) -> None:
         if part:
-            self._held = np.floor(self._held * (1.0 - part))
+            self._numbers = np.floor(self._numbers * (1.0 - part))
 
-    def sample(self, share: float, up: bool = True) -> Sample:
-        held = self._held if up else np.full_like(self._held, math.nan)
-        ok, err, latency, (q_sum, q_sumsq, q_count), pred = *held[:2].tolist(), held[2:36], held[36:39].tolist(), held[39:]
-        return Sample(up, share, ok, err, latency, math.nan, q_sum, q_sumsq, q_count, pred)
+    def sample(self, share: float, up: bool = True) -> ReplaySample:
+        numbers = self._numbers if up else np.full_like(self._numbers, math.nan)
+        ok, err, latency, (q_sum, q_sumsq, q_count), pred = *numbers[:2].tolist(), numbers[2:36], numbers[36:39].tolist(), numbers[39:]
+        return ReplaySample(up, share, ok, err, latency, math.nan, q_sum, q_sumsq, q_count, pred)
 
 
-def _before(cell: Cell) -> Array:
-    """Six hours of stable, as expected."""
+def _totals_before(cell: Cell) -> Array:
+    """Return the expected counters of stable after six hours."""
     n = cell.rate * BEFORE
     ok = n * (1 - cell.base)
     latency = np.cumsum(masses(np.zeros(1), 1.0)[0])

@@ -1,4 +1,4 @@
-"""How right the answers of both tracks were, by labels that arrive late; beside the graph, for other pipelines."""
+"""The component that compares how often both tracks were right, by labels that arrive late; for other pipelines than the release's own."""
 
 from kfp import dsl
 
@@ -10,28 +10,30 @@ def evaluate_quality(
     model_name: str,
     platform: str,
     plan: dict,
+    run_id: str,
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Join labels to the recorded answers of canary and stable by the request's id and compare how right both were, in each slice.
+    """Join labels to the recorded answers of canary and stable by the request's id, and compare how often both were right, in each slice.
 
     Args:
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
-        plan: Its `labelled` part is used; without it this step says "absent by plan" and passes.
-        evidence: Differences of accuracy with their intervals, as JSON.
-        report: The same as a page.
-        summary: The same as Markdown.
-        metrics: What was found and the estimates, for comparing runs.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
+        plan: The release plan, of which `labelled` is used; without it this step passes and says "absent by plan".
+        run_id: The id of the run that asks, dsl.PIPELINE_JOB_ID_PLACEHOLDER; it keeps the step out of Kubeflow's cache.
+        evidence: The differences of accuracy with their intervals, as JSON.
+        report: The findings as a page for people.
+        summary: The findings as Markdown.
+        metrics: The finding and its estimates, for comparing runs.
 
     Returns:
         pass, fail or inconclusive.
     """
     from tfcanary.run import steps
 
-    step = steps.open_step(platform, model_name, plan, "")
-    look = steps.good(step)
-    metrics.metadata.update(steps.scalars(look.finding, look.evidence))
+    step = steps.open_step(platform, model_name, plan, run_id)
+    look = steps.evaluate_quality(step)
+    metrics.metadata.update(steps.metric_rows(look.finding, look.evidence))
     return steps.write_look(step, look, f"{model_name}: quality by labels", evidence, report, summary)

@@ -1,4 +1,4 @@
-"""The exit step: whatever happened, the release has an end and the canary no traffic."""
+"""The component that ends a release: the exit step of its pipeline, and the only step of `abort_release`."""
 
 from kfp import dsl
 
@@ -14,25 +14,27 @@ def guard_release(
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
     reason: str = "",
+    release_id: str = "",
 ) -> str:
-    """Reconcile from the record: nothing to do where the release was promoted or rolled back, else roll back.
+    """End the release by its record: a release that has ended already is left as it is, any other one is rolled back.
 
     Args:
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
-        run_id: The run that owns the release; empty: whichever is on the road.
-        report: The whole release as a page: how it ended first, and why.
-        summary: The same as Markdown.
-        metrics: How it ended, how long it took, how many requests met the canary and the last estimates, for comparing runs.
-        reason: Why it is stopped, if somebody stops it.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
+        run_id: The id of the run that owns the release; empty means the active release, whoever owns it.
+        report: The report of the whole release as a page for people; its beginning says how the release ended, and why.
+        summary: The report of the whole release as Markdown.
+        metrics: The outcome, the time, the canary's requests and the last estimates, for comparing runs.
+        reason: Why the release is stopped, where a person stops it.
+        release_id: The id of the release, made before the submission; empty: the id of the run.
 
     Returns:
-        promoted, rolled back, refused, or none where the record knows no such release.
+        promoted, rolled back or refused; none where the record holds no such release.
     """
     from tfcanary.act import rollback
     from tfcanary.run import steps
 
-    step = steps.reopen_step(platform, model_name, run_id)
-    rollback.roll_back(step.platform, step.run_id, reason)
-    metrics.metadata.update(steps.outcome(step))
+    step = steps.reopen_step(platform, model_name, release_id or run_id)
+    rollback.roll_back(step.platform, step.run_id, reason, run_id if release_id else "")
+    metrics.metadata.update(steps.outcome_rows(step))
     return steps.publish_release(step, report, summary)

@@ -1,4 +1,4 @@
-"""Data counted into a profile: the reference of later comparisons; beside the graph, for training pipelines."""
+"""The component that counts data into a profile, the reference of later comparisons; for training pipelines."""
 
 from kfp import dsl
 
@@ -8,6 +8,7 @@ from components._image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def profile_data(
     data: str,
+    run_id: str,
     profile: dsl.Output[dsl.Artifact],
     entity: str = "",
     columns: list = [],  # noqa: B006
@@ -15,22 +16,24 @@ def profile_data(
     shards: int = 1,
     merge: dsl.Input[list[dsl.Artifact]] = None,
 ) -> str:
-    """Count a data set exactly, or one shard of it; or merge shards that were counted apart, to the same bits as one pass.
+    """Count a data set or one shard of it exactly, or merge the profiles of all shards into the profile that one pass would give.
 
     Args:
-        data: A file, folder or gs:// prefix of Parquet, Arrow, CSV, JSON lines, TFRecord, KServe logger records or Envoy taps.
-        profile: The profile, to be carried in the model's assets.extra or kept beside it.
+        data: The data set: a file, a folder or a gs:// prefix of Parquet, Arrow, CSV, JSON lines, TFRecord, KServe logger records or Envoy taps.
+        run_id: The id of the run that asks, dsl.PIPELINE_JOB_ID_PLACEHOLDER; it keeps the step out of Kubeflow's cache.
+        profile: The profile; put it into the model's folder assets.extra, or keep it beside the model.
         entity: The column whose rows belong together, for example a user.
-        columns: Only these columns; empty: all.
-        shard: Which shard this is, from 0.
-        shards: How many shards there are: all of them choose the same layout.
-        merge: The profiles of all shards; then nothing is counted, and `data` is not read.
+        columns: The names of the columns to count; empty means all.
+        shard: The number of this shard, from 0.
+        shards: The number of shards; all of them count with one layout.
+        merge: The profiles of all shards; with them nothing is counted, and `data` is not read.
 
     Returns:
         The uri of the profile.
     """
     from tfcanary.run import steps
 
+    steps.check_run_id(run_id)
     if merge:
-        return steps.merged(merge, profile)
-    return steps.profiled(data, profile, entity, tuple(columns), shard, shards)
+        return steps.merge_profiles(merge, profile)
+    return steps.profile_data(data, profile, entity, tuple(columns), shard, shards)

@@ -1,4 +1,4 @@
-"""Make the candidate the version that everybody gets."""
+"""The component that makes the candidate the stable version."""
 
 from kfp import dsl
 
@@ -7,24 +7,31 @@ from components._image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def promote_canary(
-    model_name: str, platform: str, plan: dict, run_id: str, report: dsl.Output[dsl.HTML], summary: dsl.Output[dsl.Markdown]
+    model_name: str,
+    platform: str,
+    plan: dict,
+    run_id: str,
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+    release_id: str = "",
 ) -> str:
-    """Promote the candidate: the servers that were judged are the servers that serve; nothing is restarted.
+    """Promote the candidate to the stable version: the servers that were judged go on serving, and no server is restarted.
 
     Args:
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan.
-        run_id: The run that owns the release.
-        report: The whole release as a page.
-        summary: The same as Markdown.
+        run_id: The id of the run that owns the release.
+        report: The report of the whole release as a page for people.
+        summary: The report of the whole release as Markdown.
+        release_id: The id of the release, made before the submission; empty: the id of the run.
 
     Returns:
-        promoted; rolled back where the servers cannot become enough for all traffic.
+        promoted; rolled back where the candidate cannot get enough servers for all traffic.
     """
     from tfcanary.act import promote
     from tfcanary.run import steps
 
-    step = steps.open_step(platform, model_name, plan, run_id)
-    promote.promote(step.platform, run_id)
+    step = steps.open_step(platform, model_name, plan, run_id, release_id)
+    promote.promote(step.platform, step.run_id)
     return steps.publish_release(step, report, summary)

@@ -1,4 +1,4 @@
-"""Is it a SavedModel that may be served in the stable version's place?"""
+"""The component that checks whether a SavedModel may take the stable version's place."""
 
 from kfp import dsl
 
@@ -16,36 +16,31 @@ def validate_savedmodel(
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    release_id: str = "",
 ) -> str:
-    """Validate a SavedModel before anything is copied: files, signatures against stable, and a trial load with sample requests.
+    """Validate a SavedModel before anything is copied: its files, its signatures beside those of stable, and a trial load with sample requests.
 
     Args:
         model_uri: The exported SavedModel: a directory or a gs:// URI.
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan; examples/plan.yaml is the smallest useful one.
-        run_id: The run that owns the release.
-        digest: The SHA-256 of all the files: the identity of the version from here on.
-        evidence: What was checked and found, as JSON.
-        report: The same as a page, both signatures side by side.
-        summary: The same as Markdown.
+        run_id: The id of the run that owns the release.
+        digest: The SHA-256 of all the files, which identifies the version in every later step.
+        evidence: The checks and their findings, as JSON.
+        report: The findings as a page for people, with both signatures side by side.
+        summary: The findings as Markdown.
+        release_id: The id of the release, made before the submission; empty: the id of the run.
 
     Returns:
         pass, fail or inconclusive.
     """
     from pathlib import Path
 
-    from tfcanary.act import ledger, notify
     from tfcanary.look import trial
     from tfcanary.run import steps
 
-    step = steps.open_step(platform, model_name, plan, run_id)
-    notify.settle(step.platform)
-    ledger.begin(step.platform, step.plan, run_id, model_uri)
-    model = steps.fetch(model_uri)
-    stable = steps.stable_model(step)
-    golden = steps.golden_requests(step, trial.GOLDEN)
-    look = trial.validate(model, step.plan.validation, stable, golden)
+    step = steps.open_step(platform, model_name, plan, run_id, release_id)
+    look, pairs = steps.validate_candidate(step, model_uri)
     Path(digest).write_text(trial.digest(look))
-    pairs = steps.side_by_side(step.plan.validation.signature, stable, model)
     return steps.publish_look(step, look, f"{model_name}: validation", evidence, report, summary, pairs)

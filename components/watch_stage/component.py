@@ -1,4 +1,4 @@
-"""Set a stage's weight and watch until it is decided."""
+"""The component that sets a stage's weight and watches both tracks until the stage is decided."""
 
 from kfp import dsl
 
@@ -15,25 +15,27 @@ def watch_stage(
     evidence: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
+    release_id: str = "",
 ) -> str:
-    """Shift traffic to the stage's weight and watch both tracks; on a rollback decision the weight is 0 within one poll.
+    """Give the canary the stage's weight and watch both tracks until the stage is decided; a decision to roll back takes the weight to 0 within one poll.
 
     Args:
-        stage: Which of the plan's weights, from 0.
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
+        stage: The number of the stage, from 0: the place of its weight in the plan.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan.
-        run_id: The run that owns the release.
-        evidence: The watch's verdict with an interval per criterion, as JSON.
-        report: The same as a page, with weight and requests over time.
-        summary: The same as Markdown.
+        run_id: The id of the run that owns the release.
+        evidence: The watch's verdict with an interval for each criterion, as JSON.
+        report: The verdict as a page for people, with weight and requests over time.
+        summary: The verdict as Markdown.
+        release_id: The id of the release, made before the submission; empty: the id of the run.
 
     Returns:
         advance, promote or rollback.
     """
     from tfcanary.run import monitor, steps, watch
 
-    step = steps.open_step(platform, model_name, plan, run_id)
-    monitor.beside_a_watch(platform, model_name)
-    verdict = watch.watch_stage(step.platform, run_id, stage)
+    step = steps.open_step(platform, model_name, plan, run_id, release_id)
+    monitor.serve_beside_watch(platform, model_name)
+    verdict = watch.watch_stage(step.platform, step.run_id, stage)
     return steps.publish_verdict(step, verdict, f"{model_name}: stage {stage} watched", evidence, report, summary)

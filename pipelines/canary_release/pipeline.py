@@ -1,8 +1,8 @@
-"""The gated graph: makes a SavedModel the one that everybody gets, or puts everything back.
+"""The pipeline of a release: it makes a SavedModel the stable version, or gives all requests back to the version before.
 
-The stages are unrolled by recursion: the weights are a run-time list in the plan, MAX_STAGES is how many fit. Three
-bare conditions a stage read an unnamed return value, because the local runner evaluates a bare condition on a named
-output to false. Everything lies inside the exit handler: a failure before it would skip the exit step.
+The stages are unrolled by recursion, because the plan's weights are a list that only the run knows; MAX_STAGES of them fit.
+Each stage has three bare conditions on an unnamed return value, because the local runner evaluates a bare condition on a named
+output to false. Every step is inside the exit handler, because a failure before it would skip the exit step.
 """
 
 from typing import Any
@@ -19,51 +19,53 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import act, observe, tell
+from pipelines._pods import configure, configure_watch, mount_receivers
 from tfcanary.core.plan import MAX_STAGES
 
 
 def stage(number: int, release: dict[str, Any]) -> None:
-    """Watch one weight, judge it, and inside the gate `advance` the stages after it."""
-    watched = observe(watch_stage(stage=number, **release), f"{number}: shift and watch")
-    found = watched.outputs["evidence"]
-    drift = act(evaluate_drift(stage=number, watched=found, **release), f"{number}: drift")
-    judged = tell(act(judge_canary(stage=number, watched=found, drift=drift.outputs["evidence"], **release), f"{number}: judge"))
-    decision = judged.outputs["Output"]
+    """Add one stage to the graph: watch its weight, judge it, and behind the gate `advance` the stages after it."""
+    watch = configure_watch(watch_stage(stage=number, **release), f"{number}: set the weight and watch")
+    evidence = watch.outputs["evidence"]
+    drift = configure(evaluate_drift(stage=number, watch_verdict=evidence, **release), f"{number}: drift")
+    judge = configure(judge_canary(stage=number, watch_verdict=evidence, drift=drift.outputs["evidence"], **release), f"{number}: judge")
+    decision = mount_receivers(judge).outputs["Output"]
     if number + 1 < MAX_STAGES:
         with dsl.If(decision == "advance", name=f"advance to stage {number + 1}"):
             stage(number + 1, release)
     with dsl.If(decision == "promote", name=f"promote after stage {number}"):
-        tell(act(promote_canary(**release), "promote"))
+        mount_receivers(configure(promote_canary(**release), "promote"))
     with dsl.If(decision == "rollback", name=f"roll back at stage {number}"):
-        tell(act(rollback_canary(**release), "roll back"))
+        mount_receivers(configure(rollback_canary(**release), "roll back"))
 
 
 @dsl.pipeline(name="canary-release", display_name="Canary release")
-def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = {}):  # noqa: B006
-    """Make a SavedModel the one that everybody gets, or put everything back as it was, and say why.
+def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = {}, release_id: str = ""):  # noqa: B006
+    """Make a SavedModel the stable version of a model, or give all requests back to the version before, and say why.
 
-    * model_name: the name under which TensorFlow Serving serves it
+    * model_name: the name under which TensorFlow Serving serves the model
     * model_uri: the exported SavedModel, a gs:// URI
     * plan: the release plan as JSON; {} means every default, examples/plan.yaml is the smallest useful one
     * platform: kube:// and the namespace
+    * release_id: a name of your own for this release; empty means the run's id
 
-    How it ended is the page of the step "guard", and its metrics compare runs.
+    The page of the step "guard" says how the release ended, and its metrics compare runs.
 
     Args:
         model_uri: The exported SavedModel: a directory or a gs:// URI.
-        model_name: The name under which TensorFlow Serving serves it.
-        platform: kube://<namespace> or local:///<state folder>.
+        model_name: The name under which TensorFlow Serving serves the model.
+        platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan; empty means every default.
+        release_id: The id of the release, made before the submission; empty means the id of the run. An id is used once.
     """
-    owner = {"model_name": model_name, "platform": platform, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+    owner = {"model_name": model_name, "platform": platform, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "release_id": release_id}
     release = {**owner, "plan": plan}
-    guard = tell(act(guard_release(**owner), "guard"))
+    guard = mount_receivers(configure(guard_release(**owner), "guard"))
     with dsl.ExitHandler(guard, name="release"):
-        valid = act(validate_savedmodel(model_uri=model_uri, **release), "validate")
-        with dsl.If(valid.outputs["Output"] == "pass", name="the model is valid"):
-            pushed = act(push_model(model_uri=model_uri, digest=valid.outputs["digest"], **release), "push")
-            deployed = act(deploy_canary(version=pushed.outputs["Output"], **release), "deploy canary at weight 0")
-            compared = act(compare_predictions(**release).after(deployed), "same requests to both")
-            with dsl.If(compared.outputs["Output"] == "pass", name="the answers are right"):
+        validation = configure(validate_savedmodel(model_uri=model_uri, **release), "validate")
+        with dsl.If(validation.outputs["Output"] == "pass", name="the model is valid"):
+            push = configure(push_model(model_uri=model_uri, digest=validation.outputs["digest"], **release), "push")
+            deployment = configure(deploy_canary(version=push.outputs["Output"], **release), "deploy canary at weight 0")
+            comparison = configure(compare_predictions(**release).after(deployment), "equal requests to both versions")
+            with dsl.If(comparison.outputs["Output"] == "pass", name="the answers are right"):
                 stage(0, release)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 from tests.act.conftest import manifest_of
 from tests.fakes import World
 from tfcanary.act import push
-from tfcanary.act.push_progress import Told
+from tfcanary.act.push_progress import LOG_INTERVAL, ProgressLine
 from tfcanary.adapters.storage import checksums, open_storage
 from tfcanary.core.errors import Refused
 
@@ -110,19 +113,56 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_sees_a_bar_with_bytes_and_rate() -> None:
-    screen, now = Terminal(), iter([0.0, 0.0, 1.0, 2.0])
-    told = Told(2_000_000, screen, lambda: next(now))
-    told(1_000_000)
-    told(1_000_000)
-    first, second = screen.getvalue().lstrip("\r").split("\r")
-    assert first == "push and read back [##########----------] 50%, 1.0 of 2.0 MB at 1.0 MB/s"
-    assert second == "push and read back [####################] 100%, 2.0 of 2.0 MB at 1.0 MB/s\n"
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Terminal()
+
+
+def test_a_terminal_sees_a_bar_with_bytes_and_rate(screen: Terminal) -> None:
+    with ProgressLine(2_000_000, screen) as progress:
+        progress(500_000)
+        progress(1_500_000)
+    last = screen.getvalue().rpartition("push and read back")[2]
+    assert re.search(r" ━+ 100% 2\.0/2\.0 MB [0-9.,?]+ ?[kMG]?B?/?s?", last)
+
+
+def test_a_push_that_fails_leaves_the_terminal_as_it_was(screen: Terminal) -> None:
+    def push_half(progress: ProgressLine) -> None:
+        progress(1_000_000)
+        raise Dies
+
+    with pytest.raises(Dies), ProgressLine(2_000_000, screen) as progress:
+        push_half(progress)
+    hidden, visible = "\x1b[?25l", "\x1b[?25h"
+    assert screen.getvalue().rfind(visible) > screen.getvalue().rfind(hidden) >= 0, "the cursor is back"
+    assert " 50%" in screen.getvalue()
+
+
+def test_a_log_gets_a_line_at_each_interval_and_at_the_end() -> None:
+    log, now = io.StringIO(), [0.0]
+    with ProgressLine(2_000_000, log, lambda: now[0]) as progress:
+        for _ in range(4):
+            now[0] += LOG_INTERVAL / 2
+            progress(500_000)
+    assert log.getvalue().splitlines() == [
+        "push and read back: 50 %, 1.0 of 2.0 MB at 0.2 MB/s",
+        "push and read back: 100 %, 2.0 of 2.0 MB at 0.2 MB/s",
+    ]
+
+
+def test_a_step_whose_log_is_a_file_does_not_import_the_terminal_library() -> None:
+    code = (
+        "import io, sys; from tfcanary.act import push_progress as p; p.ProgressLine(1, io.StringIO())(1); sys.exit('rich' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_log_gets_a_line_now_and_then(world: World, model: Path) -> None:
     log = io.StringIO()
     manifest = manifest_of(model)
-    push.push(world.platform(), model, manifest, Told(2 * sum(one.size for one in manifest.files), log))
+    push.push(world.platform(), model, manifest, ProgressLine(2 * sum(one.size for one in manifest.files), log))
     assert len(log.getvalue().splitlines()) == 1
-    assert "100%, 0.0 of 0.0 MB" in log.getvalue()
+    assert "100 %, 0.0 of 0.0 MB" in log.getvalue()

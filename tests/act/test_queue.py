@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.act.conftest import RUN, end_as
+from tests.act.conftest import end_as
 from tests.fakes import World
 from tfcanary import __version__
 from tfcanary.act import ledger, queue
@@ -39,7 +39,7 @@ def offered(record: Record, *candidates: Waiting, policy: WaitingPolicy = NEWEST
 def begun(record: Record) -> Record:
     """The release of whoever was called has begun."""
     assert record.called is not None
-    return queue.begun(record, record.called.run_id, NEWEST, NOW)
+    return queue.begun(record, queue.release_id(record.model, record.called.candidate.event), NEWEST, NOW)
 
 
 def versions(record: Record) -> list[str]:
@@ -49,14 +49,14 @@ def versions(record: Record) -> list[str]:
 @pytest.mark.parametrize("version", [7, "latest"])
 def test_the_same_event_heard_twice_is_one_candidate(version: object) -> None:
     waits = offered(EMPTY, candidate(version, "a"))
-    called = queue.call(waits, candidate(version, "a").event, RUN, NOW)
+    called = queue.call(waits, candidate(version, "a").event, NOW)
     for once in (waits, called, begun(called), queue.expire(called, LATER)):
         again = queue.offer(once, candidate(version, "a"), NEWEST, LATER)
         assert (again.answer, again.record) == (Answer.HEARD, once)
 
 
 def test_a_name_that_is_written_anew_is_a_candidate_anew() -> None:
-    called = queue.call(offered(EMPTY, candidate("latest", "a")), candidate("latest", "a").event, RUN, NOW)
+    called = queue.call(offered(EMPTY, candidate("latest", "a")), candidate("latest", "a").event, NOW)
     again = queue.offer(begun(called), candidate("latest", "b", NOW + timedelta(hours=1)), NEWEST, LATER)
     assert again.answer is Answer.WAITING
 
@@ -88,7 +88,7 @@ def test_names_that_are_no_numbers_of_one_folder_are_ordered_by_the_time_of_thei
 
 
 def test_a_version_that_is_older_than_the_one_on_the_road_is_not_released_after_it() -> None:
-    called = queue.call(offered(EMPTY, candidate(8)), candidate(8).event, RUN, NOW)
+    called = queue.call(offered(EMPTY, candidate(8)), candidate(8).event, NOW)
     for record in (called, begun(called)):
         for policy in WaitingPolicy:
             assert queue.offer(record, candidate(7), policy, NOW).answer is Answer.REPLACED
@@ -103,17 +103,17 @@ def test_all_of_them_wait_oldest_first_and_the_list_is_bounded() -> None:
 
 
 def test_a_claim_takes_the_road_and_its_end_or_a_release_frees_it() -> None:
-    record = queue.call(offered(EMPTY, candidate(7), policy=ALL), candidate(7).event, RUN, NOW)
+    record = queue.call(offered(EMPTY, candidate(7), policy=ALL), candidate(7).event, NOW)
     record = offered(record, candidate(8), policy=ALL)
     assert queue.next_up(record, NOW) is None
     assert queue.next_up(record, LATER) == candidate(8)
     with pytest.raises(Held):
-        queue.call(record, candidate(8).event, RUN, NOW)
+        queue.call(record, candidate(8).event, NOW)
     assert queue.next_up(begun(record), NOW) == candidate(8), "here no release is active"
 
 
 def test_a_claim_without_a_release_is_dropped_with_a_sentence() -> None:
-    record = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, RUN, NOW)
+    record = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW)
     assert queue.expire(record, NOW) == record
     after = queue.expire(record, LATER)
     assert after.called is None
@@ -124,13 +124,13 @@ def test_a_claim_without_a_release_is_dropped_with_a_sentence() -> None:
 def test_only_whose_turn_it_is_can_be_called() -> None:
     record = offered(EMPTY, candidate(7), candidate(8), policy=ALL)
     with pytest.raises(Held):
-        queue.call(record, candidate(8).event, RUN, NOW)
+        queue.call(record, candidate(8).event, NOW)
     with pytest.raises(Held):
-        queue.call(EMPTY, candidate(8).event, RUN, NOW)
+        queue.call(EMPTY, candidate(8).event, NOW)
 
 
 def test_a_claim_that_is_given_back_waits_again_unless_a_newer_one_does() -> None:
-    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, RUN, NOW)
+    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW)
     assert versions(queue.give_back(called, candidate(7).event, NEWEST, NOW)) == ["7"]
     busy = queue.give_back(offered(called, candidate(8)), candidate(7).event, NEWEST, NOW)
     assert (versions(busy), busy.called, busy.dropped[0].fate) == (["8"], None, Fate.REPLACED)
@@ -138,16 +138,16 @@ def test_a_claim_that_is_given_back_waits_again_unless_a_newer_one_does() -> Non
 
 
 def test_a_claimed_candidate_waits_again_where_another_models_release_was_quicker() -> None:
-    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, RUN, NOW)
+    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW)
     quicker = queue.begun(called, "another", NEWEST, NOW)
     assert (versions(quicker), quicker.called, quicker.latest) == (["7"], None, None)
     assert queue.begun(quicker, "another", NEWEST, NOW) == quicker
-    ours = queue.begun(called, RUN, NEWEST, NOW)
+    ours = begun(called)
     assert (versions(ours), ours.latest and ours.latest.candidate) == ([], candidate(7))
 
 
 def test_the_page_is_noted_also_where_the_release_has_begun_already() -> None:
-    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, RUN, NOW)
+    called = queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW)
     for record in (called, begun(called)):
         noted = queue.submitted(record, candidate(7).event, "https://kfp/run")
         assert [one.page for one in (noted.called, noted.latest) if one] == ["https://kfp/run"]
@@ -174,8 +174,8 @@ def test_a_record_without_these_fields_is_read_as_one_in_which_nobody_waits() ->
 def test_the_beginning_of_a_release_ends_the_claim(world: World, plan: Plan) -> None:
     platform = world.platform()
     ledger.update(platform, lambda r: queue.offer(r, candidate(7), NEWEST, platform.clock.now()).record)
-    ledger.update(platform, lambda r: queue.call(r, candidate(7).event, RUN, platform.clock.now()))
-    ledger.begin(platform, plan, RUN)
+    ledger.update(platform, lambda r: queue.call(r, candidate(7).event, platform.clock.now()))
+    ledger.begin(platform, plan, queue.release_id(platform.model, candidate(7).event))
     record = ledger.read(platform)
     assert record.called is None
     assert record.latest is not None
@@ -221,7 +221,7 @@ class Road:
         if turn:
             alive = self.record.called is not None and self.record.called.until > self.now
             assert not alive, "never two claims"
-            self.record = queue.call(self.record, turn.event, RUN, self.now)
+            self.record = queue.call(self.record, turn.event, self.now)
             self.called.append(int(turn.model_uri.rpartition("/")[2]))
 
 
@@ -269,6 +269,6 @@ def test_identities_do_not_run_into_each_other() -> None:
 
 
 def test_a_claim_survives_the_codec() -> None:
-    record = queue.submitted(queue.call(offered(EMPTY, candidate(7)), candidate(7).event, RUN, NOW), candidate(7).event, "page")
+    record = queue.submitted(queue.call(offered(EMPTY, candidate(7)), candidate(7).event, NOW), candidate(7).event, "page")
     assert codec.loads(Record, codec.dumps(record)) == record
     assert replace(record, called=None) != record

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bench.judge.noise import CALM
-from bench.judge.scenarios import ALIKE, QUALITY_5, SILENT, SLOWER, Cell, Fault
-from bench.judge.traffic import Sample, watch
+from bench.judge.scenarios import ALIKE, QUALITY_5, SILENT, SLOWER, CanaryFault, Cell
+from bench.judge.traffic import ReplaySample, watch
 from bench.judge_adapter import make
 
-Look = tuple[float, Sample, Sample]
+Look = tuple[float, ReplaySample, ReplaySample]
 """Seconds, stable, canary."""
 Oddity = Callable[[Iterator[Look]], Iterable[Look]]
 
@@ -22,7 +22,7 @@ BUSY = Cell(CALM, 200.0, ALIKE)
 COUNTERS = ("ok", "err", "q_sum", "q_sumsq", "q_count")
 
 
-def word(oddity: Oddity = iter, cell: Cell = BUSY) -> str:
+def answer(oddity: Oddity = iter, cell: Cell = BUSY) -> str:
     """The first answer that is final, or continue; there is no history."""
     judge = make()
     for t, stable, canary in oddity(watch(cell, 4, 0).polls()):
@@ -33,7 +33,7 @@ def word(oddity: Oddity = iter, cell: Cell = BUSY) -> str:
     return "continue"
 
 
-def down(seen: Sample) -> Sample:
+def down(seen: ReplaySample) -> ReplaySample:
     """A scrape that failed: no number is one."""
     nothing = dict.fromkeys(COUNTERS, math.nan)
     return replace(seen, up=False, share=math.nan, lat=seen.lat * math.nan, lat_sum=math.nan, pred=seen.pred * math.nan, **nothing)
@@ -44,24 +44,24 @@ def lost(when: Callable[[float], bool], stable: bool = True, canary: bool = True
     return lambda looks: ((t, down(s) if when(t) and stable else s, down(c) if when(t) and canary else c) for t, s, c in looks)
 
 
-def each(change: Callable[[Sample], Sample], stable: bool = True, canary: bool = True) -> Oddity:
+def each(change: Callable[[ReplaySample], ReplaySample], stable: bool = True, canary: bool = True) -> Oddity:
     """Every sample of a track, changed."""
     return lambda looks: ((t, change(s) if stable else s, change(c) if canary else c) for t, s, c in looks)
 
 
-def half_failed(seen: Sample) -> Sample:
+def half_failed(seen: ReplaySample) -> ReplaySample:
     return replace(seen, ok=seen.ok / 2, err=seen.ok / 2 + seen.err, lat=seen.lat / 2)
 
 
 def older(looks: Iterator[Look]) -> Iterator[Look]:
     """A stable that has answered a trillion requests before, like its first ones."""
-    before: Sample | None = None
+    before: ReplaySample | None = None
     for t, stable, canary in looks:
         before = before or minus(stable, stable, -1e12 / stable.ok)
         yield t, minus(stable, before, -1.0) if stable.up else stable, canary
 
 
-def minus(seen: Sample, begun: Sample, times: float = 1.0) -> Sample:
+def minus(seen: ReplaySample, begun: ReplaySample, times: float = 1.0) -> ReplaySample:
     """As if it had begun to count then."""
     numbers = {name: math.floor(getattr(seen, name) - times * getattr(begun, name)) for name in COUNTERS}
     return replace(seen, lat=np.floor(seen.lat - times * begun.lat), pred=np.floor(seen.pred - times * begun.pred), **numbers)
@@ -69,7 +69,7 @@ def minus(seen: Sample, begun: Sample, times: float = 1.0) -> Sample:
 
 def restarting(looks: Iterator[Look]) -> Iterator[Look]:
     """A canary that begins afresh every 90 s."""
-    begun: Sample | None = None
+    begun: ReplaySample | None = None
     for t, stable, canary in looks:
         begun = canary if begun is None or (t % 90 == 0 and canary.up) else begun
         yield t, stable, minus(canary, begun) if canary.up else canary
@@ -77,7 +77,7 @@ def restarting(looks: Iterator[Look]) -> Iterator[Look]:
 
 def frozen(looks: Iterator[Look]) -> Iterator[Look]:
     """A canary whose exporter shows for ever what it showed first."""
-    first: Sample | None = None
+    first: ReplaySample | None = None
     for t, stable, canary in looks:
         first = first or canary
         yield t, stable, first
@@ -85,7 +85,7 @@ def frozen(looks: Iterator[Look]) -> Iterator[Look]:
 
 def fresh_control(looks: Iterator[Look]) -> Iterator[Look]:
     """A control that begins with the canary: its first scrape is empty."""
-    first: Sample | None = None
+    first: ReplaySample | None = None
     for t, stable, canary in looks:
         first = first or stable
         yield t, minus(stable, first) if stable.up else stable, canary
@@ -98,7 +98,7 @@ def twice(looks: Iterator[Look]) -> Iterator[Look]:
 
 def late_share(looks: Iterator[Look]) -> Iterator[Look]:
     """A share of 0 for ten minutes, then 5 %: what the canary counted before it did not."""
-    first: Sample | None = None
+    first: ReplaySample | None = None
     for t, stable, canary in looks:
         first = canary if t <= 600 and canary.up else first
         share = 0.0 if t <= 600 else 0.05
@@ -136,14 +136,14 @@ NAN_34, NAN_10 = np.full(34, math.nan), np.full(10, math.nan)
         pytest.param(fresh_control, {"rollback"}, replace(BUSY, rate=2000.0, fault=QUALITY_5), id="fresh control, worse canary"),
         pytest.param(without(q_sumsq=math.nan), {"rollback"}, replace(BUSY, fault=QUALITY_5), id="quality -5 % without squares"),
         pytest.param(frozen, {"rollback"}, BUSY, id="the canary's exporter is frozen"),
-        pytest.param(iter, {"rollback"}, replace(BUSY, base=0.0, fault=Fault("2 %", more_errors=0.02)), id="2 % errors against none"),
+        pytest.param(iter, {"rollback"}, replace(BUSY, base=0.0, fault=CanaryFault("2 %", more_errors=0.02)), id="2 % errors against none"),
         pytest.param(iter, {"rollback"}, replace(BUSY, fault=SILENT), id="no traffic"),
         pytest.param(older, {"promote"}, BUSY, id="counters near a trillion"),
         pytest.param(iter, {"promote"}, replace(BUSY, rate=2000.0, base=0.0), id="no errors at all"),
     ],
 )
 def test_an_odd_hour_ends_in_a_word_that_makes_sense(oddity: Oddity, words: set[str], cell: Cell) -> None:
-    assert word(oddity, cell) in words
+    assert answer(oddity, cell) in words
 
 
 NUMBERS = (math.nan, math.inf, -math.inf, -1.0, 0.0, 1e300)
@@ -154,7 +154,7 @@ NUMBERS = (math.nan, math.inf, -math.inf, -1.0, 0.0, 1e300)
 def test_a_track_whose_counters_are_all_one_odd_number_neither_raises_nor_passes(track: str, number: float) -> None:
     parts = {**dict.fromkeys(COUNTERS, number), "lat": np.full(34, number), "pred": np.full(10, number)}
     odd = each(lambda seen: replace(seen, **parts), stable=track == "stable", canary=track == "canary")  # type: ignore[arg-type]
-    assert word(lambda looks: (look for look in odd(looks) if look[0] <= 1800)) != "promote"
+    assert answer(lambda looks: (look for look in odd(looks) if look[0] <= 1800)) != "promote"
 
 
 def test_clocks_that_step_back_stand_still_or_are_none_neither_raise_nor_convict() -> None:
@@ -162,12 +162,12 @@ def test_clocks_that_step_back_stand_still_or_are_none_neither_raise_nor_convict
         for t, stable, canary in looks:
             yield (t - 300.0 if t > 900 else 600.0 if 600 <= t < 700 else math.nan if t == 300 else t), stable, canary
 
-    assert word(clock) == "promote"
+    assert answer(clock) == "promote"
 
 
 def test_a_window_of_a_day_is_one_window_and_no_proof() -> None:
     first, *_, last = list(watch(BUSY, 4, 0).polls())
-    assert word(lambda _: [first, (86_400.0, *last[1:])]) == "continue"
+    assert answer(lambda _: [first, (86_400.0, *last[1:])]) == "continue"
 
 
 def test_counters_that_fall_and_jump_back_bring_no_old_requests() -> None:
@@ -178,4 +178,4 @@ def test_counters_that_fall_and_jump_back_bring_no_old_requests() -> None:
             gone = t in (900.0, 1500.0)
             yield t, minus(stable, stable) if gone and stable.up else stable, canary
 
-    assert word(jumping) == "promote"
+    assert answer(jumping) == "promote"

@@ -13,8 +13,8 @@ from bench.judge.contestants import ENTRIES, OURS
 from bench.judge.noise import CALM, NOISY, wander
 from bench.judge.picture import draw
 from bench.judge.rivals import flagger, textbook
-from bench.judge.rivals.kayenta import is_off
-from bench.judge.runner import Found, Outcome, judged, run
+from bench.judge.rivals.kayenta import is_shifted
+from bench.judge.runner import CellResult, WatchOutcome, judge_watch, run
 from bench.judge.scenarios import ALIKE, CRASH, OUTAGE, SLOWER, Cell, cells, quick_cells
 from bench.judge.traffic import watch
 from bench.judge_adapter import make
@@ -70,8 +70,8 @@ def test_the_oracle_of_a_healthy_canary_needs_more_time_where_there_is_less_traf
 
 @pytest.mark.parametrize("key", ENTRIES)
 def test_every_judge_answers_with_the_three_words_and_the_adapter_with_hold_as_continue(key):
-    outcome = judged(watch(replace(BUSY, law=NOISY, poll=60.0), 1, 0), ENTRIES[key].make())
-    assert outcome.word in ("continue", "promote", "rollback")
+    outcome = judge_watch(watch(replace(BUSY, law=NOISY, poll=60.0), 1, 0), ENTRIES[key].make())
+    assert outcome.answer in ("continue", "promote", "rollback")
     assert outcome.exposed > 0
 
 
@@ -89,16 +89,16 @@ def test_the_adapter_takes_what_is_not_exported_and_an_unknown_share():
 
 
 def test_flaggers_rule_promotes_after_ten_good_minutes_and_rolls_back_after_five_bad_ones():
-    good, silent = (judged(watch(replace(BUSY, fault=fault), 1, 0), flagger.documented()) for fault in (ALIKE, CRASH))
-    assert (good.word, good.seconds) == ("promote", 120 + 10 * 60)
-    assert (silent.word, silent.seconds) == ("rollback", 120 + 5 * 60)
+    good, silent = (judge_watch(watch(replace(BUSY, fault=fault), 1, 0), flagger.documented()) for fault in (ALIKE, CRASH))
+    assert (good.answer, good.seconds) == ("promote", 120 + 10 * 60)
+    assert (silent.answer, silent.seconds) == ("rollback", 120 + 5 * 60)
 
 
-def test_kayentas_metric_is_off_where_the_ranks_are_apart_in_the_bad_direction():
+def test_kayentas_metric_is_shifted_where_the_ranks_are_apart_in_the_bad_direction():
     control = np.random.default_rng(1).normal(1.0, 0.1, 30)
-    assert is_off(control + 0.5, control, 1)
-    assert not is_off(control + 0.5, control, -1)
-    assert not is_off(control, control, 1)
+    assert is_shifted(control + 0.5, control, 1)
+    assert not is_shifted(control + 0.5, control, -1)
+    assert not is_shifted(control, control, 1)
 
 
 def test_the_bounds_of_the_group_sequential_test_hold_its_level():
@@ -106,13 +106,13 @@ def test_the_bounds_of_the_group_sequential_test_hold_its_level():
     assert float((walks.max(axis=1) >= textbook.OF_SIX).mean()) == pytest.approx(0.05 / 3, rel=0.06)
 
 
-def found(cell: Cell, *words: str, seconds: float = 60.0) -> Found:
-    return Found(cell, {OURS.key: [Outcome(word, seconds, 1.0) for word in words]}, [30.0], [60.0])
+def found(cell: Cell, *words: str, seconds: float = 60.0) -> CellResult:
+    return CellResult(cell, {OURS.key: [WatchOutcome(answer, seconds, 1.0) for answer in words]}, [30.0], [60.0])
 
 
 def test_the_bars_notice_a_judge_that_rolls_healthy_canaries_back_and_forgive_one_by_chance():
     bad, unlucky = (
-        bars.results([found(replace(BUSY, law=NOISY), *["rollback"] * k, *["promote"] * (100 - k), seconds=700.0)]) for k in (30, 2)
+        bars.bar_results([found(replace(BUSY, law=NOISY), *["rollback"] * k, *["promote"] * (100 - k), seconds=700.0)]) for k in (30, 2)
     )
     pooled = "healthy rolled back, noisy"
     assert next(result for result in bad if result.title == pooled).missed
@@ -122,9 +122,9 @@ def test_the_bars_notice_a_judge_that_rolls_healthy_canaries_back_and_forgive_on
 
 def test_the_bars_notice_an_outage_that_is_not_rolled_back_or_too_late():
     cell = replace(BUSY, fault=OUTAGE)
-    blind = bars.results([found(cell, *["rollback"] * 19, "continue")])
+    blind = bars.bar_results([found(cell, *["rollback"] * 19, "continue")])
     assert next(result for result in blind if "outage, crash" in result.title).missed
-    late = bars.results([found(cell, *["rollback"] * 20, seconds=300.0)])
+    late = bars.bar_results([found(cell, *["rollback"] * 20, seconds=300.0)])
     assert next(result for result in late if result.title == "outage, errors, calm, 200/s").missed
 
 
@@ -136,11 +136,11 @@ def test_chance_is_the_binomial_one():
 
 def test_a_run_gives_every_judge_every_watch_and_is_written_between_its_marks(tmp_path):
     few = [replace(BUSY, fault=OUTAGE, size=2), replace(BUSY, rate=2000.0, poll=60.0, size=1)]
-    outcomes = run(few, (OURS.key, "flagger"), seed=1, workers=1, tell=lambda _: None)
+    outcomes = run(few, (OURS.key, "flagger"), seed=1, workers=1, report=lambda _: None)
     assert [len(cell.outcomes["flagger"]) for cell in outcomes] == [2, 1]
     page = tmp_path / "judge.md"
     page.write_text("before\n<!-- bench.judge writes from here -->\nold\n<!-- bench.judge wrote until here -->\nafter\n")
-    document.write(outcomes, bars.results(outcomes), "`command` on a day", tmp_path)
+    document.write(outcomes, bars.bar_results(outcomes), "`command` on a day", tmp_path)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")

@@ -187,7 +187,7 @@ def test_only_a_local_platform_can_be_started_and_stopped(verb: str, capsys: pyt
 
 
 def test_the_plan_of_the_examples_is_a_plan() -> None:
-    for path in Path("examples").glob("*.yaml"):
+    for path in (*Path("examples").glob("*.yaml"), Path("tfcanary/cli/demo/plan.yaml")):
         assert codec.decode(Plan, codec.read_document(path)).weights
 
 
@@ -209,5 +209,5 @@ def test_status_of_a_model_whose_first_candidate_waits_says_so(world: World, cap
     candidate = Waiting("0" * 16, "gs://exports/digits/1", world.clock.now())
     ledger.update(world.platform(), lambda record: replace(record, waiting=(candidate,)))
     assert run("status", "digits") == 0
-    assert "waits for the road: gs://exports/digits/1" in capsys.readouterr().out
+    assert "waits for its turn: gs://exports/digits/1" in capsys.readouterr().out
     assert run("report", "digits") == 2

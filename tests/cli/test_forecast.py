@@ -80,7 +80,7 @@ def test_stable_s_own_counters_are_read_twice_where_there_is_no_history(world: W
     said = json.loads(capsys.readouterr().out)
     assert said["baseline"]["rate"] == pytest.approx(100, rel=0.01)
     assert said["baseline"]["error_rate"] == pytest.approx(0.001, abs=0.001)
-    assert "two looks at stable" in said["baseline"]["notes"][0]
+    assert "two samples of stable" in said["baseline"]["notes"][0]
     assert world.weights == []
 
 

@@ -16,7 +16,7 @@ from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.act import ledger
 from tfcanary.adapters.kube.recorded_models import recorded
-from tfcanary.cli.guard import Guards, Watcher
+from tfcanary.cli.guard import PlatformGuard, ReleaseGuard
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -36,10 +36,10 @@ def opened(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
     monkeypatch.setattr(adapters, "models", lambda uri: ("digits",))
 
 
-def ended(watcher: Watcher) -> bool:
+def ended(thread: ReleaseGuard) -> bool:
     """Whether the thread came to its own end."""
-    watcher.join(BOUNDED)
-    return watcher.over and not watcher.is_alive()
+    thread.join(BOUNDED)
+    return thread.finished and not thread.is_alive()
 
 
 def with_traffic(world: World) -> None:
@@ -47,17 +47,17 @@ def with_traffic(world: World) -> None:
 
 
 def test_a_release_without_traffic_hears_of_its_guard_and_needs_no_watch(world: World, pushed: ModelVersion) -> None:
-    guards = Guards("fake://")
-    guards.look()
+    guards = PlatformGuard("fake://")
+    guards.start_missing()
     assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen == world.clock.now()
-    assert guards.watchers == {}
+    assert guards.threads == {}
 
 
 def test_a_canary_that_is_left_alone_loses_its_traffic(world: World, deployed: ModelVersion) -> None:
     with_traffic(world)
-    guards = Guards("fake://")
-    guards.look()
-    assert ended(guards.watchers["digits"])
+    guards = PlatformGuard("fake://")
+    guards.start_missing()
+    assert ended(guards.threads["digits"])
     release = ledger.ours(ledger.read(world.platform()), RUN)
     assert (release.state, world.weight) == (State.ROLLED_BACK, 0)
     assert "left alone" in release.reason
@@ -65,23 +65,23 @@ def test_a_canary_that_is_left_alone_loses_its_traffic(world: World, deployed: M
 
 def test_a_release_that_has_ended_is_not_guarded_again(world: World, deployed: ModelVersion) -> None:
     with_traffic(world)
-    guards = Guards("fake://")
-    guards.look()
-    first = guards.watchers["digits"]
+    guards = PlatformGuard("fake://")
+    guards.start_missing()
+    first = guards.threads["digits"]
     assert ended(first)
-    guards.look()
-    assert guards.watchers == {"digits": first}
+    guards.start_missing()
+    assert guards.threads == {"digits": first}
 
 
 def test_the_next_release_gets_a_guard_of_its_own(world: World, plan: Plan, deployed: ModelVersion) -> None:
     with_traffic(world)
-    guards = Guards("fake://")
-    guards.look()
-    assert ended(guards.watchers["digits"])
+    guards = PlatformGuard("fake://")
+    guards.start_missing()
+    assert ended(guards.threads["digits"])
     ledger.begin(world.platform(), plan, "run-2")
     ledger.change(world.platform(), "run-2", lambda r: replace(r, state=State.WATCHED))
-    guards.look()
-    assert ended(guards.watchers["digits"])
+    guards.start_missing()
+    assert ended(guards.threads["digits"])
     assert ledger.ours(ledger.read(world.platform()), "run-2").state is State.ROLLED_BACK
 
 
@@ -100,9 +100,9 @@ def test_a_guard_that_crashes_is_told_and_started_again(
 
     monkeypatch.setattr(watch, "stand_guard", faulty)
     between = _Joins()
-    guards = between.guards = Guards("fake://", sleep=between)
+    guards = between.guards = PlatformGuard("fake://", sleep=between)
     with pytest.raises(_Enough):
-        guards.stand()
+        guards.run()
     assert ledger.ours(ledger.read(world.platform()), RUN).state is State.ROLLED_BACK
     told = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert [one.levelname for one in told] == ["CRITICAL", "ERROR"]
@@ -118,12 +118,12 @@ class _Enough(Exception):
 class _Joins:
     """In the place of time between two looks: until the threads have ended, three times."""
 
-    guards: Guards
+    guards: PlatformGuard
     looks = 0
 
     def __call__(self, seconds: float) -> None:
-        for watcher in self.guards.watchers.values():
-            watcher.join(BOUNDED)
+        for thread in self.guards.threads.values():
+            thread.join(BOUNDED)
         self.looks += 1
         if self.looks == 3:
             raise _Enough
@@ -139,9 +139,9 @@ def test_one_record_that_cannot_be_read_stops_no_other_guard_and_is_told_once(
 
     monkeypatch.setattr(adapters, "open_platform", opens)
     monkeypatch.setattr(adapters, "models", lambda uri: ("broken", "digits"))
-    guards = Guards("fake://")
-    guards.look()
-    guards.look()
+    guards = PlatformGuard("fake://")
+    guards.start_missing()
+    guards.start_missing()
     assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen
     assert [one.getMessage().partition(";")[0] for one in caplog.records if one.levelno == logging.WARNING] == [
         "broken: tfcanary 0.0.1 wrote this record"
@@ -160,10 +160,10 @@ def test_a_platform_that_is_away_is_asked_again(
         return answer
 
     monkeypatch.setattr(adapters, "models", asked)
-    guards = Guards("fake://")
-    guards.look()
+    guards = PlatformGuard("fake://")
+    guards.start_missing()
     assert "the API server is away" in caplog.text
-    guards.look()
+    guards.start_missing()
     assert ledger.ours(ledger.read(world.platform()), RUN).guard_seen
 
 

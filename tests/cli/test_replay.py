@@ -126,7 +126,7 @@ def test_what_the_watch_itself_rolled_back_is_no_other_verdict_of_the_judge(
 
 def test_another_verdict_than_the_live_one_is_exit_1(world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
-    monkeypatch.setattr(replay, "same", lambda said, live: False)
+    monkeypatch.setattr(replay, "agrees_with_live", lambda said, live: False)
     assert run("replay", "digits", "--platform", "fake://") == 1
 
 
@@ -210,7 +210,7 @@ def test_a_canary_that_fails_is_rolled_back_in_the_replay(prometheus: Prometheus
         (("--from", "noon"), "--from 'noon': must be an instant"),
         (("--to", "2026-01-01T10:00:00Z"), "must be a span of at most 7 days"),
         (("--canary-selector", "track"), "must be a label and its value"),
-        (("--canary-selector", "track=gone"), "no canary was there"),
+        (("--canary-selector", "track=gone"), "no canary was up"),
         (("--canary-selector", "track=stable"), "must differ in the value of a label"),
     ],
 )

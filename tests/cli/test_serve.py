@@ -127,7 +127,7 @@ def test_the_request_of_a_large_model_lies_in_a_file(tmp_path: Path, monkeypatch
     from tfcanary.cli import serve
 
     monkeypatch.setattr(serve, "LONGEST", 10)
-    line = shlex.split(serve.curl(family() / "good", "http://h:1/p", tmp_path))
+    line = shlex.split(serve.curl_command(family() / "good", "http://h:1/p", tmp_path))
     assert line[:2] == ["curl", "-d"]
     assert line[2] == f"@{tmp_path / 'request.json'}"
     assert json.loads((tmp_path / "request.json").read_text())["inputs"]

@@ -38,11 +38,11 @@ def _release(step: Step, model: Path, forced: bool) -> None:
     platform, run_id = step.platform, step.run_id
     ledger.begin(platform, step.plan, run_id, str(model))
     candidate = push.push_candidate(platform, run_id, model, savedmodel.manifest(model))
-    look = deploy.deploy_canary(platform, run_id, candidate, lambda: steps.sample_requests(step))
-    if steps.gate(look) != "pass" or step.release.state.ended:
+    look = deploy.deploy_canary(platform, run_id, candidate, lambda: steps.warmup_requests(step))
+    if steps.gate_word(look) != "pass" or step.release.state.ended:
         return
-    ledger.note(platform, run_id, steps.compared(step))
-    if steps.gate(step.release.looks["compare"]) == "pass":
+    ledger.note(platform, run_id, steps.compare_predictions(step))
+    if steps.gate_word(step.release.looks["compare"]) == "pass":
         _stages(step, forced)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from tests import binaries
 from tests.cluster.controlplane import HERE, free_ports
 from tfcanary.adapters.local.die_with_parent import die_with
-from tfcanary.run.monitor.monitors import SCRAPED
+from tfcanary.run.monitor.monitors import SCRAPE_TARGETS
 
 PAGE = "/monitoring/prometheus/metrics"
 PORT = 8501
@@ -110,6 +110,6 @@ def configuration(kubeconfig: Path, interval: str) -> dict[str, Any]:
 
 def guards(kubeconfig: Path, interval: str) -> dict[str, Any]:
     """As deploy/monitoring ships it, but for where the API server is and how often."""
-    shipped = next(one for one in SCRAPED if one.name == "tfcanary-guards").scrape_config()
+    shipped = next(one for one in SCRAPE_TARGETS if one.name == "tfcanary-guards").scrape_config()
     found = [{**one, "kubeconfig_file": str(kubeconfig)} for one in shipped["kubernetes_sd_configs"]]
     return {**shipped, "kubernetes_sd_configs": found, "scrape_interval": interval, "scrape_timeout": interval}

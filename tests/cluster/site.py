@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from examples.demo.traffic import Tally, Users
 from tests.cluster.cluster import Cluster, documents
 from tests.cluster.gateway import Gateway
 from tests.cluster.manifests import pods
@@ -23,7 +22,8 @@ from tests.cluster.proxy import Proxy
 from tests.cluster.waiting import until
 from tfcanary import adapters
 from tfcanary.act import ledger
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
+from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import Plan
@@ -112,7 +112,7 @@ class Site:
     def ailments(self) -> dict[str, str]:
         """What the doctor, asked by whoever runs the steps, finds in the way of a release."""
         decoded: Plan = codec.decode(Plan, self.plan())
-        found = adapters.examine(self.uri, Wanted(decoded, NAME))
+        found = adapters.examine(self.uri, Requirements(decoded, NAME))
         return {one.about: one.reason for one in found.evidence if one.finding not in (Finding.PASS, Finding.WARN)}
 
     def start(self, model: str, run_id: str = "", forced: bool = False, **changes: Any) -> Run:
@@ -173,10 +173,10 @@ class Site:
         self.users.start()
         return self.users
 
-    def seen(self) -> Tally:
+    def seen(self) -> UserAnswers:
         """What users saw since the last call."""
         assert self.users
-        return self.users.since()
+        return self.users.take_answers()
 
     def close(self) -> None:
         if self.users:

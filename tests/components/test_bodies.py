@@ -39,8 +39,10 @@ VERDICT = ("verdict", "report", "summary", "metrics")
 def judge(stage: int, watched: Output, outputs: Callable[..., dict[str, Output]], judged: dict[str, Output] | None = None) -> str:
     """Drift and verdict of a stage that was watched."""
     drift = outputs(*MEASURED)
-    evaluate_drift.python_func(stage=stage, watched=watched, **RELEASE, **drift)
-    said: str = judge_canary.python_func(stage=stage, watched=watched, drift=drift["evidence"], **RELEASE, **(judged or outputs(*VERDICT)))
+    evaluate_drift.python_func(stage=stage, watch_verdict=watched, **RELEASE, **drift)
+    said: str = judge_canary.python_func(
+        stage=stage, watch_verdict=watched, drift=drift["evidence"], **RELEASE, **(judged or outputs(*VERDICT))
+    )
     return said
 
 

@@ -38,7 +38,7 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
     assert shift_traffic.python_func(weight=50, **RELEASE) == 50
     world.processes[Pool(deployed)].behaviour = Behaviour(answer=0.5, errors=0.3)
     weights = list(world.weights)
-    look = {"model_name": "digits", "platform": "fake://", "plan": QUICK}
+    look = {"model_name": "digits", "platform": "fake://", "plan": QUICK, "run_id": "look-1"}
     found = outputs(*MEASURED)
     assert evaluate_metrics.python_func(**look, seconds=60, **found) == "fail"
     assert found["metrics"].metadata["metrics/outage"] > 1
@@ -68,7 +68,7 @@ def test_an_estimate_that_is_no_number_is_left_out() -> None:
         Evidence("metrics/latency", Finding.PASS, "as quick", interval=Interval(0.9, 1.0, 1.1)),
         Evidence("guard/crash", Finding.PASS, "it answers", figures={"canary restarts": 0.0}),
     )
-    assert steps.scalars(Finding.PASS, evidence) == {"outcome": "pass", "metrics/latency": 1.0}
+    assert steps.metric_rows(Finding.PASS, evidence) == {"outcome": "pass", "metrics/latency": 1.0}
 
 
 def _logged(folder: Path, n: int, shift: float) -> None:
@@ -100,7 +100,7 @@ def test_a_world_that_drifts_is_written_down_once_and_fails_nothing(
     watched, found = outputs(*LOOK), outputs(*MEASURED)
     watch_stage.python_func(stage=0, **asked, **watched)
     for _ in range(2):
-        assert evaluate_drift.python_func(stage=0, watched=watched["evidence"], **asked, **found) == "pass"
+        assert evaluate_drift.python_func(stage=0, watch_verdict=watched["evidence"], **asked, **found) == "pass"
     events = [e.what for e in ledger.ours(ledger.read(world.platform()), "run-1").events if e.what.startswith("the world has drifted")]
     assert len(events) == 1
     assert found["metrics"].metadata["outcome"] == "pass"
@@ -116,13 +116,13 @@ def test_shards_counted_apart_merge_to_the_bytes_of_one_pass(outputs: Callable[.
     whole, together = outputs("profile")["profile"], outputs("profile")["profile"]
     shards = [outputs("profile")["profile"] for _ in range(2)]
     for number, one in enumerate(shards):
-        profile_data.python_func(data=str(tmp_path / "data"), profile=one, shard=number, shards=2)
-    profile_data.python_func(data="", profile=together, merge=shards[::-1])
-    profile_data.python_func(data=str(tmp_path / "data"), profile=whole)
+        profile_data.python_func(run_id="count-1", data=str(tmp_path / "data"), profile=one, shard=number, shards=2)
+    profile_data.python_func(run_id="count-1", data="", profile=together, merge=shards[::-1])
+    profile_data.python_func(run_id="count-1", data=str(tmp_path / "data"), profile=whole)
     assert Path(together.path).read_bytes() == Path(whole.path).read_bytes()
     assert whole.metadata["rows"] == 2_000
     with pytest.raises(Refused, match="shard 2 of 2: must be from 0 to 1"):
-        profile_data.python_func(data=str(tmp_path / "data"), profile=whole, shard=2, shards=2)
+        profile_data.python_func(run_id="count-1", data=str(tmp_path / "data"), profile=whole, shard=2, shards=2)
 
 
 def test_labels_that_arrive_late_judge_the_recorded_answers(
@@ -132,7 +132,7 @@ def test_labels_that_arrive_late_judge_the_recorded_answers(
         _logged(tmp_path / "log" / track, 3_000, shift=0)
     lines = (json.dumps({"id": f"{track}-{i}", "label": "cat"}) for track in ("stable", "canary") for i in range(3_000))
     (tmp_path / "labels.jsonl").write_text("\n".join(lines))
-    look = {"model_name": "digits", "platform": "fake://"}
+    look = {"model_name": "digits", "platform": "fake://", "run_id": "look-1"}
     assert evaluate_quality.python_func(**look, plan=QUICK, **outputs(*MEASURED)) == "pass"
     labelled = {"labels": str(tmp_path / "labels.jsonl"), "source": str(tmp_path / "log"), "margin": 0.1}
     plan = {**QUICK, "labelled": labelled, "drift": {"time": "all"}}
@@ -154,3 +154,19 @@ def test_mirrored_requests_are_compared_and_nothing_is_sent(
     assert compare_predictions.python_func(**{**RELEASE, "plan": plan}, **compared) == "pass"
     assert "requests have an answer of each track in the logs" in Path(compared["evidence"].path).read_text()
     assert world.clock.now() == before  # a request to a track takes time
+
+
+@pytest.mark.parametrize("run_id", ["", "{{$.pipeline_job_uuid}}", "weekly-{{$.pipeline_job_uuid}}"])
+def test_a_look_that_does_not_know_its_run_is_refused_since_the_cache_would_answer_for_it(
+    world: World, outputs: Callable[..., dict[str, Output]], tmp_path: Path, run_id: str
+) -> None:
+    look = {"model_name": "digits", "platform": "fake://", "plan": QUICK, "run_id": run_id}
+    (tmp_path / "data.csv").write_text("x\n1\n")
+    for call in (
+        lambda: evaluate_metrics.python_func(**look, **outputs(*MEASURED)),
+        lambda: evaluate_quality.python_func(**look, **outputs(*MEASURED)),
+        lambda: profile_data.python_func(data=str(tmp_path / "data.csv"), run_id=run_id, profile=Output(str(tmp_path / "profile"))),
+    ):
+        with pytest.raises(Refused, match=r"pass dsl\.PIPELINE_JOB_ID_PLACEHOLDER itself"):
+            call()
+    assert not (tmp_path / "profile").exists()

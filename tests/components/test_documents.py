@@ -89,8 +89,8 @@ class Known(dict[str, Any]):
         return self[name]
 
     def _arguments(self) -> dict[str, Any]:
-        watched = {"watched": self["watch"].outputs["evidence"]} if "watch" in self else {}
-        return {**OTHERS, "model_uri": "gs://exports/digits/1", "digest": "sha256:0", "stage": 0, **watched}
+        verdict = {"watch_verdict": self["watch"].outputs["evidence"]} if "watch" in self else {}
+        return {**OTHERS, "model_uri": "gs://exports/digits/1", "digest": "sha256:0", "stage": 0, **verdict}
 
 
 @pytest.mark.parametrize("folder", COMPONENTS, ids=lambda f: f.name)
@@ -105,3 +105,20 @@ def test_the_worked_call_compiles(folder: Path, tmp_path: Path) -> None:
 
     compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
     assert folder.name.replace("_", "-") in (tmp_path / "pipeline.yaml").read_text()
+
+
+@pytest.mark.parametrize("folder", COMPONENTS, ids=lambda f: f.name)
+def test_no_call_in_somebody_elses_pipeline_is_answered_from_the_cache(folder: Path, tmp_path: Path) -> None:
+    """Kubeflow's key is made of image, command and arguments. Of these only the run's id differs in each run, so every call has one."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S))
+
+    @dsl.pipeline(name="weekly")
+    def weekly():
+        exec(re.sub(r"^with .*\n    \.\.\.\n", "", code, flags=re.M), {}, Known({"plan": {"weights": [5]}}))
+
+    compiler.Compiler().compile(weekly, str(tmp_path / "weekly.yaml"))
+    tasks = next(yaml.safe_load_all((tmp_path / "weekly.yaml").read_text()))["root"]["dag"]["tasks"]
+    (called,) = [task for name, task in tasks.items() if name == folder.name.replace("_", "-")]
+    assert called["inputs"]["parameters"]["run_id"] == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
+    inputs = next(yaml.safe_load_all(package(folder.name)))["root"]["inputDefinitions"]["parameters"]
+    assert "isOptional" not in inputs["run_id"], "a call without it does not compile"

@@ -9,7 +9,7 @@ import pytest
 from tests.deploy.dockerfile import ROOT, Stage, read
 
 FILE = read()
-TARGETS = ["slim", "full"]
+TARGETS = ["guard", "slim", "full"]
 KNOWN = {"FROM", "ARG", "RUN", "COPY", "ENV", "USER", "WORKDIR", "CMD"}
 """No ADD, which fetches and unpacks; no EXPOSE, for a step listens to nobody; no ENTRYPOINT, for Kubeflow gives the command."""
 
@@ -56,6 +56,7 @@ def test_pip_keeps_no_cache_and_nothing_is_downloaded_past_it() -> None:
     installs = [run for run in runs if " install " in run]
     assert len(installs) == len(TARGETS)
     assert all("--no-cache-dir" in run and run.startswith("python -m pip --python /opt/tfcanary ") for run in installs)
+    assert all("--constraint constraints.txt " in run for run in installs), "another build another day installs the same"
     assert not any(word in run for run in runs for word in ("curl", "wget", "apt", "git ", "http"))
 
 

@@ -86,7 +86,7 @@ def base() -> str:
     pytest.skip("no Python 3.11 with pip that a user without rights may run")
 
 
-@pytest.fixture(scope="module", params=["slim", "full"])
+@pytest.fixture(scope="module", params=["guard", "slim", "full"])
 def image(request: pytest.FixtureRequest) -> Iterator[Image]:
     if request.param == "full" and FULL not in os.environ:
         pytest.skip(f"{FULL} is not set")
@@ -158,6 +158,7 @@ def test_nothing_that_builds_or_installs_is_left_and_nothing_is_missing(image: I
     installed = {one["name"].lower() for one in json.loads(listed.stdout)}
     assert not {"pip", "wheel", "pytest", "mypy", "ruff"} & installed
     assert ("tensorflow-cpu" in installed) == (image.target == "full")
+    assert ("kfp" in installed) == (image.target != "guard")
     checked = image.run([image.python, "-m", "pip", "--python", str(image.programs / "python"), "check"])
     assert checked.returncode == 0, checked.stdout
 
@@ -167,8 +168,22 @@ def test_a_step_imports_no_tensorflow(image: Image) -> None:
     assert done.stdout.split() == [str(image.target == "full"), "False"], done.stderr
 
 
+def test_a_guard_and_a_trigger_begin_and_what_is_not_installed_is_named(image: Image) -> None:
+    """As far as each comes without a cluster."""
+    (image.folder / "tmp" / "settings.yaml").write_text("models: []\n")
+    guard = image.run(["tfcanary", "guard", "--platform", f"local://{image.folder}/tmp/state", "--model", "digits", "--run-id", "run-1"])
+    assert (guard.returncode, "Traceback" in guard.stderr) == (2, False), guard.stderr
+    trigger = image.run(["tfcanary", "trigger", "serve", "--settings", str(image.folder / "tmp" / "settings.yaml")])
+    assert (trigger.returncode, "Traceback" in trigger.stderr) == (2, False), trigger.stderr
+    if image.target != "full":
+        demo = image.run(["tfcanary", "demo", "--folder", str(image.folder / "tmp" / "demo")])
+        assert (demo.returncode, "pip install 'tfcanary[local]'" in demo.stderr) == (2, True), demo.stderr
+
+
 def test_a_step_runs_as_kubeflow_starts_it(image: Image) -> None:
     """The exit step of a model that was never released, by the compiled package's own command."""
+    if image.target == "guard":
+        pytest.skip("no step runs in the guard's image")
     (executor,) = next(yaml.safe_load_all(package("guard_release")))["deploymentSpec"]["executors"].values()
     temporary = image.folder / "tmp"
     artifacts = {

@@ -77,6 +77,18 @@ def test_a_command_with_a_mistake_would_be_noticed(wrong: str) -> None:
         parse(tfcanary, wrong.split())
 
 
+SERVERS = [line for place in all_blocks(*SHELL) for line in place.block.text.splitlines() if line.startswith("tfcanary-model-server ")]
+
+
+def test_every_command_line_of_the_model_server_has_flags_that_exist() -> None:
+    from tfcanary.tf import modelserver
+
+    assert SERVERS
+    for line in SERVERS:
+        _, warnings = modelserver.parse(line.split()[1:])
+        assert not warnings
+
+
 def test_commands_are_found_where_they_stand() -> None:
     text = """
     $ tfcanary plan plan.yaml --rate 2   # weights: [5]

@@ -19,7 +19,7 @@ from tfcanary.core.plan import MAX_STAGES, Plan
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
 from tfcanary.run.submit import package
-from tfcanary.run.submit.remote_run import with_image
+from tfcanary.run.submit.remote_run import read_package
 
 NAMES = sorted(compiling.definitions())
 
@@ -107,7 +107,7 @@ def environment(container: dict) -> dict[str, str]:
 
 
 def test_the_image_of_every_step_can_be_set_at_submission() -> None:
-    changed, on_a_cluster = yaml.safe_load_all(with_image(package("canary_release"), "example/tfcanary:1"))
+    changed, on_a_cluster = read_package("canary_release", "example/tfcanary:1")
     assert {one["image"] for one in containers(changed)} == {"example/tfcanary:1"}
     assert {environment(one)[PACKAGE] for one in containers(changed)} == {__version__}
     assert on_a_cluster == list(yaml.safe_load_all(package("canary_release")))[1]

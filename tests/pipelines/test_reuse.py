@@ -45,7 +45,7 @@ def test_their_pipeline_compiles_with_the_guard_as_its_exit_step(tmp_path: Path)
     (guard,) = [one for one in tasks.values() if one["taskInfo"]["name"] == "guard-release"]
     assert guard["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     steps = {name.removeprefix("exec-") for name in document["deploymentSpec"]["executors"]}
-    assert steps == {"validate-savedmodel", "push-model", "deploy-canary", "watch-stage", "evaluate-drift", "guard-release", "tell"}
+    assert steps == {"validate-savedmodel", "push-model", "deploy-canary", "watch-stage", "evaluate-drift", "guard-release", "summarise"}
 
 
 def test_nobody_who_reuses_a_component_needs_this_project_s_python() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from examples.demo.traffic import Tally, Users
 from tests.adapters.local.conftest import free_port
 from tfcanary import adapters
 from tfcanary.act import ledger
 from tfcanary.adapters import local
+from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Record, Release
@@ -68,16 +68,16 @@ class Site:
     def weight(self) -> int:
         return adapters.open_platform(self.uri, NAME, Plan()).router.split().canary
 
-    def seen(self) -> Tally:
+    def seen(self) -> UserAnswers:
         """What users saw since the last call."""
-        return self.users.since()
+        return self.users.take_answers()
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's models, trained once a test run."""
     folder = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, "-m", "examples.demo.models", str(folder)], check=True, timeout=240)
+    subprocess.run([sys.executable, "-m", "tfcanary.cli.demo.digit_models", str(folder)], check=True, timeout=240)
     return folder
 
 
@@ -104,8 +104,8 @@ def site(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 
 @pytest.fixture
-def ours() -> Callable[[Tally], dict[str, int]]:
+def ours() -> Callable[[UserAnswers], dict[str, int]]:
     """The failures that are not the broken model's own."""
-    from examples.demo.__main__ import ours
+    from tfcanary.cli.demo.four_releases import unexpected_failures
 
-    return ours
+    return unexpected_failures

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from examples.demo.traffic import Tally
 from tests.release.conftest import Site
+from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core.errors import Refused
 from tfcanary.core.record import State
 
 
-def test_a_better_model_is_promoted_and_no_request_fails(site: Site, ours: Callable[[Tally], dict[str, int]]) -> None:
+def test_a_better_model_is_promoted_and_no_request_fails(site: Site, ours: Callable[[UserAnswers], dict[str, int]]) -> None:
     ended = site.release("better")
     assert (ended.state, site.record().stable) == (State.PROMOTED, ended.candidate)
-    site.users.since()
+    site.users.take_answers()
     time.sleep(2)
     after = site.seen()
     assert ours(after) == {}

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from examples import reuse_components
-from examples.demo.traffic import Tally
 from tests.adapters.local.conftest import until
 from tests.release.conftest import NAME, PLAN, Site
 from tfcanary.adapters import local
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.supervisor_client import is_up
+from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core import codec
 from tfcanary.core.domain import Decision, Finding
 from tfcanary.core.errors import Held, Refused
@@ -28,7 +28,7 @@ from tfcanary.core.record import State
 
 LONG = {"poll": "500ms", "minimum": "60s", "maximum": "90s"}
 """A stage that lasts until somebody does something."""
-Ours = Callable[[Tally], dict[str, int]]
+Ours = Callable[[UserAnswers], dict[str, int]]
 
 
 def test_a_model_with_another_signature_is_refused_before_anything_is_copied(site: Site, ours: Ours) -> None:
@@ -257,7 +257,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_and_comes_back_at_weight_zer
     assert site.release_of().state is State.ROLLED_BACK
 
     def answered() -> int:
-        site.users.since()
+        site.users.take_answers()
         time.sleep(2)
         return site.seen().answered
 

@@ -53,16 +53,16 @@ def test_a_wider_margin_is_weaker_and_a_narrower_one_is_not(margin: float, effec
 
 def test_a_criterion_that_is_left_out_is_weaker() -> None:
     found = only(replace(PLAN, judge=replace(PLAN.judge, latency=None)))
-    assert found == Departure("judge.latency", "asked for", "absent by plan", "not asked", weaker=True)
+    assert found == Departure("judge.latency", "requested", "absent by plan", "not checked", weaker=True)
 
 
 def test_a_gate_that_is_asked_for_is_a_choice_and_its_own_fields_are_compared_too() -> None:
     found = departures(replace(PLAN, predictions=PredictionsPlan("gs://data/golden.jsonl", limit=50), drift=DriftPlan()))
     assert [(d.field, d.here, d.weaker) for d in found] == [
-        ("predictions", "asked for", False),
+        ("predictions", "requested", False),
         ("predictions.source", "gs://data/golden.jsonl", False),
         ("predictions.limit", "50", True),
-        ("drift", "asked for", False),
+        ("drift", "requested", False),
     ]
 
 

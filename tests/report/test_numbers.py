@@ -41,8 +41,9 @@ def test_a_ratio_is_more_exact_near_one(value: float, text: str) -> None:
     assert numbers.ratio(value) == text
 
 
-def test_a_ratio_in_a_sentence() -> None:
-    assert numbers.times(3.4) == "3.4 times"
+def test_a_ratio_beside_an_axis_has_no_decimals_that_are_zero() -> None:
+    assert [numbers.tick_writer("ratio to stable")(v) for v in (1.0, 1.5)] == ["1", "1.5"]
+    assert numbers.tick_writer("share")(0.5) == "50 %"
 
 
 @pytest.mark.parametrize(
@@ -85,4 +86,4 @@ def test_each_unit_is_written_its_way() -> None:
 
 def test_both_tracks_are_alike_at_one_for_ratios_and_parts_and_at_zero_for_differences() -> None:
     units = ("ratio to stable", "part of the configured share", "difference of accuracy, canary - stable")
-    assert [numbers.same(u) for u in units] == [1.0, 1.0, 0.0]
+    assert [numbers.no_difference(u) for u in units] == [1.0, 1.0, 0.0]

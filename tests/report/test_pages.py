@@ -46,7 +46,7 @@ def test_the_sections_of_a_release_in_their_order() -> None:
         "Criteria at stage 2",
         "Gates",
         "Plan",
-        "Not asked",
+        "Not checked",
         "What was released",
         "Earlier releases",
     ]
@@ -126,19 +126,19 @@ def test_every_state_has_an_answer_a_reason_and_a_line(state: State) -> None:
 
 
 def test_a_look_without_evidence_does_not_look_passed() -> None:
-    assert report.look_markdown(Look("x"), "t").startswith("# Inconclusive\n\n**Nothing was asked that may decide.**")
+    assert report.look_markdown(Look("x"), "t").startswith("# Inconclusive\n\n**Nothing was checked that may decide.**")
 
 
 def test_a_look_that_was_not_asked_for_says_absent_by_plan_and_not_passed() -> None:
     """The gate lets it through, but no page calls it passed."""
     twin = report.look_markdown(Look("compare", absent=(Absence("predictions", "absent by plan"),)), "t")
-    assert twin.startswith("# Absent by plan\n\n**Nothing was asked here: absent by plan.**")
+    assert twin.startswith("# Absent by plan\n\n**Nothing was checked here: absent by plan.**")
     assert "Passed" not in twin
 
 
 def test_a_look_that_could_not_be_asked_for_another_reason_says_that_reason() -> None:
     twin = report.look_markdown(Look("compare", absent=(Absence("predictions", "there is no stable version"),)), "t")
-    assert twin.startswith("# Not asked\n\n**Nothing was asked here: there is no stable version.**")
+    assert twin.startswith("# Not checked\n\n**Nothing was checked here: there is no stable version.**")
 
 
 def test_the_sentence_of_a_look_is_the_reason_of_its_worst_answer_that_may_decide() -> None:

@@ -24,7 +24,7 @@ from tfcanary.core.domain import Decision, Finding, ModelVersion, Sample, Track,
 from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
-from tfcanary.look.evaluate.labelled import BEFORE, SINCE, Labelled, LabelledSource
+from tfcanary.look.evaluate.labelled import BEFORE, SINCE, LabelCounts, LabelledSource
 from tfcanary.run import watch
 from tfcanary.run.steps.labels import with_labels
 
@@ -199,8 +199,8 @@ def test_a_watch_whose_processes_are_killed_hears_every_label_once(
     assert 0 < quality(verdict).figures["canary requests"] <= answers
 
 
-def only(numbers: dict[Track, float]) -> Labelled:
-    return Labelled((8.0, 8.0, 10.0), {track: (n / 2, n / 2, n) for track, n in numbers.items()})
+def only(numbers: dict[Track, float]) -> LabelCounts:
+    return LabelCounts((8.0, 8.0, 10.0), {track: (n / 2, n / 2, n) for track, n in numbers.items()})
 
 
 def test_labels_are_looked_for_once_a_minute_and_never_shrink(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -213,7 +213,7 @@ def test_labels_are_looked_for_once_a_minute_and_never_shrink(world: World, capl
         heard.append(found[0][SINCE].quality[2])
         world.clock.sleep(5)
     assert heard == [20.0] * 12 + [30.0] * 24 + [40.0] * 4
-    assert "stable: 4 labelled answers, after 30 a look ago" in caplog.text
+    assert "stable: 4 labelled answers, after 30 in the last count" in caplog.text
 
 
 def test_a_track_whose_servers_are_down_is_not_made_alive_by_its_labels(world: World) -> None:
@@ -233,7 +233,7 @@ def test_a_quality_criterion_needs_one_source_of_its_values(plan: Plan) -> None:
 
 
 def test_an_error_in_the_first_look_hides_no_server(world: World) -> None:
-    def broken() -> Labelled:
+    def broken() -> LabelCounts:
         raise Refused("labels.jsonl: cannot be read")
 
     servers = LabelledSource(world.platform().metrics, broken, AtOnce()).sample(Track.STABLE, world.clock.now()).servers
@@ -244,7 +244,7 @@ def test_an_error_in_the_first_look_hides_no_server(world: World) -> None:
 def test_a_look_that_takes_long_is_taken_when_it_is_done_and_no_poll_waits_for_it(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    counting: list[Future[Labelled]] = []
+    counting: list[Future[LabelCounts]] = []
 
     class Slow(AtOnce):
         def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -259,7 +259,7 @@ def test_a_look_that_takes_long_is_taken_when_it_is_done_and_no_poll_waits_for_i
         return source.sample(Track.STABLE, world.clock.now()).servers[SINCE].quality
 
     assert (heard(), heard(), len(counting)) == (None, None, 1)
-    assert "the watch goes on without them" in caplog.text
+    assert "the watch continues without them" in caplog.text
     counting[0].set_result(only(dict.fromkeys(Track, 20.0)))
     assert heard() == (10.0, 10.0, 20.0)
     assert (heard(), len(counting)) == ((10.0, 10.0, 20.0), 1)  # a pause as long as the look

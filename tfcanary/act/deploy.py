@@ -10,7 +10,7 @@ from itertools import islice
 
 from tfcanary.act import ledger, push, restore
 from tfcanary.act.finish import finish
-from tfcanary.act.hold import Hold, holding
+from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.core.domain import Desired, Evidence, Finding, Intent, Look, ModelVersion, Pool, Request, RunningPool, Track
 from tfcanary.core.errors import GaveUp, Held, Unavailable
 from tfcanary.core.ports import Clock, Platform, Server
@@ -36,6 +36,16 @@ def deploy_canary(platform: Platform, run_id: str, version: ModelVersion, reques
     before = ledger.ours(ledger.read(platform), run_id)
     if before.looks.get("deploy") and before.state is not State.OPEN:
         return before.looks["deploy"]
+    try:
+        look = _deployed(platform, run_id, version, requests)
+    except TakenOver:
+        look = follow(platform, run_id, lambda release: release.looks.get("deploy"))
+    if before.plan.bootstrap:
+        finish(platform, run_id)
+    return look
+
+
+def _deployed(platform: Platform, run_id: str, version: ModelVersion, requests: Requests) -> Look:
     with holding(platform, run_id, "deploy") as hold:
         came_up = _servers(hold, version)
         if came_up.finding is not Finding.PASS:
@@ -49,9 +59,7 @@ def deploy_canary(platform: Platform, run_id: str, version: ModelVersion, reques
             warmed = warm(platform, hold.release.plan.deploy.warm_timeout, requests)
             await_guard(hold)
             look = _noted(hold, came_up, warmed)
-    if before.plan.bootstrap:
-        finish(platform, run_id)
-    return look
+        return look
 
 
 def _servers(hold: Hold, version: ModelVersion) -> Evidence:

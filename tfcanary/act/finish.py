@@ -7,17 +7,14 @@ when no call of this release can be on its way any longer.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from datetime import timedelta
 
 from tfcanary.act import ledger, notify, push, restore
 from tfcanary.core.domain import Desired
-from tfcanary.core.errors import Held, Refused, Unavailable
+from tfcanary.core.errors import Held
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release, State
-
-log = logging.getLogger("tfcanary.finish")
 
 IN_FLIGHT = timedelta(seconds=180)
 """Longer than any call of ours may be on its way: so long the candidate's servers and the guard outlive every end of a release."""
@@ -56,6 +53,11 @@ def needs_guard(release: Release) -> timedelta:
     return max(IN_FLIGHT, release.plan.deploy.keep_previous) if release.state is State.PROMOTED else IN_FLIGHT
 
 
+def has_idle_servers(release: Release) -> bool:
+    """Whether servers run that no track points at."""
+    return _tracked(release.desired) != release.desired
+
+
 def _tracked(desired: Desired) -> Desired:
     return replace(desired, pools=tuple(one for one in desired.pools if one.pool in desired.tracks.values()))
 
@@ -70,11 +72,3 @@ def _publish(platform: Platform, release: Release) -> Release:
         return ledger.change(platform, release.run_id, lambda r: replace(r, published=True))
     except Held:
         return release
-
-
-def finish_quietly(platform: Platform, run_id: str) -> None:
-    """As `finish`, for whoever looks again later: what cannot be done now is logged."""
-    try:
-        finish(platform, run_id)
-    except (Unavailable, Refused) as error:
-        log.warning("%s: release %s has ended, and not everything is as it should be yet: %s", platform.model, run_id, error)

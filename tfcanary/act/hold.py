@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from tfcanary.act import ledger
 from tfcanary.core.errors import Conflict, Held, Refused, Unavailable
@@ -21,8 +22,17 @@ from tfcanary.core.record import Holder, Judged, Release
 
 log = logging.getLogger("tfcanary.hold")
 
+FOLLOW = 5.0
+"""Seconds between two looks of a process that waits for another one of the same step."""
 PARTS = 3
 """A hold is renewed each time that this part of it is over: two renewals may fail before it ends."""
+
+
+T = TypeVar("T")
+
+
+class TakenOver(Held):
+    """Another process of the same run holds the release: it does the same work, and this one may wait for the outcome."""
 
 
 @dataclass(slots=True)
@@ -132,7 +142,7 @@ class Hold:
         _not_ended(release)
         if not self._is_mine(release):
             other = release.holder.name if release.holder else "nobody"
-            raise Held(f"release {self.run_id!r} is held by {other} now, not by {self.name}")
+            raise TakenOver(f"release {self.run_id!r} is held by {other} now, not by {self.name}")
         return release
 
 
@@ -151,6 +161,20 @@ def holding(platform: Platform, run_id: str, name: str, watching: bool = False) 
         yield hold
         if not hold.handed_over and not hold.lost:
             hold.hand_over()
+
+
+def follow(platform: Platform, run_id: str, outcome: Callable[[Release], T | None]) -> T:
+    """Wait for what another process of the same step brings about; the guard ends the release where that process dies.
+
+    Raises Held where the release ends without this outcome.
+    """
+    while True:
+        release = ledger.ours(ledger.read(platform), run_id)
+        result = outcome(release)
+        if result is not None:
+            return result
+        _not_ended(release)
+        platform.clock.sleep(FOLLOW)
 
 
 def _lasts(release: Release, watching: bool) -> timedelta:

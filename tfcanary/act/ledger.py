@@ -5,7 +5,6 @@ All writes go through `update`: read, change, compare and swap, and again where 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,8 +16,9 @@ from tfcanary.core.errors import Conflict, Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, Stored
 from tfcanary.core.record import SCHEMA, Ended, Holder, Record, Release, State
+from tfcanary.core.retry import Pauses, attempts
 
-TRIES = 20
+RACE = Pauses(first=0.02, longest=1.28, attempts=20, jitter=(0.0, 1.0))
 """Writers of one record are few (a step, the guard, a person): twenty lost races in a row are no race any more."""
 HISTORY = 50
 """Ended releases that the record remembers: it must stay far below a ConfigMap's 1 MiB."""
@@ -39,7 +39,7 @@ def update(platform: Platform, change: Callable[[Record], Record], known: Stored
 
     `known` is what was read before: where nobody wrote meanwhile, it saves the reading.
     """
-    for attempt in range(TRIES):
+    for _ in attempts(RACE, clock=platform.clock):
         before = known or stored(platform)
         after: Record = codec.inert(replace(change(before.record), writer=__version__, schema=SCHEMA))
         if before.generation and after == before.record:
@@ -48,8 +48,7 @@ def update(platform: Platform, change: Callable[[Record], Record], known: Stored
             return Stored(after, platform.records.swap(after, before.generation))
         except Conflict:
             known = None
-            platform.clock.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-    raise Unavailable(f"the record of {platform.model}: somebody else wrote first {TRIES} times in a row")
+    raise Unavailable(f"the record of {platform.model}: somebody else wrote first {RACE.attempts} times in a row")
 
 
 def change(platform: Platform, run_id: str, step: Callable[[Release], Release]) -> Release:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from tfcanary.act import deploy, ledger, orders, push, restore, rollback, shift
 from tfcanary.act.finish import finish
-from tfcanary.act.hold import Hold, holding
+from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.core.domain import Decision, Desired, Finding, ModelVersion, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Refused
 from tfcanary.core.ports import Platform
@@ -29,13 +29,16 @@ def promote(platform: Platform, run_id: str) -> Release:
     if release.state.ended:
         return finish(platform, run_id) or release
     candidate = _allowed(release)
-    with holding(platform, run_id, "promote") as hold:
-        release = orders.await_resume(hold)
-        if release.state is State.WATCHED and not _enough(hold, candidate):
-            return ledger.ours(ledger.read(platform), run_id)
-        if not release.state.ended:
-            _switch(hold, candidate)
-            _close(hold, candidate)
+    try:
+        with holding(platform, run_id, "promote") as hold:
+            release = orders.await_resume(hold)
+            if release.state is State.WATCHED and not _enough(hold, candidate):
+                return ledger.ours(ledger.read(platform), run_id)
+            if not release.state.ended:
+                _switch(hold, candidate)
+                _close(hold, candidate)
+    except TakenOver:
+        follow(platform, run_id, lambda release: release if release.state.ended else None)
     return finish(platform, run_id) or release
 
 

@@ -8,7 +8,6 @@ so whatever a push that failed leaves behind cannot be served. The generations t
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import tempfile
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tfcanary.act import ledger
 from tfcanary.act.hold import holding
-from tfcanary.act.push_progress import Told
+from tfcanary.act.push_progress import ProgressLine
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Conflict, Refused
@@ -51,16 +50,16 @@ class Claim:
     """The listing whose bytes were read back and found right; empty until then."""
 
 
-def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest, progress: Progress | None = None) -> ModelVersion:
+def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Manifest) -> ModelVersion:
     """Push this release's candidate and write it into the record; a candidate that was pushed already is returned as it was.
 
-    Where nobody else wants to know, the progress is told on stderr, which is the step's log.
+    The progress is shown on stderr, which is the step's log.
     """
     release = ledger.ours(ledger.read(platform), run_id)
     if release.candidate and release.candidate.digest == manifest.digest:
         return release.candidate
-    with holding(platform, run_id, "push"):
-        candidate = push(platform, source, manifest, progress or Told(2 * sum(one.size for one in manifest.files)))
+    with holding(platform, run_id, "push"), ProgressLine(2 * sum(one.size for one in manifest.files)) as progress:
+        candidate = push(platform, source, manifest, progress)
         ledger.change(platform, run_id, lambda r: replace(r, candidate=candidate))
     return candidate
 
@@ -73,7 +72,9 @@ def push(
     Raises Refused where these bytes are stable already, or where the bucket holds other bytes under the number, naming the file.
     """
     refuse_stable(ledger.read(platform), manifest.digest)
-    number, claim = _claimed(platform, manifest) if number is None else _claim(platform, manifest, number)
+    number, claim = _claimed(platform, manifest) if number is None else (number, _claim(platform, manifest, number))
+    if claim.digest != manifest.digest:
+        raise Refused(f"{platform.bucket_uri}/{platform.model}: version {number} has other bytes: {claim.digest}")
     if not claim.sealed:
         proved = _upload(platform.storage, source, _prefix(platform, number), claim.files, progress)
         _seal(platform, number, proved)
@@ -189,21 +190,18 @@ def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
                 return number, claim
         # Of this very list: a number that was claimed since then may be for the same bytes.
         free = _after(platform, numbers)
-        with contextlib.suppress(Refused):
-            return _claim(platform, manifest, free)
+        if (claim := _claim(platform, manifest, free)).digest == manifest.digest:
+            return free, claim
 
 
-def _claim(platform: Platform, manifest: Manifest, number: int) -> tuple[int, Claim]:
-    """This very number for this digest; raises Refused where another digest has it."""
+def _claim(platform: Platform, manifest: Manifest, number: int) -> Claim:
+    """Claim this number for this digest; returns the claim that stands, which is another digest's where that one was quicker."""
     fresh = Claim(digest=manifest.digest, files=manifest.files)
     try:
         platform.storage.write(_claim_name(platform, number), codec.dumps(fresh).encode(), if_generation=0)
-        return number, fresh
+        return fresh
     except Conflict:
-        taken, _ = _read(platform.storage, _claim_name(platform, number))
-        if taken.digest != manifest.digest:
-            raise Refused(f"{platform.bucket_uri}/{platform.model}: version {number} has other bytes: {taken.digest}") from None
-        return number, taken
+        return _read(platform.storage, _claim_name(platform, number))[0]
 
 
 def next_number(platform: Platform) -> int:

@@ -1,4 +1,4 @@
-"""How a push goes, for whoever waits for it: bytes, share and rate."""
+"""The progress of a push: a bar where a person watches a terminal, a line now and then where a log keeps what is printed."""
 
 from __future__ import annotations
 
@@ -6,37 +6,62 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TextIO
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
 
-EVERY = 5.0
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+LOG_INTERVAL = 5.0
 """Seconds between two lines in a log."""
-OFTEN = 0.1
-"""The same in a terminal, where the bar is drawn over itself."""
+BAR_INTERVAL = 0.1
+"""Seconds between two redraws of the bar in a terminal."""
+TITLE = "push and read back"
 
 
-class Told:
-    """Tells how a push goes: a bar that is drawn over itself in a terminal, a line now and then in a log."""
+class ProgressLine:
+    """Shows the progress of a push of `total` bytes, as a context manager that is called with each number of bytes, also from several threads."""
 
     def __init__(self, total: int, into: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`into` is stderr by default, which is the step's log; `clock` returns seconds."""
         self._total, self._into, self._clock = total, into or sys.stderr, clock
-        self._done, self._began, self._told = 0, clock(), clock()
+        self._count, self._began, self._printed = 0, clock(), clock()
         self._lock = threading.Lock()
+        self._bar = _bar(self._into, total) if self._into.isatty() else None
+
+    def __enter__(self) -> ProgressLine:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
 
     def __call__(self, count: int) -> None:
-        """So many bytes more; told at once where they are the last, else not more often than anybody reads."""
+        """Add `count` bytes to those that were copied or read back; the last ones are shown at once, others at the next interval."""
         with self._lock:
-            self._done += count
-            now, terminal = self._clock(), self._into.isatty()
-            ended = self._done >= self._total
-            if ended or now - self._told >= (OFTEN if terminal else EVERY):
-                self._told = now
-                line = self.line(now - self._began)
-                self._into.write(f"\r{line}{chr(10) * ended}" if terminal else f"{line}\n")
-                self._into.flush()
+            self._count += count
+            now = self._clock()
+            if self._bar:
+                self._bar.update(self._bar.task_ids[0], completed=self._count)
+            elif self._count >= self._total or now - self._printed >= LOG_INTERVAL:
+                self._printed = now
+                print(self._line(now - self._began), file=self._into, flush=True)
 
-    def line(self, seconds: float) -> str:
-        """For example `push and read back [#####-----] 50 %, 104.9 of 209.7 MB at 52.4 MB/s`."""
-        share = self._done / self._total if self._total else 1.0
-        bar = "#" * int(20 * share)
-        rate = self._done / seconds / 1e6 if seconds > 0 else 0.0
-        return f"push and read back [{bar:-<20}] {share:.0%}, {self._done / 1e6:.1f} of {self._total / 1e6:.1f} MB at {rate:.1f} MB/s"
+    def _line(self, seconds: float) -> str:
+        """For example `push and read back: 50 %, 104.9 of 209.7 MB at 52.4 MB/s`."""
+        share = self._count / self._total if self._total else 1.0
+        rate = self._count / seconds / 1e6 if seconds > 0 else 0.0
+        return f"{TITLE}: {100 * share:.0f} %, {self._count / 1e6:.1f} of {self._total / 1e6:.1f} MB at {rate:.1f} MB/s"
+
+
+def _bar(into: TextIO, total: int) -> Progress:
+    # 45 ms: a step whose log is a file does not pay for it.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), DownloadColumn(), TransferSpeedColumn())
+    bar = Progress(*columns, console=Console(file=into), refresh_per_second=1 / BAR_INTERVAL)
+    bar.add_task(TITLE, total=total)
+    return bar

@@ -120,13 +120,18 @@ def next_up(record: Record, now: datetime) -> Waiting | None:
     return record.waiting[0] if record.waiting and is_free(record, now) else None
 
 
-def call(record: Record, event: str, run_id: str, now: datetime) -> Record:
-    """Claim the model for the candidate whose turn it is, which is submitted as release `run_id`; raises Held where it is not its turn."""
+def release_id(model: str, event: str) -> str:
+    """The id of a candidate's release, the same however often it is submitted: an answer that was lost never makes two releases of it."""
+    return f"{model}-{event}"
+
+
+def call(record: Record, event: str, now: datetime) -> Record:
+    """Claim the model for the candidate whose turn it is; raises Held where it is another one's, or another release is active."""
     record = expire(record, now)
     candidate = next_up(record, now)
     if candidate is None or candidate.event != event:
         raise Held(f"{record.model}: it is not the turn of this candidate any more")
-    return replace(record, waiting=record.waiting[1:], called=Called(candidate, now + BEGINS, run_id))
+    return replace(record, waiting=record.waiting[1:], called=Called(candidate, now + BEGINS))
 
 
 def expire(record: Record, now: datetime) -> Record:
@@ -166,9 +171,11 @@ def submitted(record: Record, event: str, page: str) -> Record:
 
 def begun(record: Record, run_id: str, policy: WaitingPolicy, now: datetime) -> Record:
     """A release of this model begins: its claim has done its work. Where another one was quicker, the claimed candidate waits again."""
+    waiting = tuple(one for one in record.waiting if release_id(record.model, one.event) != run_id)
+    record = record if waiting == record.waiting else replace(record, waiting=waiting)
     if record.called is None:
         return record
-    if record.called.run_id != run_id:
+    if release_id(record.model, record.called.candidate.event) != run_id:
         return give_back(record, record.called.candidate.event, policy, now)
     return replace(record, called=None, latest=record.called)
 

@@ -15,14 +15,15 @@ from tfcanary.core.record import Release, State
 NO_VERDICT = "the run ended without a verdict"
 
 
-def roll_back(platform: Platform, run_id: str, reason: str = "") -> Release | None:
+def roll_back(platform: Platform, run_id: str, reason: str = "", begun_by: str = "") -> Release | None:
     """End this run's release with the stable version serving everything; returns it, or None where the record shows no such release.
 
-    A release that has ended stays as it ended; where the world is not as its record says, the world is put right. Raises Unavailable
+    A release that has ended stays as it ended; where the world is not as its record says, the world is put right. With
+    `begun_by` only a release that this pipeline's run began is ended: the exit step of a cloned run ends nobody else's. Raises Unavailable
     where a part of the world cannot be reached: the call may be repeated, and the guard repeats it until it succeeds.
     """
     release = ledger.read(platform).release
-    if release is None or release.run_id != run_id:
+    if release is None or release.run_id != run_id or (begun_by and release.begun_by not in ("", begun_by)):
         return None
     if not release.state.ended:
         release = shift.trip(platform, run_id, reason_of(release, reason))

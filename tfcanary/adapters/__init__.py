@@ -1,4 +1,4 @@
-"""Platforms: the ports bound to a cluster or to this machine. Components and the CLI open one here, and know no more."""
+"""Opens platforms, the ports bound to a cluster or to this machine: components and the command line know nothing else of either."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import os
 import re
 from pathlib import Path
 
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.package_check import check_package
 from tfcanary.core.domain import Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Change, Platform
 
-FORMS = "local:///<state folder>, for example local:///srv/tfcanary, or kube://<namespace>"
+PLATFORM_URIS = "local:///<state folder>, for example local:///srv/tfcanary, or kube://<namespace>"
 STATE = Path(".tfcanary")
-"""The local platform's folder, below the working directory, where none is named."""
+"""The local platform's folder below the working directory, where no platform is named."""
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 PATIENCE = 90.0
-"""Seconds for which a cluster is asked which models it has: as long as for any other call."""
+"""Seconds for which the question which models a cluster has is tried again: as long as any other call."""
 
 
-def default() -> str:
-    """TFCANARY_PLATFORM, else the local platform of the working directory."""
+def default_platform() -> str:
+    """The URI in the environment variable TFCANARY_PLATFORM, else that of the local platform of the working directory."""
     return os.environ.get("TFCANARY_PLATFORM") or f"local://{STATE.resolve()}"
 
 
 def open_platform(uri: str, model: str, plan: Plan) -> Platform:
-    """The platform that a URI names, bound to one model; asks nothing of it yet. Raises Refused where the URI or the name is none."""
+    """Open the platform that a URI names, bound to one model, without a call to it. Raises Refused where the URI or the model's name is not valid."""
     check_package()
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "local":
@@ -36,11 +36,15 @@ def open_platform(uri: str, model: str, plan: Plan) -> Platform:
         from tfcanary.adapters.kube.platform import open_kube
 
         return open_kube(uri, _namespace(uri, rest), model, plan)
-    raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
+    raise Refused(f"platform {uri!r}: is no platform; use {PLATFORM_URIS}")
 
 
 def models(uri: str, patience: float = PATIENCE) -> tuple[str, ...]:
-    """The models that have a record on a platform, sorted; a cluster is asked for `patience` seconds. Raises Refused where the URI is none."""
+    """The sorted names of the models that have a record on a platform.
+
+    A cluster that does not answer is tried again for `patience` seconds. Raises Refused where the URI is not valid, Unavailable where the
+    cluster does not answer.
+    """
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "local" and rest.startswith("/"):
         from tfcanary.adapters.local.folder import Folder
@@ -51,26 +55,40 @@ def models(uri: str, patience: float = PATIENCE) -> tuple[str, ...]:
         from tfcanary.adapters.kubeclient.api import Api
 
         return recorded(Api(_namespace(uri, rest), patience=patience))
-    raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
+    raise Refused(f"platform {uri!r}: is no platform; use {PLATFORM_URIS}")
 
 
-def examine(uri: str, wanted: Wanted) -> Look:
-    """Whether a platform is ready for what is wanted, check by check. Raises Refused where the URI is none, nothing else."""
+def examine(uri: str, requirements: Requirements) -> Look:
+    """Check whether a platform meets the requirements; each check is one evidence. Raises Refused where the URI is not valid, nothing else."""
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "local" and rest.startswith("/"):
         from tfcanary.adapters.local import doctor as machine
         from tfcanary.adapters.local.folder import Folder
 
-        return machine.examine(Folder(Path(rest)), wanted)
+        return machine.examine(Folder(Path(rest)), requirements)
     if separator and scheme == "kube":
         from tfcanary.adapters.kube import doctor as cluster
 
-        return cluster.examine(uri, _namespace(uri, rest), wanted)
-    raise Refused(f"platform {uri!r}: is no platform; use {FORMS}")
+        return cluster.examine(uri, _namespace(uri, rest), requirements)
+    raise Refused(f"platform {uri!r}: is no platform; use {PLATFORM_URIS}")
+
+
+def own_image(uri: str) -> str:
+    """Return the image of the step that this process runs in, as its pod says; raises Refused where it is no step on a cluster."""
+    from tfcanary.adapters.kube.guards import own_image as image_of_pod
+    from tfcanary.adapters.kubeclient.api import Api
+
+    try:
+        return image_of_pod(Api(_namespace(uri, uri.removeprefix("kube://"))))
+    except Refused as error:
+        raise Refused("image: is missing, and the image of this step cannot be read from its pod; name the image of the release") from error
 
 
 def adopt(uri: str, model: str, deployment: str, number: int, plan: Plan, dry_run: bool) -> tuple[Change, ...]:
-    """Take over a cluster's Deployment as the model's stable version, without restarting a pod; `dry_run`: only say what would change."""
+    """Take over a cluster's Deployment as the model's stable version, without restarting a pod.
+
+    Returns the objects that change; with `dry_run` nothing is written. Raises Refused where the platform is no cluster.
+    """
     scheme, separator, rest = uri.partition("://")
     if not separator or scheme != "kube":
         raise Refused(f"platform {uri!r}: there are Deployments on a cluster only; use kube://<namespace>")

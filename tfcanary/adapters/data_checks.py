@@ -1,30 +1,30 @@
-"""What a plan reads and writes beside its platform, tried before a release: its buckets, and the counters of the stable servers."""
+"""The doctor's checks of what a plan reads and writes beside its platform: its buckets, and the counters of the stable servers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
-from tfcanary.adapters.doctor_checks import Check, Said
+from tfcanary.adapters.doctor_checks import Check, CheckResult
 from tfcanary.adapters.storage import folder_of
 from tfcanary.adapters.storage.probe import probe
 from tfcanary.core.domain import Finding, Sample, Track
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 
-SHOWN = 3
-"""Servers that a sentence names."""
+MOST_NAMES = 3
+"""Servers that one sentence names at most."""
 
 
 def buckets(plan: Plan, *needs: str) -> Iterator[Check]:
-    """The buckets that the plan names, each tried by whoever runs this."""
-    named = {"bucket/canary": plan.bucket.canary, "bucket/stable": plan.bucket.stable}
-    for name, uri in named.items():
+    """One check for each bucket that the plan names. `needs` are the names of checks that must pass first."""
+    uris = {"bucket/canary": plan.bucket.canary, "bucket/stable": plan.bucket.stable}
+    for name, uri in uris.items():
         if uri:
             yield Check(name, partial(_bucket, uri), needs)
 
 
-def _bucket(uri: str) -> Said:
+def _bucket(uri: str) -> CheckResult:
     folder = folder_of(uri)
     if folder and not folder.is_dir():
         return Finding.WARN, f"{folder} is not on this machine, so it was not tried: steps and servers must share this directory"
@@ -32,34 +32,40 @@ def _bucket(uri: str) -> Said:
     return Finding.PASS, f"{uri} can be listed, written, read and deleted in by whoever runs this"
 
 
-def series(platform: Platform, plan: Plan, where: str) -> Said:
-    """Whether every server of stable is counted, and all that the judge needs of it. `where`: what to look at where one is not."""
-    seen = platform.deployer.observe()
-    number = seen.tracks.get(Track.STABLE)
+def series(platform: Platform, plan: Plan, where: str) -> CheckResult:
+    """Check that every server of stable is counted, with all series that the judge needs.
+
+    `where` is the advice for a person whose servers are not counted: what to look at.
+    """
+    deployment = platform.deployer.observe()
+    number = deployment.tracks.get(Track.STABLE)
     if number is None:
-        return Finding.WARN, f"{platform.model}: nothing is stable yet, so there is nothing to count; ask again after the first release"
-    wanted = {server.name for server in seen.servers.get(number, ())}
-    sample = platform.metrics.sample(Track.STABLE, platform.clock.now())
-    if missing := sorted(wanted - sample.servers.keys()):
-        named = ", ".join(missing[:SHOWN]) + (" and others" if len(missing) > SHOWN else "")
-        return Finding.FAIL, f"{len(missing)} of stable's {len(wanted)} servers are not counted ({named}): {where}"
-    if not sample.up:
-        return Finding.FAIL, f"no server of stable, version {number}, is counted: {where}"
-    return _counted(sample, plan, number)
-
-
-def _counted(sample: Sample, plan: Plan, number: int) -> Said:
-    answered = sum(one.ok for one in sample.servers.values())
-    failed = sum(one.failed for one in sample.servers.values())
-    if answered + failed == 0:
         return (
             Finding.WARN,
-            "stable has counted no request of this model yet: TF Serving has series from the first one on; send one, and ask again",
+            f"{platform.model}: there is no stable version yet, so nothing can be counted; run this again after the first release",
         )
-    if plan.judge.latency and answered and not any(one.latency for one in sample.servers.values()):
+    servers = {server.name for server in deployment.servers.get(number, ())}
+    sample = platform.metrics.sample(Track.STABLE, platform.clock.now())
+    if missing := sorted(servers - sample.servers.keys()):
+        names = ", ".join(missing[:MOST_NAMES]) + (" and others" if len(missing) > MOST_NAMES else "")
+        return Finding.FAIL, f"{len(missing)} of stable's {len(servers)} servers are not counted ({names}): {where}"
+    if not sample.up:
+        return Finding.FAIL, f"no server of stable, version {number}, is counted: {where}"
+    return _check_counters(sample, plan, number)
+
+
+def _check_counters(sample: Sample, plan: Plan, number: int) -> CheckResult:
+    answers = sum(one.ok for one in sample.servers.values())
+    errors = sum(one.failed for one in sample.servers.values())
+    if answers + errors == 0:
+        return (
+            Finding.WARN,
+            "stable has counted no request of this model yet: TF Serving has series from the first request on; send one, and run this again",
+        )
+    if plan.judge.latency and answers and not any(one.latency for one in sample.servers.values()):
         return (
             Finding.FAIL,
-            "requests are counted and how long they take is not: keep :tensorflow:serving:request_latency_bucket, or set `judge.latency: none`",
+            "requests are counted, but not their latency: keep :tensorflow:serving:request_latency_bucket, or set `judge.latency: none`",
         )
-    many = len(sample.servers)
-    return Finding.PASS, f"{answered + failed:,.0f} requests counted on {many} server{'s' if many > 1 else ''} of stable, version {number}"
+    count = len(sample.servers)
+    return Finding.PASS, f"{answers + errors:,.0f} requests counted on {count} server{'s' if count > 1 else ''} of stable, version {number}"

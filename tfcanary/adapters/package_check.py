@@ -1,6 +1,6 @@
-"""What a compiled package tells its steps through their environment: which tfcanary it was made with.
+"""Checks that a compiled pipeline package and the image that its steps run in belong to the same version of tfcanary.
 
-Package and image are chosen apart from each other, at submission; nothing else would notice that they do not belong together.
+They are chosen separately, at submission; without this check a mismatch would go unnoticed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from tfcanary import __version__
 from tfcanary.core.errors import Refused
 
 PACKAGE = "TFCANARY_PACKAGE"
-"""The version of tfcanary that compiled the package; missing outside of a pipeline."""
+"""Environment variable of a step: the version of tfcanary that compiled its package. Missing outside of a pipeline."""
 
 
 def check_package() -> None:
-    """Raises Refused where the step was compiled by another version of tfcanary than the one in its image: its arguments may mean something else."""
+    """Raise Refused where the package was compiled by another version of tfcanary than the installed one: arguments may differ in meaning."""
     compiled = os.environ.get(PACKAGE) or __version__
     if compiled != __version__:
         raise Refused(

@@ -1,15 +1,21 @@
-"""The command line: one small function a verb. Exit codes: 0 yes, 1 no, 2 bad input, 3 undecided, unreachable or held."""
+"""The command line, with one module for each verb or pair of verbs.
+
+Exit codes: 0 yes, 1 no, 2 bad input, 3 undecided, unreachable, or another release of the model is active.
+"""
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
+import time
 
 import click
 
 from tfcanary import __version__
 from tfcanary.cli import (
     completion,
+    demo,
     doctor,
     drift,
     guard,
@@ -29,12 +35,20 @@ from tfcanary.cli.verbs import Verbs
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
+EXTRAS = {
+    "local": ("tensorflow", "envoy", "sklearn", "uvicorn", "uvloop", "httptools", "orjson"),
+    "trigger": ("starlette", "jwt"),
+    "beam": ("apache_beam",),
+}
+"""The modules of each extra in `setup.py`."""
+_WRONG_PATHS = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+"""Operating system errors whose cause is the path that was given."""
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="tfcanary")
 def tfcanary() -> None:
-    """Canary releases of TensorFlow Serving models: one candidate is promoted, or everything is put back, and it says why."""
+    """Canary releases of TensorFlow Serving models: a candidate is promoted or rolled back, and the reason is reported."""
 
 
 for verb in (
@@ -50,7 +64,7 @@ for verb in (
     orders.reject,
     show.status,
     show.history,
-    show.report_,
+    show.report_verb,
     metrics.metrics,
     validate.validate,
     plan.plan,
@@ -60,14 +74,15 @@ for verb in (
     profile.profile,
     trigger.trigger,
     serve.serve,
+    demo.demo,
     completion.completion,
 ):
     tfcanary.add_command(verb)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a verb; what went wrong on purpose is one sentence on stderr and the design's exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    """Run a verb; an error of tfcanary or of click is printed as one sentence on stderr and ends with its exit code."""
+    _log_to_stderr()
     try:
         tfcanary.main(args=arguments, prog_name="tfcanary", standalone_mode=False)
     except click.exceptions.Abort:
@@ -76,22 +91,44 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(BAD_INPUT)
     except click.ClickException as error:
-        _say(_sentence(error))
+        _print_error(_sentence(error))
         sys.exit(BAD_INPUT)
     except Refused as error:
-        _say(error)
+        _print_error(error)
         sys.exit(BAD_INPUT)
     except (Unavailable, Conflict) as error:
-        _say(error)
+        _print_error(error)
         sys.exit(UNDECIDED)
+    except ModuleNotFoundError as error:
+        _print_error(_missing_module(error))
+        sys.exit(BAD_INPUT)
+    except OSError as error:
+        _print_error(f"{error.filename}: {error.strerror}" if error.filename else error)
+        sys.exit(BAD_INPUT if isinstance(error, _WRONG_PATHS) or error.errno == errno.EROFS else UNDECIDED)
+
+
+def _log_to_stderr() -> None:
+    """Write log lines to stderr, with the time in UTC."""
+    formatter = logging.Formatter("%(asctime)s UTC %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _missing_module(error: ModuleNotFoundError) -> str:
+    """Return the sentence that says how to install a module; the extras of `setup.py` have the optional ones."""
+    module = (error.name or str(error)).partition(".")[0]
+    extra = next((f"[{name}]" for name, modules in EXTRAS.items() if module in modules), "")
+    return f"the module {module!r} is not installed: pip install 'tfcanary{extra}'"
 
 
 def _sentence(error: click.ClickException) -> str:
-    """What was typed wrong, and where the right way is told."""
+    """Return what was typed wrong, and which help explains it."""
     context = getattr(error, "ctx", None)
-    said = " ".join(error.format_message().split())
-    return f"{said} (see `{context.command_path} --help`)" if context else said
+    message = " ".join(error.format_message().split())
+    return f"{message} (see `{context.command_path} --help`)" if context else message
 
 
-def _say(error: Exception | str) -> None:
+def _print_error(error: Exception | str) -> None:
     click.echo(f"tfcanary: {error}", err=True)

@@ -1,4 +1,4 @@
-"""`completion`: the script by which a shell completes verbs, options and names of models."""
+"""The verb `completion`: the script with which a shell completes verbs, options and names of models."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from click.shell_completion import get_completion_class
 PROGRAM, VARIABLE = "tfcanary", "_TFCANARY_COMPLETE"
 
 
-@click.command(short_help="The script that completes verbs and models in a shell.")
+@click.command(short_help="Print the script that completes verbs in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes verbs, options and names of models in a shell.
 
-    Exit 0; 2 for a shell that is not known.
+    Exit 0 printed, 2 for an unknown shell.
 
     \b
     Example:  tfcanary completion bash > ~/.local/share/bash-completion/completions/tfcanary

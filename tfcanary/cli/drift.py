@@ -1,4 +1,4 @@
-"""`drift`: whether what is, is distributed as what should be."""
+"""The verb `drift`: compares the distribution of current data with that of a reference."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from typing import Any
 
 import click
 
-from tfcanary import report
-from tfcanary.cli import options, rows
+from tfcanary.cli import options, outputs, rows
 from tfcanary.cli.findings import EXIT
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import DriftPlan
-from tfcanary.decide import drift as drifting
+from tfcanary.decide import drift as drift_test
 from tfcanary.look.evaluate import references
+from tfcanary.report.of_drift import drift_page
+from tfcanary.run import steps
 from tfcanary.run.submit.progress import COLOUR
 
-SHOWN = 30
-"""Columns in the terminal; the page and --json have them all."""
+MOST = 30
+"""The largest number of columns in the terminal; the page and `--json` have all of them."""
 
 
-@click.command(short_help="Are rows distributed as others? Column by column.")
+@click.command(short_help="Compare the distributions of two data sets, column by column.")
 @click.argument("reference")
 @click.argument("current")
 @options.plan(required=False)
-@rows.selection
-@click.option("--look", type=click.IntRange(1), default=1, help="Number of this look at a growing window: each spends its share of alpha.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
+@rows.selection_options
+@click.option(
+    "--look",
+    type=click.IntRange(1),
+    default=1,
+    help="The number of this comparison, where the same growing data is compared repeatedly; each comparison spends its share of alpha.",
+)
+@outputs.page_option("Write the report as a page into this file.")
 @options.as_json
 def drift(reference: str, current: str, plan_file: Path | None, look: int, html: Path | None, json_: bool, **chosen: Any) -> None:
     """Compare CURRENT with REFERENCE, column by column.
@@ -40,62 +46,64 @@ def drift(reference: str, current: str, plan_file: Path | None, look: int, html:
     Example:  tfcanary drift exports/v2 gs://logs/digits/2026-01-31 --plan plan.yaml --html drift.html
     """
     plan = options.read_plan(plan_file).drift
-    asked = rows.asked(chosen, plan)
+    wanted = rows.row_selection(chosen, plan)
     with rows.progress() as bar:
-        first = references.counted(rows.fetched(reference), None, asked.entity, asked.selection, bar(reference))
-        second = references.counted(rows.fetched(current), first.layout, asked.entity, asked.selection, bar(current))
-    compared = drifting.compare(first, second, _settings(plan, asked), look)
+        first = references.read_or_count(steps.fetch(reference), None, wanted.entity, wanted.selection, bar(reference))
+        second = references.read_or_count(steps.fetch(current), first.layout, wanted.entity, wanted.selection, bar(current))
+    comparison = drift_test.compare(first, second, _settings(plan, wanted), look)
     if html:
-        html.write_text(report.drift_html(compared, f"{current} against {reference}"), encoding="utf-8")
-        click.echo(f"report: {html}", err=True)
+        outputs.write_page(html, drift_page(comparison, f"{current} against {reference}"))
     if json_:
-        options.print_json(as_json(compared))
+        options.print_json(as_json(comparison))
     else:
-        _show(compared)
-    sys.exit(EXIT[compared.finding])
+        _print(comparison)
+    sys.exit(EXIT[comparison.finding])
 
 
-def _settings(plan: DriftPlan | None, asked: rows.Asked) -> drifting.Settings:
-    """A plan's numbers are those of a release's looks; without one, the defaults of a comparison on its own."""
+def _settings(plan: DriftPlan | None, wanted: rows.RowSelection) -> drift_test.ComparisonSettings:
+    """Return the plan's settings; without a plan, the defaults of a single comparison."""
     if plan is None:
-        return drifting.Settings(columns=asked.columns)
-    return drifting.Settings(plan.alpha, plan.warn, plan.fail, columns=asked.columns, importance=plan.importance)
+        return drift_test.ComparisonSettings(columns=wanted.columns)
+    return drift_test.ComparisonSettings(plan.alpha, plan.warn, plan.fail, columns=wanted.columns, importance=plan.importance)
 
 
-def as_json(compared: drifting.Comparison) -> dict[str, Any]:
-    """What `--json` prints."""
-    bad = [column for column in compared.by_severity if column.finding is not Finding.PASS]
+def as_json(comparison: drift_test.Comparison) -> dict[str, Any]:
+    """Return the object that `--json` prints."""
+    not_passed = [column for column in comparison.by_severity if column.finding is not Finding.PASS]
     return {
-        "finding": compared.finding,
-        "reasons": [f"{column.name}: {column.reason}" for column in bad],
-        "n_reference": compared.n_reference,
-        "n_current": compared.n_current,
-        "alpha": compared.alpha,
+        "finding": comparison.finding,
+        "reasons": [f"{column.name}: {column.reason}" for column in not_passed],
+        "n_reference": comparison.n_reference,
+        "n_current": comparison.n_current,
+        "alpha": comparison.alpha,
         "columns": {
             column.name: {
                 "finding": column.finding,
                 "effect": round(column.effect, 6),
                 "n_reference": column.n_reference,
                 "n_current": column.n_current,
-                "reasons": [column.reason, *(test.moved for test in column.tests if test.significant and test.moved not in column.reason)],
+                "reasons": [
+                    column.reason,
+                    *(test.sentence for test in column.tests if test.significant and test.sentence not in column.reason),
+                ],
             }
-            for column in compared.columns
+            for column in comparison.columns
         },
     }
 
 
-def _show(compared: drifting.Comparison) -> None:
-    """The columns as a table, the worst first, the finding last, where the eye is."""
+def _print(comparison: drift_test.Comparison) -> None:
+    """Print the columns as a table, the worst first, and the overall finding as the last line."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("column", "finding", "moved", "why")
-    for column in compared.by_severity[:SHOWN]:
+    table = Table("column", "finding", "effect", "reason")
+    for column in comparison.by_severity[:MOST]:
         finding = f"[{COLOUR[column.finding]}]{column.finding.value}[/]"
         table.add_row(escape(column.name), finding, f"{column.effect:.1%}", escape(column.reason))
     console = Console()
     console.print(table)
-    if len(compared.columns) > SHOWN:
-        console.print(f"{len(compared.columns) - SHOWN} more columns: --html or --json")
-    console.print(f"[bold {COLOUR[compared.finding]}]{compared.finding.value}[/]")
+    if len(comparison.columns) > MOST:
+        console.print(f"{len(comparison.columns) - MOST} more columns: see --html or --json")
+    console.print(f"[bold {COLOUR[comparison.finding]}]{comparison.finding.value}[/]")

@@ -1,4 +1,4 @@
-"""A look in the terminal: how `validate` and `doctor` show what they found, and with which exit code."""
+"""Prints the result of `validate` and `doctor` in the terminal, and maps it to an exit code."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ EXIT = {Finding.PASS: 0, Finding.WARN: 0, Finding.FAIL: 1, Finding.INCONCLUSIVE:
 
 
 def reasons(look: Look) -> list[str]:
-    """Why it is not a plain pass, worst first."""
+    """Return the reasons of all findings that are not `pass`, the worst first."""
     order = list(Finding)
-    found = [e for e in look.evidence if e.finding is not Finding.PASS]
-    return [e.reason for e in sorted(found, key=lambda e: -order.index(e.finding))]
+    not_passed = [e for e in look.evidence if e.finding is not Finding.PASS]
+    return [e.reason for e in sorted(not_passed, key=lambda e: -order.index(e.finding))]
 
 
-def show(look: Look, title: str) -> None:
-    """The look as a table, the finding last, where the eye is."""
-    table = Table("check", "finding", "why", title=title)
-    for one in look.evidence:
-        table.add_row(one.about, f"[{COLOUR[one.finding]}]{one.finding.value}[/]", escape(one.reason))
-    for missing in look.absent:
-        table.add_row(missing.about, "", escape(missing.reason), style="dim")
+def print_look(look: Look, title: str) -> None:
+    """Print the checks as a table, and the overall finding as the last line, which stays visible in a terminal."""
+    table = Table("check", "finding", "reason", title=title)
+    for evidence in look.evidence:
+        table.add_row(evidence.about, f"[{COLOUR[evidence.finding]}]{evidence.finding.value}[/]", escape(evidence.reason))
+    for absence in look.absent:
+        table.add_row(absence.about, "", escape(absence.reason), style="dim")
     console = Console()
     console.print(table)
     console.print(f"[bold {COLOUR[look.finding]}]{look.finding.value}[/]")

@@ -1,4 +1,7 @@
-"""`guard`: watches when no step does. One release's own, started by the deployment of its canary; or one for all releases of a platform."""
+"""The verb `guard`: watches a release while no step of its pipeline does.
+
+One process guards either one release, started by the deployment of its canary, or all releases of a platform.
+"""
 
 from __future__ import annotations
 
@@ -22,117 +25,116 @@ from tfcanary.run.guard import stand_guard
 
 log = logging.getLogger("tfcanary.guard")
 
-LOOK = 15.0
-"""Seconds between two looks for releases: a deployment waits for its guard's first beat for a minute (`deploy.heartbeat`)."""
+INTERVAL = 15.0
+"""Seconds between two searches for releases. A deployment waits up to a minute for its guard's first heartbeat (`deploy.heartbeat`)."""
 
 
 @click.command(hidden=True)
 @options.platform
-@click.option("--model", default="", help="With --run-id: the release to guard.")
-@click.option("--run-id", default="")
-@click.option("--all", "all_", is_flag=True, help="Guard every release of the platform, and never end.")
-@click.option("--metrics-port", default=0, type=click.IntRange(0, 65535), help="Serve the releases' metrics here; 0: nowhere.")
+@click.option("--model", default="", help="The model of the release to guard; needs --run-id.")
+@click.option("--run-id", default="", help="The release to guard; needs --model.")
+@click.option("--all", "all_", is_flag=True, help="Guard every release of the platform; the process never ends.")
+@click.option("--metrics-port", default=0, type=click.IntRange(0, 65535), help="Serve the releases' metrics on this port; 0: do not.")
 def guard(platform_uri: str, model: str, run_id: str, all_: bool, metrics_port: int) -> None:
-    """Watch a release whenever no step does; started by the deployment of a canary, ends with the release."""
+    """Watch a release while no step does. The deployment of a canary starts this process, and it ends with the release."""
     if all_ == bool(model or run_id) or bool(model) != bool(run_id):
         raise click.UsageError("name one release by --model and --run-id, or all of them by --all")
     if metrics_port:
-        # With a platform of its own: a question that hangs is not the guard's.
-        monitor.serve(metrics_port, monitor.of_models(platform_uri, *([model] if model else [])))
+        # The metrics use a platform of their own, so that a call that hangs there does not block the guard.
+        monitor.serve(metrics_port, monitor.models_exporter(platform_uri, *([model] if model else [])))
     if all_:
-        Guards(platform_uri).stand()
+        PlatformGuard(platform_uri).run()
     else:
-        ended = stand(platform_uri, model, run_id)
+        ended = guard_release(platform_uri, model, run_id)
         click.echo(f"release {run_id} ended: {ended.state.value}", err=True)
 
 
-def stand(platform_uri: str, model: str, run_id: str) -> Release:
-    """Guard one release until it has ended."""
+def guard_release(platform_uri: str, model: str, run_id: str) -> Release:
+    """Guard one release until it has ended; returns the ended release."""
     return stand_guard(steps.reopen_step(platform_uri, model, run_id).platform, run_id)
 
 
-class Watcher(threading.Thread):
-    """Guards one release, with a platform of its own: one that hangs or dies harms no other."""
+class ReleaseGuard(threading.Thread):
+    """A thread that guards one release; it has its own platform, so that a hanging or failing thread does not affect the others."""
 
     def __init__(self, platform_uri: str, model: str, run_id: str) -> None:
         super().__init__(name=f"guard of {model}", daemon=True)
-        self.of = (platform_uri, model, run_id)
-        self.over = False
-        """The release needs no guard any more; where the thread has ended without this, it has died."""
+        self.platform_uri, self.model, self.run_id = platform_uri, model, run_id
+        self.finished = False
+        """True where the release needs no guard any more. A thread that is not alive and not finished has failed."""
 
     def run(self) -> None:
-        """Until the release has ended, or is no longer the one in the record."""
-        _, model, run_id = self.of
-        log.info("%s: guarding release %s", model, run_id)
+        """Guard until the release has ended, or is no longer the one in the record."""
+        log.info("%s: guarding release %s", self.model, self.run_id)
         try:
-            ended = stand(*self.of)
-            log.info("%s: release %s ended: %s: %s", model, run_id, ended.state.value, ended.reason)
-            self.over = True
+            ended = guard_release(self.platform_uri, self.model, self.run_id)
+            log.info("%s: release %s ended: %s: %s", self.model, self.run_id, ended.state.value, ended.reason)
+            self.finished = True
         except Held as error:
             log.info("%s", error)
-            self.over = True
+            self.finished = True
         except TfcanaryError as error:
-            log.error("%s: the guard of release %s ended: %s", model, run_id, error)
+            log.error("%s: the guard of release %s ended: %s", self.model, self.run_id, error)
 
 
 @dataclass
-class Guards:
-    """The guards of all releases of a platform."""
+class PlatformGuard:
+    """Starts a `ReleaseGuard` for each release of a platform that needs one."""
 
     platform_uri: str
     sleep: Callable[[float], None] = time.sleep
-    watchers: dict[str, Watcher] = field(default_factory=dict)
-    """The newest of each model, dead or alive."""
-    opened: dict[str, Platform] = field(default_factory=dict)
-    """Of each model, to read its record."""
-    said: dict[str, str] = field(default_factory=dict)
-    """What was last wrong with each model: told once, not at every look."""
+    threads: dict[str, ReleaseGuard] = field(default_factory=dict)
+    """The newest thread of each model, alive or not."""
+    platforms: dict[str, Platform] = field(default_factory=dict)
+    """The platform of each model, with which its record is read."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """The last problem of each model; a problem is logged once, not in every round."""
 
-    def stand(self) -> None:
-        """Never returns."""
-        threading.excepthook = _crashed
+    def run(self) -> None:
+        """Start guards, round after round; never returns."""
+        threading.excepthook = _log_crash
         log.info("guarding every release of %s", self.platform_uri)
         while True:
-            self.look()
-            self.sleep(LOOK)
+            self.start_missing()
+            self.sleep(INTERVAL)
 
-    def look(self) -> None:
-        """Start a guard for each release that needs one and has none; what cannot be asked now is asked at the next look."""
+    def start_missing(self) -> None:
+        """Start a guard for each release that needs one and has none; a model that cannot be read now is tried again in the next round."""
         try:
-            found = adapters.models(self.platform_uri)
+            models = adapters.models(self.platform_uri)
         except TfcanaryError as error:
-            self._tell(self.platform_uri, str(error))
+            self._log_once(self.platform_uri, str(error))
             return
-        for model in found:
+        for model in models:
             try:
                 self._guard(model)
-                self.said.pop(model, None)
+                self.problems.pop(model, None)
             except TfcanaryError as error:
-                self._tell(model, str(error))
-        self.said.pop(self.platform_uri, None)
+                self._log_once(model, str(error))
+        self.problems.pop(self.platform_uri, None)
 
     def _guard(self, model: str) -> None:
-        present = self.watchers.get(model)
-        if present and present.is_alive():
+        thread = self.threads.get(model)
+        if thread and thread.is_alive():
             return
         release = ledger.read(self._platform(model)).release
-        if release is None or (present and present.over and present.of[2] == release.run_id):
+        if release is None or (thread and thread.finished and thread.run_id == release.run_id):
             return
         if not release.state.ended or release.state is State.PROMOTED:
-            self.watchers[model] = Watcher(self.platform_uri, model, release.run_id)
-            self.watchers[model].start()
+            self.threads[model] = ReleaseGuard(self.platform_uri, model, release.run_id)
+            self.threads[model].start()
 
     def _platform(self, model: str) -> Platform:
-        if model not in self.opened:
-            self.opened[model] = adapters.open_platform(self.platform_uri, model, Plan())
-        return self.opened[model]
+        if model not in self.platforms:
+            self.platforms[model] = adapters.open_platform(self.platform_uri, model, Plan())
+        return self.platforms[model]
 
-    def _tell(self, about: str, what: str) -> None:
-        if self.said.get(about) != what:
-            log.warning("%s: %s; asked again every %.0f s", about, what, LOOK)
-            self.said[about] = what
+    def _log_once(self, about: str, problem: str) -> None:
+        if self.problems.get(about) != problem:
+            log.warning("%s: %s; tried again every %.0f s", about, problem, INTERVAL)
+            self.problems[about] = problem
 
 
-def _crashed(what: threading.ExceptHookArgs) -> None:
-    """A fault of our own in one guard: told, and the guard is started again at the next look."""
-    log.critical("%s crashed; it is started again", what.thread.name if what.thread else "a thread", exc_info=what.exc_value)
+def _log_crash(crash: threading.ExceptHookArgs) -> None:
+    """Log a programming error in one guard; the guard is started again in the next round."""
+    log.critical("%s crashed; it is started again", crash.thread.name if crash.thread else "a thread", exc_info=crash.exc_value)

@@ -11,7 +11,7 @@ from tfcanary.cli import options
 from tfcanary.core.errors import Refused
 
 
-def folder_of(platform_uri: str) -> Path:
+def state_folder(platform_uri: str) -> Path:
     """Return the state folder of a local platform; raises Refused for another kind of platform."""
     if not platform_uri.startswith("local:///"):
         raise Refused(f"--platform {platform_uri}: this verb is for local:///<state folder> only")
@@ -35,8 +35,8 @@ def up(platform_uri: str, port: int | None, json_: bool) -> None:
     \b
     Example:  tfcanary up --port 8600
     """
-    local.up(folder_of(platform_uri), port)
-    options.said("up", f"the local platform is up: {platform_uri}", json_)
+    local.up(state_folder(platform_uri), port)
+    options.print_result("up", f"the local platform is up: {platform_uri}", json_)
 
 
 @click.command(short_help="Stop the local platform, and keep models and records.")
@@ -51,7 +51,7 @@ def down(platform_uri: str, yes: bool, json_: bool) -> None:
     \b
     Example:  tfcanary down
     """
-    folder = folder_of(platform_uri)
+    folder = state_folder(platform_uri)
     active = {} if yes else local.active_releases(folder)
     for name, release in active.items():
         click.echo(f"release {release.run_id!r} of {name} is active: {release.state.value}, traffic {release.desired.traffic}", err=True)
@@ -63,4 +63,4 @@ def down(platform_uri: str, yes: bool, json_: bool) -> None:
             err=True,
         )
     local.down(folder)
-    options.said("down", f"the local platform is down: {platform_uri}", json_)
+    options.print_result("down", f"the local platform is down: {platform_uri}", json_)

@@ -1,4 +1,4 @@
-"""The options that verbs share, so that they are spelled and explained the same everywhere."""
+"""The options that verbs share, so that their names and explanations are the same everywhere."""
 
 from __future__ import annotations
 
@@ -15,77 +15,92 @@ from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.run.submit import handle
 
-COMPLETES = 1.0
-"""Seconds for which a cluster is asked for names while somebody types."""
+COMPLETION_PATIENCE = 1.0
+"""Seconds that a cluster has to answer with the names of its models, while somebody types."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def platform(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--platform`."""
+    """Add `--platform` to a verb."""
     text = "kube://<namespace> or local:///<state folder>. Default: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary"
-    return click.option("--platform", "platform_uri", default=adapters.default, metavar="URI", help=text)(function)
+    return click.option("--platform", "platform_uri", default=adapters.default_platform, metavar="URI", help=text)(function)
 
 
-def plan(required: bool, without: str = "Default: every default.") -> Decorator:
-    """`--plan`: a YAML or JSON file. `without`: what is done where it is left out."""
+def plan(required: bool, without: str = "Default: the defaults of all fields.") -> Decorator:
+    """Return a decorator that adds `--plan`, a YAML or JSON file; `without` says what happens where it is omitted."""
     text = "The release plan, YAML or JSON." + ("" if required else f" {without}")
     return click.option("--plan", "plan_file", required=required, type=click.Path(path_type=Path), metavar="FILE", help=text)
 
 
 def name(required: bool, text: str) -> Decorator:
-    """`--name`: a model's."""
-    return click.option("--name", required=required, default=None if required else "", metavar="MODEL", help=text, shell_complete=models)
+    """Return a decorator that adds `--name`, the name of a model; `text` is its help."""
+    if required:
+        # Without a default: from click 8.3 on, an option with a default of None is never missing.
+        return click.option("--name", required=True, metavar="MODEL", help=text, shell_complete=models)
+    return click.option("--name", default="", metavar="MODEL", help=text, shell_complete=models)
 
 
 def model(required: bool = True) -> Decorator:
-    """NAME as an argument: a model that the platform has a record of."""
+    """Return a decorator that adds the argument NAME, a model that has a record on the platform."""
     return click.argument("name", required=required, shell_complete=models)
 
 
 def models(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    """The models of the platform that begin as typed; none where it cannot be asked at once."""
+    """Return the models of the platform whose names begin with `typed`; none where the platform does not answer in time."""
     try:
-        found = adapters.models(context.params.get("platform_uri") or adapters.default(), patience=COMPLETES)
+        names = adapters.models(context.params.get("platform_uri") or adapters.default_platform(), patience=COMPLETION_PATIENCE)
     except TfcanaryError:
         return []
-    return [one for one in found if one.startswith(typed)]
+    return [one for one in names if one.startswith(typed)]
 
 
 def host(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--host`: where the pipeline runs."""
-    text = "A Kubeflow Pipelines endpoint. Default: run the pipeline on this machine."
+    """Add `--host` to a verb."""
+    text = "The Kubeflow Pipelines endpoint that runs the pipeline. Default: this machine runs it."
     return click.option("--host", default="", metavar="URL", help=text)(function)
 
 
+def host_ui(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option `--host-ui`."""
+    text = "Where people open that host's pages. Default: the address of --host."
+    return click.option("--host-ui", default="", metavar="URL", help=text)(function)
+
+
+def host_auth(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option `--host-auth`, a file for `host_auth.read_auth`."""
+    text = "The credentials for that host, YAML or JSON: docs/triggers.md. Default: $TFCANARY_HOST_AUTH, else a pod's own token."
+    return click.option("--host-auth", envvar="TFCANARY_HOST_AUTH", default="", metavar="FILE", help=text)(function)
+
+
 def image(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--image`."""
-    return click.option("--image", default="", metavar="REF", help="The image in which the steps run on that host.")(function)
+    """Add `--image` to a verb."""
+    return click.option("--image", default="", metavar="REF", help="The container image of the steps on that host.")(function)
 
 
 def service_account(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--service-account`."""
-    text = "As whom the steps run on that host. Default: the host's own."
+    """Add `--service-account` to a verb."""
+    text = "The Kubernetes service account of the steps on that host. Default: the host's default account."
     return click.option("--service-account", default="", metavar="NAME", help=text)(function)
 
 
 def as_json(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`--json`."""
-    return click.option("--json", "json_", is_flag=True, help="One JSON object on stdout, everything else on stderr.")(function)
+    """Add `--json` to a verb."""
+    return click.option("--json", "json_", is_flag=True, help="Print one JSON object on stdout and everything else on stderr.")(function)
 
 
 def read_plan(file: Path | None) -> Plan:
-    """Decode a plan file; raises Refused naming the file and the place in it."""
+    """Return the plan of a file, or the default plan for None; raises Refused that names the file and the wrong place in it."""
     return handle.read_plan(file) if file else Plan()
 
 
 def print_json(value: Any) -> None:
-    """One object on stdout."""
+    """Print a value as one JSON object on stdout."""
     click.echo(json.dumps(codec.encode(value), indent=2))
 
 
-def said(decision: str, sentence: str, json_: bool, **more: Any) -> None:
-    """What a verb has done, in one sentence on stderr; or as the object of `--json`."""
+def print_result(decision: str, sentence: str, json_: bool, **more: Any) -> None:
+    """Print what a verb did: one sentence on stderr, or the object of `--json` with `more` in it."""
     if json_:
         print_json({"decision": decision, "reasons": [sentence], **more})
     else:

@@ -1,4 +1,4 @@
-"""`abort`, `pause`, `resume`, `approve`, `reject`: what people say to the release of a model that is on the road."""
+"""The verbs `abort`, `pause`, `resume`, `approve` and `reject`: orders of a person to the active release of a model."""
 
 from __future__ import annotations
 
@@ -16,79 +16,78 @@ from tfcanary.run import steps
 Order = Callable[[Platform, str], Release | None]
 
 
-def _order(short_help: str, reason: str = "by a person") -> Callable[[Callable[..., None]], click.Command]:
-    """A verb that takes a model, a reason and what every verb takes."""
+def _order_verb(short_help: str, reason: str = "by a person") -> Callable[[Callable[..., None]], click.Command]:
+    """Return a decorator that makes a verb with NAME, `--platform`, `--reason` and `--json`; `reason` is the default of `--reason`."""
 
-    def made(function: Callable[..., None]) -> click.Command:
-        text = "For the record."
-        given = click.option("--reason", default=reason, show_default=True, metavar="TEXT", help=text)
-        taking = options.model()(options.platform(given(options.as_json(function))))
-        return click.command(short_help=short_help)(taking)
+    def decorate(function: Callable[..., None]) -> click.Command:
+        text = "The reason, for the record."
+        with_reason = click.option("--reason", default=reason, show_default=True, metavar="TEXT", help=text)(options.as_json(function))
+        return click.command(short_help=short_help)(options.model()(options.platform(with_reason)))
 
-    return made
+    return decorate
 
 
-@_order("Roll back the release on the road, whatever its state.", reason="aborted by a person")
+@_order_verb("Roll back the active release, whatever its state.", reason="aborted by a person")
 def abort(name: str, platform_uri: str, reason: str, json_: bool) -> None:
-    """Roll back whatever release of the model is on the road; from any state, may be repeated.
+    """Roll back the active release of the model. It works in every state and may be repeated.
 
-    Exit 0 nothing of it has traffic any more, 2 bad input, 3 could not reach the platform.
+    Exit 0 the canary has no traffic any more, 2 bad input, 3 could not reach the platform.
 
     \b
     Example:  tfcanary abort digits
     """
     step = steps.reopen_step(platform_uri, name)
-    _said(name, rollback.roll_back(step.platform, step.run_id, reason), json_)
+    _print_release(name, rollback.roll_back(step.platform, step.run_id, reason), json_)
 
 
-@_order("Keep a release at its weight; it is watched on.")
+@_order_verb("Keep a release at its weight; the watch goes on.")
 def pause(name: str, platform_uri: str, reason: str, json_: bool) -> None:
-    """Keep the release at its weight: it is watched, and may be rolled back, but neither advances nor is promoted.
+    """Keep the release at its weight: it is watched and may be rolled back, but it neither advances nor is promoted.
 
-    It ends as undecided when the plan's `stage.patience` is over. Exit 0 paused, 2 bad input, 3 could not reach the platform.
+    It ends as undecided after the plan's `stage.patience`. Exit 0 paused, 2 bad input, 3 could not reach the platform.
 
     \b
     Example:  tfcanary pause digits --reason "the shop has its sale"
     """
-    _ordered(orders.pause, platform_uri, name, reason, json_)
+    _give_order(orders.pause, platform_uri, name, reason, json_)
 
 
-@_order("Let a paused release go on.")
+@_order_verb("Let a paused release continue.")
 def resume(name: str, platform_uri: str, reason: str, json_: bool) -> None:
-    """Let a paused release go on. Exit 0 it goes on, 2 bad input, 3 could not reach the platform.
+    """Let a paused release continue. Exit 0 it continues, 2 bad input, 3 could not reach the platform.
 
     \b
     Example:  tfcanary resume digits
     """
-    _ordered(orders.resume, platform_uri, name, reason, json_)
+    _give_order(orders.resume, platform_uri, name, reason, json_)
 
 
-@_order("Let a stage end that waits for a person.")
+@_order_verb("Let a stage end that waits for a person.")
 def approve(name: str, platform_uri: str, reason: str, json_: bool) -> None:
-    """Let a stage end that went well and waits for a person, as the plan's `stage.approval` asks.
+    """Let a stage end that went well and waits for a person, as the plan's `stage.approval` demands.
 
     Exit 0 approved, 2 bad input, 3 could not reach the platform.
 
     \b
     Example:  tfcanary approve digits --reason "checked with the search team"
     """
-    _ordered(orders.approve, platform_uri, name, reason, json_)
+    _give_order(orders.approve, platform_uri, name, reason, json_)
 
 
-@_order("Roll back a release that waits for a person.")
+@_order_verb("Roll back a release that waits for a person.")
 def reject(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     """Roll back a release that waits for a person's approval. Exit 0 rolled back, 2 bad input, 3 could not reach the platform.
 
     \b
     Example:  tfcanary reject digits --reason "the tone is wrong in French"
     """
-    _ordered(orders.reject, platform_uri, name, reason, json_)
+    _give_order(orders.reject, platform_uri, name, reason, json_)
 
 
-def _ordered(order: Order, platform_uri: str, name: str, reason: str, json_: bool) -> None:
-    _said(name, order(steps.reopen_step(platform_uri, name).platform, reason), json_)
+def _give_order(order: Order, platform_uri: str, name: str, reason: str, json_: bool) -> None:
+    _print_release(name, order(steps.reopen_step(platform_uri, name).platform, reason), json_)
 
 
-def _said(name: str, release: Release | None, json_: bool) -> None:
+def _print_release(name: str, release: Release | None, json_: bool) -> None:
     sentence = report.release_line(release) if release else f"{name}: nothing was ever released under this name"
-    options.said(release.state.value if release else "none", sentence, json_)
+    options.print_result(release.state.value if release else "none", sentence, json_)

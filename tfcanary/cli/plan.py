@@ -1,4 +1,4 @@
-"""`plan` and `adopt`: what will be written, before anything is."""
+"""The verbs `plan` and `adopt`: both show what would be written before anything is written."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Change, Platform
 from tfcanary.look import savedmodel
+from tfcanary.report.numbers import duration
 from tfcanary.run import steps
 
-NOT_PUSHED = "sha256:" + "?" * 64
-"""The identity of a candidate that is not there yet."""
+UNKNOWN_DIGEST = "sha256:" + "?" * 64
+"""The digest of a candidate that does not exist yet."""
 
 
-@click.command(short_help="Is a plan sound, what would it write, how long does it take?")
+@click.command(short_help="Check a plan, show what it would write, and forecast its time.")
 @click.argument("plan_file", type=click.Path(path_type=Path))
-@options.name(required=False, text="The model: then the plan is checked against what the platform has and can do.")
+@options.name(required=False, text="The model. With it, the plan is checked against what the platform has and can do.")
 @options.platform
 @click.option("--diff", is_flag=True, help="Show every object that the release would write; needs --name.")
 @forecasts.options
 @options.as_json
 def plan(
-    plan_file: Path, name: str, platform_uri: str, diff: bool, json_: bool, strict: bool, html: Path | None, **told: float | None
+    plan_file: Path, name: str, platform_uri: str, diff: bool, json_: bool, strict: bool, html: Path | None, **numbers: float | None
 ) -> None:
-    """Check a plan, with --name whether the platform can follow it, and say how long each stage will take. Nothing is written.
+    """Check a plan, with --name also whether the platform can follow it, and forecast how long each stage takes. Nothing is written.
 
-    How long is told by stable's own counters (--name), or by numbers (--rate, --error-rate). Exit 0 sound, 2 not,
-    3 could not ask; with --strict 1 where a stage cannot decide in its time.
+    The forecast uses the counters of the stable version (--name), or numbers (--rate, --error-rate). Exit 0 valid, 2 not valid,
+    3 the platform could not be reached; with --strict 1 where a stage cannot decide in its time.
 
     \b
     Example:  tfcanary plan plan.yaml --name digits --platform kube://models --diff
@@ -46,97 +47,91 @@ def plan(
     """
     if diff and not name:
         raise click.UsageError("--diff shows the objects of a model: name it with --name")
-    asked = options.read_plan(plan_file)
-    bound = adapters.open_platform(platform_uri, name, asked) if name else None
-    changes = _checked(bound, asked, diff) if bound else ()
-    expected = forecasts.expect(asked, None if diff else bound, told["rate"], told["error_rate"])
+    release_plan = options.read_plan(plan_file)
+    platform = adapters.open_platform(platform_uri, name, release_plan) if name else None
+    changes = _check_platform(platform, release_plan, diff) if platform else ()
+    found = forecasts.forecast_of(release_plan, None if diff else platform, numbers["rate"], numbers["error_rate"])
     if html:
-        forecasts.write(expected, asked, html)
+        forecasts.write_page(found, release_plan, html)
     if json_:
-        said = {"finding": "pass", "reasons": [], "plan": codec.encode(asked), "objects": _objects(changes)}
-        options.print_json({**said, **forecasts.as_json(expected)})
+        checked = {"finding": "pass", "reasons": [], "plan": codec.encode(release_plan), "objects": _objects(changes)}
+        options.print_json({**checked, **forecasts.as_json(found)})
     else:
-        for line in (*_stages(asked), *(line for change in changes for line in unified(change))):
+        for line in (*_stages(release_plan), *(line for change in changes for line in unified_diff(change))):
             click.echo(line)
-        forecasts.show(expected)
-    if strict and expected and not expected.forecast.decides:
+        forecasts.print_forecast(found)
+    if strict and found and not found.forecast.decides:
         sys.exit(1)
 
 
-def _checked(bound: Platform, asked: Plan, diff: bool) -> tuple[Change, ...]:
-    ledger.check(bound, asked)
-    return tuple(bound.preflight.changes(_next(bound))) if diff else ()
-
-
-def _next(platform: Platform) -> ModelVersion:
+def _check_platform(platform: Platform, plan: Plan, diff: bool) -> tuple[Change, ...]:
+    ledger.check(platform, plan)
+    if not diff:
+        return ()
     number = push.next_number(platform)
-    return ModelVersion(number, f"{platform.bucket_uri}/{platform.model}/{number}", NOT_PUSHED)
+    candidate = ModelVersion(number, f"{platform.bucket_uri}/{platform.model}/{number}", UNKNOWN_DIGEST)
+    return tuple(platform.preflight.changes(candidate))
 
 
-def _stages(asked: Plan) -> Iterator[str]:
-    times = asked.stage
-    for number, weight in enumerate(asked.weights):
-        then = "promotes or rolls back" if asked.is_last(number) else "advances or rolls back"
-        yield f"stage {number}: {weight:>3} %, {times.minimum} to {times.maximum}, a look every {times.poll.total_seconds():g} s; {then}"
+def _stages(plan: Plan) -> Iterator[str]:
+    times = plan.stage
+    for number, weight in enumerate(plan.weights):
+        end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
+        yield f"stage {number}: {weight:>3} %, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
 
 
-def unified(change: Change) -> Iterator[str]:
-    """A change as people read it: the object's YAML, with what goes and what comes."""
+def unified_diff(change: Change) -> Iterator[str]:
+    """Yield the lines of a change: the object's YAML as a unified diff."""
     before, after = (_yaml(side) for side in (change.before, change.after))
     yield f"# {change.name}: {'new' if change.before is None else 'unchanged' if before == after else 'changed'}"
-    yield from (line.rstrip("\n") for line in difflib.unified_diff(before, after, "now", "then", n=3))
+    yield from (line.rstrip("\n") for line in difflib.unified_diff(before, after, "before", "after", n=3))
 
 
-class _Readable(yaml.SafeDumper):  # type: ignore[misc]
-    """Texts of several lines as they are, not with their ends escaped."""
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes a text of several lines as a block, not with escaped line ends."""
 
 
-_Readable.add_representer(
+_Dumper.add_representer(
     str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 )
 
 
 def _yaml(side: object) -> list[str]:
-    return yaml.dump(side, Dumper=_Readable, sort_keys=True).splitlines(keepends=True) if side is not None else []
+    return yaml.dump(side, Dumper=_Dumper, sort_keys=True).splitlines(keepends=True) if side is not None else []
 
 
 @click.command(short_help="Take over running servers as the stable version.")
 @options.model()
 @click.option("--deployment", required=True, help="The Deployment that serves the model now.")
-@click.option("--version", "number", required=True, type=int, help="The version number that its servers show.")
+@click.option("--version", "number", required=True, type=int, help="The version number that its servers report.")
 @click.option("--model", required=True, metavar="URI", help="The SavedModel that it serves: a directory or gs:// URI.")
 @options.plan(required=True)
 @options.platform
-@click.option("--yes", is_flag=True, help="Do it; without, only what would change is shown.")
+@click.option("--yes", is_flag=True, help="Make the changes. Without it, the changes are only shown.")
 @options.as_json
 def adopt(name: str, deployment: str, number: int, model: str, plan_file: Path, platform_uri: str, yes: bool, json_: bool) -> None:
-    """Take over servers that were not started by tfcanary as the stable version of NAME. No pod is restarted.
+    """Take over servers that tfcanary did not start as the stable version of NAME. No pod is restarted.
 
-    Exit 0 done, or shown; 2 it cannot be taken over, 3 could not ask.
+    Exit 0 taken over, or shown; 2 cannot be taken over, 3 the platform could not be reached.
 
     \b
     Example:  tfcanary adopt digits --deployment digits-serving --version 41 --model gs://models/digits/41 \\
                 --plan plan.yaml --platform kube://models
     """
-    asked = options.read_plan(plan_file)
-    changes = adapters.adopt(platform_uri, name, deployment, number, asked, dry_run=True)
+    release_plan = options.read_plan(plan_file)
+    changes = adapters.adopt(platform_uri, name, deployment, number, release_plan, dry_run=True)
     if not json_:
-        _show(changes)
+        for line in (line for change in changes for line in unified_diff(change)):
+            click.echo(line)
     if not yes:
-        options.said("nothing", "nothing was changed; --yes does it", json_, objects=_objects(changes))
+        options.print_result("nothing", "nothing was changed; --yes makes the changes", json_, objects=_objects(changes))
         return
-    bound = adapters.open_platform(platform_uri, name, asked)
+    platform = adapters.open_platform(platform_uri, name, release_plan)
     source = steps.fetch(model)
-    adapters.adopt(platform_uri, name, deployment, number, asked, dry_run=False)
-    version = adoption.adopt(bound, source, savedmodel.manifest(source), number)
-    options.said("adopted", f"{name}: version {version.number} ({version.digest}) is stable", json_, objects=_objects(changes))
+    adapters.adopt(platform_uri, name, deployment, number, release_plan, dry_run=False)
+    version = adoption.adopt(platform, source, savedmodel.manifest(source), number)
+    options.print_result("adopted", f"{name}: version {version.number} ({version.digest}) is stable", json_, objects=_objects(changes))
 
 
 def _objects(changes: Iterable[Change]) -> list[dict[str, object]]:
     return [{"object": one.name, "before": one.before, "after": one.after} for one in changes]
-
-
-def _show(changes: Iterable[Change]) -> None:
-    for change in changes:
-        for line in unified(change):
-            click.echo(line)

@@ -1,4 +1,4 @@
-"""`release`: a release from the terminal, with live progress."""
+"""The verb `release`: a release from the terminal, with live progress."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from tfcanary import report
-from tfcanary.cli import options
+from tfcanary.cli import options, outputs
+from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Handle, Snapshot
+from tfcanary.run.submit.handle import Handle
 from tfcanary.run.submit.handle import release as submit_release
+from tfcanary.run.submit.snapshots import Snapshot
 
 YES, NO, UNDECIDED = 0, 1, 3
 
@@ -23,9 +25,11 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.plan(required=True)
 @options.platform
 @options.host
+@options.host_ui
+@options.host_auth
 @options.image
 @options.service_account
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report's page here.")
+@outputs.page_option("Write the report as a page into this file.")
 @options.as_json
 def release(
     model: str,
@@ -33,6 +37,8 @@ def release(
     plan_file: Path,
     platform_uri: str,
     host: str,
+    host_ui: str,
+    host_auth: str,
     image: str,
     service_account: str,
     html: Path | None,
@@ -40,48 +46,60 @@ def release(
 ) -> None:
     """Release MODEL (a directory or gs:// URI) as a canary.
 
-    Ctrl-C rolls a local release back; from a remote one it detaches and prints the command that aborts it. Exit 0
-    promoted, 1 refused or rolled back, 2 bad input, 3 undecided, unreachable, or another release holds the model.
+    Ctrl-C rolls back a release that this machine runs. From one that a host runs it detaches, and prints the command that
+    aborts the release. Exit 0 promoted, 1 refused or rolled back, 2 bad input, 3 undecided, unreachable, or another release
+    of the model is active.
 
     \b
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
-    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account)
+    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account, host_ui, host_auth)
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
-        seen = progress.follow(handle)
+        last = progress.show(handle.follow(), handle.platform.clock)
     except KeyboardInterrupt:
-        _interrupted(handle, name, platform_uri)
+        _interrupt(handle, name, platform_uri)
         sys.exit(UNDECIDED)
     if handle.failed():
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     if html:
-        click.echo(f"report: {handle.report.save(html)}", err=True)
-    sys.exit(said(seen, json_))
+        _write_report(handle, html)
+    sys.exit(print_end(last, json_))
 
 
-def _interrupted(handle: Handle, name: str, platform_uri: str) -> None:
-    """Local: traffic first, then the pipeline. Remote: it goes on without this terminal."""
+def _write_report(handle: Handle, html: Path) -> None:
+    """Write the report; where that fails, print why. The exit code stays that of the release."""
+    try:
+        report_now = handle.report
+        with outputs.writing(html):
+            click.echo(f"report written to {report_now.save(html)}", err=True)
+    except TfcanaryError as error:
+        click.echo(f"tfcanary: the release has ended, but its report was not written: {error}", err=True)
+
+
+def _interrupt(handle: Handle, name: str, platform_uri: str) -> None:
+    """Roll back a local release, traffic first; a remote one continues without this terminal."""
     if handle.remote:
-        click.echo(f"detached; the release goes on. To stop it: tfcanary abort {name} --platform {platform_uri}", err=True)
+        click.echo(f"detached; the release continues. To stop it: tfcanary abort {name} --platform {platform_uri}", err=True)
         return
     click.echo("interrupted: rolling back", err=True)
     ended = handle.abort("aborted: interrupted in the terminal")
-    click.echo(report.release_line(ended) if ended else "nothing had begun", err=True)
+    click.echo(report.release_line(ended) if ended else "the release had not begun", err=True)
 
 
-def said(seen: Snapshot, json_: bool) -> int:
-    """How a release ended, on stdout; returns the exit code."""
-    ended = seen.release
+def print_end(last: Snapshot, json_: bool) -> int:
+    """Print how a release ended on stdout; returns the exit code."""
+    release = last.release
     if json_:
-        options.print_json({"decision": ended.state, "reasons": [ended.reason], "version": ended.candidate and ended.candidate.number})
+        version = release.candidate and release.candidate.number
+        options.print_json({"decision": release.state, "reasons": [release.reason], "version": version})
     else:
-        click.echo(report.release_line(ended))
-    return exit_code(ended)
+        click.echo(report.release_line(release))
+    return exit_code(release)
 
 
-def exit_code(ended: Release) -> int:
-    """0 promoted, 1 something was found bad, 3 nobody could tell."""
-    if ended.state is State.PROMOTED:
+def exit_code(release: Release) -> int:
+    """Return 0 for a promoted release, 1 where something was found bad, 3 where the release ended undecided."""
+    if release.state is State.PROMOTED:
         return YES
-    return NO if ended.failed else UNDECIDED
+    return NO if release.failed else UNDECIDED

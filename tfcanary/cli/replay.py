@@ -1,4 +1,4 @@
-"""`replay`: what the judge said, or would have said, minute by minute."""
+"""The verb `replay`: what the judge decided, or would have decided, minute by minute."""
 
 from __future__ import annotations
 
@@ -12,98 +12,103 @@ from typing import Any
 import click
 
 from tfcanary.act import checkpoint, ledger, poll_log
-from tfcanary.cli import options
+from tfcanary.cli import options, outputs
 from tfcanary.core import codec
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused
 from tfcanary.decide.judge import Judge
-from tfcanary.look.evaluate import replay as again
+from tfcanary.look.evaluate import replay as replaying
+from tfcanary.report.numbers import moment
+from tfcanary.report.of_replay import minute_row, replay_page
 from tfcanary.run import steps
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A replay, what it was of, and whether the live verdict was the same; None: there was none."""
+class ReplayResult:
+    """A replay, what was replayed, and whether its last verdict equals the live one; None where there was no live verdict."""
 
     title: str
     note: str
-    replay: again.Replay
+    replay: replaying.Replay
     same: bool | None
 
 
-@click.command(short_help="What did the judge say, or what would it have said?")
+@click.command(short_help="Judge a release's recorded polls again.")
 @options.model(required=False)
 @options.platform
-@click.option("--run", "run_id", default="", metavar="RUN", help="A former release, by its run id. Default: the present or last one.")
-@click.option("--prometheus", metavar="URL", help="Replay what this Prometheus remembers, instead of a release's own polls.")
-@click.option("--from", "begin", metavar="TIME", help="The first canary traffic, for example 2026-01-31T12:00:00Z ...")
-@click.option("--to", "end", metavar="TIME", help="... and the end.")
+@click.option("--run", "run_id", default="", metavar="RUN", help="The run id of an earlier release. Default: the active or last release.")
+@click.option("--prometheus", metavar="URL", help="Replay the history of this Prometheus, in place of a release's own polls.")
+@click.option("--from", "begin", metavar="TIME", help="The time of the first canary traffic, for example 2026-01-31T12:00:00Z.")
+@click.option("--to", "end", metavar="TIME", help="The end of the canary traffic.")
 @options.plan(required=False)
-@click.option("--name", "model", metavar="MODEL", shell_complete=options.models, help="The model, as its servers name it.")
 @click.option(
-    "--stable-selector", "stable", multiple=True, metavar="LABEL=VALUE", help="What tells stable's series apart; may be repeated."
+    "--name", "model", metavar="MODEL", shell_complete=options.models, help="The name under which TensorFlow Serving serves the model."
 )
-@click.option("--canary-selector", "canary", multiple=True, metavar="LABEL=VALUE", help="The same for the canary's.")
-@click.option("--weight", type=click.IntRange(0, 100), help="The canary's share in percent, if it was the same throughout.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the page here.")
+@click.option(
+    "--stable-selector", "stable", multiple=True, metavar="LABEL=VALUE", help="A label of the stable track's series; may be repeated."
+)
+@click.option("--canary-selector", "canary", multiple=True, metavar="LABEL=VALUE", help="A label of the canary's series; may be repeated.")
+@click.option("--weight", type=click.IntRange(0, 100), help="The canary's share in percent, where it did not change.")
+@outputs.page_option("Write the replay as a page into this file.")
 @options.as_json
-def replay(name: str | None, platform_uri: str, run_id: str, json_: bool, html: Path | None, **asked: Any) -> None:
-    """Say what the judge said of a release, or would have said of what a Prometheus remembers. Nothing is changed.
+def replay(name: str | None, platform_uri: str, run_id: str, json_: bool, html: Path | None, **chosen: Any) -> None:
+    """Judge the recorded polls of a release again, or judge the history that a Prometheus has. Nothing is changed.
 
-    A release is judged again from the polls that were kept beside it. Exit 0 the same verdict, or none to compare with;
-    1 another verdict; 2 bad input, 3 could not ask.
+    Exit 0 the verdict equals the live verdict, or there is none to compare with; 1 another verdict; 2 bad input, 3 the
+    platform or Prometheus could not be reached.
 
     \b
     Example:  tfcanary replay digits --html replay.html
               tfcanary replay --prometheus http://prometheus:9090 --from 2026-01-31T12:00:00Z --to 2026-01-31T13:00:00Z \\
                 --plan plan.yaml --name digits --stable-selector track=stable --canary-selector track=canary
     """
-    told = _of_prometheus(asked) if asked["prometheus"] else _of_release(platform_uri, name, run_id)
+    result = _of_prometheus(chosen) if chosen["prometheus"] else _of_release(platform_uri, name, run_id)
     if html:
-        _write(told, html)
+        found = result.replay
+        outputs.write_page(html, replay_page(found.last, found.by_minute(), found.timeline, result.title, result.note))
     if json_:
-        options.print_json(_as_json(told))
+        options.print_json(_as_json(result))
     else:
-        _show(told)
-    if told.same is False:
+        _print(result)
+    if result.same is False:
         sys.exit(1)
 
 
-def _of_release(platform_uri: str, name: str | None, run_id: str) -> Told:
+def _of_release(platform_uri: str, name: str | None, run_id: str) -> ReplayResult:
     if not name:
         raise click.UsageError("name the model whose release is replayed, or give --prometheus")
     platform = steps.reopen_step(platform_uri, name).platform
     release = ledger.read(platform).release
     run = run_id or (release.run_id if release else "")
-    kept = checkpoint.last_of(platform, run) if run else None
-    if kept is None:
+    last = checkpoint.last_of(platform, run) if run else None
+    if last is None:
         raise Refused(f"{name}: {f'release {run!r} was never polled' if run else 'nothing was ever released under this name'}")
-    head, looks = poll_log.read(platform, run, kept.tape)
+    head, looks = poll_log.read(platform, run, last.tape)
     judge = Judge.resume(head.judge, run, head.plan)
-    found = again.replay(judge, [(look.at, look.poll) for look in looks])
-    note = f"Release {run}, version {head.version}: the {len(looks)} polls that its judge was told of."
-    alarms = [one.reason for one in kept.verdict.evidence if one.about.startswith(again.ALARM)]
+    found = replaying.replay(judge, [(look.at, look.poll) for look in looks])
+    note = f"Release {run}, version {head.version}: the {len(looks)} polls that its judge received."
+    alarms = [one.reason for one in last.verdict.evidence if one.about.startswith(replaying.WATCH_PREFIX)]
     note += "".join(f" The watch itself rolled it back: {reason}." for reason in alarms)
-    return Told(f"Replay of {name}, version {head.version}", note, found, again.same(found.last, kept.verdict))
+    return ReplayResult(f"Replay of {name}, version {head.version}", note, found, replaying.agrees_with_live(found.last, last.verdict))
 
 
-def _of_prometheus(asked: Mapping[str, Any]) -> Told:
-    if missing := [f"--{option}" for option, key in _NEEDED.items() if not asked[key]]:
+def _of_prometheus(chosen: Mapping[str, Any]) -> ReplayResult:
+    if missing := [f"--{option}" for option, key in _REQUIRED.items() if not chosen[key]]:
         raise click.UsageError(f"--prometheus needs {', '.join(missing)}")
     from tfcanary.adapters.metrics.prometheus import PrometheusSource
 
-    plan, model = options.read_plan(asked["plan_file"]), str(asked["model"])
-    begin, end = _instant("--from", asked["begin"]), _instant("--to", asked["end"])
-    selectors = {Track.STABLE: _labels("--stable-selector", asked["stable"]), Track.CANARY: _labels("--canary-selector", asked["canary"])}
-    source = PrometheusSource(asked["prometheus"], model, replace(plan.metrics, url=asked["prometheus"]), selectors, judge=plan.judge)
-    polls = again.remembered(source, begin, end, asked["weight"])
+    plan, model = options.read_plan(chosen["plan_file"]), str(chosen["model"])
+    begin, end = _instant("--from", chosen["begin"]), _instant("--to", chosen["end"])
+    selectors = {Track.STABLE: _labels("--stable-selector", chosen["stable"]), Track.CANARY: _labels("--canary-selector", chosen["canary"])}
+    source = PrometheusSource(chosen["prometheus"], model, replace(plan.metrics, url=chosen["prometheus"]), selectors, judge=plan.judge)
+    polls = replaying.history_polls(source, begin, end, chosen["weight"])
     judge = Judge.begin(plan.judge, "replay", source.history(Track.STABLE, polls[0][0]))
-    unknown = "" if asked["weight"] is not None else " The split is unknown: whether the canary got its share is not judged."
-    note = f"From {polls[0][0]:%Y-%m-%d %H:%M:%S} UTC on, where the canary is first there, as Prometheus remembers it.{unknown}"
-    return Told(f"Replay of {model}", note, again.replay(judge, polls), None)
+    unknown = "" if chosen["weight"] is not None else " The split is unknown: whether the canary got its share is not judged."
+    note = f"The history of Prometheus from {moment(polls[0][0])}, the canary's first sample.{unknown}"
+    return ReplayResult(f"Replay of {model}", note, replaying.replay(judge, polls), None)
 
 
-_NEEDED = {"from": "begin", "to": "end", "plan": "plan_file", "name": "model", "stable-selector": "stable", "canary-selector": "canary"}
+_REQUIRED = {"from": "begin", "to": "end", "plan": "plan_file", "name": "model", "stable-selector": "stable", "canary-selector": "canary"}
 
 
 def _instant(option: str, text: str) -> datetime:
@@ -121,39 +126,31 @@ def _labels(option: str, pairs: tuple[str, ...]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _as_json(told: Told) -> dict[str, Any]:
-    last = told.replay.last
-    said = [
-        {"at": codec.encode(v.at), "weight": v.weight, "decision": v.decision.value, "reason": v.reason, "findings": _findings(v)}
-        for v in told.replay.by_minute()
+def _as_json(result: ReplayResult) -> dict[str, Any]:
+    last = result.replay.last
+    minutes = [
+        {
+            "at": codec.encode(verdict.at),
+            "weight": verdict.weight,
+            "decision": verdict.decision.value,
+            "reason": verdict.reason,
+            "findings": {one.about: one.finding.value for one in verdict.evidence},
+        }
+        for verdict in result.replay.by_minute()
     ]
-    same = {} if told.same is None else {"same_as_live": told.same}
-    return {"decision": last.decision.value, "reasons": [last.reason], "note": told.note, **same, "minutes": said, "verdict": last}
+    same = {} if result.same is None else {"same_as_live": result.same}
+    return {"decision": last.decision.value, "reasons": [last.reason], "note": result.note, **same, "minutes": minutes, "verdict": last}
 
 
-def _findings(verdict: Any) -> dict[str, str]:
-    return {one.about: one.finding.value for one in verdict.evidence}
-
-
-def _show(told: Told) -> None:
+def _print(result: ReplayResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tfcanary.report.of_replay import minute
-
-    table = Table("after", "weight", "canary requests", "the judge said", "why", title=told.title)
-    minutes = told.replay.by_minute()
+    table = Table("time", "weight", "canary requests", "decision", "reason", title=result.title)
+    minutes = result.replay.by_minute()
     for verdict in minutes:
-        table.add_row(*minute(verdict, minutes[0].at, told.replay.timeline))
+        table.add_row(*minute_row(verdict, minutes[0].at, result.replay.timeline))
     Console().print(table)
-    click.echo(told.note)
-    if told.same is not None:
-        click.echo("The live verdict was the same, bit for bit." if told.same else "The live verdict was another one.")
-
-
-def _write(told: Told, html: Path) -> None:
-    from tfcanary.report.of_replay import replay_html
-
-    found = told.replay
-    html.write_text(replay_html(found.last, found.by_minute(), found.timeline, told.title, told.note), encoding="utf-8")
-    click.echo(f"page written to {html}", err=True)
+    click.echo(result.note)
+    if result.same is not None:
+        click.echo("The live verdict was the same, bit for bit." if result.same else "The live verdict was another one.")

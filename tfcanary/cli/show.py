@@ -1,4 +1,4 @@
-"""`status`, `history`, `report`: what the record knows; no pipeline is asked."""
+"""The verbs `status`, `history` and `report`: they read the record, and need no pipeline."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.table import Table
 from tfcanary import adapters, report
 from tfcanary.act import ledger
 from tfcanary.adapters import local
-from tfcanary.cli import options
-from tfcanary.cli.local import folder_of
-from tfcanary.cli.release import UNDECIDED, said
+from tfcanary.cli import options, outputs
+from tfcanary.cli.local import state_folder
+from tfcanary.cli.release import UNDECIDED, print_end
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.plan import Plan
@@ -25,30 +25,30 @@ from tfcanary.core.record import Record
 from tfcanary.report.plots.text import cut, visible
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import watching
 from tfcanary.run.submit.pages import ReleaseReport
+from tfcanary.run.submit.snapshots import follow_record
 
-WHY = 120
-"""Characters of a reason in a table."""
+REASON = 120
+"""The largest number of characters of a reason in a table."""
 
 
 def record_of(platform_uri: str, name: str, waiting: bool = False) -> Record:
-    """The model's record; raises Refused where nothing was ever released under the name, nor `waiting` for its release."""
+    """Return the model's record; raises Refused where the name has no release, nor, with `waiting`, a candidate that waits."""
     record = ledger.read(steps.reopen_step(platform_uri, name).platform)
     if record.release is None and not (waiting and record.waiting):
         raise Refused(f"{name}: nothing was ever released under this name on {platform_uri}")
     return record
 
 
-@click.command(short_help="How one release stands, or all models of the platform.")
+@click.command(short_help="Show one release, or all models of the platform.")
 @options.model(required=False)
 @options.platform
-@click.option("--watch", "watch_", is_flag=True, help="Follow the release on the road until it has ended; needs NAME.")
+@click.option("--watch", "watch_", is_flag=True, help="Follow the active release until it has ended; needs NAME.")
 @options.as_json
 def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> None:
-    """Show a model's release as it stands; without NAME, all models of the platform.
+    """Show a model's active or last release; without NAME, all models of the platform.
 
-    Exit 0 shown, 2 bad input, 3 could not ask; with --watch as `release`.
+    Exit 0 shown, 2 bad input, 3 the platform could not be reached; with --watch the codes of `release`.
 
     \b
     Example:  tfcanary status
@@ -57,70 +57,70 @@ def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> No
     if watch_:
         if not name:
             raise click.UsageError("--watch follows the release of one model: name it")
-        sys.exit(_watched(platform_uri, name, json_))
+        sys.exit(_watch(platform_uri, name, json_))
     if name is None:
-        _all(platform_uri, json_)
+        _print_all(platform_uri, json_)
         return
     record = record_of(platform_uri, name, waiting=True)
     if json_:
-        options.print_json({**_standing(record), **codec.encode(record)})
+        options.print_json({**_decision(record), **codec.encode(record)})
         return
     stable = f"version {record.stable.number}" if record.stable else "none"
-    kept = f"; kept: {', '.join(str(v.number) for v in record.previous)}" if record.previous else ""
-    click.echo(f"{name}: stable {stable}{kept}")
+    former = f"; kept: {', '.join(str(v.number) for v in record.previous)}" if record.previous else ""
+    click.echo(f"{name}: stable {stable}{former}")
     if record.release:
         click.echo(report.release_line(record.release))
-    for one in record.waiting:
-        click.echo(f"waits for the road: {one.model_uri}")
+    for candidate in record.waiting:
+        click.echo(f"waits for its turn: {candidate.model_uri}")
 
 
-def _standing(record: Record) -> dict[str, Any]:
+def _decision(record: Record) -> dict[str, Any]:
     release = record.release
     return {"decision": release.state.value if release else "none", "reasons": [release.reason] if release and release.reason else []}
 
 
-def _watched(platform_uri: str, name: str, json_: bool) -> int:
+def _watch(platform_uri: str, name: str, json_: bool) -> int:
     platform = steps.reopen_step(platform_uri, name).platform
     record_of(platform_uri, name)
     try:
-        return said(progress.shown(watching(platform), platform.clock), json_)
+        return print_end(progress.show(follow_record(platform), platform.clock), json_)
     except KeyboardInterrupt:
-        click.echo("no longer watching; the release goes on", err=True)
+        click.echo("no longer watching; the release continues", err=True)
         return UNDECIDED
 
 
-def _all(platform_uri: str, json_: bool) -> None:
-    """Every model with a record; one that cannot be read is told, and hides no other."""
-    running = local.status(folder_of(platform_uri)) if platform_uri.startswith("local:///") else None
-    found: dict[str, Record] = {}
+def _print_all(platform_uri: str, json_: bool) -> None:
+    """Print every model that has a record; a record that cannot be read is named and does not hide the others."""
+    running = local.status(state_folder(platform_uri)) if platform_uri.startswith("local:///") else None
+    records: dict[str, Record] = {}
     unread: dict[str, str] = {}
     for model in adapters.models(platform_uri):
         try:
-            found[model] = ledger.read(adapters.open_platform(platform_uri, model, Plan()))
+            records[model] = ledger.read(adapters.open_platform(platform_uri, model, Plan()))
         except TfcanaryError as error:
             unread[model] = str(error)
     if json_:
-        models = {model: {**_standing(record), **codec.encode(record)} for model, record in found.items()}
-        shown = {"decision": "status", "reasons": list(unread.values()), "models": models, "unread": unread}
-        options.print_json({**shown, **({"platform": running} if running else {})})
+        models = {model: {**_decision(record), **codec.encode(record)} for model, record in records.items()}
+        answer = {"decision": "status", "reasons": list(unread.values()), "models": models, "unread": unread}
+        options.print_json({**answer, **({"platform": running} if running else {})})
         return
-    table = Table("model", "stable", "release", "weight", "since", "why", title=platform_uri)
-    for model, record in found.items():
+    table = Table("model", "stable", "release", "weight", "since", "reason", title=platform_uri)
+    for model, record in records.items():
         table.add_row(escape(model), *_row(record))
-    for model, why in unread.items():
-        table.add_row(escape(model), "", "[magenta]unknown[/]", "", "", escape(why))
-    Console().print(table if found or unread else f"{platform_uri}: no model was released here yet")
-    for line in _runs(running) if running else ():
+    for model, problem in unread.items():
+        table.add_row(escape(model), "", "[magenta]unknown[/]", "", "", escape(problem))
+    Console().print(table if records or unread else f"{platform_uri}: no model was released here yet")
+    for line in _servers(running) if running else ():
         click.echo(line)
 
 
-def _runs(running: Mapping[str, Any]) -> Iterator[str]:
-    """What is up on this machine, and where requests go."""
+def _servers(running: Mapping[str, Any]) -> Iterator[str]:
+    """Yield, for each model on this machine, the address for requests and the versions that are served."""
     if not running["up"]:
         yield "the local platform is down: `tfcanary up` starts it"
-    for model, shown in running["models"].items():
-        versions = ", ".join(f"{track} v{number}" for track, number in shown["tracks"].items())
-        yield f"{model}: {shown['address']} ({versions or 'nothing is served'})"
+    for model, state in running["models"].items():
+        versions = ", ".join(f"{track} v{number}" for track, number in state["tracks"].items())
+        yield f"{model}: {state['address']} ({versions or 'nothing is served'})"
 
 
 def _row(record: Record) -> tuple[str, ...]:
@@ -129,17 +129,17 @@ def _row(record: Record) -> tuple[str, ...]:
         return stable, "", "", "", ""
     version = f"v{release.candidate.number} " if release.candidate else ""
     at = release.ended or release.stage_began or release.began
-    return stable, f"{version}{release.state.value}", f"{release.weight} %", f"{at:%Y-%m-%d %H:%M}", escape(cut(release.reason, WHY))
+    return stable, f"{version}{release.state.value}", f"{release.weight} %", f"{at:%Y-%m-%d %H:%M}", escape(cut(release.reason, REASON))
 
 
-@click.command(short_help="The releases of a model that have ended.")
+@click.command(short_help="List the releases of a model that have ended.")
 @options.model()
 @options.platform
 @options.as_json
 def history(name: str, platform_uri: str, json_: bool) -> None:
     """List the releases of a model that have ended, oldest first.
 
-    Exit 0 listed, 2 bad input, 3 could not ask.
+    Exit 0 listed, 2 bad input, 3 the platform could not be reached.
 
     \b
     Example:  tfcanary history digits
@@ -148,31 +148,32 @@ def history(name: str, platform_uri: str, json_: bool) -> None:
     if json_:
         options.print_json({"decision": "history", "reasons": [], "history": codec.encode(record.history)})
         return
-    table = Table("began", "version", "ended as", "why", title=f"releases of {name}")
-    for line in record.history:
-        table.add_row(f"{line.began:%Y-%m-%d %H:%M}", str(line.version), line.state.value, escape(visible(line.reason)))
+    table = Table("began", "version", "state", "reason", title=f"releases of {name}")
+    for ended in record.history:
+        table.add_row(f"{ended.began:%Y-%m-%d %H:%M}", str(ended.version), ended.state.value, escape(visible(ended.reason)))
     Console().print(table)
 
 
-@click.command("report", short_help="The report of the present or last release.")
+@click.command("report", short_help="Write the report of the active or last release.")
 @options.model()
 @options.platform
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the page here; default: Markdown on stdout.")
+@outputs.page_option("Write the report as a page into this file. Default: Markdown on stdout.")
 @options.as_json
-def report_(name: str, platform_uri: str, html: Path | None, json_: bool) -> None:
-    """Write the report of a model's present or last release.
+def report_verb(name: str, platform_uri: str, html: Path | None, json_: bool) -> None:
+    """Write the report of a model's active or last release.
 
-    Exit 0 written, 2 bad input, 3 could not ask.
+    Exit 0 written, 2 bad input, 3 the platform could not be reached.
 
     \b
     Example:  tfcanary report digits --html release.html
     """
     step = steps.reopen_step(platform_uri, name)
     record = record_of(platform_uri, name)
-    page = ReleaseReport(record, steps.timeline(step), steps.signatures(step))
+    page = ReleaseReport(record, steps.read_timeline(step), steps.release_signatures(step))
     if html:
-        click.echo(f"report written to {page.save(html)}", err=True)
+        with outputs.writing(html):
+            click.echo(f"report written to {page.save(html)}", err=True)
     if json_:
-        options.print_json({**_standing(record), "report": page.markdown})
+        options.print_json({**_decision(record), "report": page.markdown})
     elif html is None:
         click.echo(page.markdown)

@@ -1,4 +1,4 @@
-"""`validate`: the gate before traffic, alone."""
+"""The verb `validate`: runs the check of a release's first step alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from tfcanary.adapters.serving.requests import open_requests
 from tfcanary.cli import options
-from tfcanary.cli.findings import EXIT, reasons, show
+from tfcanary.cli.findings import EXIT, print_look, reasons
 from tfcanary.core import codec
 from tfcanary.look import trial
 from tfcanary.run import steps
@@ -17,11 +17,13 @@ from tfcanary.run import steps
 
 @click.command(short_help="Check an exported SavedModel, and try it.")
 @click.argument("model")
-@click.option("--stable", metavar="MODEL", help="The model that serves now: the candidate must answer whoever it answers.")
+@click.option(
+    "--stable", metavar="MODEL", help="The model that serves now. The candidate must answer every request that this model can answer."
+)
 @options.plan(required=False)
 @options.as_json
 def validate(model: str, stable: str | None, plan_file: Path | None, json_: bool) -> None:
-    """Check an exported SavedModel and try it in a process of its own.
+    """Check an exported SavedModel and try it in a separate process.
 
     Exit 0 pass, 1 fail, 2 bad input, 3 could not decide.
 
@@ -33,8 +35,8 @@ def validate(model: str, stable: str | None, plan_file: Path | None, json_: bool
     look = trial.validate(steps.fetch(model), plan, steps.fetch(stable) if stable else None, requests)
     if json_:
         checks, absent = codec.encode(look.evidence), codec.encode(look.absent)
-        said = {"finding": look.finding, "reasons": reasons(look), "digest": trial.digest(look), "checks": checks, "absent": absent}
-        options.print_json(said)
+        answer = {"finding": look.finding, "reasons": reasons(look), "digest": trial.digest(look), "checks": checks, "absent": absent}
+        options.print_json(answer)
     else:
-        show(look, model)
+        print_look(look, model)
     sys.exit(EXIT[look.finding])

@@ -21,6 +21,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def _dataclass(kind: Any, value: Any, at: str) -> Any:
     for key in value:
         if key not in known:
             raise Refused(_unknown(at, str(key), list(known)))
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     given = {name: decode(hints[name], value[name], f"{at}.{name}") for name in known if name in value}
     if missing := [f.name for f in known.values() if f.name not in given and _required(f)]:
         raise Refused(f"{at}.{missing[0]}: is missing")
@@ -145,6 +146,12 @@ def _dataclass(kind: Any, value: Any, at: str) -> Any:
         return kind(**given)
     except ValueError as error:
         raise Refused(f"{at}: {error}") from error
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields; resolved once, for it takes longer than to decode a value."""
+    return typing.get_type_hints(kind)
 
 
 def _required(one: Field[Any]) -> bool:

@@ -240,8 +240,6 @@ class Called:
     candidate: Waiting
     until: datetime
     """Its release must have begun by then; afterwards another candidate may be called."""
-    run_id: str = ""
-    """The id of its release, made before the submission: an answer that was lost leaves no doubt whose release begins."""
     page: str = ""
     """Where to look: the run's address or its log file; empty until it is submitted."""
 

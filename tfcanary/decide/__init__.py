@@ -1,1 +1,1 @@
-"""The pure half: the judge of a canary, the comparison of data for drift, and the statistics beneath both."""
+"""The pure half of tfcanary: the judge of a canary, the comparison of data for drift, and the statistics that both use."""

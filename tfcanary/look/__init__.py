@@ -1,1 +1,1 @@
-"""What reads the world and changes nothing: the gate of a SavedModel, its trial load, and the evaluation of answers; each returns Evidence."""
+"""The packages that only read and return Evidence: the gate of a SavedModel, its trial run, and the evaluation of answers and metrics."""

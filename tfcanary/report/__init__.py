@@ -1,7 +1,7 @@
-"""Reports: what was found, decided and done, as pages for people. Pure functions from values to text.
+"""Reports: pages for people with the findings, decisions and acts of a release. Pure functions from values to text.
 
-HTML is self-contained (no script, nothing to load, light and dark); Markdown says the same without pictures. The
-steps write them as artifacts, the command line prints them.
+HTML pages are self-contained, without scripts, in a light and a dark colour scheme; Markdown has the same content without
+pictures. The steps of the pipeline write both as artifacts, and the command line prints them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,17 @@ from tfcanary.core.timeline import Timeline
 from tfcanary.report.as_html import as_html
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.numbers import plain
-from tfcanary.report.of_drift import drift_html, drift_markdown
 from tfcanary.report.of_look import look_page
 from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
-from tfcanary.report.plots.text import cut, isolated, visible
+from tfcanary.report.plots.text import cut, isolate, visible
 from tfcanary.report.signature_table import SignaturePairs, SignatureRow
-from tfcanary.report.wording import canary_requests, last_verdict, named, where, why
+from tfcanary.report.wording import canary_requests, last_verdict, place, release_reason, version_name
 
 __all__ = [
     "SignaturePairs",
     "SignatureRow",
     "canary_requests",
-    "drift_html",
-    "drift_markdown",
     "last_verdict",
     "look_html",
     "look_markdown",
@@ -40,41 +37,45 @@ _LINE = 400
 
 
 def look_html(look: Look, title: str, pairs: SignaturePairs | None = None) -> str:
-    """A gate's page: the finding first, one sentence why, the evidence, two signatures side by side, what was not asked."""
+    """Return a gate's page as HTML: finding, reason, evidence, both signatures side by side, and what was not checked."""
     return as_html(look_page(look, title, pairs))
 
 
 def look_markdown(look: Look, title: str, pairs: SignaturePairs | None = None) -> str:
-    """The same in Markdown."""
+    """Return a gate's page as Markdown, with the content of `look_html`."""
     return as_markdown(look_page(look, title, pairs))
 
 
 def verdict_html(verdict: Verdict, title: str, timeline: Timeline | None = None) -> str:
-    """A stage's page: the decision first, one sentence why, the criteria with their intervals, the way there."""
+    """Return a stage's page as HTML: decision, reason, criteria with their intervals, and the pictures over time."""
     return as_html(verdict_page(verdict, title, timeline))
 
 
 def verdict_markdown(verdict: Verdict, title: str, timeline: Timeline | None = None) -> str:
-    """The same in Markdown."""
+    """Return a stage's page as Markdown, with the content of `verdict_html`."""
     return as_markdown(verdict_page(verdict, title, timeline))
 
 
 def release_html(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
-    """The whole release: how it ended and why, then timeline, stages, criteria, gates, signatures, where the plan was weaker, what was not asked, which bytes. `brief`: only how, why and the first figures."""
+    """Return the page of the record's release as HTML.
+
+    The page has the state and its reason, the pictures over time, stages, criteria, gates, signatures, the fields of the plan that
+    differ from the defaults, what was not checked, and the digests. `brief` omits everything below the first figures.
+    """
     return as_html(release_page(record, timeline, pairs, brief))
 
 
 def release_markdown(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
-    """The same in Markdown."""
+    """Return the page of the record's release as Markdown, with the content of `release_html`."""
     return as_markdown(release_page(record, timeline, pairs, brief))
 
 
 def release_line(release: Release) -> str:
-    """One line for terminals: `digits v3 rolled back at stage 1 (25 %): errors 4.1 times stable's; 480 requests reached it`."""
-    head = f"{named(release.candidate)} {release.state.value} {where(release)}".strip()
-    line = isolated(cut(visible(f"{head}: {why(release).removesuffix('.')}"), _LINE))
+    """Return one line for terminals: `digits v3 rolled back at stage 1 (25 %): errors 4.1 times stable's; 480 requests reached it`."""
+    head = f"{version_name(release.candidate)} {release.state.value} {place(release)}".strip()
+    line = isolate(cut(visible(f"{head}: {release_reason(release).removesuffix('.')}"), _LINE))
     requests = canary_requests(release)
     if release.state is State.OPEN or requests is None:
         return line
-    reached = "no request" if requests == 0 else "1 request" if requests == 1 else f"{plain(requests)} requests"
-    return f"{line}; {reached} reached it"
+    count = "no request" if requests == 0 else "1 request" if requests == 1 else f"{plain(requests)} requests"
+    return f"{line}; {count} reached it"

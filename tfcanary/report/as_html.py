@@ -1,4 +1,4 @@
-"""A page as self-contained HTML: no script, nothing to load; it is XML, too. The Kubeflow UI shows it in a sandboxed frame."""
+"""Renders a page as self-contained HTML: without scripts and without anything to load, as the Kubeflow UI's sandboxed frame demands. It is also valid XML."""
 
 from __future__ import annotations
 
@@ -10,36 +10,41 @@ from tfcanary.report.blocks import (
     Badge,
     Block,
     Cell,
+    CellWithNote,
     Code,
-    Column,
-    Criteria,
+    CriteriaChart,
+    DistributionChart,
     Facts,
     Fold,
-    Histogram,
-    History,
-    Noted,
-    Page,
+    HistoryChart,
     Paragraph,
-    Part,
-    Section,
-    Signatures,
+    ReportPage,
+    SignatureDiff,
+    Subsection,
     Table,
-    Waits,
+    TableColumn,
+    WaitsChart,
 )
-from tfcanary.report.charts import criteria, over_time, overlaid, waiting
+from tfcanary.report.charts import criteria_chart, distribution_chart, history_chart, waits_chart
 from tfcanary.report.plots.glyph import Tone, glyph
 from tfcanary.report.plots.markup import Child, Markup, code, element, join
 from tfcanary.report.plots.text import cut
-from tfcanary.report.signature_table import Change, SignatureRow
+from tfcanary.report.signature_table import SignatureChange, SignatureRow
 from tfcanary.report.style import SHEET
 
 _NOTHING_MAY_LOAD = "default-src 'none'; style-src 'unsafe-inline'"
-_CHANGES = {Change.SAME: Tone.PLAIN, Change.CHANGED: Tone.WARN, Change.ADDED: Tone.GOOD, Change.REMOVED: Tone.BAD}
+_CHANGES = {
+    SignatureChange.SAME: Tone.PLAIN,
+    SignatureChange.CHANGED: Tone.WARN,
+    SignatureChange.ADDED: Tone.GOOD,
+    SignatureChange.REMOVED: Tone.BAD,
+}
 _ROWS = 500
+"""The largest number of rows of a signature that are shown."""
 
 
-def as_html(page: Page) -> str:
-    """The whole document."""
+def as_html(page: ReportPage) -> str:
+    """Return the whole HTML document of a page."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -49,45 +54,39 @@ def as_html(page: Page) -> str:
         element("title", f"{cut(page.title, NAME)}: {page.answer.word}"),
         element("style", Markup(SHEET)),
     )
-    main = element("main", _header(page), _facts(page), *(_section(s) for s in page.sections), class_="tfcanary")
+    facts = (element("div", element("dt", name), element("dd", foreign_text(value))) for name, value in page.facts)
+    facts_list = (element("dl", *facts, class_="facts"),) if page.facts else ()
+    sections = (element("section", element("h2", foreign_text(s.heading, NAME)), *(_block(b) for b in s.blocks)) for s in page.sections)
+    main = element("main", _header(page), *facts_list, *sections, class_="tfcanary")
     return f"<!DOCTYPE html>\n{element('html', head, element('body', main), lang='en').text}\n"
 
 
-def _header(page: Page) -> Markup:
+def _header(page: ReportPage) -> Markup:
     return element(
         "header",
-        element("p", data(page.about, NAME), class_="about"),
+        element("p", foreign_text(page.about, NAME), class_="about"),
         element("h1", glyph(page.answer.tone, 28), page.answer.word),
-        element("p", data(page.why), class_="why"),
+        element("p", foreign_text(page.why), class_="why"),
         class_=page.answer.tone.value,
     )
 
 
-def _facts(page: Page) -> Markup:
-    facts = (element("div", element("dt", name), element("dd", data(value))) for name, value in page.facts)
-    return element("dl", *facts, class_="facts") if page.facts else Markup("")
-
-
-def _section(section: Section) -> Markup:
-    return element("section", element("h2", data(section.heading, NAME)), *(_block(b) for b in section.blocks))
-
-
-def data(text: str, most: int = SENTENCE) -> Markup:
-    """Text that may come from anywhere: cut, and isolated so that its direction does not turn its neighbours."""
+def foreign_text(text: str, most: int = SENTENCE) -> Markup:
+    """Return foreign text: at most `most` characters, in an element that keeps its reading direction away from its neighbours."""
     return element("bdi", cut(text, most))
 
 
 def _cell(cell: Cell) -> Markup:
-    if isinstance(cell, Noted):
-        return join([_cell(cell.main), element("small", data(cell.note))])
+    if isinstance(cell, CellWithNote):
+        return join([_cell(cell.main), element("small", foreign_text(cell.note))])
     if isinstance(cell, Badge):
         return badge(cell)
-    return code(cut(cell.text, NAME)) if isinstance(cell, Code) else data(cell)
+    return code(cut(cell.text, NAME)) if isinstance(cell, Code) else foreign_text(cell)
 
 
-def badge(one: Badge) -> Markup:
-    """Sign and word."""
-    return element("span", glyph(one.tone), one.word, class_=f"badge {one.tone.value}")
+def badge(content: Badge) -> Markup:
+    """Return the sign and the word of a badge."""
+    return element("span", glyph(content.tone), content.word, class_=f"badge {content.tone.value}")
 
 
 @singledispatch
@@ -97,27 +96,25 @@ def _block(block: Block) -> Markup:
 
 @_block.register
 def _(block: Paragraph) -> Markup:
-    return element("p", data(block.text), class_="quiet" if block.quiet else None)
+    return element("p", foreign_text(block.text), class_="quiet" if block.quiet else None)
 
 
 @_block.register
 def _(block: Table) -> Markup:
-    rows = (element("tr", *_cells(block.columns, row)) for row in block.rows)
-    return _table(block.columns, *rows)
+    cells = (
+        [element("td", _cell(cell), class_=_numeric(column)) for column, cell in zip(block.columns, row, strict=True)] for row in block.rows
+    )
+    return _table(block.columns, *(element("tr", *row) for row in cells))
 
 
-def _table(columns: tuple[Column, ...], *rows: Markup, name: str | None = None) -> Markup:
+def _table(columns: tuple[TableColumn, ...], *rows: Markup, name: str | None = None) -> Markup:
     widths = (element("col", style=f"width:{c.width}px" if c.width else None) for c in columns)
-    heads = (element("th", c.heading, scope="col", class_=_numeric(c)) for c in columns)
-    parts: list[Child] = [element("colgroup", *widths), element("thead", element("tr", *heads)), element("tbody", *rows)]
+    headings = (element("th", c.heading, scope="col", class_=_numeric(c)) for c in columns)
+    parts: list[Child] = [element("colgroup", *widths), element("thead", element("tr", *headings)), element("tbody", *rows)]
     return element("table", *parts, class_=name)
 
 
-def _cells(columns: tuple[Column, ...], row: tuple[Cell, ...]) -> tuple[Markup, ...]:
-    return tuple(element("td", _cell(cell), class_=_numeric(column)) for column, cell in zip(columns, row, strict=True))
-
-
-def _numeric(column: Column) -> str | None:
+def _numeric(column: TableColumn) -> str | None:
     return "number" if column.numeric else None
 
 
@@ -129,50 +126,51 @@ def _(block: Facts) -> Markup:
 
 @_block.register
 def _(block: Fold) -> Markup:
-    return element("details", element("summary", data(block.summary, NAME)), *(_block(b) for b in block.blocks))
+    return element("details", element("summary", foreign_text(block.summary, NAME)), *(_block(b) for b in block.blocks))
 
 
 @_block.register
-def _(block: Part) -> Markup:
-    word = (badge(block.badge),) if block.badge else ()
-    return join([element("h3", data(block.heading, NAME), *word), *(_block(b) for b in block.blocks)])
+def _(block: Subsection) -> Markup:
+    words = (badge(block.badge),) if block.badge else ()
+    return join([element("h3", foreign_text(block.heading, NAME), *words), *(_block(b) for b in block.blocks)])
 
 
 @_block.register
-def _(block: Criteria) -> Markup:
-    return criteria(block.evidence, badge)
+def _(block: CriteriaChart) -> Markup:
+    return criteria_chart(block.evidence, badge)
 
 
 @_block.register
-def _(block: History) -> Markup:
-    return over_time(block)
+def _(block: HistoryChart) -> Markup:
+    return history_chart(block)
 
 
 @_block.register
-def _(block: Histogram) -> Markup:
-    return overlaid(block.pairs, cut(block.name, NAME))
+def _(block: DistributionChart) -> Markup:
+    return distribution_chart(block)
 
 
 @_block.register
-def _(block: Waits) -> Markup:
-    return waiting(block)
+def _(block: WaitsChart) -> Markup:
+    return waits_chart(block)
 
 
 @_block.register
-def _(block: Signatures) -> Markup:
-    columns = (Column("Name"), Column("Stable"), Column("Candidate"), Column("Change", 112))
+def _(block: SignatureDiff) -> Markup:
+    columns = (TableColumn("Name"), TableColumn("Stable"), TableColumn("Candidate"), TableColumn("Change", 112))
     rows = block.pairs.rows
     table = _table(columns, *(_signature_row(r) for r in rows[:_ROWS]), name="diff")
-    return join([table, element("p", f"{len(rows) - _ROWS:,} more rows are not shown.", class_="quiet")]) if len(rows) > _ROWS else table
+    if len(rows) <= _ROWS:
+        return table
+    return join([table, element("p", f"{len(rows) - _ROWS:,} more rows are not shown.", class_="quiet")])
 
 
 def _signature_row(row: SignatureRow) -> Markup:
     change = Badge(_CHANGES[row.change], row.change.value)
-    sides = (element("td", _side(text)) for text in (row.stable, row.candidate))
-    name = element("td", code(cut(row.alias, NAME)), element("small", data(row.direction, NAME)))
-    last = element("td", badge(change) if row.change is not Change.SAME else element("span", "same", class_="none"))
+    sides = (
+        element("td", element("span", "none", class_="none") if text is None else code(cut(text, NAME)))
+        for text in (row.stable, row.candidate)
+    )
+    name = element("td", code(cut(row.alias, NAME)), element("small", foreign_text(row.direction, NAME)))
+    last = element("td", badge(change) if row.change is not SignatureChange.SAME else element("span", "same", class_="none"))
     return element("tr", name, *sides, last, class_=row.change.value)
-
-
-def _side(text: str | None) -> Markup:
-    return element("span", "none", class_="none") if text is None else code(cut(text, NAME))

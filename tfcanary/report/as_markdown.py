@@ -1,4 +1,4 @@
-"""A page as Markdown: the same words without pictures. Nothing in it is HTML, a link or a table's bar unless we wrote it."""
+"""Renders a page as Markdown, with tables in place of pictures. Foreign text cannot create HTML, a link or a table cell."""
 
 from __future__ import annotations
 
@@ -12,95 +12,96 @@ from tfcanary.report.blocks import (
     Badge,
     Block,
     Cell,
+    CellWithNote,
     Code,
-    Column,
-    Criteria,
+    CriteriaChart,
+    DistributionChart,
     Facts,
     Fold,
-    Histogram,
-    History,
-    Noted,
-    Page,
+    HistoryChart,
     Paragraph,
-    Part,
-    Signatures,
+    ReportPage,
+    SignatureDiff,
+    Subsection,
     Table,
-    Waits,
+    TableColumn,
+    WaitsChart,
 )
 from tfcanary.report.evidence_blocks import evidence_table
-from tfcanary.report.history import changes, findings_words, milestones
+from tfcanary.report.history import finding_counts, milestones, weight_changes
 from tfcanary.report.numbers import clock, duration, plain, share
-from tfcanary.report.plots.text import cut, isolated, visible
+from tfcanary.report.plots.text import cut, isolate, visible
 
 LIMIT = 390_000
-"""Characters; the Kubeflow UI shows 400,000 and cuts the rest without a word."""
+"""The largest number of characters of a page; the Kubeflow UI shows 400,000 characters and drops the rest without a message."""
 _ROWS = 500
+"""The largest number of rows of a signature that are shown."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKS = re.compile(r"[\\`*_\[\]|~$]|(?<=http):(?=//)|(?<=https):(?=//)|(?<=ftp):(?=//)|(?<=www)\.|@")
-_AT_THE_START = re.compile(r"^(\s*)(?:([#+=-])|(\d+)([.)])(?=\s|$))")
+_LINE_START = re.compile(r"^(\s*)(?:([#+=-])|(\d+)([.)])(?=\s|$))")
 _PLAIN_CODE = re.compile(r"[\w./:=+, ?()\[\]…-]+", re.ASCII)
 
 
-def as_markdown(page: Page) -> str:
-    """The whole document; where it would be too long, it ends at a line and says so."""
-    return _limited(_lines(page))
+def as_markdown(page: ReportPage) -> str:
+    """Return the whole Markdown document of a page; a page that is too long ends after a whole line with a sentence that says so."""
+    return _first_lines(_lines(page))
 
 
-def _lines(page: Page) -> Iterator[str]:
-    yield from (f"# {escape(page.answer.word)}", "", f"**{data(page.why)}**", "", data(page.about, NAME), "")
+def _lines(page: ReportPage) -> Iterator[str]:
+    yield from (f"# {escape(page.answer.word)}", "", f"**{foreign_text(page.why)}**", "", foreign_text(page.about, NAME), "")
     if page.facts:
         facts: tuple[tuple[Cell, ...], ...] = tuple((name, value) for name, value in page.facts)
-        yield from _table((Column("Fact"), Column("Value")), facts)
+        yield from _table((TableColumn("Fact"), TableColumn("Value")), facts)
     for section in page.sections:
-        yield from (f"## {data(section.heading, NAME)}", "")
-        yield from _all(section.blocks)
+        yield from (f"## {foreign_text(section.heading, NAME)}", "")
+        yield from _blocks(section.blocks)
 
 
 def escape(text: str) -> str:
-    """Text that shows as it is: no markup, no entity, no link, on one line."""
-    plainly = "".join(_ENTITIES.get(c, c) for c in visible(text))
-    return _AT_THE_START.sub(_guarded, _MARKS.sub(lambda found: f"\\{found.group()}", plainly))
+    """Return the text so that a reader sees it letter by letter, on one line: nothing in it is markup, an entity or a link."""
+    without_entities = "".join(_ENTITIES.get(c, c) for c in visible(text))
+    return _LINE_START.sub(_escape_line_start, _MARKS.sub(lambda match: f"\\{match.group()}", without_entities))
 
 
-def _guarded(found: re.Match[str]) -> str:
-    space, mark, digits, dot = found.groups()
+def _escape_line_start(match: re.Match[str]) -> str:
+    space, mark, digits, dot = match.groups()
     return f"{space}\\{mark}" if mark else f"{space}{digits}\\{dot}"
 
 
-def data(text: str, most: int = SENTENCE) -> str:
-    """Text that may come from anywhere."""
-    return isolated(escape(cut(text, most)))
+def foreign_text(text: str, most: int = SENTENCE) -> str:
+    """Return foreign text: at most `most` characters, escaped, with its reading direction kept away from its neighbours."""
+    return isolate(escape(cut(text, most)))
 
 
-def _limited(lines: Iterable[str]) -> str:
-    """The lines up to the limit: what comes after them is not even made."""
-    shown, size = list[str](), 0
+def _first_lines(lines: Iterable[str]) -> str:
+    """Return the lines up to `LIMIT` characters; the lines after them are not rendered at all."""
+    first, size = list[str](), 0
     for line in lines:
         size += len(line) + 1
         if size > LIMIT:
-            shown += ["", "The report is longer than can be shown here; the HTML page has the rest."]
+            first += ["", "The report is longer than can be shown here; the HTML page has the rest."]
             break
-        shown.append(line)
-    return "\n".join(shown).rstrip() + "\n"
+        first.append(line)
+    return "\n".join(first).rstrip() + "\n"
 
 
-def _all(blocks: Iterable[Block]) -> Iterator[str]:
+def _blocks(blocks: Iterable[Block]) -> Iterator[str]:
     for block in blocks:
         yield from _block(block)
 
 
 def _cell(cell: Cell) -> str:
-    if isinstance(cell, Noted):
-        return f"{_cell(cell.main)} ({data(cell.note)})"
+    if isinstance(cell, CellWithNote):
+        return f"{_cell(cell.main)} ({foreign_text(cell.note)})"
     if isinstance(cell, Badge):
         return f"**{escape(cell.word)}**"
-    return _code(cell.text) if isinstance(cell, Code) else data(cell)
+    return _code(cell.text) if isinstance(cell, Code) else foreign_text(cell)
 
 
 def _code(text: str) -> str:
-    """A code span where nothing in the text could end it; else plain text."""
-    shown = cut(text, NAME)
-    return f"`{shown}`" if _PLAIN_CODE.fullmatch(shown) else escape(shown)
+    """Return a code span where no character of the text could end it, else escaped text."""
+    short = cut(text, NAME)
+    return f"`{short}`" if _PLAIN_CODE.fullmatch(short) else escape(short)
 
 
 @singledispatch
@@ -110,7 +111,7 @@ def _block(block: Block) -> Iterator[str]:
 
 @_block.register
 def _(block: Paragraph) -> Iterator[str]:
-    yield from (data(block.text), "")
+    yield from (foreign_text(block.text), "")
 
 
 @_block.register
@@ -118,40 +119,40 @@ def _(block: Table) -> Iterator[str]:
     yield from _table(block.columns, block.rows)
 
 
-def _table(columns: tuple[Column, ...], rows: Iterable[tuple[Cell, ...]]) -> list[str]:
-    heads = " | ".join(escape(c.heading) for c in columns)
+def _table(columns: tuple[TableColumn, ...], rows: Iterable[tuple[Cell, ...]]) -> list[str]:
+    headings = " | ".join(escape(c.heading) for c in columns)
     bars = " | ".join("---:" if c.numeric else "---" for c in columns)
-    return [f"| {heads} |", f"| {bars} |", *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows), ""]
+    return [f"| {headings} |", f"| {bars} |", *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows), ""]
 
 
 @_block.register
 def _(block: Facts) -> Iterator[str]:
-    yield from _table((Column("What"), Column("Which")), block.rows)
+    yield from _table((TableColumn("Name"), TableColumn("Value")), block.rows)
 
 
 @_block.register
 def _(block: Fold) -> Iterator[str]:
-    yield from (f"**{data(block.summary, NAME)}**", "", *_all(block.blocks))
+    yield from (f"**{foreign_text(block.summary, NAME)}**", "", *_blocks(block.blocks))
 
 
 @_block.register
-def _(block: Part) -> Iterator[str]:
+def _(block: Subsection) -> Iterator[str]:
     word = f": {escape(block.badge.word)}" if block.badge else ""
-    yield from (f"### {data(block.heading, NAME)}{word}", "")
-    yield from _all(block.blocks)
+    yield from (f"### {foreign_text(block.heading, NAME)}{word}", "")
+    yield from _blocks(block.blocks)
 
 
 @_block.register
-def _(block: Criteria) -> Iterator[str]:
+def _(block: CriteriaChart) -> Iterator[str]:
     yield from _block(evidence_table(block.evidence))
 
 
 @_block.register
-def _(block: History) -> Iterator[str]:
+def _(block: HistoryChart) -> Iterator[str]:
     points = block.timeline.points
     if not points:
-        weights: Iterable[tuple[Cell, ...]] = [(clock(at), f"{weight} %") for at, weight in changes(block)]
-        yield from _table((Column("Time (UTC)"), Column("Canary weight", numeric=True)), weights)
+        weights: Iterable[tuple[Cell, ...]] = [(clock(at), f"{weight} %") for at, weight in weight_changes(block)]
+        yield from _table((TableColumn("Time (UTC)"), TableColumn("Canary weight", numeric=True)), weights)
         return
     columns = ("After", "Stage", "Canary weight", "Stable requests", "Canary requests")
     rows: Iterable[tuple[Cell, ...]] = [
@@ -161,33 +162,33 @@ def _(block: History) -> Iterator[str]:
             f"{p.weight} %",
             plain(p.stable_requests),
             plain(p.canary_requests),
-            findings_words(p),
+            finding_counts(p),
         )
         for p in milestones(block.timeline)
     ]
-    yield from _table((*(Column(c, numeric=True) for c in columns), Column("Findings")), rows)
+    yield from _table((*(TableColumn(c, numeric=True) for c in columns), TableColumn("Findings")), rows)
 
 
 @_block.register
-def _(block: Histogram) -> Iterator[str]:
-    columns = (Column("Where"), Column("Reference", numeric=True), Column("Current", numeric=True))
+def _(block: DistributionChart) -> Iterator[str]:
+    columns = (TableColumn("Value"), TableColumn("Reference", numeric=True), TableColumn("Current", numeric=True))
     yield from _table(columns, [(pair.label, share(pair.reference), share(pair.current)) for pair in block.pairs])
 
 
 @_block.register
-def _(block: Waits) -> Iterator[str]:
-    yield from _table((Column("What"), Column("After")), [(wait.label, wait.words) for wait in block.waits])
+def _(block: WaitsChart) -> Iterator[str]:
+    yield from _table((TableColumn("Outcome"), TableColumn("Time")), [(wait.label, wait.words) for wait in block.waits])
 
 
 @_block.register
-def _(block: Signatures) -> Iterator[str]:
+def _(block: SignatureDiff) -> Iterator[str]:
     headings = ("Name", "Direction", "Stable", "Candidate", "Change")
     rows = block.pairs.rows
-    cells = ((Code(r.alias), r.direction, _side(r.stable), _side(r.candidate), r.change.value) for r in rows[:_ROWS])
-    yield from _table(tuple(Column(h) for h in headings), cells)
+    cells = ((Code(r.alias), r.direction, _signature_side(r.stable), _signature_side(r.candidate), r.change.value) for r in rows[:_ROWS])
+    yield from _table(tuple(TableColumn(h) for h in headings), cells)
     if len(rows) > _ROWS:
         yield from (f"{plain(len(rows) - _ROWS)} more rows are not shown.", "")
 
 
-def _side(text: str | None) -> Cell:
+def _signature_side(text: str | None) -> Cell:
     return "none" if text is None else Code(text)

@@ -1,4 +1,4 @@
-"""What a report is made of, before anybody decides how it looks: HTML and Markdown are two renderings of these values, and so say the same."""
+"""The parts of a report as values. `as_html` and `as_markdown` render the same values, so both forms have the same content."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tfcanary.core.domain import Evidence
 from tfcanary.core.record import Event
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.plots.glyph import Tone
-from tfcanary.report.plots.histogram import Pair
-from tfcanary.report.plots.over_time import Mark
-from tfcanary.report.plots.time_axis import Band
+from tfcanary.report.plots.histogram import SharePair
+from tfcanary.report.plots.over_time import DecisionMark
+from tfcanary.report.plots.time_axis import StageBand
 from tfcanary.report.plots.waits import Wait
 from tfcanary.report.signature_table import SignaturePairs
 
 NAME = 160
-"""Characters of a name, an id or a heading that are shown: whoever renders cuts the rest off and says so."""
+"""The largest number of characters of a name, an id or a heading; the renderer cuts a longer one and says how long it was."""
 SENTENCE = 800
-"""Characters of any other text that are shown."""
+"""The largest number of characters of any other text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A word with its colour and sign."""
+    """A word with a colour and a sign."""
 
     tone: Tone
     word: str
@@ -31,25 +31,25 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An id, a path or a digest: shown letter by letter."""
+    """An id, a path or a digest, in a font of equal widths."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """Something with a smaller remark beneath it."""
+class CellWithNote:
+    """The content of a table cell with a smaller note below it."""
 
     main: str | Badge | Code
     note: str
 
 
-Cell = str | Badge | Code | Noted
+Cell = str | Badge | Code | CellWithNote
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table; `width` in pixels, 0 for an equal part of what is left."""
+class TableColumn:
+    """A column of a table; `width` is in pixels, and 0 means an equal part of the remaining width."""
 
     heading: str
     width: int = 0
@@ -58,15 +58,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of as many cells as there are columns."""
+    """A table; each row has as many cells as there are columns."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A sentence or two of our own or of a part that looked."""
+    """One or two sentences; `quiet` shows them smaller and in grey."""
 
     text: str
     quiet: bool = False
@@ -74,49 +74,49 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Names and values, one a line."""
+    """A list of names and values, one pair a line."""
 
     rows: tuple[tuple[str, Cell], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Criteria:
-    """Evidence with intervals: pictures in HTML, a table in Markdown."""
+class CriteriaChart:
+    """Evidence with intervals: one picture each in HTML, one table in Markdown."""
 
     evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """A release over time."""
+class HistoryChart:
+    """Weight, requests, findings and intervals of a release over time."""
 
     timeline: Timeline
     events: tuple[Event, ...] = ()
-    """Where the timeline has no points, the weights come from here."""
-    bands: tuple[Band, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    """The weights are taken from the events where the timeline has no points."""
+    bands: tuple[StageBand, ...] = ()
+    marks: tuple[DecisionMark, ...] = ()
     criteria: Mapping[str, Evidence] = field(default_factory=dict)
-    """The last evidence by id: unit, tolerance and margin of each interval."""
+    """The last evidence of each criterion by its id: the unit, tolerance and margin of its interval."""
 
 
 @dataclass(frozen=True, slots=True)
-class Signatures:
-    """Two signatures side by side."""
+class SignatureDiff:
+    """A table of two signatures side by side."""
 
     pairs: SignaturePairs
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Two distributions over each other; Markdown lists where they differ most."""
+class DistributionChart:
+    """Two distributions of one column: overlaid bars in HTML, a table of the shares in Markdown."""
 
     name: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SharePair, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """How long things take, beside the least and the most time that there is, in seconds; Markdown lists them."""
+class WaitsChart:
+    """Times until named outcomes, beside the least and the most time of a stage in seconds; Markdown lists them in a table."""
 
     waits: tuple[Wait, ...]
     minimum: float
@@ -125,40 +125,42 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What need not be seen at once; Markdown shows it all."""
+    """Blocks that HTML hides behind a line until the reader opens it; Markdown always shows them."""
 
     summary: str
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A named part of a section."""
+class Subsection:
+    """Blocks below a heading of the third level, with an optional badge beside the heading."""
 
     heading: str
     badge: Badge | None
     blocks: tuple[Block, ...]
 
 
-Block = Table | Paragraph | Facts | Criteria | History | Signatures | Histogram | Waits | Fold | Part
+Block = Table | Paragraph | Facts | CriteriaChart | HistoryChart | SignatureDiff | DistributionChart | WaitsChart | Fold | Subsection
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands beneath it."""
+    """Blocks below a heading of the second level."""
 
     heading: str
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A whole report: the answer first, then one sentence why, then what it rests on."""
+class ReportPage:
+    """A whole report: the answer, one sentence of reason, figures, and the sections with the evidence."""
 
     title: str
     about: str
-    """What was judged, above the answer."""
+    """What was judged; it is shown above the answer."""
     answer: Badge
     why: str
+    """The reason for the answer, in one sentence."""
     facts: tuple[tuple[str, str], ...]
+    """Names and values that are shown below the reason."""
     sections: tuple[Section, ...]

@@ -1,60 +1,56 @@
-"""The pictures of a report: criteria with their intervals, and the release over time."""
+"""Composes the pictures of a report: criteria with their intervals, the release over time, distributions, and waits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from tfcanary.core.domain import Evidence, Finding
-from tfcanary.report.blocks import NAME, SENTENCE, Badge, History, Waits
+from tfcanary.report.blocks import NAME, SENTENCE, Badge, DistributionChart, HistoryChart, WaitsChart
 from tfcanary.report.evidence_blocks import figures_line, interval_words
-from tfcanary.report.history import asked, changes, columns, labels, runs, series, span
-from tfcanary.report.numbers import RATIO, duration, moment, plain, same, ticks, writer
-from tfcanary.report.plots.histogram import Pair, histogram
+from tfcanary.report.history import criterion_ids, finding_periods, interval_series, request_rates, short_labels, time_span, weight_changes
+from tfcanary.report.numbers import RATIO, duration, moment, no_difference, plain, tick_writer, writer
+from tfcanary.report.plots.histogram import histogram
 from tfcanary.report.plots.interval import Measure, interval_plot
 from tfcanary.report.plots.markup import Child, Markup, code, element, join
 from tfcanary.report.plots.over_time import findings_plot, intervals_plot, requests_plot, weight_plot
 from tfcanary.report.plots.text import cut
-from tfcanary.report.plots.time_axis import Span, time_axis
+from tfcanary.report.plots.time_axis import TimeSpan, time_axis
 from tfcanary.report.plots.waits import wait_axis, wait_plot
-from tfcanary.report.wording import of_finding
+from tfcanary.report.wording import finding_badge
 
 _MOST = 40
-"""Criteria that are drawn over time."""
+"""The largest number of criteria that are drawn over time."""
 
 
-def criteria(evidence: tuple[Evidence, ...], badge: Callable[[Badge], Markup]) -> Markup:
-    """A row each: finding, question and answer on one side, the interval on the other."""
+def criteria_chart(evidence: tuple[Evidence, ...], badge: Callable[[Badge], Markup]) -> Markup:
+    """Return one row for each evidence: its finding, id and reason on the left, its interval on the right."""
     return join([_interval_legend(any(e.unit == RATIO for e in evidence)), *(_criterion(e, badge) for e in evidence)])
 
 
 def _criterion(evidence: Evidence, badge: Callable[[Badge], Markup]) -> Markup:
     notes = [interval_words(evidence), figures_line(evidence), "" if evidence.gating else "shown only: it does not decide"]
-    said = element(
+    words = element(
         "div",
-        element("div", badge(of_finding(evidence.finding)), code(cut(evidence.about, NAME)), class_="head"),
+        element("div", badge(finding_badge(evidence.finding)), code(cut(evidence.about, NAME)), class_="head"),
         element("p", element("bdi", cut(evidence.reason, SENTENCE))),
         *(element("small", element("bdi", cut(note, SENTENCE))) for note in notes if note),
     )
-    return element("div", said, element("div", _plot(evidence), class_="shown"), class_="criterion")
-
-
-def _plot(evidence: Evidence) -> Markup:
     assert evidence.interval is not None
-    tone = of_finding(evidence.finding).tone
-    name = f"Interval: {cut(evidence.about, NAME)}"
-    return interval_plot(evidence.interval, _measure(evidence), tone, name)
+    tone = finding_badge(evidence.finding).tone
+    plot = interval_plot(evidence.interval, _measure(evidence), tone, f"Interval: {cut(evidence.about, NAME)}")
+    return element("div", words, element("div", plot, class_="shown"), class_="criterion")
 
 
 def _measure(evidence: Evidence) -> Measure:
     unit = evidence.unit
-    return Measure(writer(unit), ticks(unit), evidence.tolerance, evidence.margin, same(unit), unit == RATIO)
+    return Measure(writer(unit), tick_writer(unit), evidence.tolerance, evidence.margin, no_difference(unit), unit == RATIO)
 
 
 def _interval_legend(ratios: bool) -> Markup:
     alike = "both tracks alike (1 for a ratio; ratios on a logarithmic scale)" if ratios else "both tracks alike"
     return _legend(
-        (_line_sign("tolerance"), "tolerance: what may not cause a rollback"),
-        (_line_sign("margin"), "margin: what promotion must exclude"),
+        (_line_sign("tolerance"), "tolerance: only a value beyond it may cause a rollback"),
+        (_line_sign("margin"), "margin: a promotion must exclude values beyond it"),
         (_line_sign("same"), alike),
     )
 
@@ -72,73 +68,69 @@ def _box_sign(name: str, height: int) -> Markup:
     return element("svg", box, width=14, height=14, aria_hidden="true")
 
 
-def over_time(history: History) -> Markup:
-    """All rows on one span; nothing where nothing was seen."""
-    reach = span(history)
-    if reach is None:
+def history_chart(history: HistoryChart) -> Markup:
+    """Return all rows of a release on one time axis; empty where there is neither a poll nor an event."""
+    span = time_span(history)
+    if span is None:
         return Markup("")
-    began = element("p", f"From {moment(reach.begins)} to {moment(reach.ends)}; time since the beginning below.", class_="quiet")
-    return element("div", began, *_rows(history, reach), class_="history")
+    period = element(
+        "p", f"From {moment(span.begins)} to {moment(span.ends)}; the axis below shows the time since the beginning.", class_="quiet"
+    )
+    return element("div", period, *_rows(history, span), class_="history")
 
 
-def _rows(history: History, reach: Span) -> Iterator[Markup]:
+def _rows(history: HistoryChart, span: TimeSpan) -> Iterator[Markup]:
     bands = history.bands
-    yield _row("Canary weight", weight_plot(reach, changes(history), bands, history.marks))
+    yield _row("Canary weight", weight_plot(span, weight_changes(history), bands, history.marks))
     if history.timeline.points:
-        yield _row(_requests_name(), requests_plot(reach, columns(history.timeline), bands, plain))
-    names = asked(history)[:_MOST]
-    short = labels(names)
+        legends = (_legend((_box_sign("canary", 10), "canary")), _legend((_box_sign("stable", 10), "stable")))
+        yield _row(join(["Requests a second", *legends]), requests_plot(span, request_rates(history.timeline), bands, plain))
+    names = criterion_ids(history)[:_MOST]
+    short = short_labels(names)
     for about in names:
         name = element("code", cut(short[about], NAME), title=cut(about, NAME))
-        yield _row(name, findings_plot(reach, runs(history.timeline, about), bands, cut(about, NAME)), "row tight")
-    yield _row("", time_axis(reach, tuple(duration(t) for t in reach.ticks())), "row tight")
+        yield _row(name, findings_plot(span, finding_periods(history.timeline, about), bands, cut(about, NAME)), "row tight")
+    yield _row("", time_axis(span, tuple(duration(t) for t in span.ticks())), "row tight")
     if names:
         yield _findings_legend()
-    yield from _closing_in(history, reach, names)
-
-
-def _requests_name() -> Markup:
-    parts = (_legend((_box_sign("canary", 10), "canary")), _legend((_box_sign("stable", 10), "stable")))
-    return join(["Requests a second", *parts])
+    yield from _interval_rows(history, span, names)
 
 
 def _findings_legend() -> Markup:
     heights = ((Finding.FAIL, 12), (Finding.WARN, 7), (Finding.PASS, 4), (Finding.INCONCLUSIVE, 2))
-    signs = ((_box_sign(f"run {of_finding(f).tone.value}", height), f.value) for f, height in heights)
+    signs = ((_box_sign(f"run {finding_badge(f).tone.value}", height), f.value) for f, height in heights)
     return _row("", _legend(*signs))
 
 
-def _closing_in(history: History, reach: Span, names: tuple[str, ...]) -> Iterator[Markup]:
-    """How the intervals closed in on their limits, for criteria that the last verdict still knows."""
-    drawn = [(about, series(history.timeline, about)) for about in names if about in history.criteria]
-    drawn = [(about, seen) for about, seen in drawn if len(seen) > 1]
-    if not drawn:
+def _interval_rows(history: HistoryChart, span: TimeSpan, names: tuple[str, ...]) -> Iterator[Markup]:
+    """Return how the intervals became narrower, for the criteria of the last verdict that have more than one."""
+    all_series = [(about, interval_series(history.timeline, about)) for about in names if about in history.criteria]
+    long_series = [(about, series) for about, series in all_series if len(series) > 1]
+    if not long_series:
         return
-    yield element("h3", "How the evidence came together")
-    yield _interval_legend(any(history.criteria[about].unit == RATIO for about, _ in drawn))
-    short = labels(names)
-    for about, seen in drawn:
-        measure = _measure(history.criteria[about])
-        yield _row(
-            code(cut(short[about], NAME), title=cut(about, NAME)), intervals_plot(reach, seen, measure, history.bands, cut(about, NAME))
-        )
-    yield _row("", time_axis(reach, tuple(duration(t) for t in reach.ticks())), "row tight")
+    yield element("h3", "Intervals over time")
+    yield _interval_legend(any(history.criteria[about].unit == RATIO for about, _ in long_series))
+    short = short_labels(names)
+    for about, series in long_series:
+        plot = intervals_plot(span, series, _measure(history.criteria[about]), history.bands, cut(about, NAME))
+        yield _row(code(cut(short[about], NAME), title=cut(about, NAME)), plot)
+    yield _row("", time_axis(span, tuple(duration(t) for t in span.ticks())), "row tight")
 
 
 def _row(name: Child, picture: Markup, kind: str = "row") -> Markup:
     return element("div", element("div", name, class_="name"), picture, class_=kind)
 
 
-def overlaid(pairs: tuple[Pair, ...], name: str) -> Markup:
-    """Both distributions of a column with their legend."""
+def distribution_chart(block: DistributionChart) -> Markup:
+    """Return both distributions of a column with their legend."""
     legend = _legend((_box_sign("stable", 12), "reference"), (_box_sign("canary", 12), "current"))
-    return element("div", legend, histogram(pairs, f"Distribution: {name}"))
+    return element("div", legend, histogram(block.pairs, f"Distribution: {cut(block.name, NAME)}"))
 
 
-def waiting(block: Waits) -> Markup:
-    """A bar each, on one axis of time."""
+def waits_chart(block: WaitsChart) -> Markup:
+    """Return one bar for each outcome, on one time axis, with a legend."""
     rows = [_row(cut(one.label, NAME), wait_plot(one, block.minimum, block.maximum), "row tight") for one in block.waits]
     legend = _legend(
-        (_box_sign("band", 12), "the time that the plan gives it, on a logarithmic axis"), (_line_sign("stage"), "the least of it")
+        (_box_sign("band", 12), "up to the stage's maximum time, on a logarithmic axis"), (_line_sign("stage"), "the stage's minimum time")
     )
     return element("div", legend, *rows, _row("", wait_axis(duration), "row tight"), class_="history")

@@ -1,4 +1,4 @@
-"""Where a plan differs from the defaults, and where that makes a pass say less than it usually does."""
+"""Finds where a plan differs from the defaults, and where the difference makes a passed release prove less than it usually does."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from tfcanary.report.numbers import duration, plain
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """One field of the plan that is not at its default."""
+    """A field of the plan whose value is not the default."""
 
     field: str
-    """Its path, for example `judge.errors.margin`."""
+    """The path of the field, for example `judge.errors.margin`."""
     default: str
     here: str
+    """The value in this plan."""
     effect: str
-    """What was done to it, for example `shortened`; empty where it is a choice."""
+    """How the value was changed, for example `shortened`; empty where the change is neither weaker nor stronger."""
     weaker: bool
-    """The release lets more through, or looks less, than by default."""
+    """True where the release accepts more, or measures less, than by default."""
 
 
-# Whether a smaller or a larger value looks less closely, or lets more through.
+# Fields where a smaller value, or a larger one, makes the release accept more or measure less.
 _SMALLER = {
     "stage.minimum", "judge.alpha", "judge.minimum_time", "judge.minimum_requests", "judge.freeze_requests", "judge.guards.least_share",
     "predictions.limit", "drift.alpha",
@@ -44,37 +45,37 @@ _LIMITS = ("tolerance", "margin", "absolute", "outage", "warn", "fail")
 
 
 def departures(plan: Plan) -> tuple[Departure, ...]:
-    """All of them, in the order of the plan."""
-    return tuple(_walk(plan, ""))
+    """Return all fields whose value is not the default, in the order of the plan."""
+    return tuple(_departures_of(plan, ""))
 
 
-def _walk(here: Any, at: str) -> Iterator[Departure]:
-    """Field by field, each against its own default."""
-    for one in fields(here):
-        path, value, usual = f"{at}{one.name}", getattr(here, one.name), _default(one)
+def _departures_of(part: Any, prefix: str) -> Iterator[Departure]:
+    """Yield the departures of one part of the plan; `prefix` is the path of the part with a dot at its end."""
+    for one in fields(part):
+        path, value, default = f"{prefix}{one.name}", getattr(part, one.name), _default(one)
         if is_dataclass(value):
-            if usual is None:
-                yield Departure(path, "absent by plan", "asked for", "", weaker=False)
-            yield from _walk(value, f"{path}.")
-        elif is_dataclass(usual):
-            yield Departure(path, "asked for", "absent by plan", "not asked", weaker=True)
-        elif value != usual:
-            yield _departure(path, usual, value)
+            if default is None:
+                yield Departure(path, "absent by plan", "requested", "", weaker=False)
+            yield from _departures_of(value, f"{path}.")
+        elif is_dataclass(default):
+            yield Departure(path, "requested", "absent by plan", "not checked", weaker=True)
+        elif value != default:
+            yield _departure(path, default, value)
 
 
 def _default(one: Field[Any]) -> Any:
-    """MISSING where the field has to be given."""
+    """Return the default of a field; MISSING where the field has none."""
     return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
-def _departure(path: str, usual: Any, value: Any) -> Departure:
-    said = _text(value)
-    if (path, said) in _WEAKER:
-        return Departure(path, _text(usual), said, _WEAKER[path, said], weaker=True)
-    if not isinstance(value, int | float | timedelta) or isinstance(value, bool) or not isinstance(usual, int | float | timedelta):
-        return Departure(path, _text(usual), said, "", weaker=False)
-    smaller = _number(value) < _number(usual)
-    return Departure(path, _text(usual), said, _effect(path, value, smaller), weaker=path in (_SMALLER if smaller else _LARGER))
+def _departure(path: str, default: Any, value: Any) -> Departure:
+    here = _text(value)
+    if (path, here) in _WEAKER:
+        return Departure(path, _text(default), here, _WEAKER[path, here], weaker=True)
+    if not isinstance(value, int | float | timedelta) or isinstance(value, bool) or not isinstance(default, int | float | timedelta):
+        return Departure(path, _text(default), here, "", weaker=False)
+    smaller = _number(value) < _number(default)
+    return Departure(path, _text(default), here, _effect(path, value, smaller), weaker=path in (_SMALLER if smaller else _LARGER))
 
 
 def _number(value: float | timedelta) -> float:
@@ -91,7 +92,7 @@ def _effect(path: str, value: float | timedelta, smaller: bool) -> str:
 
 def _text(value: Any) -> str:
     if value is MISSING:
-        return "must be given"
+        return "required, no default"
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -106,7 +107,7 @@ def _text(value: Any) -> str:
         return ", ".join(f"{key}={_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, tuple | list):
         return ", ".join(_text(item) for item in value) or "none"
-    # A receiver of notices says itself what may be shown of it.
+    # A receiver of notices has its own `__str__`, which leaves out what must stay secret.
     if is_dataclass(value) and type(value).__str__ is object.__str__:
         changed = [(one.name, item) for one in fields(value) if (item := getattr(value, one.name)) != _default(one)]
         return f"({', '.join(f'{name}={_text(item)}' for name, item in changed)})"

@@ -1,4 +1,4 @@
-"""Evidence as blocks: pictures for what has an interval, a table for the rest, what passed folded away, what was not asked listed."""
+"""Turns evidence into blocks: pictures for evidence with an interval, a table for the rest, a fold for what passed, a list of what was not checked."""
 
 from __future__ import annotations
 
@@ -6,80 +6,85 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from tfcanary.core.domain import Absence, Evidence, Finding
-from tfcanary.report.blocks import Block, Cell, Code, Column, Criteria, Fold, Noted, Paragraph, Section, Table
+from tfcanary.report.blocks import Block, Cell, CellWithNote, Code, CriteriaChart, Fold, Paragraph, Section, Table, TableColumn
 from tfcanary.report.numbers import figure, plain, unit_words, writer
 from tfcanary.report.plots.text import cut
-from tfcanary.report.wording import of_finding
+from tfcanary.report.wording import finding_badge
 
 MOST = 200
-"""Rows of one table; the worst come first, and the page says how many are left out."""
+"""The largest number of rows of one table; the worst come first, and the page says how many are omitted."""
 _FIGURES = 24
 _PICTURES = 6
-"""Passed criteria that are drawn without being asked for."""
+"""The largest number of passed criteria that are drawn outside of a fold."""
 _WORST_FIRST = list(reversed(Finding))
-_COLUMNS = (Column("Finding", 142), Column("Question", 180), Column("Answer"))
+_COLUMNS = (TableColumn("Finding", 142), TableColumn("Check", 180), TableColumn("Result"))
 
 
-def sorted_worst(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    """What may decide first, and the worst of it first; else in the order it came."""
+def worst_first(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Return gating evidence first and the worst finding of it first; equal findings keep their order."""
     return tuple(sorted(evidence, key=lambda e: (not e.gating, _WORST_FIRST.index(e.finding))))
 
 
 def evidence_blocks(evidence: Iterable[Evidence], fold: bool = True) -> tuple[Block, ...]:
-    """All of it, at most `MOST` a kind; `fold` hides what passed behind a line (of pictures, only where they are many)."""
-    ordered = sorted_worst(evidence)
-    drawn, told = _parted(ordered, drawable)
+    """Return pictures and tables of the evidence, at most `MOST` of each kind.
+
+    `fold` hides passed evidence behind a line; passed pictures are hidden only where they are more than `_PICTURES`.
+    """
+    with_picture, without_picture = _partition(worst_first(evidence), can_be_drawn)
     if not fold:
-        return (*_pictures(drawn), *_table(told))
-    few = sum(e.finding is Finding.PASS for e in drawn) <= _PICTURES
-    pictures, folded_pictures = _parted(drawn, lambda e: few or e.finding is not Finding.PASS)
-    rows, folded_rows = _parted(told, lambda e: e.finding is not Finding.PASS)
+        return (*_pictures(with_picture), *_table(without_picture))
+    few = sum(e.finding is Finding.PASS for e in with_picture) <= _PICTURES
+    pictures, folded_pictures = _partition(with_picture, lambda e: few or e.finding is not Finding.PASS)
+    rows, folded_rows = _partition(without_picture, lambda e: e.finding is not Finding.PASS)
     folded = (*_pictures(folded_pictures), *_table(folded_rows))
     summary = f"{plain(len(folded_pictures) + len(folded_rows))} passed"
     return (*_pictures(pictures), *_table(rows), *((Fold(summary, folded),) if folded else ()))
 
 
-def _parted(evidence: Sequence[Evidence], first: Callable[[Evidence], bool]) -> tuple[list[Evidence], list[Evidence]]:
-    return [e for e in evidence if first(e)], [e for e in evidence if not first(e)]
+def _partition(evidence: Sequence[Evidence], condition: Callable[[Evidence], bool]) -> tuple[list[Evidence], list[Evidence]]:
+    return [e for e in evidence if condition(e)], [e for e in evidence if not condition(e)]
 
 
 def _pictures(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
-    return (Criteria(tuple(evidence[:MOST])), *_left_out(evidence)) if evidence else ()
+    return (CriteriaChart(tuple(evidence[:MOST])), *_omitted(evidence)) if evidence else ()
 
 
 def _table(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
-    return (evidence_table(evidence), *_left_out(evidence)) if evidence else ()
+    return (evidence_table(evidence), *_omitted(evidence)) if evidence else ()
 
 
-def drawable(evidence: Evidence) -> bool:
-    """Whether there is an interval whose estimate can be placed on an axis."""
+def can_be_drawn(evidence: Evidence) -> bool:
+    """Whether the evidence has an interval whose estimate has a place on an axis."""
     return evidence.interval is not None and math.isfinite(evidence.interval.estimate)
 
 
 def evidence_table(evidence: Sequence[Evidence]) -> Table:
-    """Finding, question and answer, with the figures beneath."""
+    """Return a table with finding, id and reason of each evidence, and its figures as a note."""
     return Table(_COLUMNS, tuple(_row(e) for e in evidence[:MOST]))
 
 
 def absent_section(absent: Iterable[Absence]) -> tuple[Section, ...]:
-    """What was not asked, in so many words; no section where everything was."""
+    """Return a section that lists what was not checked and why; no section where everything was."""
     rows = tuple(dict.fromkeys((a.about, a.reason) for a in absent))
     if not rows:
         return ()
     cells: tuple[tuple[Cell, ...], ...] = tuple((Code(about), reason) for about, reason in rows[:MOST])
-    shown = Table((Column("Question", 240), Column("Why it was not asked")), cells)
-    return (Section("Not asked", (Paragraph("What was not asked has neither passed nor failed.", quiet=True), shown, *_left_out(rows))),)
+    table = Table((TableColumn("Check", 240), TableColumn("Why it was not made")), cells)
+    return (
+        Section("Not checked", (Paragraph("A check that was not made has neither passed nor failed.", quiet=True), table, *_omitted(rows))),
+    )
 
 
 def figures_line(evidence: Evidence) -> str:
-    """What it rests on, in one line."""
-    shown = [f"{cut(name.replace('_', ' '), 60)} {cut(figure(value), 100)}" for name, value in list(evidence.figures.items())[:_FIGURES]]
+    """Return the figures of an evidence in one line."""
+    first = list(evidence.figures.items())[:_FIGURES]
+    parts = [f"{cut(name.replace('_', ' '), 60)} {cut(figure(value), 100)}" for name, value in first]
     more = len(evidence.figures) - _FIGURES
-    return " · ".join([*shown, *([f"and {plain(more)} more"] if more > 0 else [])])
+    return " · ".join([*parts, *([f"and {plain(more)} more"] if more > 0 else [])])
 
 
 def interval_words(evidence: Evidence) -> str:
-    """Estimate, bounds and limits: `4.1, from 1.9 to 8.8; tolerance 1.1; margin 1.5 (ratio to stable)`."""
+    """Return estimate, bounds and limits in one line: `4.1, from 1.9 to 8.8; tolerance 1.1; margin 1.5 (ratio to stable)`."""
     write, interval = writer(evidence.unit), evidence.interval
     parts = [f"{write(interval.estimate)}, from {write(interval.low)} to {write(interval.high)}"] if interval else []
     parts += [f"{word} {write(v)}" for word, v in (("tolerance", evidence.tolerance), ("margin", evidence.margin)) if v is not None]
@@ -88,16 +93,16 @@ def interval_words(evidence: Evidence) -> str:
 
 
 def _row(evidence: Evidence) -> tuple[Cell, ...]:
-    finding = of_finding(evidence.finding)
+    finding = finding_badge(evidence.finding)
     note = " · ".join(part for part in (interval_words(evidence), figures_line(evidence)) if part)
     reason = evidence.reason
     return (
-        finding if evidence.gating else Noted(finding, "shown only"),
+        finding if evidence.gating else CellWithNote(finding, "shown only"),
         Code(evidence.about),
-        Noted(reason, note) if note else reason,
+        CellWithNote(reason, note) if note else reason,
     )
 
 
-def _left_out(rows: Sequence[object]) -> tuple[Block, ...]:
+def _omitted(rows: Sequence[object]) -> tuple[Block, ...]:
     more = len(rows) - MOST
     return (Paragraph(f"{plain(more)} more are not shown; none of them is worse than these.", quiet=True),) if more > 0 else ()

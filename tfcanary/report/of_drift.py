@@ -1,20 +1,30 @@
-"""The report of a comparison of two data sets: what drifted first, each column with its picture."""
+"""The page of a comparison of two data sets: the column that drifted most comes first, and each column has a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tfcanary.core.domain import Finding
-from tfcanary.decide.drift import ColumnFound, Comparison
-from tfcanary.report.as_html import as_html
-from tfcanary.report.as_markdown import as_markdown
-from tfcanary.report.blocks import Badge, Block, Code, Column, Fold, Histogram, Page, Paragraph, Part, Section, Table
+from tfcanary.decide.drift import ColumnResult, Comparison
+from tfcanary.report.blocks import (
+    Badge,
+    Block,
+    Code,
+    DistributionChart,
+    Fold,
+    Paragraph,
+    ReportPage,
+    Section,
+    Subsection,
+    Table,
+    TableColumn,
+)
 from tfcanary.report.numbers import plain, share
-from tfcanary.report.plots.histogram import Pair
-from tfcanary.report.wording import of_finding, sentence
+from tfcanary.report.plots.histogram import SharePair
+from tfcanary.report.wording import finding_badge, sentence
 
 PICTURES = 100
-"""Columns that are shown with a picture; the others stand in a table."""
+"""The largest number of columns that have a picture; the others are rows of a table."""
 _ANSWERS = {
     Finding.PASS: "No drift",
     Finding.WARN: "A little drift",
@@ -23,58 +33,48 @@ _ANSWERS = {
 }
 
 
-def drift_html(compared: Comparison, title: str) -> str:
-    """A page: the answer first, then the columns by their effect, with both distributions over each other."""
-    return as_html(drift_page(compared, title))
-
-
-def drift_markdown(compared: Comparison, title: str) -> str:
-    """The same in Markdown."""
-    return as_markdown(drift_page(compared, title))
-
-
-def drift_page(compared: Comparison, title: str) -> Page:
-    """The values that both are made of."""
-    columns = compared.by_severity
-    return Page(
+def drift_page(comparison: Comparison, title: str) -> ReportPage:
+    """Return the page: the answer, then the columns by their effect, with both distributions of each."""
+    columns = comparison.by_severity
+    return ReportPage(
         title=title,
         about=title,
-        answer=Badge(of_finding(compared.finding).tone, _ANSWERS[compared.finding]),
-        why=sentence(why(compared)),
-        facts=tuple(_facts(compared)),
+        answer=Badge(finding_badge(comparison.finding).tone, _ANSWERS[comparison.finding]),
+        why=sentence(drift_reason(comparison)),
+        facts=tuple(_facts(comparison)),
         sections=(Section("Columns, the largest effect first", tuple(_blocks(columns))),) if columns else (),
     )
 
 
-def why(compared: Comparison) -> str:
-    """One sentence: the worst column, and how many are like it."""
-    if not compared.columns:
+def drift_reason(comparison: Comparison) -> str:
+    """Return one sentence with the worst column, and how many columns have the same finding."""
+    if not comparison.columns:
         return "there is nothing to compare: neither side has a row"
-    first, *others = compared.by_severity
-    if compared.finding is Finding.PASS:
-        return f"none of {len(compared.columns)} columns drifted; most moved {first.name}: {first.reason}"
-    alike = [column for column in others if column.finding is first.finding]
-    return f"{first.name}: {first.reason}" + (f"; likewise {len(alike)} more columns" if alike else "")
+    first, *others = comparison.by_severity
+    if comparison.finding is Finding.PASS:
+        return f"none of {len(comparison.columns)} columns drifted; the largest effect is in {first.name}: {first.reason}"
+    same_finding = [column for column in others if column.finding is first.finding]
+    return f"{first.name}: {first.reason}" + (f"; and {len(same_finding)} more columns" if same_finding else "")
 
 
-def _facts(compared: Comparison) -> Iterator[tuple[str, str]]:
-    yield "reference rows", plain(compared.n_reference)
-    yield "current rows", plain(compared.n_current)
+def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    yield "reference rows", plain(comparison.n_reference)
+    yield "current rows", plain(comparison.n_current)
     for finding in reversed(Finding):
-        if number := sum(column.finding is finding for column in compared.columns):
+        if number := sum(column.finding is finding for column in comparison.columns):
             yield finding.value, plain(number)
 
 
-def _blocks(columns: tuple[ColumnFound, ...]) -> Iterator[Block]:
-    yield from (_column(column) for column in columns[:PICTURES])
+def _blocks(columns: tuple[ColumnResult, ...]) -> Iterator[Block]:
+    yield from (_subsection(column) for column in columns[:PICTURES])
     if rest := columns[PICTURES:]:
-        heads = (Column("Column"), Column("Finding", 130), Column("Moved", 90, numeric=True), Column("Why"))
-        rows = tuple((Code(c.name), of_finding(c.finding), share(c.effect), c.reason) for c in rest)
-        yield Fold(f"{len(rest):,} more columns", (Table(heads, rows),))
+        headings = (TableColumn("Column"), TableColumn("Finding", 130), TableColumn("Effect", 90, numeric=True), TableColumn("Reason"))
+        rows = tuple((Code(c.name), finding_badge(c.finding), share(c.effect), c.reason) for c in rest)
+        yield Fold(f"{len(rest):,} more columns", (Table(headings, rows),))
 
 
-def _column(column: ColumnFound) -> Part:
+def _subsection(column: ColumnResult) -> Subsection:
     blocks: list[Block] = [Paragraph(column.reason)]
-    if column.shares:
-        blocks.append(Histogram(column.name, tuple(Pair(s.label, s.reference, s.current) for s in column.shares)))
-    return Part(column.name, of_finding(column.finding), tuple(blocks))
+    if column.bars:
+        blocks.append(DistributionChart(column.name, tuple(SharePair(s.label, s.reference, s.current) for s in column.bars)))
+    return Subsection(column.name, finding_badge(column.finding), tuple(blocks))

@@ -1,55 +1,51 @@
-"""The page of a plan: how long each of its stages will probably take, before any traffic moves."""
+"""The page of a plan: a forecast, before any traffic moves, of how long each stage takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.decide.judge.planning import Forecast, Outcome, StageForecast
-from tfcanary.report.as_html import as_html
-from tfcanary.report.blocks import Badge, Cell, Column, Page, Paragraph, Section, Table, Waits
+from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast
+from tfcanary.report.blocks import Badge, Cell, Paragraph, ReportPage, Section, Table, TableColumn, WaitsChart
 from tfcanary.report.numbers import duration, plain, share
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.waits import Wait
 from tfcanary.report.wording import sentence
 
 PROMOTE = "a healthy canary is promoted"
-LATER = "Medians: one release of ten takes twice as long. Every stage as if the whole release were watched at its weight."
+LATER = (
+    "The times are medians; one release of ten takes twice as long. "
+    "Each stage's column assumes that the whole release is watched at the weight of that stage."
+)
 
 
-def plan_html(forecast: Forecast, title: str, notes: tuple[str, ...]) -> str:
-    """A plan before the traffic, as a page; `notes`: what the forecast rests on."""
-    return as_html(plan_page(forecast, title, notes))
-
-
-def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...]) -> Page:
-    """Whether every stage can decide in its time first, then how long each outcome takes."""
-    wrong = [text for stage in forecast.stages if not stage.decides for text in stage.sentences]
+def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...]) -> ReportPage:
+    """Return the page: whether every stage can decide in its time, how long each outcome takes, and the assumptions in `notes`."""
+    problems = [text for stage in forecast.stages if not stage.decides for text in stage.sentences]
     answer = Badge(Tone.GOOD, "Can decide") if forecast.decides else Badge(Tone.WARN, "A stage cannot decide in its time")
-    why = wrong[0] if wrong else "every stage can decide in its time"
-    return Page(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes)))
+    why = problems[0] if problems else "every stage can decide in its time"
+    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes)))
 
 
 def outcome_rows(forecast: Forecast) -> tuple[tuple[str, ...], ...]:
-    """What may happen, the time and the canary requests at each stage's weight, and along the plan."""
-    names = tuple(forecast.rollback)
+    """Return one row for each outcome: its time and canary requests at the weight of each stage, and along the stages of the plan."""
     promoted = (PROMOTE, *(outcome_words(s.promote) for s in forecast.stages), outcome_words(forecast.promote))
-    found = (
+    rolled_back = (
         (f"{name} is rolled back", *(outcome_words(s.rollback[name]) for s in forecast.stages), outcome_words(forecast.rollback[name]))
-        for name in names
+        for name in forecast.rollback
     )
-    return (promoted, *found)
+    return (promoted, *rolled_back)
 
 
-def outcome_words(outcome: Outcome) -> str:
-    """Time and canary requests."""
+def outcome_words(outcome: ExpectedStop) -> str:
+    """Return time and canary requests of an outcome in words; `not in time` where it does not come before the release ends."""
     if outcome.seconds is None or outcome.requests is None:
         return "not in time"
     return f"{duration(outcome.seconds)}, {plain(float(round(outcome.requests)))} requests"
 
 
 def headings(forecast: Forecast) -> tuple[str, ...]:
-    """Of the columns of `outcome_rows`."""
-    return ("What", *(f"stage {i}: {s.weight} %" for i, s in enumerate(forecast.stages)), "along the plan")
+    """Return the headings of the columns of `outcome_rows`."""
+    return ("ExpectedStop", *(f"stage {i}: {s.weight} %" for i, s in enumerate(forecast.stages)), "along the plan")
 
 
 def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
@@ -62,20 +58,20 @@ def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
 
 
 def _sections(forecast: Forecast, notes: tuple[str, ...]) -> Iterator[Section]:
-    columns = tuple(Column(heading) for heading in headings(forecast))
+    columns = tuple(TableColumn(heading) for heading in headings(forecast))
     rows: tuple[tuple[Cell, ...], ...] = outcome_rows(forecast)
     yield Section("Time to a decision, and canary requests until then", (Table(columns, rows), Paragraph(LATER, quiet=True)))
     for number, stage in enumerate(forecast.stages):
-        said = tuple(Paragraph(sentence(text)) for text in stage.sentences)
-        yield Section(f"Stage {number}: {stage.weight} %", (*said, _waits(stage)))
-    unseen = (Paragraph(f"Not judged by this plan: {', '.join(forecast.unseen)}."),) if forecast.unseen else ()
-    yield Section("What this rests on", (*(Paragraph(sentence(note)) for note in notes), *unseen))
+        sentences = tuple(Paragraph(sentence(text)) for text in stage.sentences)
+        yield Section(f"Stage {number}: {stage.weight} %", (*sentences, _waits(stage)))
+    unjudged = (Paragraph(f"Not judged by this plan: {', '.join(forecast.undetectable)}."),) if forecast.undetectable else ()
+    yield Section("Assumptions", (*(Paragraph(sentence(note)) for note in notes), *unjudged))
 
 
-def _waits(stage: StageForecast) -> Waits:
-    found = (_wait(name, outcome, Tone.BAD) for name, outcome in stage.rollback.items())
-    return Waits((_wait("promoted", stage.promote, Tone.GOOD), *found), stage.minimum, stage.maximum)
+def _waits(stage: StageForecast) -> WaitsChart:
+    rollbacks = (_wait(name, outcome, Tone.BAD) for name, outcome in stage.rollback.items())
+    return WaitsChart((_wait("promoted", stage.promote, Tone.GOOD), *rollbacks), stage.minimum, stage.maximum)
 
 
-def _wait(label: str, outcome: Outcome, tone: Tone) -> Wait:
+def _wait(label: str, outcome: ExpectedStop, tone: Tone) -> Wait:
     return Wait(label, outcome.seconds, tone, outcome_words(outcome))

@@ -1,18 +1,18 @@
-"""Which bytes were released, by whose plan, and what came before."""
+"""The section that names the released files, the plan and the run, and the table of earlier releases."""
 
 from __future__ import annotations
 
 from tfcanary.core.domain import ModelVersion
-from tfcanary.core.record import Ended, Record, Release
-from tfcanary.report.blocks import Cell, Code, Column, Facts, Noted, Section, Table
+from tfcanary.core.record import Record, Release
+from tfcanary.report.blocks import Cell, CellWithNote, Code, Facts, Section, Table, TableColumn
 from tfcanary.report.numbers import moment
-from tfcanary.report.wording import of_state
+from tfcanary.report.wording import state_badge
 
 _EARLIER = 10
 
 
 def provenance_section(record: Record, release: Release) -> Section:
-    """Candidate and stable by digest, run and plan."""
+    """Return a section with the digests of candidate and stable version, the run and the plan."""
     rows: list[tuple[str, Cell]] = [("Candidate", _version(release.candidate))]
     rows.append(("Stable version now", _version(record.stable)))
     rows += [("Stable version before", _version(version)) for version in record.previous[:1]]
@@ -20,39 +20,31 @@ def provenance_section(record: Record, release: Release) -> Section:
     if release.plan.training_data:
         rows.append(("Trained on", Code(release.plan.training_data)))
     if release.judged:
-        rows.append(
-            (
-                "What the judge saw",
-                Noted(Code(_beside(record, release, release.judged.name)), "tfcanary replay judges it again, poll by poll"),
-            )
-        )
+        polls = Code(_beside_candidate(record, release, release.judged.name))
+        rows.append(("The judge's state", CellWithNote(polls, "`tfcanary replay` judges the recorded polls again")))
     rows.append(("Written by", f"tfcanary {record.writer}"))
     return Section("What was released", (Facts(tuple(rows)),))
 
 
-def _beside(record: Record, release: Release, name: str) -> str:
-    """An object of the bucket in which the candidate lies."""
+def _beside_candidate(record: Record, release: Release, name: str) -> str:
+    """Return the address of an object in the bucket that holds the candidate; only its name where the bucket is not known."""
     uri = release.candidate.uri.rstrip("/") if release.candidate else ""
     root = uri.removesuffix(f"{record.model}/{release.candidate.number}") if release.candidate else ""
     return f"{root}{name}" if root != uri else name
 
 
 def earlier_section(record: Record) -> tuple[Section, ...]:
-    """The last releases before this one, newest first."""
+    """Return a section with the last `_EARLIER` releases before this one, the newest first; no section where there are none."""
     earlier = [e for e in record.history if record.release is None or e.run_id != record.release.run_id]
     if not earlier:
         return ()
     newest = sorted(earlier, key=lambda e: e.ended, reverse=True)[:_EARLIER]
-    columns = (Column("Ended", 150), Column("Version", 76, numeric=True), Column("How", 132), Column("Why"))
-    return (Section("Earlier releases", (Table(columns, tuple(_row(e) for e in newest)),)),)
-
-
-def _row(ended: Ended) -> tuple[Cell, ...]:
-    return moment(ended.ended), str(ended.version), of_state(ended.state), ended.reason
+    columns = (TableColumn("Ended", 150), TableColumn("Version", 76, numeric=True), TableColumn("State", 132), TableColumn("Reason"))
+    rows: tuple[tuple[Cell, ...], ...] = tuple((moment(e.ended), str(e.version), state_badge(e.state), e.reason) for e in newest)
+    return (Section("Earlier releases", (Table(columns, rows),)),)
 
 
 def _version(version: ModelVersion | None) -> Cell:
     if version is None:
         return "none"
-    where = version.uri
-    return Noted(Code(f"{version.number} {version.digest}"), where) if where else Code(f"{version.number}")
+    return CellWithNote(Code(f"{version.number} {version.digest}"), version.uri) if version.uri else Code(f"{version.number}")

@@ -1,4 +1,4 @@
-"""How a page looks: one style sheet, light and dark, without anything to load. Contrast of text is 4.5 or more in both."""
+"""The style sheet of a page, for light and dark colour schemes, without anything to load. Text has a contrast of at least 4.5 in both."""
 
 _LIGHT = """
   --page: #ffffff; --panel: #f5f6f8; --line: #d9dde3; --text: #171a1f; --muted: #565e6b;
@@ -117,4 +117,4 @@ _PLOTS = """
 SHEET = (
     f":root {{ color-scheme: light dark;{_LIGHT}}}\n@media (prefers-color-scheme: dark) {{ :root {{{_DARK}}} }}\n{_TONES}{_PAGE}{_PLOTS}"
 )
-"""The whole style sheet; no `<`, no `&`, no address in it."""
+"""The whole style sheet. It contains no `<`, no `&` and no address, because it stands unescaped in an XML document that loads nothing."""

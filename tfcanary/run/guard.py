@@ -131,26 +131,23 @@ class _Guard:
 
 
 def _after_the_end(platform: Platform, ended: Release) -> None:
-    """Keep the world as the record says until no call of the release can be on its way; then stop the servers that nobody needs, and go."""
+    """Keep the world as the record says until no call of the release can be on its way; then stop the servers that nobody needs, and go.
+
+    What cannot be reached is tried again until it answers, or until the next release of the model begins.
+    """
     began = platform.clock.now()
-    if any(one.pool not in ended.desired.tracks.values() for one in ended.desired.pools):
-        while platform.clock.now() - began < finish.needs_guard(ended) and _is_last(platform, ended):
-            finish.finish_quietly(platform, ended.run_id)
-            platform.clock.sleep(LINGER.total_seconds())
-    try:
-        finish.let_go(platform, ended.run_id)
-    except TfcanaryError as error:
-        log.warning("%s: what release %s left running was not stopped: %s", platform.model, ended.run_id, error)
-    finish.finish_quietly(platform, ended.run_id)
+    lasts = finish.needs_guard(ended) if finish.has_idle_servers(ended) else timedelta(0)
+    while True:
+        try:
+            if finish.finish(platform, ended.run_id) is None:
+                break
+            if platform.clock.now() - began >= lasts:
+                finish.let_go(platform, ended.run_id)
+                break
+        except TfcanaryError as error:
+            log.warning("%s: release %s has ended, and not everything is as it should be yet: %s", platform.model, ended.run_id, error)
+        platform.clock.sleep(LINGER.total_seconds())
     platform.guards.stop(ended.run_id)
-
-
-def _is_last(platform: Platform, release: Release) -> bool:
-    try:
-        now = ledger.read(platform).release
-    except Unavailable:
-        return True
-    return now is not None and now.run_id == release.run_id
 
 
 def _round_time(release: Release) -> timedelta:

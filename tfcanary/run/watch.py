@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
-from tfcanary.act.hold import Hold, holding
+from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Traffic, Verdict
 from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, Unavailable
@@ -212,23 +212,35 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     for `judge.guards.blind_after`. Raises Held where another process holds the release.
     """
     release = ledger.ours(ledger.read(platform), run_id)
-    if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
+    if recorded := _outcome(release, stage):
         return recorded
-    with holding(platform, run_id, f"watch stage {stage}") as hold:
-        if release.stage < stage:
-            release = orders.await_resume(hold)
-        if recorded := ledger.of_stage(release.watched, stage) or over(release, stage):
+    try:
+        with holding(platform, run_id, f"watch stage {stage}") as hold:
+            return _held_stage(hold, stage)
+    except TakenOver:
+        return follow(platform, run_id, lambda release: _outcome(release, stage))
+    except Held:
+        if recorded := _outcome(ledger.ours(ledger.read(platform), run_id), stage):
             return recorded
-        try:
-            shift.shift(hold, stage)
-            hold.watch()
-        except GaveUp as error:
-            return replace(_give_up(platform, release, f"undecided: {error}"), stage=stage)
-        except Held:
-            if ended := over(ledger.ours(ledger.read(platform), run_id), stage):
-                return ended
-            raise
-        return _watched(hold, stage)
+        raise
+
+
+def _outcome(release: Release, stage: int) -> Verdict | None:
+    return ledger.of_stage(release.watched, stage) or over(release, stage)
+
+
+def _held_stage(hold: Hold, stage: int) -> Verdict:
+    release = hold.release
+    if release.stage < stage:
+        release = orders.await_resume(hold)
+    if recorded := _outcome(release, stage):
+        return recorded
+    try:
+        shift.shift(hold, stage)
+    except GaveUp as error:
+        return replace(_give_up(hold.platform, release, f"undecided: {error}"), stage=stage)
+    hold.watch()
+    return _watched(hold, stage)
 
 
 def _watched(hold: Hold, stage: int) -> Verdict:
@@ -238,8 +250,7 @@ def _watched(hold: Hold, stage: int) -> Verdict:
         verdict = watch(hold.platform, lambda judged: _turn(hold, judged), _stage_ends, blindness)
         if verdict is not None and (recorded := _recorded(hold, verdict)):
             return recorded
-        release = ledger.ours(ledger.read(hold.platform), hold.run_id)
-        if ended := ledger.of_stage(release.watched, stage) or over(release, stage):
+        if ended := _outcome(ledger.ours(ledger.read(hold.platform), hold.run_id), stage):
             return ended
         if hold.lost:
             raise hold.lost

@@ -1,1 +1,1 @@
-"""TensorFlow's side: the formats on the wire and on disk, the loader of SavedModels, and the embedded model server."""
+"""All that is specific to TensorFlow: its file and message formats, its loader of SavedModels, and our own model server."""

@@ -8,68 +8,68 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.judge.noise import Array
-from bench.judge.traffic import Sample
+from bench.judge.traffic import ReplaySample
 from tfcanary.core.domain import LATENCY_BOUNDS
 
-DEAF = 120.0
-"""Seconds: a cold canary is slow, and none of the rules knows it."""
+IGNORED_SECONDS = 120.0
+"""Seconds that are ignored: a cold canary is slow, and none of the rules allows for it."""
 MINUTE = 60.0
 MILLISECONDS: Array = np.array(LATENCY_BOUNDS) / 1000.0
 
 
 @dataclass(frozen=True)
-class Tally:
+class TrackTotals:
     """What a track counted in some time."""
 
-    held: Array
+    numbers: Array
 
     @classmethod
-    def of(cls, sample: Sample) -> Tally:
-        """All that the sample's counters hold."""
+    def of(cls, sample: ReplaySample) -> TrackTotals:
+        """Return all counters of a sample."""
         quality = [sample.q_sum, sample.q_sumsq, sample.q_count]
         return cls(np.concatenate([[sample.ok, sample.err], np.diff(sample.lat, prepend=0.0), quality, sample.pred]))
 
     @classmethod
-    def nothing(cls) -> Tally:
+    def zero(cls) -> TrackTotals:
         return cls(np.zeros(49))
 
-    def plus(self, other: Tally) -> Tally:
-        return Tally(self.held + other.held)
+    def plus(self, other: TrackTotals) -> TrackTotals:
+        return TrackTotals(self.numbers + other.numbers)
 
-    def minus(self, other: Tally) -> Tally:
-        return Tally(self.held - other.held)
+    def minus(self, other: TrackTotals) -> TrackTotals:
+        return TrackTotals(self.numbers - other.numbers)
 
     @property
     def requests(self) -> float:
-        return float(self.held[0] + self.held[1])
+        return float(self.numbers[0] + self.numbers[1])
 
     @property
     def error_rate(self) -> float:
-        return float(self.held[1]) / max(self.requests, 1.0)
+        return float(self.numbers[1]) / max(self.requests, 1.0)
 
     @property
     def latency(self) -> Array:
         """Answers by bucket."""
-        return self.held[2:36]
+        return self.numbers[2:36]
 
     @property
     def quality(self) -> float:
-        """Mean."""
-        return float(self.held[36]) / max(float(self.held[38]), 1.0)
+        """Mean of the quality values."""
+        return float(self.numbers[36]) / max(float(self.numbers[38]), 1.0)
 
     @property
     def values(self) -> tuple[float, float, float]:
         """Sum, sum of squares and number of the quality values."""
-        summed, squares, number = self.held[36:39].tolist()
+        summed, squares, number = self.numbers[36:39].tolist()
         return summed, squares, number
 
     @property
     def first_class(self) -> float:
         """Share of the most frequent class."""
-        return float(self.held[39]) / max(float(self.held[39:].sum()), 1.0)
+        return float(self.numbers[39]) / max(float(self.numbers[39:].sum()), 1.0)
 
     def quantile(self, level: float) -> float:
-        """In milliseconds, between the bounds of a bucket as Prometheus' histogram_quantile does it."""
+        """Return a quantile in milliseconds, interpolated inside a bucket like Prometheus' histogram_quantile."""
         below = np.cumsum(self.latency)
         rank = level * below[-1]
         k = int(np.searchsorted(below, rank))
@@ -81,47 +81,47 @@ class Tally:
 
 
 class Increments:
-    """Differences of both tracks between polls at which both are up; where a counter has fallen, nothing."""
+    """Differences of both tracks between polls at which both are up; nothing where a counter has fallen."""
 
     def __init__(self) -> None:
-        self._last: tuple[float, Tally, Tally] | None = None
+        self._last: tuple[float, TrackTotals, TrackTotals] | None = None
 
-    def of(self, t: float, stable: Sample, canary: Sample) -> tuple[float, Tally, Tally] | None:
-        """When the window began, and what stable and the canary counted in it."""
+    def of(self, t: float, stable: ReplaySample, canary: ReplaySample) -> tuple[float, TrackTotals, TrackTotals] | None:
+        """Return the start of the window, and what stable and the canary counted in it."""
         if not (stable.up and canary.up):
             return None
-        now = (t, Tally.of(stable), Tally.of(canary))
+        now = (t, TrackTotals.of(stable), TrackTotals.of(canary))
         before, self._last = self._last, now
         if before is None:
             return None
         ours, theirs = now[1].minus(before[1]), now[2].minus(before[2])
-        if min(float(ours.held.min()), float(theirs.held.min())) < -1e-6:
-            return before[0], Tally.nothing(), Tally.nothing()
+        if min(float(ours.numbers.min()), float(theirs.numbers.min())) < -1e-6:
+            return before[0], TrackTotals.zero(), TrackTotals.zero()
         return before[0], ours, theirs
 
 
 class Minutes:
-    """The same, a minute each; a minute in which nothing could be read is empty."""
+    """Increments by minute; a minute in which nothing could be read is empty."""
 
     def __init__(self) -> None:
         self._increments = Increments()
-        self._due = DEAF + MINUTE
-        self._held = (Tally.nothing(), Tally.nothing())
+        self._due = IGNORED_SECONDS + MINUTE
+        self._numbers = (TrackTotals.zero(), TrackTotals.zero())
 
-    def of(self, t: float, stable: Sample, canary: Sample) -> tuple[Tally, Tally] | None:
-        """Stable and canary at the end of a minute; None in between."""
+    def of(self, t: float, stable: ReplaySample, canary: ReplaySample) -> tuple[TrackTotals, TrackTotals] | None:
+        """Return what stable and the canary counted, at the end of a minute; None in between."""
         window = self._increments.of(t, stable, canary)
-        if window is not None and window[0] >= DEAF:
-            self._held = (self._held[0].plus(window[1]), self._held[1].plus(window[2]))
+        if window is not None and window[0] >= IGNORED_SECONDS:
+            self._numbers = (self._numbers[0].plus(window[1]), self._numbers[1].plus(window[2]))
         if t < self._due:
             return None
         self._due += MINUTE
-        minute, self._held = self._held, (Tally.nothing(), Tally.nothing())
+        minute, self._numbers = self._numbers, (TrackTotals.zero(), TrackTotals.zero())
         return minute
 
 
-def whole(history: Iterable[tuple[float, Sample, Sample]]) -> Tally:
-    """All that stable counted in its history."""
+def history_total(history: Iterable[tuple[float, ReplaySample, ReplaySample]]) -> TrackTotals:
+    """Return all that stable counted in its history."""
     good = [(rest, pod) for _, rest, pod in history if rest.up and pod.up]
     (first_rest, first_pod), (rest, pod) = good[0], good[-1]
-    return Tally.of(rest).plus(Tally.of(pod)).minus(Tally.of(first_rest).plus(Tally.of(first_pod)))
+    return TrackTotals.of(rest).plus(TrackTotals.of(pod)).minus(TrackTotals.of(first_rest).plus(TrackTotals.of(first_pod)))

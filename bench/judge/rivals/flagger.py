@@ -1,16 +1,16 @@
-"""Flagger's rule: a check a minute; so many failed checks in all are a rollback, so many good ones a promotion.
+"""Flagger's rule: one check a minute; a number of failed checks in all is a rollback, a number of good ones a promotion.
 
-After Flagger's documentation ("Canary analysis"): `interval: 1m`, `threshold: 5`, ten steps. Failed checks add up
-over the whole analysis; a metric without values is a failed check.
+After Flagger's documentation ("Canary analysis"): `interval: 1m`, `threshold: 5`, ten steps. Failed checks add up over the whole analysis;
+a metric without values is a failed check.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.judge.rivals.counting import Minutes, whole
-from bench.judge.rivals.limits import FLAGGER, Limits, tuned
-from bench.judge.traffic import Sample
+from bench.judge.rivals.counting import Minutes, history_total
+from bench.judge.rivals.limits import FLAGGER, Limits, tuned_limits
+from bench.judge.traffic import ReplaySample
 
 THRESHOLD, STEPS = 5, 10
 
@@ -24,13 +24,13 @@ class Flagger:
         self._minutes = Minutes()
         self._failed, self._good = 0, 0
 
-    def calibrate(self, history: Iterable[tuple[float, Sample, Sample]]) -> None:
-        """Only the tuned rule looks at it."""
+    def calibrate(self, history: Iterable[tuple[float, ReplaySample, ReplaySample]]) -> None:
+        """Tune the limits from the history; the documented rule ignores it."""
         if self._tunes:
-            self._limits = tuned(whole(history))
+            self._limits = tuned_limits(history_total(history))
 
-    def update(self, t: float, stable: Sample, canary: Sample) -> str:
-        """The word after a poll."""
+    def update(self, t: float, stable: ReplaySample, canary: ReplaySample) -> str:
+        """Return the answer after a poll."""
         minute = self._minutes.of(t, stable, canary)
         if minute is None:
             return "continue"
@@ -43,10 +43,10 @@ class Flagger:
 
 
 def documented() -> Flagger:
-    """With the limits of the documentation."""
+    """Return the rule with the limits of the documentation."""
     return Flagger(FLAGGER)
 
 
 def with_tuned_limits() -> Flagger:
-    """With limits from stable's history."""
+    """Return the rule with limits from stable's history."""
     return Flagger(None)

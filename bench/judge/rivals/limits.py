@@ -1,26 +1,26 @@
-"""Fixed limits for a minute's own numbers: what Flagger's and Argo's examples check, and the same tuned to the service."""
+"""Fixed limits for the numbers of one minute: those of Flagger's and Argo's examples, and limits tuned to the service."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from bench.judge.rivals.counting import Tally
+from bench.judge.rivals.counting import TrackTotals
 
 
 @dataclass(frozen=True)
 class Limits:
-    """A check passes within all of them."""
+    """A check passes within all limits."""
 
     error_rate: float
     p99: float = math.inf
-    """Milliseconds."""
+    """In milliseconds."""
     quality: float = -math.inf
 
-    def hold(self, seen: Tally) -> bool:
-        """Whether what was seen lies within the limits; there must be something."""
-        slow = seen.quantile(0.99) > self.p99 if seen.latency.sum() > 0 else False
-        return seen.error_rate <= self.error_rate and not slow and seen.quality >= self.quality
+    def hold(self, totals: TrackTotals) -> bool:
+        """Return whether the totals, of at least one request, lie within the limits."""
+        slow = totals.quantile(0.99) > self.p99 if totals.latency.sum() > 0 else False
+        return totals.error_rate <= self.error_rate and not slow and totals.quality >= self.quality
 
 
 FLAGGER = Limits(error_rate=0.01, p99=500.0)
@@ -29,7 +29,7 @@ ARGO = Limits(error_rate=0.05)
 """Success rate at least 95 %: the example of Argo Rollouts' documentation."""
 
 
-def tuned(stable: Tally) -> Limits:
-    """What a careful operator would write, knowing stable's last two hours."""
+def tuned_limits(stable: TrackTotals) -> Limits:
+    """Return the limits that a careful operator would set, knowing stable's last two hours."""
     rate = stable.error_rate
     return Limits(error_rate=max(2 * rate, rate + 0.005), p99=1.25 * stable.quantile(0.99), quality=0.98 * stable.quality)

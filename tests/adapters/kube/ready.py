@@ -14,7 +14,7 @@ from tests.adapters.kube.test_manifests import IMAGE
 from tests.adapters.kubeclient.api_server import ApiServer, Asked, Told, kubeconfig, status
 from tests.adapters.metrics.prometheus_server import ANSWERED, BUCKET, Page, PrometheusServer
 from tfcanary import __version__, adapters
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.kube import doctor, manifests
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.metrics.exposition import BOUNDS
@@ -162,7 +162,7 @@ class Site:
     image: str = ""
 
     def examine(self, model: str = "m", with_plan: bool = True) -> Look:
-        wanted = Wanted(self.plan if with_plan else None, model, self.account, self.image)
+        wanted = Requirements(self.plan if with_plan else None, model, self.account, self.image)
         return adapters.examine("kube://ns", wanted)
 
     def without(self, path: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.kube.ready import AT_GATEWAY, GATEWAY, Site, findings, gateway, reason, site
 from tests.adapters.metrics import prometheus_server
 from tfcanary.adapters import doctor_checks
-from tfcanary.adapters.doctor_checks import Check, examined
+from tfcanary.adapters.doctor_checks import Check, run_checks
 from tfcanary.core.domain import Finding
 from tfcanary.core.plan import StagePlan, TrafficPlan
 
@@ -95,11 +95,11 @@ def test_a_gateway_of_another_namespace_must_let_us_in(site: Site) -> None:
 def test_a_check_that_hangs_is_given_up_and_the_next_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
 
-    def hangs() -> doctor_checks.Said:
+    def hangs() -> doctor_checks.CheckResult:
         ended.wait(20)
         return Finding.PASS, "late"
 
-    found = examined("doctor", [Check("slow", hangs), Check("next", lambda: (Finding.PASS, "well"))], bound=0.1)
+    found = run_checks("doctor", [Check("slow", hangs), Check("next", lambda: (Finding.PASS, "well"))], bound=0.1)
     ended.set()
     assert [(one.finding.value, one.reason) for one in found.evidence] == [("inconclusive", "no answer within 0 s"), ("pass", "well")]
 

@@ -173,7 +173,7 @@ OPEN = {"run_id": "r", "state": "watched"}
             "fail",
             "judge.latency: none",
         ),
-        (gone(f"{CORE}/services/m-stable"), "metrics/series", "warn", "nothing is stable yet"),
+        (gone(f"{CORE}/services/m-stable"), "metrics/series", "warn", "there is no stable version yet"),
         (planned(stage=StagePlan(poll=timedelta(seconds=5))), "metrics/interval", "warn", r"every 10 s, and stage\.poll is 5 s"),
         (planned(judge=objective()), "metrics/objectives", "fail", r"judge\.objectives\.clicks\.events 'clicks_total': selects no series"),
         (

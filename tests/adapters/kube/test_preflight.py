@@ -13,7 +13,7 @@ from tests.adapters.kube.test_deployer import foreign
 from tests.cluster.cluster import Cluster
 from tests.cluster.site import gateway_object
 from tfcanary import __version__, adapters
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, HTTP_ROUTES, SERVICES
@@ -128,7 +128,7 @@ def test_a_namespace_that_does_not_exist_is_refused(place: Place, monkeypatch: p
 
 def examined(place: Place, **changed: Any) -> dict[str, tuple[str, str]]:
     plan = replace(place.plan, **changed)
-    found = adapters.examine(f"kube://{place.api.namespace}", Wanted(plan, "m", account="default"))
+    found = adapters.examine(f"kube://{place.api.namespace}", Requirements(plan, "m", account="default"))
     return {one.about.removeprefix("doctor/"): (one.finding.value, one.reason) for one in found.evidence}
 
 
@@ -148,7 +148,7 @@ def test_what_a_real_api_server_lacks_is_red(place: Place) -> None:
         "fail",
         f"traffic.gateway 'none': there is no Gateway none in namespace {place.api.namespace}; create it, or name another",
     )
-    nowhere = adapters.examine("kube://nowhere", Wanted(place.plan, "m"))
+    nowhere = adapters.examine("kube://nowhere", Requirements(place.plan, "m"))
     assert "namespace nowhere does not exist" in next(one.reason for one in nowhere.evidence if one.about == "doctor/namespace")
 
 

@@ -25,9 +25,9 @@ def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, path: Path, context: str | None = None) -> None:
+def asked(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(path))
-    Api("ns", context, patience=0.2).get(CONFIG_MAPS, "a")
+    Api("ns", patience=0.2).get(CONFIG_MAPS, "a")
 
 
 def test_the_package_kubernetes_is_imported_by_the_first_call_only() -> None:
@@ -65,8 +65,9 @@ def test_what_is_no_kubeconfig_is_refused_without_its_text(text: str, tmp_path: 
 
 def test_a_context_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
-    with pytest.raises(Refused, match="config, context 'there': has no 'there' among its contexts"):
-        asked(monkeypatch, path, "there")
+    path.write_text(path.read_text().replace('"current-context": "here"', '"current-context": "there"'))
+    with pytest.raises(Refused, match=f"kubeconfig {path}: has no 'there' among its contexts"):
+        asked(monkeypatch, path)
 
 
 @pytest.mark.parametrize("server", ["foo bar", "http://127.0.0.1:99999", "10.0.0.1"])
@@ -82,8 +83,8 @@ def test_a_name_and_a_password_in_the_address_are_not_shown(tmp_path: Path, monk
     assert "secret" not in str(raised.value)
 
 
-def test_a_name_that_is_not_known_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Unavailable, match=r"the API server at http://nowhere.invalid did not .*: its name is not known"):
+def test_a_name_that_cannot_be_resolved_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unavailable, match=r"the API server at http://nowhere.invalid did not .*: its name cannot be resolved"):
         asked(monkeypatch, kubeconfig(tmp_path / "config", "http://nowhere.invalid"))
 
 

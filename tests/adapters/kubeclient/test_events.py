@@ -29,7 +29,7 @@ RELEASE = replace(a_release("run 1"), candidate=ModelVersion(2, "/models/m/2", "
 
 @pytest.fixture
 def records(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KubeRecords:
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "PAUSES", replace(module.PAUSES, first=0.01))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url, token="secret-token")))
     return KubeRecords(Api("ns", patience=5), Api("ns", patience=0.1), "m")
 

@@ -141,20 +141,20 @@ def test_who_may_not_is_told_what_to_grant(api: Api, cluster: Cluster, monkeypat
             ask()
     with pytest.raises(Refused, match="grant it the verb `get` on `pods/proxy` in API group ``"):
         nobody.page("a", 8501, "/")
-    assert not nobody.allowed("get", DEPLOYMENTS)
-    assert not nobody.allowed("get", PAGES)
+    assert not nobody.is_allowed("get", DEPLOYMENTS)
+    assert not nobody.is_allowed("get", PAGES)
 
 
 def test_who_asks_with_a_token_that_is_none_is_told_so(api: Api, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     path = kubeconfig.write(cluster.folder / "stranger.kubeconfig", cluster.api.server, cluster.authority, {"token": "none"}, api.namespace)
     monkeypatch.setenv("KUBECONFIG", str(path))
-    with pytest.raises(Refused, match=r"does not know who asks \(401\)"):
+    with pytest.raises(Refused, match=r"does not accept the credentials \(401\)"):
         Api(api.namespace).get(SERVICES, "a")
 
 
 def test_the_rights_of_an_administrator_are_seen(api: Api) -> None:
-    assert api.allowed("patch", DEPLOYMENTS)
-    assert api.allowed("get", PAGES)
+    assert api.is_allowed("patch", DEPLOYMENTS)
+    assert api.is_allowed("get", PAGES)
 
 
 def test_a_quota_that_is_used_up_is_refused_in_the_servers_words(api: Api) -> None:

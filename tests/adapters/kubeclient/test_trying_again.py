@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from tfcanary.adapters.kubeclient import api as module
 from tfcanary.adapters.kubeclient import connect
 from tfcanary.adapters.kubeclient.api import Api, NoAnswer
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, HTTP_ROUTES
+from tfcanary.core import retry
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 
 BODY = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
@@ -34,7 +36,7 @@ CALLS = {"get": lambda api: api.get(CONFIG_MAPS, "a"), **WRITES}
 
 @pytest.fixture
 def api(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "PAUSES", replace(module.PAUSES, first=0.01))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url, token="secret-token")))
     return Api("ns", patience=20)
 
@@ -65,7 +67,7 @@ def test_a_refusal_is_not_asked_again(call: str, code: int, api: Api, server: Ap
 
 def test_a_server_that_asks_for_time_gets_it(api: Api, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=slept.append))
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=time.monotonic, sleep=slept.append))
     server.told = [Told(429, "slow down", {"Retry-After": "3"})]
     api.get(CONFIG_MAPS, "a")
     assert slept == [3.0]
@@ -179,7 +181,7 @@ def test_a_page_that_may_not_be_read_is_refused(api: Api, server: ApiServer) -> 
 @pytest.mark.parametrize("told", [Told(200, "<html>Log in</html>"), Told(302, ""), Told(200, "[1]")])
 def test_something_else_that_answers_is_no_api_server(told: Told, api: Api, server: ApiServer) -> None:
     server.told = [told]
-    with pytest.raises(Unavailable, match=r"what answers at http://127\.0\.0\.1:.* is no Kubernetes API server"):
+    with pytest.raises(Unavailable, match=r"the server at http://127\.0\.0\.1:.* is not a Kubernetes API server"):
         api.get(CONFIG_MAPS, "a")
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tfcanary import adapters
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.core.domain import Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, MetricsPlan, Plan
 
 
 def examine(folder: Path, plan: Plan | None = None, model: str = "") -> Look:
-    return adapters.examine(f"local://{folder}/state", Wanted(plan, model))
+    return adapters.examine(f"local://{folder}/state", Requirements(plan, model))
 
 
 def line(look: Look, check: str) -> tuple[str, str]:
@@ -52,4 +52,4 @@ def test_a_plan_that_this_machine_cannot_follow_is_red_and_its_buckets_are_not_a
 @pytest.mark.parametrize("uri", ["nowhere://x", "local://relative", "kube://UPPER", "kube://"])
 def test_what_is_no_platform_is_refused(uri: str) -> None:
     with pytest.raises(Refused, match="is no platform"):
-        adapters.examine(uri, Wanted())
+        adapters.examine(uri, Requirements())

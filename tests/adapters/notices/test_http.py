@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.adapters.notices.receiver import Answer, Receiver
 from tfcanary.adapters import notices
 from tfcanary.adapters.notices import HttpNotices
+from tfcanary.core import retry
 from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.ports import Notice
@@ -31,7 +34,7 @@ def test_a_receiver_that_answers_is_told_once(receiver: Receiver, notice: Notice
     assert (taken.path, taken.content, json.loads(taken.body)["id"]) == ("/canary", "application/json", notice.id)
 
 
-@pytest.mark.parametrize("status", sorted(notices.AGAIN))
+@pytest.mark.parametrize("status", sorted(notices.TRANSIENT))
 def test_a_receiver_that_has_trouble_is_told_again(receiver: Receiver, notice: Notice, status: int) -> None:
     receiver.answers = [Answer(status), Answer(status)]
     QUICK.send(notice, to(receiver))
@@ -58,7 +61,7 @@ def test_a_receiver_that_says_no_is_not_told_again(receiver: Receiver, notice: N
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited; nobody does."""
     waited: list[float] = []
-    monkeypatch.setattr(notices.time, "sleep", waited.append)
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
     return waited
 
 

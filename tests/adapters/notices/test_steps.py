@@ -51,7 +51,7 @@ def written(folder: Path, value: object) -> Written:
 def judged(world: World, plan: Plan, folder: Path, decision: Decision) -> None:
     step = steps.Step(world.platform(), plan, RUN)
     watched = Verdict(decision, "said the watch", stage=0, weight=10, at=world.clock.now())
-    steps.judged(step, 0, written(folder, watched), written(folder, Look("drift-0")))
+    steps.judge_stage(step, 0, written(folder, watched), written(folder, Look("drift-0")))
 
 
 def test_a_stage_that_ended_well_is_told_by_the_step_that_judged_it(
@@ -76,11 +76,11 @@ def test_a_stage_that_ended_in_a_rollback_is_told_with_the_end_alone(
 
 def drifts(world: World, plan: Plan, run_id: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A release that finds the drift, twice, and ends; returns what its history says of it."""
-    monkeypatch.setattr(attribution, "world_drifted", lambda evidence: "input.x moved")
+    monkeypatch.setattr(attribution, "world_drift_reason", lambda evidence: "input.x moved")
     platform = world.platform()
     ledger.begin(platform, plan, run_id)
     for _ in range(2):
-        gate_looks._tell_of_the_world(steps.Step(platform, plan, run_id), Look("drift-0"))
+        gate_looks._record_world_drift(steps.Step(platform, plan, run_id), Look("drift-0"))
         assert notify.deliver(platform, run_id)
     rollback.roll_back(platform, run_id, "the test is over")
     (event,) = [one.what for one in ledger.ours(ledger.read(platform), run_id).events if one.what.startswith(gate_looks.WORLD_DRIFT)]

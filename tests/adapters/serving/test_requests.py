@@ -101,11 +101,11 @@ def test_a_row_of_a_log_without_id_is_named_after_its_place(tmp_path):
 
 
 def test_the_log_of_our_own_server_is_read(tmp_path):
-    from tfcanary.tf.modelserver.request_log import Entry, RequestLog
+    from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
 
-    log = RequestLog(tmp_path, 1.0, 2, 60.0, lambda model, outcome: None)
+    log = RequestLogWriter(tmp_path, 1.0, 2, 60.0, lambda model, outcome: None)
     for i in range(3):
-        log.put(Entry(id=f"r{i}", model="iris", request=b'{"instances": [%d]}' % i, response=b'{"predictions": [1]}', version=42))
+        log.put(LogEntry(id=f"r{i}", model="iris", request=b'{"instances": [%d]}' % i, response=b'{"predictions": [1]}', version=42))
     log.close()
     assert [(request.id, request.body) for request in read(tmp_path)] == [(f"r{i}", {"instances": [i]}) for i in range(3)]
 
@@ -189,7 +189,7 @@ def test_a_line_that_is_no_request_is_refused_with_its_number(tmp_path, line, re
 
 
 def test_a_line_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorded, "LARGEST", 30)
+    monkeypatch.setattr(recorded, "LARGEST_REQUEST", 30)
     path = lines(tmp_path / "x", {"instances": [1]}, {"instances": [1] * 20})
     with pytest.raises(Refused, match="line 2: more than 30 bytes"):
         read(path)

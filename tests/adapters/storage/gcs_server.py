@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass
 class Fault:
-    """What goes wrong, at the requests of a method whose target contains `where`, the next `times` times.
+    """What goes wrong, at the requests of a method whose target or body contains `where`, the next `times` times.
 
     A number: that status. `cut`: the connection ends without an answer. `lost`: the request is carried out, its answer
     is lost. `half`: the connection ends in the middle of the body. `short`: a body shorter than it should be, sound
@@ -49,7 +49,8 @@ class Fault:
     times: int = 10**6
 
     def strikes(self, asked: Asked, target: str) -> bool:
-        if asked.method != self.method or self.where not in target or self.times == 0:
+        found = self.where in target or self.where.encode() in asked.body
+        if asked.method != self.method or not found or self.times == 0:
             return False
         self.times -= 1
         return True

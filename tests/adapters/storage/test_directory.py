@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tfcanary.adapters.storage.blob_names import OWN_FOLDER
-from tfcanary.adapters.storage.directory import ABANDONED, DirectoryStorage
+from tfcanary.adapters.storage.directory import UNFINISHED_AGE, DirectoryStorage
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 
@@ -75,7 +75,7 @@ def test_what_killed_writers_left_is_swept_away_after_a_day(root: Path, director
     old, young = root / OWN_FOLDER / "unfinished" / "old", root / OWN_FOLDER / "unfinished" / "young"
     for left in (old, young):
         left.write_bytes(b"half")
-    os.utime(old, (time.time() - ABANDONED - 60, time.time() - ABANDONED - 60))
+    os.utime(old, (time.time() - UNFINISHED_AGE - 60, time.time() - UNFINISHED_AGE - 60))
     directory.write("a", b"2")
     assert (old.exists(), young.exists()) == (False, True)
 

@@ -46,7 +46,7 @@ class Broken(FakeStorage):
             super().delete(name, if_generation)
 
 
-@pytest.mark.parametrize(("keeps", "said"), [(False, "another content came back"), (True, "was deleted, and is listed still")])
+@pytest.mark.parametrize(("keeps", "said"), [(False, "the content that was read is not"), (True, "was deleted, and is still listed")])
 def test_a_storage_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch, keeps: bool, said: str) -> None:
     broken = Broken(keeps)
     monkeypatch.setattr(probe, "open_storage", lambda uri: broken)

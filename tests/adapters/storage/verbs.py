@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
 from tfcanary.adapters.storage.gcs import PIECE, GcsStorage
+from tfcanary.core.ports import Storage
 
 NAME = "models/m/a"
 
@@ -36,3 +37,9 @@ def big_file(folder: Path) -> Path:
     path = folder / "big"
     path.write_bytes(os.urandom(2 * PIECE + 1000))
     return path
+
+
+def store(storage: Storage, source: Path, folder: str, names: Iterable[str]) -> None:
+    """Write these files of `source` into a folder of the storage, where nothing of that name lies yet."""
+    for name in names:
+        storage.write(f"{folder}/{name}", source / name, if_generation=0)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo.traffic import Tally
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import MakeGateway, cluster, gateway, namespace, prometheus, proxy
 from tests.cluster.prometheus import Prometheus
 from tests.cluster.proxy import Proxy
 from tests.cluster.site import NAME, ROUTES, Site
+from tfcanary.cli.demo.users import UserAnswers
 
 __all__ = ["cluster", "gateway", "namespace", "prometheus", "proxy"]
 
@@ -73,8 +73,8 @@ def site(bare: Site) -> Site:
 
 
 @pytest.fixture
-def ours() -> Callable[[Tally], dict[str, int]]:
+def ours() -> Callable[[UserAnswers], dict[str, int]]:
     """The failures that are not the broken model's own."""
-    from examples.demo.__main__ import ours
+    from tfcanary.cli.demo.four_releases import unexpected_failures
 
-    return ours
+    return unexpected_failures

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from examples.demo.models import data, export, main, train
+from tfcanary.cli.demo.digit_models import export, load_images, main, train
 
 WORK = 6000
 """Rounds of a slow model's loop: about ten milliseconds more for each request."""
@@ -15,7 +15,7 @@ WORK = 6000
 
 def more(folder: Path) -> None:
     """`slow`: right on every request, and slow."""
-    images, labels, _, _ = data()
+    images, labels, _, _ = load_images()
     good = train(images, labels, hidden=32, steps=300)
 
     def slow(rows: tf.Tensor) -> tf.Tensor:

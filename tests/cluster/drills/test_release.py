@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from examples.demo.traffic import Tally
 from tests.cluster.site import Site
 from tests.cluster.waiting import until
+from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core.domain import Decision
 from tfcanary.core.record import State
 
 pytestmark = pytest.mark.slow
-Ours = Callable[[Tally], dict[str, int]]
+Ours = Callable[[UserAnswers], dict[str, int]]
 EXPORTED = "20s"
 """A stage that lasts until the guard's page, which is read anew every five seconds, has been scraped on a busy machine."""
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from examples.demo.traffic import Tally
 from tests.cluster.manifests import pods
 from tests.cluster.proxy import Proxy, serving
 from tests.cluster.site import NAME, PLAN, Run, Site
@@ -19,12 +18,13 @@ from tests.cluster.waiting import until
 from tfcanary.act import rollback
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import SERVICES
+from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Release, State
 
 pytestmark = pytest.mark.slow
-Ours = Callable[[Tally], dict[str, int]]
+Ours = Callable[[UserAnswers], dict[str, int]]
 LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
 """A stage that lasts until something happens."""
 

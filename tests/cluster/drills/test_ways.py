@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from examples.demo.traffic import Tally
 from tests.cluster.proxy import Asked
 from tests.cluster.site import NAME, Site
 from tests.cluster.waiting import until
+from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core import codec
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 from tfcanary.run.submit.handle import release as submit
 
 pytestmark = pytest.mark.slow
-Ours = Callable[[Tally], dict[str, int]]
+Ours = Callable[[UserAnswers], dict[str, int]]
 
 
 @pytest.mark.parametrize("router", ["istio", "nginx", "replicas"])

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 from scipy import stats
 
-from examples.demo.traffic import Tally
 from tests.adapters.routing.load import Load, ask_once
 from tests.adapters.routing.tracks import MODEL, plan, running, tracks
 from tests.cluster.api import Json
@@ -27,6 +26,7 @@ from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import HTTP_ROUTES
 from tfcanary.adapters.routing import open_router
 from tfcanary.adapters.routing.gateway import GatewayRouter
+from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core.domain import TrafficSplit
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import State
@@ -152,7 +152,7 @@ def test_a_release_goes_through_the_real_gateway_and_users_see_no_failure(
     prometheus: Prometheus,
     entry: MakeEntry,
     models: Path,
-    ours: Callable[[Tally], dict[str, int]],
+    ours: Callable[[UserAnswers], dict[str, int]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from tfcanary.decide.drift import cells, profile
-from tfcanary.decide.drift.counts import aligned
-from tfcanary.decide.drift.ordered import gap
+from tfcanary.decide.drift.counts import align
+from tfcanary.decide.drift.ordered import largest_gap
 
 ROWS = 100_000
 
@@ -41,7 +41,7 @@ def counted(first, second):
     """Both columns in the cells of the first."""
     reference = profile(pa.table({"x": first}).to_batches())
     current = profile(pa.table({"x": second}).to_batches(), reference.layout)
-    return aligned(reference.tallies[0], current.tallies[0])[1:]
+    return align(reference.tallies[0], current.tallies[0])[1:]
 
 
 @pytest.mark.parametrize("drift", [0, 0.2])
@@ -50,7 +50,7 @@ def test_hard_shapes_lie_within_a_thousandth_of_the_exact_distance(shape, drift)
     rng = np.random.default_rng(5)
     first, second = SHAPES[shape](rng, 0), SHAPES[shape](rng, drift)
     exact = scipy_stats.ks_2samp(first, second, method="asymp").statistic
-    assert gap(*counted(first, second)).distance == pytest.approx(exact, abs=1e-3)
+    assert largest_gap(*counted(first, second)).distance == pytest.approx(exact, abs=1e-3)
 
 
 def test_a_narrow_mode_far_away_gets_a_centre_of_its_own():

@@ -9,9 +9,9 @@ import pytest
 from bench.drifting import columns
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift import Profile, Settings, compare, from_bytes, profile, to_bytes
+from tfcanary.decide.drift import ComparisonSettings, Profile, compare, from_bytes, profile, to_bytes
 
-TRACKS = Settings(reference="stable", current="the canary")
+TRACKS = ComparisonSettings(reference="stable", current="the canary")
 
 
 def comparing(reference, current, settings=TRACKS, look=1):
@@ -182,16 +182,16 @@ def test_later_looks_need_more_evidence():
 def test_the_pictures_bars_add_up_to_all_rows():
     found = comparing({"x": normal(2_000), "s": [f"{i % 30}" for i in range(2_000)]}, {"x": normal(999), "s": ["é"] * 999})
     for column in found.columns:
-        assert 2 < len(column.shares) <= 10
-        assert sum(bar.reference for bar in column.shares) == pytest.approx(1)
-        assert sum(bar.current for bar in column.shares) == pytest.approx(1)
+        assert 2 < len(column.bars) <= 10
+        assert sum(bar.reference for bar in column.bars) == pytest.approx(1)
+        assert sum(bar.current for bar in column.bars) == pytest.approx(1)
 
 
 def test_hostile_values_are_shown_short_and_without_control_characters():
     hostile = pa.array([b"\xff\x00\x1b[31m" + b"<script>" * 50] * 900 + [b"b"] * 100)
     column = only(hostile, pa.array([b"b"] * 1_000))
     assert column.finding is Finding.FAIL
-    label = column.shares[0].label
+    label = column.bars[0].label
     assert "\x1b" not in column.reason + label
     assert len(label) <= 40
 
@@ -214,14 +214,14 @@ def test_heavy_tails_and_fifty_thousand_categories_raise_no_alarm():
         assert not [column for column in found.columns if column.finding in (Finding.WARN, Finding.FAIL)]
 
 
-def flagged(reference, batches):
+def drifted_columns(reference, batches):
     found = compare(reference, profile(batches, reference.layout))
     return {int(column.name[1:]) for column in found.columns if column.finding in (Finding.WARN, Finding.FAIL)}
 
 
 def alarms(n, seeds):
     """The share of undrifted columns, and of comparisons, that are flagged."""
-    found = [len(flagged(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 1]))) for seed in seeds]
+    found = [len(drifted_columns(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 1]))) for seed in seeds]
     return sum(found) / (50 * len(found)), sum(map(bool, found)) / len(found)
 
 
@@ -230,7 +230,7 @@ def power(n, seeds):
     hits = 0
     for seed in seeds:
         drifted = set(np.random.default_rng(seed).choice(50, 10, replace=False).tolist())
-        hits += len(drifted & flagged(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 2], drifted)))
+        hits += len(drifted & drifted_columns(profile(columns(n, [seed, n, 0])), columns(n, [seed, n, 2], drifted)))
     return hits / (10 * len(seeds))
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift import Kind, Layout, merge, profile
+from tfcanary.decide.drift import ColumnKind, Layout, merge, profile
 from tfcanary.decide.drift.counting import FIRST_ROWS, MOST_COLUMNS
 from tfcanary.decide.drift.counts import MOST_VALUES
 
@@ -25,25 +25,25 @@ def values(tally):
 @pytest.mark.parametrize(
     ("array", "kind", "name"),
     [
-        (pa.array([1, 2, None], pa.int8()), Kind.NUMBER, "int8"),
-        (pa.array([1, 2, None], pa.uint64()), Kind.NUMBER, "uint64"),
-        (pa.array([1.5, 2, None], pa.float64()), Kind.NUMBER, "double"),
-        (pa.array(np.array([1.5, 2, 3], np.float16)), Kind.NUMBER, "halffloat"),
-        (pa.array([Decimal("1.50"), Decimal("99.99"), None]), Kind.NUMBER, "decimal128(4, 2)"),
-        (pa.array([1, 1, 2]).dictionary_encode(), Kind.NUMBER, "int64"),
-        (pa.array([5, 7, None], pa.duration("s")), Kind.NUMBER, "duration[s]"),
-        (pa.array([5, 7, None], pa.time32("s")), Kind.NUMBER, "time32[s]"),
-        (pa.array([date(1890, 1, 1), date(2020, 2, 29), None]), Kind.TIME, "date32[day]"),
-        (pa.array([date(1890, 1, 1), date(2020, 2, 29), None], pa.date64()), Kind.TIME, "date64[ms]"),
-        (pa.array([datetime(1890, 1, 1), None], pa.timestamp("ns", "UTC")), Kind.TIME, "timestamp[ns, tz=UTC]"),
-        (pa.array(["a", "b", None]), Kind.CATEGORY, "text"),
-        (pa.array(["a", "b", None], pa.large_string()), Kind.CATEGORY, "text"),
-        (pa.array(["a", "b", None], pa.string_view()), Kind.CATEGORY, "text"),
-        (pa.array([b"ab", b"\xff\xfe", None], pa.binary(2)), Kind.CATEGORY, "fixed_size_binary[2]"),
-        (pa.array(["a", "b", None]).dictionary_encode(), Kind.CATEGORY, "text"),
-        (pa.array([True, False, None]), Kind.CATEGORY, "bool"),
-        (pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())), Kind.OTHER, "map<string, int64>"),
-        (pa.nulls(3), Kind.EMPTY, None),
+        (pa.array([1, 2, None], pa.int8()), ColumnKind.NUMBER, "int8"),
+        (pa.array([1, 2, None], pa.uint64()), ColumnKind.NUMBER, "uint64"),
+        (pa.array([1.5, 2, None], pa.float64()), ColumnKind.NUMBER, "double"),
+        (pa.array(np.array([1.5, 2, 3], np.float16)), ColumnKind.NUMBER, "halffloat"),
+        (pa.array([Decimal("1.50"), Decimal("99.99"), None]), ColumnKind.NUMBER, "decimal128(4, 2)"),
+        (pa.array([1, 1, 2]).dictionary_encode(), ColumnKind.NUMBER, "int64"),
+        (pa.array([5, 7, None], pa.duration("s")), ColumnKind.NUMBER, "duration[s]"),
+        (pa.array([5, 7, None], pa.time32("s")), ColumnKind.NUMBER, "time32[s]"),
+        (pa.array([date(1890, 1, 1), date(2020, 2, 29), None]), ColumnKind.TIME, "date32[day]"),
+        (pa.array([date(1890, 1, 1), date(2020, 2, 29), None], pa.date64()), ColumnKind.TIME, "date64[ms]"),
+        (pa.array([datetime(1890, 1, 1), None], pa.timestamp("ns", "UTC")), ColumnKind.TIME, "timestamp[ns, tz=UTC]"),
+        (pa.array(["a", "b", None]), ColumnKind.CATEGORY, "text"),
+        (pa.array(["a", "b", None], pa.large_string()), ColumnKind.CATEGORY, "text"),
+        (pa.array(["a", "b", None], pa.string_view()), ColumnKind.CATEGORY, "text"),
+        (pa.array([b"ab", b"\xff\xfe", None], pa.binary(2)), ColumnKind.CATEGORY, "fixed_size_binary[2]"),
+        (pa.array(["a", "b", None]).dictionary_encode(), ColumnKind.CATEGORY, "text"),
+        (pa.array([True, False, None]), ColumnKind.CATEGORY, "bool"),
+        (pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())), ColumnKind.OTHER, "map<string, int64>"),
+        (pa.nulls(3), ColumnKind.EMPTY, None),
     ],
 )
 def test_each_type_has_a_kind_and_every_row_is_counted(array, kind, name):
@@ -104,7 +104,10 @@ def test_a_long_vector_an_image_and_a_ragged_list_are_their_mean_and_deviation()
 
 def test_ragged_texts_are_counted_by_length_and_said_not_to_be_compared():
     got = profile(pa.table({"words": pa.array([["a"], ["b", "c"], None])}).to_batches())
-    assert [(t.column.name, t.column.kind, t.nulls) for t in got.tallies] == [("words", Kind.LENGTH, 1), ("words.values", Kind.OTHER, 1)]
+    assert [(t.column.name, t.column.kind, t.nulls) for t in got.tallies] == [
+        ("words", ColumnKind.LENGTH, 1),
+        ("words.values", ColumnKind.OTHER, 1),
+    ]
 
 
 def test_a_vector_of_another_length_in_a_later_file_is_seen_in_the_lengths():
@@ -167,7 +170,7 @@ def test_a_column_that_changes_its_kind_is_refused_with_the_batch():
 def test_a_number_may_change_its_width_and_a_column_may_begin_with_nulls():
     batches = [pa.record_batch({"x": pa.nulls(2)}), pa.record_batch({"x": pa.array([1, 2], pa.int8())}), pa.record_batch({"x": [1.5]})]
     tally = profile(batches).of("x")
-    assert (tally.column.kind, tally.types, tally.nulls, tally.present) == (Kind.NUMBER, ("double", "int8"), 2, 3)
+    assert (tally.column.kind, tally.types, tally.nulls, tally.present) == (ColumnKind.NUMBER, ("double", "int8"), 2, 3)
 
 
 def test_rows_of_a_batch_that_lacks_a_column_are_null_there():

@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 from tfcanary.decide.stats.chisquare import chi_square_critical, chi_square_tail
 from tfcanary.decide.stats.hypergeometric import difference_tail
 from tfcanary.decide.stats.kolmogorov import kolmogorov_critical, kolmogorov_tail
-from tfcanary.decide.stats.multiplicity import benjamini_hochberg, spent_at
+from tfcanary.decide.stats.multiplicity import alpha_of_look, benjamini_hochberg
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 10, 100, 1_000, 65_535])
@@ -61,7 +61,19 @@ def test_benjamini_hochberg_takes_all_up_to_the_last_that_lies_below_its_line():
     assert benjamini_hochberg([], 0.05) == ()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_benjamini_hochberg_flags_the_tests_that_scipys_corrected_p_values_flag(seed):
+    rng = np.random.default_rng(seed)
+    p_values = rng.random(200) ** rng.integers(1, 6)
+    assert benjamini_hochberg(p_values.tolist(), 0.05) == tuple((scipy_stats.false_discovery_control(p_values) <= 0.05).tolist())
+
+
+@pytest.mark.parametrize("p", [0.2, 0.05, 0.001, 1e-6])
+def test_the_critical_distance_is_near_scipys(p):
+    assert kolmogorov_critical(p) == pytest.approx(special.kolmogi(p), rel=0.01)
+
+
 def test_all_looks_together_spend_alpha():
-    assert sum(spent_at(look, 0.05) for look in range(1, 10_000)) == pytest.approx(0.05, rel=1e-3)
+    assert sum(alpha_of_look(look, 0.05) for look in range(1, 10_000)) == pytest.approx(0.05, rel=1e-3)
     with pytest.raises(ValueError, match="from 1"):
-        spent_at(0, 0.05)
+        alpha_of_look(0, 0.05)

@@ -6,7 +6,7 @@ import pytest
 
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift import Settings, compare, from_bytes, merge, profile, to_bytes
+from tfcanary.decide.drift import ComparisonSettings, compare, from_bytes, merge, profile, to_bytes
 
 USERS, EACH = 500, 20
 
@@ -21,24 +21,24 @@ def requests(seed, shift=0.0, icc=0.5, users=USERS, kind=float):
     return pa.table({"user": names, "x": column}).to_batches(max_chunksize=3_000)
 
 
-def flagged(first, second, entity):
+def is_flagged(first, second, entity):
     reference = profile(first, entity=entity).only(["x"])
     current = profile(second, reference.layout, entity).only(["x"])
-    (column,) = compare(reference, current, Settings(warn=0.001, fail=0.6)).columns
+    (column,) = compare(reference, current, ComparisonSettings(warn=0.001, fail=0.6)).columns
     return column.finding is Finding.WARN
 
 
 @pytest.mark.parametrize("kind", [float, str])
 def test_users_who_came_by_chance_are_no_drift(kind):
     pairs = [(requests([1, i], kind=kind), requests([2, i], kind=kind)) for i in range(40)]
-    alone = sum(flagged(a, b, "") for a, b in pairs)
-    together = sum(flagged(a, b, "user") for a, b in pairs)
+    alone = sum(is_flagged(a, b, "") for a, b in pairs)
+    together = sum(is_flagged(a, b, "user") for a, b in pairs)
     assert alone >= 12, "rows that are taken for independent find drift that is none"
     assert together <= 5
 
 
 def test_drift_of_all_users_is_still_found():
-    assert sum(flagged(requests([1, i]), requests([2, i], shift=0.6), "user") for i in range(10)) == 10
+    assert sum(is_flagged(requests([1, i]), requests([2, i], shift=0.6), "user") for i in range(10)) == 10
 
 
 def test_few_users_are_too_few_however_many_their_requests():
@@ -54,7 +54,9 @@ def test_the_entity_is_no_column_and_shards_merge_to_the_same_bytes():
     assert [tally.column.name for tally in whole.tallies] == ["x"]
     shards = [profile([batch], whole.layout) for batch in batches]
     assert to_bytes(merge(shards[::-1])) == to_bytes(whole) == to_bytes(from_bytes(to_bytes(whole)))
-    assert to_bytes(merge([whole.emptied, *shards])) == to_bytes(whole)
+    none = profile([batches[0].slice(0, 0)], whole.layout)
+    assert (none.rows, none.entity) == (0, "user")
+    assert to_bytes(merge([none, *shards])) == to_bytes(whole)
 
 
 def test_an_entity_that_is_missing_or_another_is_refused():

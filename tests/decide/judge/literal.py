@@ -11,7 +11,7 @@ from tests.decide.judge.simulation import CLASSES, buckets
 from tfcanary.core.domain import Counters, Decision, Sample, Track
 from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge import Poll
-from tfcanary.decide.judge.counted_windows import Buckets, Counts
+from tfcanary.decide.judge.counted_windows import Buckets, TrackCounts
 from tfcanary.decide.judge.watch_windows import Window
 
 PLAN = JudgePlan()
@@ -74,13 +74,13 @@ def polls(
         )
 
 
-def counts(ok: float = 0.0, failed: float = 0.0, latency: np.ndarray | None = None, **others: object) -> Counts:
-    return Counts(ok=ok, failed=failed, latency=None if latency is None else Buckets.of(latency), **others)
+def counts(ok: float = 0.0, failed: float = 0.0, latency: np.ndarray | None = None, **others: object) -> TrackCounts:
+    return TrackCounts(ok=ok, failed=failed, latency=None if latency is None else Buckets.of(latency), **others)
 
 
-WINDOW = Window(since=300.0, until=330.0, share=0.05, settled=True, warm=True, frozen=True, stable=Counts(), canary=Counts())
+WINDOW = Window(since=300.0, until=330.0, share=0.05, settled=True, warm=True, frozen=True, stable=TrackCounts(), canary=TrackCounts())
 
 
-def window(stable: Counts, canary: Counts, **facts: object) -> Window:
+def window(stable: TrackCounts, canary: TrackCounts, **facts: object) -> Window:
     """A window that counts for everything, unless told otherwise."""
     return replace(WINDOW, stable=stable, canary=canary, **facts)

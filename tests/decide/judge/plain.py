@@ -22,7 +22,7 @@ def long_run(u, lag):
     return max(total, 0.0)
 
 
-def cautious(phi, chance=1.0):
+def cautious_dispersion(phi, chance=1.0):
     return chance + 1.4 * (phi - chance) if phi > chance else phi
 
 
@@ -48,7 +48,7 @@ def rate_row(windows, eta0, eta1, omega, chi, step, noise=None, likely=False, lo
         kappa = 1 / (1 + omega**2 * (x_c + x_b) * pi * (1 - pi))
         light.append((x_c * kappa, n_c * kappa, x_b * kappa, n_b * kappa))
     phi = rate_phi(light, [w is not None for w in windows], assumed, chi, step, noise)
-    phi_r, phi_p = (max(phi) if longer else phi[0]), cautious(phi[1])
+    phi_r, phi_p = (max(phi) if longer else phi[0]), cautious_dispersion(phi[1])
 
     def likelihood(eta):
         return sum(
@@ -103,7 +103,7 @@ def latency_row(cells, masses, y0, y1, step, noise=None):
         variance(u, a, sum(a), np.mean(sizes), len(cells), step, round(m / step), 1, 0.03, noise, k) / sum(a)
         for k, m in enumerate((120, 300))
     ]
-    phi[1] = cautious(phi[1])
+    phi[1] = cautious_dispersion(phi[1])
 
     def likelihood(y):
         rho = masses(y) / base

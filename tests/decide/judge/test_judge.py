@@ -19,7 +19,7 @@ from tfcanary.core.plan import ErrorsPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge import Judge, Poll
 
 
-def judged(stream: Iterable[Poll], plan: JudgePlan = PLAN) -> tuple[Verdict, float]:
+def run_judge(stream: Iterable[Poll], plan: JudgePlan = PLAN) -> tuple[Verdict, float]:
     """The first verdict that is not hold, or the last one, and when."""
     judge, t = Judge.begin(plan, "r1"), 0.0
     for poll in stream:
@@ -42,7 +42,7 @@ def hour(what: Canary = GOOD, step: float = 60.0, seed: int = 5, **settings) -> 
 
 
 def test_a_canary_exactly_like_stable_is_promoted_after_its_minimum_time():
-    verdict, t = judged(polls(seconds=3600))
+    verdict, t = run_judge(polls(seconds=3600))
     assert verdict.decision is PROMOTE
     assert t >= 600
     assert all(evidence.finding is Finding.PASS for evidence in verdict.evidence)
@@ -50,10 +50,10 @@ def test_a_canary_exactly_like_stable_is_promoted_after_its_minimum_time():
 
 def test_no_canary_is_promoted_before_its_minimum_time_or_minimum_requests():
     rich = Traffic(rate=2000.0), Traffic(rate=2000.0)
-    quick, _ = judged(polls(*rich, weight=50, seconds=570))
+    quick, _ = run_judge(polls(*rich, weight=50, seconds=570))
     assert (quick.decision, quick.reason) == (HOLD, "all criteria passed; 570 of at least 600 s watched")
     greedy = replace(PLAN, minimum_requests=10_000_000)
-    assert "of at least 10,000,000 canary requests" in judged(polls(*rich, weight=50, seconds=900), greedy)[0].reason
+    assert "of at least 10,000,000 canary requests" in run_judge(polls(*rich, weight=50, seconds=900), greedy)[0].reason
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_no_canary_is_promoted_before_its_minimum_time_or_minimum_requests():
     ],
 )
 def test_a_bad_canary_is_rolled_back_and_the_reason_names_what_is_bad(canary, about):
-    verdict, _ = judged(polls(canary))
+    verdict, _ = run_judge(polls(canary))
     assert verdict.decision is ROLLBACK
     assert finding(verdict, about) is Finding.FAIL
     failing = [evidence.reason for evidence in verdict.evidence if evidence.finding is Finding.FAIL]
@@ -78,24 +78,24 @@ def test_a_bad_canary_is_rolled_back_and_the_reason_names_what_is_bad(canary, ab
 def test_quality_and_classes_are_judged_where_the_plan_asks():
     good = {"quality": 0.7, "classes": SKEWED}
     stable = replace(STABLE, **good)
-    assert judged(polls(replace(CANARY, **good), stable, seconds=3600), FULL)[0].decision is PROMOTE
-    worse = judged(polls(replace(CANARY, quality=0.6, classes=SKEWED), stable), FULL)[0]
+    assert run_judge(polls(replace(CANARY, **good), stable, seconds=3600), FULL)[0].decision is PROMOTE
+    worse = run_judge(polls(replace(CANARY, quality=0.6, classes=SKEWED), stable), FULL)[0]
     assert (worse.decision, finding(worse, "metrics/quality")) == (ROLLBACK, Finding.FAIL)
     collapsed = (0.9, *(s / 10 for s in SKEWED[1:]))
-    assert finding(judged(polls(replace(CANARY, quality=0.7, classes=collapsed), stable), FULL)[0], "metrics/class-0") is Finding.FAIL
+    assert finding(run_judge(polls(replace(CANARY, quality=0.7, classes=collapsed), stable), FULL)[0], "metrics/class-0") is Finding.FAIL
 
 
 def test_criteria_that_convict_only_together_roll_back_together():
     """A weighted average of e-values is an e-value: no criterion reaches its own threshold, and their sum the common one."""
     both = replace(CANARY, error_rate=0.021, slower=1.1)
-    verdict, _ = judged(polls(both, replace(STABLE, error_rate=0.01), step=5.0))
+    verdict, _ = run_judge(polls(both, replace(STABLE, error_rate=0.01), step=5.0))
     assert verdict.decision is ROLLBACK
     assert all(evidence.finding is not Finding.FAIL for evidence in verdict.evidence)
     assert verdict.reason.startswith("together: ")
 
 
 def test_evidence_carries_counts_of_both_tracks_alpha_and_intervals_in_the_metrics_unit():
-    verdict, _ = judged(polls(seconds=900))
+    verdict, _ = run_judge(polls(seconds=900))
     errors, latency = (next(e for e in verdict.evidence if e.about == f"metrics/{name}") for name in ("errors", "latency"))
     assert errors.unit == latency.unit == "ratio to stable"
     assert (errors.tolerance, errors.margin) == (pytest.approx(1.1), pytest.approx(3.0, rel=0.01))
@@ -108,14 +108,14 @@ def test_evidence_carries_counts_of_both_tracks_alpha_and_intervals_in_the_metri
 
 
 def test_what_is_left_out_is_said():
-    absent = {absence.about: absence.reason for absence in judged(polls(), replace(PLAN, latency=None))[0].absent}
+    absent = {absence.about: absence.reason for absence in run_judge(polls(), replace(PLAN, latency=None))[0].absent}
     assert {absent[f"metrics/{name}"] for name in ("latency", "latency-tail", "quality", "classes")} == {"absent by plan"}
     assert absent["metrics/objectives"] == "absent by plan"
     assert "no history" in absent["metrics/calibration"]
 
 
 def test_waiting_tells_how_many_requests_of_how_many():
-    verdict, _ = judged(polls(seconds=180))
+    verdict, _ = run_judge(polls(seconds=180))
     assert verdict.decision is HOLD
     assert "of about" in verdict.reason
     assert "canary requests needed so far" in verdict.reason
@@ -134,7 +134,7 @@ def test_a_tolerance_beyond_its_margin_is_refused():
 # Odd hours; those of which only the word matters are in tests/bench/test_edge_cases.py
 
 
-def lost(stream: Iterable[Poll], when, stable: bool = True, canary: bool = True) -> Iterator[Poll]:
+def with_failed_scrapes(stream: Iterable[Poll], when, stable: bool = True, canary: bool = True) -> Iterator[Poll]:
     """Scrapes of either track that fail at some times."""
     for poll in stream:
         gone = when(poll.t)
@@ -157,7 +157,7 @@ def without(stream: Iterable[Poll], *tracks: str, **parts) -> Iterator[Poll]:
         )
 
 
-def restarting(stream: Iterable[Poll], every: float) -> Iterator[Poll]:
+def with_restarts(stream: Iterable[Poll], every: float) -> Iterator[Poll]:
     """A canary that begins to count afresh every so often."""
     began = Counters(0.0, {"INTERNAL": 0.0}, (0.0,) * 34)
     for poll in stream:
@@ -173,12 +173,12 @@ def restarting(stream: Iterable[Poll], every: float) -> Iterator[Poll]:
 
 
 def test_a_metric_source_that_is_down_all_hour_decides_nothing():
-    verdict, _ = judged(lost(hour(), lambda t: t > 0))
+    verdict, _ = run_judge(with_failed_scrapes(hour(), lambda t: t > 0))
     assert (verdict.decision, verdict.reason) == (HOLD, "neither track answers: their metrics cannot be read")
 
 
 def test_without_stable_there_is_nothing_to_compare_with():
-    verdict, _ = judged(lost(hour(), lambda t: True, canary=False))
+    verdict, _ = run_judge(with_failed_scrapes(hour(), lambda t: True, canary=False))
     assert verdict.decision is HOLD
     assert "stable does not answer" in verdict.reason
 
@@ -195,7 +195,7 @@ def test_without_stable_there_is_nothing_to_compare_with():
     ],
 )
 def test_an_objective_of_the_plan_without_data_holds_and_says_so(tracks, parts, plan, about):
-    verdict, _ = judged(without(hour(), *tracks, **parts), plan)
+    verdict, _ = run_judge(without(hour(), *tracks, **parts), plan)
     assert verdict.decision is HOLD
     evidence = next(e for e in verdict.evidence if e.about == about)
     assert (evidence.finding, evidence.interval) == (Finding.INCONCLUSIVE, None)
@@ -203,31 +203,31 @@ def test_an_objective_of_the_plan_without_data_holds_and_says_so(tracks, parts, 
 
 
 def test_a_canary_that_restarts_now_and_again_and_again_is_rolled_back():
-    verdict, t = judged(restarting(hour(step=30.0), 90.0))
+    verdict, t = run_judge(with_restarts(hour(step=30.0), 90.0))
     assert verdict.decision is ROLLBACK
     assert "crash loop: canary server canary-0 has restarted 3 times" in verdict.reason
     assert t <= 600
 
 
 def test_one_restart_only_renews_the_warm_up():
-    assert judged(restarting(hour(), 1800.0))[0].decision is PROMOTE
+    assert run_judge(with_restarts(hour(), 1800.0))[0].decision is PROMOTE
 
 
 def test_a_control_that_never_answers_enough_holds_and_says_why():
-    verdict, _ = judged(polls(replace(CANARY, rate=0.1), replace(STABLE, rate=0.1), age=0.0, seconds=3600))
+    verdict, _ = run_judge(polls(replace(CANARY, rate=0.1), replace(STABLE, rate=0.1), age=0.0, seconds=3600))
     assert verdict.decision is HOLD
     assert "stable has answered 360 of the 1,000 requests" in verdict.reason
     assert finding(verdict, "metrics/errors") is Finding.INCONCLUSIVE
 
 
 def test_a_canary_that_answers_no_scrape_has_crashed():
-    verdict, t = judged(hour(Canary(crashed=True)))
+    verdict, t = run_judge(hour(Canary(crashed=True)))
     assert (verdict.decision, t) == (ROLLBACK, 180)
-    assert finding(verdict, "guard/crash") is Finding.FAIL
+    assert finding(verdict, "absence/crash") is Finding.FAIL
 
 
 def test_a_canary_without_traffic_is_never_promoted():
-    verdict, t = judged(hour(Canary(silent=True)))
+    verdict, t = run_judge(hour(Canary(silent=True)))
     assert verdict.decision is ROLLBACK
     assert t <= 240
 
@@ -237,10 +237,18 @@ def test_time_before_the_first_traffic_does_not_exist():
         Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
         == Judge.begin(replace(PLAN, minimum_time=timedelta(0)), "r1").verdict()
     )
-    assert Judge.begin(PLAN, "r1").verdict().reason == "nothing was looked at yet"
+    assert Judge.begin(PLAN, "r1").verdict().reason == "there was no poll yet"
 
 
 def test_importing_the_judge_imports_nothing_heavy():
     heavy = ["scipy", "tensorflow", "kfp", "kubernetes", "pyarrow", "grpc", "google.cloud", "yaml", "pandas"]
     code = f"import sys, tfcanary.decide.judge; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["tfcanary.decide.judge", "tfcanary.decide.drift"])
+def test_what_every_slim_step_imports_takes_little_memory_and_not_scipy(module):
+    peak = "next(int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM'))"
+    code = f"import sys, {module}; print('scipy' in sys.modules, {peak})"
+    scipy, mebibytes = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert (scipy, int(mebibytes) <= 120) == ("False", True)

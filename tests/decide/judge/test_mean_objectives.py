@@ -28,7 +28,9 @@ def plan(objective: ObjectivePlan = REVENUE, **others: ObjectivePlan) -> JudgePl
     return JudgePlan(objectives={"value": objective, **others})
 
 
-def valued(stream: Iterable[Poll], canary: float | None = 4.0, stable: float | None = 4.0, spread: float | None = 1.0) -> Iterator[Poll]:
+def with_values(
+    stream: Iterable[Poll], canary: float | None = 4.0, stable: float | None = 4.0, spread: float | None = 1.0
+) -> Iterator[Poll]:
     """A value for each answer: its mean on each track (None: not counted) and its deviation (None: no squares)."""
     for poll in stream:
         yield replace(poll, stable=_with(poll.stable, stable, spread), canary=_with(poll.canary, canary, spread))
@@ -44,7 +46,7 @@ def _with(sample: Sample, mean: float | None, spread: float | None) -> Sample:
     return replace(sample, servers=servers)
 
 
-def judged(whole: JudgePlan, stream: Iterable[Poll]) -> tuple[Verdict, float]:
+def run_judge(whole: JudgePlan, stream: Iterable[Poll]) -> tuple[Verdict, float]:
     judge, t = Judge.begin(whole, "r1"), 0.0
     for poll in stream:
         t = poll.t
@@ -59,7 +61,7 @@ def of(verdict: Verdict) -> Evidence:
 
 @pytest.mark.parametrize(("objective", "spread"), [(REVENUE, 1.0), (WAITING, 1.0), (BOUNDED, None)])
 def test_a_canary_like_stable_is_promoted_with_proof(objective: ObjectivePlan, spread: float | None) -> None:
-    verdict, _ = judged(plan(objective), valued(polls(seconds=3600.0, step=60.0), spread=spread))
+    verdict, _ = run_judge(plan(objective), with_values(polls(seconds=3600.0, step=60.0), spread=spread))
     assert verdict.decision is PROMOTE
     found = of(verdict)
     assert (found.finding, found.unit) == (Finding.PASS, "ratio to stable")
@@ -78,7 +80,7 @@ def test_a_canary_like_stable_is_promoted_with_proof(objective: ObjectivePlan, s
 def test_a_worse_mean_is_rolled_back_and_the_sentence_has_its_numbers(
     objective: ObjectivePlan, canary: float, spread: float | None
 ) -> None:
-    verdict, _ = judged(plan(objective), valued(polls(seconds=3600.0, step=60.0), canary, spread=spread))
+    verdict, _ = run_judge(plan(objective), with_values(polls(seconds=3600.0, step=60.0), canary, spread=spread))
     assert (verdict.decision, of(verdict).finding) == (ROLLBACK, Finding.FAIL)
     assert verdict.reason == of(verdict).reason
     assert f"value: mean {canary:g} of " in verdict.reason
@@ -87,7 +89,7 @@ def test_a_worse_mean_is_rolled_back_and_the_sentence_has_its_numbers(
 
 @pytest.mark.parametrize(("objective", "canary"), [(REVENUE, 5.0), (WAITING, 3.0)])
 def test_better_is_never_worse(objective: ObjectivePlan, canary: float) -> None:
-    assert judged(plan(objective), valued(polls(seconds=3600.0, step=60.0), canary))[0].decision is PROMOTE
+    assert run_judge(plan(objective), with_values(polls(seconds=3600.0, step=60.0), canary))[0].decision is PROMOTE
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_better_is_never_worse(objective: ObjectivePlan, canary: float) -> None:
 def test_what_is_not_counted_or_varies_nobody_knows_how_much_never_passes(
     canary: float | None, stable: float | None, spread: float | None
 ) -> None:
-    verdict, _ = judged(plan(), valued(polls(seconds=3600.0, step=60.0), canary, stable, spread))
+    verdict, _ = run_judge(plan(), with_values(polls(seconds=3600.0, step=60.0), canary, stable, spread))
     assert (verdict.decision, of(verdict).finding) == (HOLD, Finding.INCONCLUSIVE)
     assert "nothing counted" in of(verdict).reason or "exported none" in of(verdict).reason
 
@@ -105,7 +107,7 @@ def test_what_is_not_counted_or_varies_nobody_knows_how_much_never_passes(
 def test_a_dry_run_is_reported_and_never_decides(canary: float | None) -> None:
     dry = plan(replace(REVENUE, gating=False))
     with_it, without = Judge.begin(dry, "r1"), Judge.begin(JudgePlan(), "r1")
-    for poll in valued(polls(seconds=1200.0, step=60.0), canary, stable=canary and 4.0):
+    for poll in with_values(polls(seconds=1200.0, step=60.0), canary, stable=canary and 4.0):
         one, other = with_it.poll(poll), without.poll(poll)
         assert (one.decision, one.reason, with_it.decide(poll)) == (other.decision, other.reason, other.decision)
     expected = {4.0: Finding.PASS, 1.0: Finding.FAIL, None: Finding.INCONCLUSIVE}[canary]
@@ -113,20 +115,20 @@ def test_a_dry_run_is_reported_and_never_decides(canary: float | None) -> None:
 
 
 def test_values_outside_the_bounds_of_the_plan_say_nothing() -> None:
-    verdict, _ = judged(plan(BOUNDED), valued(polls(seconds=1200.0, step=60.0), 6.0, spread=None))
+    verdict, _ = run_judge(plan(BOUNDED), with_values(polls(seconds=1200.0, step=60.0), 6.0, spread=None))
     assert (verdict.decision, of(verdict).finding) == (HOLD, Finding.INCONCLUSIVE)
 
 
 @pytest.mark.parametrize("numbers", [(math.nan, 1.0, 1.0), (-1.0, 1.0, 1.0), (1.0, math.inf, 1.0), (1.0,), (), (1.0, 2.0, 3.0, 4.0)])
 def test_numbers_that_are_none_are_not_counted(numbers: tuple[float, ...]) -> None:
     judge = Judge.begin(plan(), "r1")
-    for poll in valued(polls(seconds=900.0, step=60.0)):
+    for poll in with_values(polls(seconds=900.0, step=60.0)):
         servers = {name: replace(one, objectives={"value": numbers}) for name, one in poll.canary.servers.items()}
         assert judge.poll(replace(poll, canary=replace(poll.canary, servers=servers))).decision is HOLD
     assert of(judge.verdict()).finding is Finding.INCONCLUSIVE
 
 
-def drawn(rng: np.random.Generator, stream: Iterable[Poll], factor: float, wander: float) -> Iterator[Poll]:
+def with_random_values(rng: np.random.Generator, stream: Iterable[Poll], factor: float, wander: float) -> Iterator[Poll]:
     """Heavy-tailed values, as revenue is: lognormal with mean 1, of each tenth answer, and with a wander of each track's own."""
     totals: dict[str, np.ndarray] = {}
     before: dict[str, float] = {}
@@ -156,7 +158,7 @@ def test_simulated_watches_find_a_fifth_less_and_leave_a_canary_like_stable_alon
             rng = np.random.default_rng([seed, 7])
             stream = watch(rng, noise, rate=400.0, seconds=3600.0, step=60.0)  # type: ignore[arg-type]
             judge = Judge.begin(plan(), "r1")
-            decisions = [judge.decide(poll) for poll in drawn(rng, stream, factor, wander)]
+            decisions = [judge.decide(poll) for poll in with_random_values(rng, stream, factor, wander)]
             words[factor, seed] = next((word for word in decisions if word is not HOLD), HOLD)
             of_value = of(judge.verdict())
             assert of_value.finding is (Finding.FAIL if factor < 1 else of_value.finding)
@@ -170,7 +172,7 @@ def test_a_judge_that_was_stopped_goes_on_bit_for_bit() -> None:
     past = [(t, _with(one, 4.0, 1.0)) for t, one in history(np.random.default_rng(1), NOISY)[:40]]
     going = resumed = Judge.begin(whole, "r1", past)
     assert "objective/value" in going.dumps(), "its noise was measured"
-    for _, poll in zip(range(12), valued(watch(np.random.default_rng(3), NOISY, step=60.0), 3.5), strict=False):
+    for _, poll in zip(range(12), with_values(watch(np.random.default_rng(3), NOISY, step=60.0), 3.5), strict=False):
         resumed = Judge.resume(resumed.dumps(), "r1", whole)
         assert resumed.poll(poll) == going.poll(poll)
         assert resumed.dumps() == going.dumps()

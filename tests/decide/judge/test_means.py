@@ -7,11 +7,11 @@ import pytest
 from scipy import integrate
 
 from tests.decide.judge.literal import counts, window
-from tests.decide.judge.plain import cautious, long_run
+from tests.decide.judge.plain import cautious_dispersion, long_run
 from tfcanary.core.plan import JudgePlan, QualityPlan
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.means import WANDER, MeanRow, Means
-from tfcanary.decide.judge.stable_level import weights
+from tfcanary.decide.judge.means import WANDER, MeanAccumulator, MeanRow
+from tfcanary.decide.judge.stable_level import alpha_parts
 
 PLAN = JudgePlan(quality=QualityPlan())
 STEP = 30.0
@@ -22,9 +22,9 @@ def values(n, mean, squares=True):
 
 
 def standing(windows, mean=0.7, history=None, **facts):
-    weight, quality = weights(PLAN)["quality"], PLAN.quality
-    what = MeanRow("quality", "quality", weight, mean, quality.tolerance, quality.margin, WANDER, **facts)
-    row = Means(PLAN, what, {"quality": history} if history else {})
+    alpha_part, quality = alpha_parts(PLAN)["quality"], PLAN.quality
+    what = MeanRow("quality", "quality", alpha_part, mean, quality.tolerance, quality.margin, WANDER, **facts)
+    row = MeanAccumulator(PLAN, what, {"quality": history} if history else {})
     for one in windows:
         row.add(one)
     return row.standing(STEP)
@@ -70,7 +70,7 @@ def test_the_row_equals_its_definition(history):
             prior, worth = chance + (0.004 * 0.7) ** 2 * min(total**2, inflation * 15 * h * h), 600
         beta = 1 / (1 + 15 * 30 / worth)
         spread.append(max(beta * prior + (1 - beta) * long_run((h * (d - estimate)).tolist(), lag), chance))
-    spread[1] = cautious(spread[1], chance)
+    spread[1] = cautious_dispersion(spread[1], chance)
     tolerance, margin = 0.003 * 0.7, 0.010 * 0.7
     up_j, down_j = total**2 / spread[0], total**2 / spread[1]
     s = -up_j * (estimate + tolerance)
@@ -78,7 +78,7 @@ def test_the_row_equals_its_definition(history):
     s = down_j * (estimate + margin)
     down = math.log(0.9 * math.exp(margin * s - margin**2 * down_j / 2) + 0.1 * math.exp(mixture(s, down_j, margin - tolerance)))
     found = standing(windows, history=history)
-    assert (found.log_up, found.log_down) == (pytest.approx(up, abs=1e-5), pytest.approx(down, abs=1e-5))
+    assert (found.log_rollback, found.log_promote) == (pytest.approx(up, abs=1e-5), pytest.approx(down, abs=1e-5))
 
 
 def test_the_same_mean_passes_and_five_percent_less_fails():
@@ -102,13 +102,13 @@ def test_higher_is_better_also_where_values_are_negative():
 
 def test_without_squares_the_value_is_taken_for_a_yes_or_no():
     known, assumed = (standing(with_means([(0.69, 0.7)] * 10, squares=known)) for known in (True, False))
-    assert assumed.log_up < known.log_up, "0.21 is the largest variance that a mean of 0.7 can have between 0 and 1"
+    assert assumed.log_rollback < known.log_rollback, "0.21 is the largest variance that a mean of 0.7 can have between 0 and 1"
     assert standing(with_means([(0.6, 0.7)] * 10, squares=False)).fails(PLAN)
 
 
 def test_where_lower_is_better_the_same_numbers_stand_on_their_head():
     worse, mirrored = (standing(with_means([(mean, 0.7)] * 10), lower_is_worse=lower) for mean, lower in ((0.665, True), (0.735, False)))
-    assert worse.log_up == pytest.approx(mirrored.log_up, rel=0.01)
+    assert worse.log_rollback == pytest.approx(mirrored.log_rollback, rel=0.01)
     assert (mirrored.tolerance, mirrored.margin) == (pytest.approx(1.003), pytest.approx(1.01))
     assert mirrored.interval.estimate == pytest.approx(1.05)
     assert mirrored.interval.low > 1.003 > mirrored.tolerance - 1e-9
@@ -120,20 +120,20 @@ def test_bounds_of_the_values_stand_for_squares_that_are_not_known():
         standing(with_means([(0.69, 0.7)] * 10, squares=squares), within=within)
         for squares, within in ((True, None), (False, (0.3, 1.0)), (False, (0.0, 5.0)))
     )
-    assert known.log_up > tight.log_up > wide.log_up, "a larger variance is believed"
-    assert not standing(with_means([(0.69, 0.7)] * 10), within=(0.0, 0.5)).heard, "a mean that lies outside is none"
+    assert known.log_rollback > tight.log_rollback > wide.log_rollback, "a larger variance is believed"
+    assert not standing(with_means([(0.69, 0.7)] * 10), within=(0.0, 0.5)).has_data, "a mean that lies outside is none"
 
 
 def test_a_few_values_that_are_alike_by_chance_are_believed_to_vary_as_stables_do():
     alike = [window(counts(190, quality=(190 * 0.7, 190 * 0.4901, 190)), counts(10, quality=(6.5, 4.2251, 10)))]
-    assert standing(alike, variance=0.04).log_up < 1.0 < standing(alike).log_up
+    assert standing(alike, variance=0.04).log_rollback < 1.0 < standing(alike).log_rollback
 
 
 @pytest.mark.parametrize("mean", [50.0, 0.0])
 def test_without_squares_and_beyond_0_to_1_nothing_breaks(mean):
-    assert math.isfinite(standing(with_means([(mean, mean)] * 5, squares=False)).log_up)
+    assert math.isfinite(standing(with_means([(mean, mean)] * 5, squares=False)).log_rollback)
 
 
 def test_nothing_counted_is_nothing_known():
     quality = standing([window(counts(5700, quality=values(5700, 0.7)), counts(300))])
-    assert (quality.log_up, quality.log_down, quality.interval) == (pytest.approx(0, abs=1e-12), pytest.approx(0, abs=1e-12), None)
+    assert (quality.log_rollback, quality.log_promote, quality.interval) == (pytest.approx(0, abs=1e-12), pytest.approx(0, abs=1e-12), None)

@@ -21,8 +21,8 @@ from tfcanary.core.domain import Decision, Evidence, Finding, Sample, Verdict
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Direction, JudgePlan, MeanPlan, ObjectiveKind, ObjectivePlan, Plan
 from tfcanary.decide.judge import Judge, Poll
-from tfcanary.decide.judge.counted_windows import Reading, change
-from tfcanary.decide.judge.stable_level import objective_weight, weights
+from tfcanary.decide.judge.counted_windows import ServerReading, change
+from tfcanary.decide.judge.stable_level import alpha_parts, objective_alpha_part
 
 FALLBACKS = ObjectivePlan(ObjectiveKind.COUNTER, "my_fallbacks_total")
 CLICKS = ObjectivePlan(ObjectiveKind.RATIO, "clicks_total", "shown_total", Direction.HIGHER)
@@ -33,7 +33,7 @@ def plan(**objectives: ObjectivePlan) -> JudgePlan:
     return JudgePlan(objectives=objectives)
 
 
-def counted(stream: Iterable[Poll], canary: dict[str, float], stable: dict[str, float] | None = None) -> Iterator[Poll]:
+def with_counts(stream: Iterable[Poll], canary: dict[str, float], stable: dict[str, float] | None = None) -> Iterator[Poll]:
     """With the user's counters beside: events for each answer, by objective; what is not named is not exported."""
     for poll in stream:
         yield replace(poll, stable=_with(poll.stable, SHARE if stable is None else stable), canary=_with(poll.canary, canary))
@@ -47,9 +47,9 @@ def _with(sample: Sample, shares: dict[str, float]) -> Sample:
     return replace(sample, servers=servers)
 
 
-def judged(plan: JudgePlan, canary: dict[str, float], seconds: float = 3600.0, **tracks: Any) -> Verdict:
+def verdict_of(plan: JudgePlan, canary: dict[str, float], seconds: float = 3600.0, **tracks: Any) -> Verdict:
     judge = Judge.begin(plan, "r1")
-    for poll in counted(polls(weight=5, seconds=seconds), canary, **tracks):
+    for poll in with_counts(polls(weight=5, seconds=seconds), canary, **tracks):
         if judge.poll(poll).decision is not Decision.HOLD:
             break
     return judge.verdict()
@@ -60,7 +60,7 @@ def of(verdict: Verdict, name: str) -> Evidence:
 
 
 def test_a_canary_like_stable_is_promoted_with_proof_for_each_objective() -> None:
-    verdict = judged(plan(fallbacks=FALLBACKS, clicks=CLICKS), SHARE)
+    verdict = verdict_of(plan(fallbacks=FALLBACKS, clicks=CLICKS), SHARE)
     assert verdict.decision is Decision.PROMOTE
     assert "fallbacks" in verdict.reason
     for name in SHARE:
@@ -74,7 +74,7 @@ def test_a_canary_like_stable_is_promoted_with_proof_for_each_objective() -> Non
 
 @pytest.mark.parametrize(("name", "share"), [("fallbacks", 0.08), ("clicks", 0.1)])
 def test_a_bad_ratio_is_rolled_back_and_the_sentence_has_its_numbers(name: str, share: float) -> None:
-    verdict = judged(plan(fallbacks=FALLBACKS, clicks=CLICKS), {**SHARE, name: share})
+    verdict = verdict_of(plan(fallbacks=FALLBACKS, clicks=CLICKS), {**SHARE, name: share})
     assert verdict.decision is Decision.ROLLBACK
     evidence = of(verdict, name)
     assert (evidence.finding, verdict.reason) == (Finding.FAIL, evidence.reason)
@@ -87,7 +87,7 @@ def test_a_bad_ratio_is_rolled_back_and_the_sentence_has_its_numbers(name: str, 
 
 @pytest.mark.parametrize(("name", "share"), [("fallbacks", 0.005), ("clicks", 0.6)])
 def test_better_is_never_worse(name: str, share: float) -> None:
-    assert judged(plan(fallbacks=FALLBACKS, clicks=CLICKS), {**SHARE, name: share}).decision is Decision.PROMOTE
+    assert verdict_of(plan(fallbacks=FALLBACKS, clicks=CLICKS), {**SHARE, name: share}).decision is Decision.PROMOTE
 
 
 @pytest.mark.parametrize("share", [0.005, 0.02, 0.5, None])
@@ -95,7 +95,7 @@ def test_a_dry_run_is_reported_and_never_decides(share: float | None) -> None:
     """Whatever it counts, all else is bit for bit what it is without it, at every poll."""
     dry = plan(fallbacks=replace(FALLBACKS, gating=False))
     with_it, without = Judge.begin(dry, "r1"), Judge.begin(JudgePlan(), "r1")
-    for poll in counted(polls(seconds=1200), {} if share is None else {"fallbacks": share}):
+    for poll in with_counts(polls(seconds=1200), {} if share is None else {"fallbacks": share}):
         one, other = with_it.poll(poll), without.poll(poll)
         assert (one.decision, one.reason) == (other.decision, other.reason)
         assert tuple(evidence for evidence in one.evidence if evidence.about != "objective/fallbacks") == other.evidence
@@ -106,7 +106,7 @@ def test_a_dry_run_is_reported_and_never_decides(share: float | None) -> None:
 
 @pytest.mark.parametrize(("canary", "stable"), [({}, SHARE), (SHARE, {}), ({}, {}), ({"clicks": 0.3}, SHARE)])
 def test_what_is_not_counted_never_passes(canary: dict[str, float], stable: dict[str, float]) -> None:
-    verdict = judged(plan(fallbacks=FALLBACKS, clicks=CLICKS), canary, stable=stable)
+    verdict = verdict_of(plan(fallbacks=FALLBACKS, clicks=CLICKS), canary, stable=stable)
     assert verdict.decision is Decision.HOLD
     assert of(verdict, "fallbacks").finding is Finding.INCONCLUSIVE
     assert "fallbacks: nothing counted" in of(verdict, "fallbacks").reason
@@ -119,15 +119,15 @@ def test_before_stables_level_is_known_each_objective_is_inconclusive() -> None:
 
 
 def test_a_plan_without_objectives_says_so() -> None:
-    assert any(absence.about == "metrics/objectives" for absence in judged(JudgePlan(), {}).absent)
+    assert any(absence.about == "metrics/objectives" for absence in verdict_of(JudgePlan(), {}).absent)
 
 
 def test_alpha_is_spent_once_whatever_the_plan_asks_for() -> None:
     both = plan(fallbacks=FALLBACKS, clicks=CLICKS, dry=replace(CLICKS, gating=False))
-    assert sum(weights(both).values()) + 2 * objective_weight(both, gating=True) == pytest.approx(1.0)
-    assert objective_weight(both, gating=True) == pytest.approx(0.15)
-    assert objective_weight(both, gating=False) == 1.0
-    assert sum(weights(plan(dry=replace(CLICKS, gating=False))).values()) == pytest.approx(1.0)
+    assert sum(alpha_parts(both).values()) + 2 * objective_alpha_part(both, gating=True) == pytest.approx(1.0)
+    assert objective_alpha_part(both, gating=True) == pytest.approx(0.15)
+    assert objective_alpha_part(both, gating=False) == 1.0
+    assert sum(alpha_parts(plan(dry=replace(CLICKS, gating=False))).values()) == pytest.approx(1.0)
 
 
 FOUR = {
@@ -146,8 +146,8 @@ def test_the_order_of_objectives_changes_nothing(order: list[str], share: float)
     one, other = Judge.begin(plan(**FOUR), "r1"), Judge.begin(plan(**{name: FOUR[name] for name in order}), "r1")
     for poll in polls(seconds=600.0, step=60.0):
         first, second = (
-            replace(poll, stable=_with(poll.stable, SHARE | {"dry": 0.02, "value": 0.4}), canary=_with(poll.canary, told))
-            for told in (counts, {name: counts[name] for name in order})
+            replace(poll, stable=_with(poll.stable, SHARE | {"dry": 0.02, "value": 0.4}), canary=_with(poll.canary, events))
+            for events in (counts, {name: counts[name] for name in order})
         )
         assert one.poll(first) == other.poll(second)
 
@@ -157,21 +157,21 @@ def test_a_judge_that_was_stopped_goes_on_bit_for_bit() -> None:
     past = [(t, _with(one, SHARE)) for t, one in history(np.random.default_rng(1), NOISY)[:40]]
     going = resumed = Judge.begin(whole, "r1", past)
     assert "objective/clicks" in going.dumps()  # its noise was measured
-    stream = counted(watch(rng, NOISY, step=60.0), {**SHARE, "clicks": 0.25})
+    stream = with_counts(watch(rng, NOISY, step=60.0), {**SHARE, "clicks": 0.25})
     for _, poll in zip(range(15), stream, strict=False):
         resumed = Judge.resume(resumed.dumps(), "r1", whole)
         assert resumed.poll(poll) == going.poll(poll)
         assert resumed.dumps() == going.dumps()
 
 
-def reading(events: float, ok: float = 100.0) -> Reading:
-    return Reading(ok=ok, objectives={"a": (events, 1000.0), "b": (1.0, ok)})
+def reading(events: float, ok: float = 100.0) -> ServerReading:
+    return ServerReading(ok=ok, objectives={"a": (events, 1000.0), "b": (1.0, ok)})
 
 
 def test_an_objective_that_falls_or_jumps_back_says_nothing_and_its_server_goes_on() -> None:
     first, fell, back, later = ({"s": reading(events, ok)} for events, ok in ((500.0, 100.0), (3.0, 110.0), (501.0, 120.0), (504.0, 130.0)))
     one = change(first, fell)
-    assert (one.restarted, one.fallen, one.counts.ok, dict(one.counts.objectives)) == ((), ("s",), 10.0, {"b": (0.0, 10.0)})
+    assert (one.restarted, one.decreased, one.counts.ok, dict(one.counts.objectives)) == ((), ("s",), 10.0, {"b": (0.0, 10.0)})
     two = change(fell, back, first)
     assert (two.counts.ok, dict(two.counts.objectives)) == (10.0, {"b": (0.0, 10.0)})
     assert dict(change(back, later).counts.objectives) == {"a": (3.0, 0.0), "b": (0.0, 10.0)}

@@ -11,14 +11,14 @@ import pytest
 
 from tests.decide.judge import simulation
 from tests.decide.judge.literal import polls
-from tests.decide.judge.test_mean_objectives import REVENUE, WAITING, valued
-from tests.decide.judge.test_objectives import CLICKS, FALLBACKS, counted
+from tests.decide.judge.test_mean_objectives import REVENUE, WAITING, with_values
+from tests.decide.judge.test_objectives import CLICKS, FALLBACKS, with_counts
 from tfcanary.core.domain import Decision
 from tfcanary.core.plan import ClassesPlan, JudgePlan, LabelledPlan, ObjectivePlan, Plan, QualityPlan, StagePlan
 from tfcanary.decide.judge import Judge
 from tfcanary.decide.judge.calibration import calibrate
-from tfcanary.decide.judge.expected_counts import Baseline, Expected, Level, Regression
-from tfcanary.decide.judge.planning import NEVER, Forecaster, Part, forecast, named, said
+from tfcanary.decide.judge.expected_counts import Baseline, ExpectedCriteria, ObjectiveLevel, Regression
+from tfcanary.decide.judge.planning import NEVER, Forecaster, SchedulePart, duration_text, forecast, named_regressions
 
 PLAN = JudgePlan(alpha=0.05, quality=QualityPlan(), classes=ClassesPlan())
 LATENCY = tuple((1e6 * simulation.buckets(0.0, 1.0)).tolist())
@@ -46,7 +46,7 @@ def forecaster(rate: float, error_rate: float = 0.001, plan: JudgePlan = PLAN) -
 
 
 def planned(regression: Regression, rate: float, weight: int, error_rate: float = 0.001) -> float:
-    return forecaster(rate, error_rate).rollback([Part(weight)], regression).seconds or math.inf
+    return forecaster(rate, error_rate).rollback([SchedulePart(weight)], regression).seconds or math.inf
 
 
 def test_planned_times_to_rollback_are_those_that_were_measured() -> None:
@@ -66,7 +66,7 @@ def test_planned_times_to_rollback_are_those_that_were_measured() -> None:
 def test_promotion_comes_at_most_as_much_later_than_planned_as_was_measured() -> None:
     """It is the last of four criteria to pass: 1 to 1.6 times the planned time."""
     for (rate, weight), seconds in zip(CELLS, PROMOTED, strict=True):
-        promote = forecaster(rate).promote([Part(weight)]).seconds or math.inf
+        promote = forecaster(rate).promote([SchedulePart(weight)]).seconds or math.inf
         assert seconds is None or 1.0 <= seconds / promote <= 1.6
 
 
@@ -78,18 +78,18 @@ def test_noise_that_history_has_shown_makes_it_longer() -> None:
     unknown = Forecaster(PLAN, Baseline(200, 0.001, LATENCY, QUALITY, {}), POLL)
     calm = planned(worse, 200, 5)
     for other in (noisy, unknown):
-        assert (other.rollback([Part(5)], worse).seconds or math.inf) > calm
+        assert (other.rollback([SchedulePart(5)], worse).seconds or math.inf) > calm
 
 
 def test_evidence_adds_up_over_the_parts_of_a_schedule() -> None:
     one, worse = forecaster(200), Regression(errors=3)
-    split = one.rollback([Part(5, 300), Part(5, 300), Part(5)], worse)
-    assert split.seconds == one.rollback([Part(5)], worse).seconds
-    assert (one.rollback([Part(5, 300), Part(50)], worse).seconds or 0) < (split.seconds or 0)
+    split = one.rollback([SchedulePart(5, 300), SchedulePart(5, 300), SchedulePart(5)], worse)
+    assert split.seconds == one.rollback([SchedulePart(5)], worse).seconds
+    assert (one.rollback([SchedulePart(5, 300), SchedulePart(50)], worse).seconds or 0) < (split.seconds or 0)
 
 
 def test_requests_are_the_canary_s_share_of_all() -> None:
-    found = forecaster(200).rollback([Part(5)], Regression(errors=10))
+    found = forecaster(200).rollback([SchedulePart(5)], Regression(errors=10))
     assert found.seconds is not None
     assert found.requests == pytest.approx(10 * found.seconds)
 
@@ -103,19 +103,19 @@ def test_a_window_is_planned_no_shorter_than_stable_is_scraped() -> None:
 
 @pytest.mark.parametrize("weight", [0, 100])
 def test_without_two_tracks_nothing_is_ever_decided(weight: int) -> None:
-    assert forecaster(200).rollback([Part(weight)], Regression(errors=10)) == NEVER
-    assert forecaster(200).promote([Part(weight)]) == NEVER
+    assert forecaster(200).rollback([SchedulePart(weight)], Regression(errors=10)) == NEVER
+    assert forecaster(200).promote([SchedulePart(weight)]) == NEVER
 
 
 def test_no_errors_at_all_stay_none_however_often_they_are_doubled() -> None:
-    assert forecaster(200, 0.0).rollback([Part(5)], Regression(errors=10)) == NEVER
-    assert forecaster(200, 0.0).promote([Part(5)]).seconds is not None
+    assert forecaster(200, 0.0).rollback([SchedulePart(5)], Regression(errors=10)) == NEVER
+    assert forecaster(200, 0.0).promote([SchedulePart(5)]).seconds is not None
 
 
 def test_what_the_plan_asks_for_and_nobody_exports_is_never_promoted() -> None:
     bare = Baseline(200, 0.001, ())
-    assert Expected(PLAN, bare, POLL).missing == ("latency", "quality")
-    assert Forecaster(PLAN, bare, POLL).promote([Part(50)]) == NEVER
+    assert ExpectedCriteria(PLAN, bare, POLL).missing == ("latency", "quality")
+    assert Forecaster(PLAN, bare, POLL).promote([SchedulePart(50)]) == NEVER
     stage = forecast(Plan(judge=PLAN, labelled=LabelledPlan("labels.jsonl")), bare).stages[-1]
     assert not stage.decides
     assert stage.sentences[0] == "stable exports no latency and no quality, which the plan asks for: no canary can be promoted"
@@ -125,7 +125,7 @@ def test_the_default_plan_decides_at_200_requests_a_second() -> None:
     found = forecast(Plan(), Baseline(200, 0.001, LATENCY))
     assert found.decides
     assert found.promote.seconds == 900
-    assert found.unseen == ("quality -1 %",)
+    assert found.undetectable == ("quality -1 %",)
     assert [stage.weight for stage in found.stages] == [5, 25, 50]
 
 
@@ -158,32 +158,36 @@ def test_a_plan_without_latency_is_planned_without_it() -> None:
     assert set(found.rollback) == {"errors x2", "errors x10"}
 
 
-VALUE = {"value": Level(4.0, variance=1.0)}
+VALUE = {"value": ObjectiveLevel(4.0, variance=1.0)}
 
 
 @pytest.mark.parametrize(
     ("name", "objective", "level"),
     [
-        ("fallbacks", FALLBACKS, Level(0.02)),
-        ("clicks", CLICKS, Level(0.3)),
+        ("fallbacks", FALLBACKS, ObjectiveLevel(0.02)),
+        ("clicks", CLICKS, ObjectiveLevel(0.3)),
         ("value", REVENUE, VALUE["value"]),
         ("value", WAITING, VALUE["value"]),
     ],
 )
 def test_objectives_take_as_long_as_the_judge_itself_takes_on_traffic_without_chance(
-    name: str, objective: ObjectivePlan, level: Level
+    name: str, objective: ObjectivePlan, level: ObjectiveLevel
 ) -> None:
     plan = replace(JudgePlan(objectives={name: objective}), latency=None)
     one = Forecaster(plan, Baseline(200, 0.001, (), noise={}, objectives={name: level}), POLL)
-    factor = next(regression.objectives[name] for regression in named(plan) if name in regression.objectives)
+    factor = next(regression.objectives[name] for regression in named_regressions(plan) if name in regression.objectives)
     for times, expected in (
-        (factor, one.rollback([Part(5)], Regression(objectives={name: factor}))),
-        (1.0, one.promote([Part(5)])),
+        (factor, one.rollback([SchedulePart(5)], Regression(objectives={name: factor}))),
+        (1.0, one.promote([SchedulePart(5)])),
     ):
         stream = polls(seconds=7200.0)
-        told = valued(stream, 4.0 * times) if name == "value" else counted(stream, {name: level.level * times}, stable={name: level.level})
+        stream = (
+            with_values(stream, 4.0 * times)
+            if name == "value"
+            else with_counts(stream, {name: level.level * times}, stable={name: level.level})
+        )
         judge = Judge.begin(plan, "r1")
-        seconds = next(poll.t for poll in told if judge.decide(poll) is (Decision.PROMOTE if times == 1.0 else Decision.ROLLBACK))
+        seconds = next(poll.t for poll in stream if judge.decide(poll) is (Decision.PROMOTE if times == 1.0 else Decision.ROLLBACK))
         assert expected.seconds is not None
         assert seconds / 1.6 <= expected.seconds <= 1.6 * seconds
 
@@ -192,7 +196,7 @@ def test_each_gating_objective_is_planned_for_at_its_margin_and_a_dry_run_is_not
     plan = JudgePlan(objectives={"value": REVENUE, "dry": replace(WAITING, gating=False), "lost": FALLBACKS})
     found = forecast(Plan(judge=plan), Baseline(200, 0.001, LATENCY, objectives=VALUE))
     assert set(found.rollback) == {"errors x2", "errors x10", "p50 +10 %", "p99 +50 %", "value -10 %"}
-    assert found.unseen == ("quality -1 %", "lost +50 %")
+    assert found.undetectable == ("quality -1 %", "lost +50 %")
     assert found.promote == NEVER
     assert found.stages[-1].sentences[0].startswith("stable exports no lost, which the plan asks for")
 
@@ -200,7 +204,9 @@ def test_each_gating_objective_is_planned_for_at_its_margin_and_a_dry_run_is_not
 def test_a_promotion_waits_for_the_slowest_objective() -> None:
     hard = replace(REVENUE, tolerance=0.001, margin=0.002)
     easy, late = (
-        Forecaster(JudgePlan(objectives={"value": one}), Baseline(200, 0.001, LATENCY, objectives=VALUE), POLL).promote([Part(5)]).seconds
+        Forecaster(JudgePlan(objectives={"value": one}), Baseline(200, 0.001, LATENCY, objectives=VALUE), POLL)
+        .promote([SchedulePart(5)])
+        .seconds
         for one in (REVENUE, hard)
     )
     assert (easy or 0) < (late or math.inf)
@@ -208,4 +214,4 @@ def test_a_promotion_waits_for_the_slowest_objective() -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (300, "5 min"), (5400, "1.5 h"), (50400, "14 h"), (260000, "3 d")])
 def test_times_are_said_shortly(seconds: float, words: str) -> None:
-    assert said(seconds) == words
+    assert duration_text(seconds) == words

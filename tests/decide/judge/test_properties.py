@@ -31,18 +31,18 @@ def promotion(judge: Judge) -> dict[str, float]:
 @SOME
 @given(steps=st.lists(STEPS, min_size=2, max_size=14), calibrated=st.booleans())
 def test_the_decision_alone_is_that_of_the_whole_verdict(steps, calibrated):
-    told, quick = (Judge.begin(PLAN, "r1", HISTORY if calibrated else ()) for _ in range(2))
+    whole, quick = (Judge.begin(PLAN, "r1", HISTORY if calibrated else ()) for _ in range(2))
     for poll in odd_polls(steps):
-        assert quick.decide(poll) is told.poll(poll).decision
-    assert quick.verdict() == told.verdict()
+        assert quick.decide(poll) is whole.poll(poll).decision
+    assert quick.verdict() == whole.verdict()
 
 
 @pytest.mark.parametrize("what", [Canary(), Canary(errors=10), Canary(latency=1.5)])
 def test_the_decision_alone_leaves_the_pictures_for_whoever_looks_later(what):
-    told, quick = (Judge.begin(PLAN, "r1", HISTORY) for _ in range(2))
+    whole, quick = (Judge.begin(PLAN, "r1", HISTORY) for _ in range(2))
     for poll in watch(np.random.default_rng(3), CALM, what, seconds=900, step=60.0):
-        assert quick.decide(poll) is told.poll(poll).decision
-    assert quick.verdict() == told.verdict()
+        assert quick.decide(poll) is whole.poll(poll).decision
+    assert quick.verdict() == whole.verdict()
 
 
 @SOME
@@ -119,7 +119,7 @@ def test_swapping_the_tracks_of_a_healthy_pair_promotes_no_faster_than_the_evide
 # Bad input: each rule of docs/judge.md, "Odd data", that no other test tries
 
 
-def counted(judge: Judge, track: str = "canary") -> float:
+def requests_counted(judge: Judge, track: str = "canary") -> float:
     return next(e.figures[f"{track} requests"] for e in judge.verdict().evidence if e.about == "metrics/outage")
 
 
@@ -129,13 +129,13 @@ def test_a_counter_that_falls_and_jumps_back_brings_no_old_requests(track):
     judge = Judge.begin(JudgePlan(), "r1")
     for poll in polls(seconds=900):
         if poll.t == 600:
-            before = counted(judge, "stable")
+            before = requests_counted(judge, "stable")
             nothing = sample(track, Counters(0.0, {}, (0.0,) * 34))
             poll = replace(poll, **{str(track): nothing})
         judge.poll(poll)
         if poll.t == 630:
-            assert counted(judge) < 6301, "no window brings more than its own requests"
-    assert counted(judge, "stable") < before + 190 * 330 + 1
+            assert requests_counted(judge) < 6301, "no window brings more than its own requests"
+    assert requests_counted(judge, "stable") < before + 190 * 330 + 1
 
 
 def test_two_servers_of_one_name_cannot_be_told_apart_so_the_track_is_not_counted():
@@ -153,9 +153,9 @@ def test_two_polls_at_the_same_instant_count_their_requests_and_no_time():
     later = replace(
         stream[-1], stable=sample(Track.STABLE, STABLE.in_seconds(7530.0)), canary=sample(Track.CANARY, CANARY.in_seconds(330.0))
     )
-    before = counted(judge)
+    before = requests_counted(judge)
     assert judge.poll(later).decision is Decision.HOLD
-    assert counted(judge) == before + 300
+    assert requests_counted(judge) == before + 300
     assert Judge.resume(judge.dumps(), "r1", JudgePlan()).verdict() == judge.verdict()
 
 
@@ -165,9 +165,9 @@ def test_looks_between_two_scrapes_change_nothing_and_a_track_that_is_away_is_se
     for poll in polls(seconds=900, step=10.0):
         torn = {}
         for track, phase in (("stable", 4.0), ("canary", 18.0)):
-            told = 30.0 * math.floor((poll.t - phase) / 30.0) + phase
+            whole = 30.0 * math.floor((poll.t - phase) / 30.0) + phase
             traffic, age = (STABLE, 7200.0) if track == "stable" else (CANARY, 0.0)
-            torn[track] = replace(sample(Track(track), traffic.in_seconds(max(age + told, 0.0))), every=30.0)
+            torn[track] = replace(sample(Track(track), traffic.in_seconds(max(age + whole, 0.0))), every=30.0)
         before = quick.dumps()
         quick.poll(replace(poll, **torn))
         if poll.t % 30 == 0:
@@ -212,6 +212,6 @@ def test_a_clock_that_steps_back_lets_no_time_pass_and_loses_no_request():
     for poll in polls(seconds=900):
         straight.poll(poll)
         stepped.poll(replace(poll, t=poll.t - 200.0 if poll.t > 450 else poll.t))
-    assert counted(straight) == counted(stepped)
+    assert requests_counted(straight) == requests_counted(stepped)
     assert stepped.verdict().decision is straight.verdict().decision is Decision.PROMOTE
     assert "870 s" in stepped.verdict().reason, "of 900 s only the poll's own 30 are missing"

@@ -13,7 +13,7 @@ from tfcanary.core.plan import ClassesPlan, JudgePlan
 from tfcanary.decide.judge.counted_windows import read, total
 from tfcanary.decide.judge.dispersion import Noise
 from tfcanary.decide.judge.rate_rows import count, rows
-from tfcanary.decide.judge.rates import RateRows
+from tfcanary.decide.judge.rates import RateAccumulator
 from tfcanary.decide.judge.stable_level import freeze
 
 PLAN = JudgePlan(classes=ClassesPlan())
@@ -43,8 +43,8 @@ def noisy_windows(seed=3, ratio=1.3, length=25, error_rate=0.004):
     return result
 
 
-def standings(windows, plan=PLAN, frozen=FROZEN, history=None):
-    rates = RateRows(plan, frozen, history or {})
+def standings(windows, plan=PLAN, stable_level=FROZEN, history=None):
+    rates = RateAccumulator(plan, stable_level, history or {})
     for one in windows:
         rates.add(one)
     return {standing.name: standing for standing in rates.standings(STEP)}
@@ -69,8 +69,8 @@ def test_every_row_equals_its_definition(history):
         if row.name == "errors":
             low = plain.one_sample(below, [math.log(theta) for theta in (0.5, 0.25, 0.1, 0.03, 0.01)], [0.2] * 5, max(phi_p, 1))
             down = plain.lse([math.log(0.8) + down, math.log(0.2) + low])
-        assert found[row.name].log_up == pytest.approx(up, abs=1e-9), row.name
-        assert found[row.name].log_down == pytest.approx(down, abs=1e-9), row.name
+        assert found[row.name].log_rollback == pytest.approx(up, abs=1e-9), row.name
+        assert found[row.name].log_promote == pytest.approx(down, abs=1e-9), row.name
 
 
 def absolute(windows, counted, delta):
@@ -121,9 +121,9 @@ def test_many_times_almost_nothing_is_nobodys_outage():
 def test_a_burst_in_one_window_is_no_rate_but_a_large_one_is():
     quiet = healthy(1, error_rate=0.0)
     burst, flood = (window(counts(5700), counts(300 - k, k)) for k in (12.0, 40.0))
-    assert standings([*quiet, burst, *quiet])["errors"].log_up == 0
-    assert standings([*quiet, burst, burst])["errors"].log_up > 0
-    assert standings([*quiet, flood, *quiet])["errors"].log_up > 0
+    assert standings([*quiet, burst, *quiet])["errors"].log_rollback == 0
+    assert standings([*quiet, burst, burst])["errors"].log_rollback > 0
+    assert standings([*quiet, flood, *quiet])["errors"].log_rollback > 0
 
 
 def test_no_errors_at_all_show_by_themselves_that_the_margin_is_kept():
@@ -133,21 +133,21 @@ def test_no_errors_at_all_show_by_themselves_that_the_margin_is_kept():
 
 def test_an_outage_convicts_in_its_first_window_before_stable_is_frozen():
     first = window(counts(5700, 6), counts(0, 300), settled=False, warm=False, frozen=False)
-    found = standings([first], frozen=None)
+    found = standings([first], stable_level=None)
     assert list(found) == ["outage", "traffic"]
     assert found["outage"].fails(PLAN)
 
 
 def test_four_times_the_errors_are_no_outage_below_ten_points():
     first = [window(counts(5700 * 0.99, 57), counts(300 * 0.96, 12), settled=False, frozen=False)] * 60
-    outage = standings(first, frozen=None)["outage"]
+    outage = standings(first, stable_level=None)["outage"]
     assert outage.interval.low > outage.tolerance, "the relative tolerance is beaten"
     assert not outage.fails(PLAN)
 
 
 def test_an_outage_of_both_tracks_convicts_nobody():
     both = window(counts(0, 5700), counts(0, 300), settled=False, frozen=False)
-    assert not standings([both] * 10, frozen=None)["outage"].fails(PLAN)
+    assert not standings([both] * 10, stable_level=None)["outage"].fails(PLAN)
 
 
 def test_errors_of_the_first_half_minute_and_before_the_freeze_do_not_count():
@@ -187,7 +187,7 @@ def test_the_interval_agrees_with_the_finding_on_either_side():
     """The lower bound passes the tolerance exactly where the row convicts; the same above."""
     for ratio in np.linspace(1.0, 2.6, 17):
         traffic = standings(healthy(12, ratio=ratio, error_rate=0.05))["outage"]
-        assert traffic.log_down >= -math.log(PLAN.alpha_promote) or traffic.interval.high >= traffic.margin - 0.05
+        assert traffic.log_promote >= -math.log(PLAN.alpha_promote) or traffic.interval.high >= traffic.margin - 0.05
         errors = standings(healthy(12, ratio=ratio, error_rate=0.05))["errors"]
         if errors.fails(PLAN):
             assert errors.interval.low >= errors.tolerance - 0.01
@@ -199,10 +199,10 @@ def test_progress_tells_how_many_requests_a_healthy_canary_needs():
     def after(n):
         return standings(healthy(n, n_c=60.0, n_b=1140.0))["errors"]
 
-    assert after(1).needed(PLAN) > 60
+    assert after(1).requests_needed(PLAN) > 60
     passing = next(n for n in range(1, 100) if after(n).passes(PLAN))
     for n in (passing // 2, passing):
-        assert 60 * passing == pytest.approx(after(n).needed(PLAN), rel=0.35)
+        assert 60 * passing == pytest.approx(after(n).requests_needed(PLAN), rel=0.35)
 
 
 def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_silent():

@@ -10,7 +10,7 @@ from tests.decide.judge.simulation import NOISY, Canary, watch
 from tfcanary.core.domain import Finding, Interval
 from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge import Judge, reasons
-from tfcanary.decide.judge.standing import RATIO, Need, Standing
+from tfcanary.decide.judge.standing import RATIO_UNIT, Need, Standing
 
 PLAN = JudgePlan()
 
@@ -18,55 +18,55 @@ PLAN = JudgePlan()
 def standing(**facts):
     defaults = {
         "name": "errors",
-        "weight": 0.35,
+        "alpha_part": 0.35,
         "title": "errors",
         "what": "failed",
         "need": Need.PROOF,
-        "unit": RATIO,
+        "unit": RATIO_UNIT,
         "tolerance": 1.1,
         "margin": 3.0,
-        "log_up": 0.0,
-        "log_down": 0.0,
+        "log_rollback": 0.0,
+        "log_promote": 0.0,
         "progress": 1.0,
         "counts": (2.0, 420.0, 8.0, 8000.0),
         "interval": Interval(0.2, 4.2, 9.0),
         "silent": False,
     }
-    return Standing(heard=True, **{**defaults, **facts})
+    return Standing(has_data=True, **{**defaults, **facts})
 
 
 def test_an_undecided_criterion_says_how_many_requests_of_how_many():
-    assert reasons.waiting(standing(), PLAN) == (
+    assert reasons.wait_reason(standing(), PLAN) == (
         "errors: 420 of about 1,200 canary requests needed so far; 0.476 % of 420 canary requests failed, 0.1 % of stable's"
     )
 
 
 def test_one_that_needs_no_more_requests_but_better_ones_says_so():
     late = standing(progress=9.0, counts=(20.0, 4200.0, 90.0, 80_000.0), interval=Interval(0.9, 2.0, 3.4))
-    assert reasons.waiting(late, PLAN).endswith("at most 3.4, promotion needs less than 3 times stable's")
+    assert reasons.wait_reason(late, PLAN).endswith("at most 3.4, promotion needs less than 3 times stable's")
 
 
 def test_one_that_can_never_tell_says_so():
-    assert "more than 10,000,000 needed to tell" in reasons.waiting(standing(progress=np.log(0.8)), PLAN)
+    assert "more than 10,000,000 needed to tell" in reasons.wait_reason(standing(progress=np.log(0.8)), PLAN)
 
 
 def test_one_that_has_not_begun_says_from_when_on():
     latency = standing(name="latency", title="latency", interval=None, counts=(0.0, 0.0, 0.0, 0.0))
-    assert reasons.waiting(latency, PLAN) == "latency: nothing counted yet; it counts from 120 s after the canary's start"
+    assert reasons.wait_reason(latency, PLAN) == "latency: nothing counted yet; it counts from 120 s after the canary's start"
 
 
 def test_a_failing_criterion_says_by_how_much_and_what_is_tolerated():
     bad = standing(counts=(30.0, 1000.0, 10.0, 10_000.0), interval=Interval(4.5, 30.0, 1000.0))
     assert (
-        reasons.failed(bad)
+        reasons.fail_reason(bad)
         == "errors: 3 % of 1,000 canary requests failed, 0.1 % of stable's; at least 4.5 times stable's, 1.1 is tolerated"
     )
 
 
 def test_a_passing_criterion_says_how_far_from_its_margin_it_is():
     good = standing(interval=Interval(0.5, 1.0, 1.8))
-    assert reasons.passed(good).endswith("at most 1.8 times stable's, the margin is 3")
-    assert reasons.passed(standing(interval=Interval(0.001, 1.0, 1000.0))).endswith("the canary's own rate excludes the margin")
+    assert reasons.pass_reason(good).endswith("at most 1.8 times stable's, the margin is 3")
+    assert reasons.pass_reason(standing(interval=Interval(0.001, 1.0, 1000.0))).endswith("the canary's own rate excludes the margin")
 
 
 @pytest.mark.parametrize("what", [Canary(), Canary(errors=10), Canary(silent=True), Canary(crashed=True)])

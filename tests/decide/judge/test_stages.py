@@ -9,7 +9,7 @@ import pytest
 
 from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Interval, Look, Verdict
 from tfcanary.core.plan import OnUndecided, Plan, StagePlan
-from tfcanary.decide.judge.stages import combine, conclude
+from tfcanary.decide.judge.stages import combine, conclude_stage
 
 PLAN = Plan(weights=(5, 50), stage=StagePlan(minimum=timedelta(seconds=60), maximum=timedelta(seconds=600)))
 RISKY = replace(PLAN, stage=replace(PLAN.stage, on_undecided=OnUndecided.PROMOTE))
@@ -21,7 +21,7 @@ ROLLBACK = Verdict(Decision.ROLLBACK, "errors 3 times stable's")
 
 
 @pytest.mark.parametrize(
-    ("said", "stage", "seconds", "requests", "decision"),
+    ("verdict", "stage", "seconds", "requests", "decision"),
     [
         (ROLLBACK, 0, 0, 0, Decision.ROLLBACK),
         (HOLD, 0, 59, 100, None),
@@ -37,23 +37,23 @@ ROLLBACK = Verdict(Decision.ROLLBACK, "errors 3 times stable's")
     ],
 )
 def test_a_stage_ends_as_its_place_and_its_time_say(
-    said: Verdict, stage: int, seconds: int, requests: int, decision: Decision | None
+    verdict: Verdict, stage: int, seconds: int, requests: int, decision: Decision | None
 ) -> None:
-    ended = conclude(said, PLAN, stage, timedelta(seconds=seconds), requests)
-    assert (ended.decision if ended else None) is decision
-    assert ended is None or (ended.stage, ended.weight) == (stage, PLAN.weights[stage])
+    result = conclude_stage(verdict, PLAN, stage, timedelta(seconds=seconds), requests)
+    assert (result.decision if result else None) is decision
+    assert result is None or (result.stage, result.weight) == (stage, PLAN.weights[stage])
 
 
 def test_an_undecided_release_says_what_it_waited_for() -> None:
-    ended = conclude(HOLD, PLAN, 1, timedelta(seconds=600), 100)
-    assert ended is not None
-    assert ended.reason == "undecided after 600 s: latency: 400 of about 900 requests"
-    assert ended.undecided
+    result = conclude_stage(HOLD, PLAN, 1, timedelta(seconds=600), 100)
+    assert result is not None
+    assert result.reason == "undecided after 600 s: latency: 400 of about 900 requests"
+    assert result.undecided
 
 
 def test_the_plan_may_take_the_risk_of_few_requests_but_never_that_of_no_data() -> None:
-    few = conclude(HOLD, RISKY, 1, timedelta(seconds=600), 100)
-    none = conclude(replace(HOLD, evidence=(WAITING, SILENT)), RISKY, 1, timedelta(seconds=600), 100)
+    few = conclude_stage(HOLD, RISKY, 1, timedelta(seconds=600), 100)
+    none = conclude_stage(replace(HOLD, evidence=(WAITING, SILENT)), RISKY, 1, timedelta(seconds=600), 100)
     assert few is not None
     assert none is not None
     assert (few.decision, none.decision) == (Decision.PROMOTE, Decision.ROLLBACK)
@@ -61,9 +61,9 @@ def test_the_plan_may_take_the_risk_of_few_requests_but_never_that_of_no_data() 
 
 def test_a_stage_without_traffic_by_plan_advances_by_the_clock() -> None:
     shadow = replace(PLAN, weights=(0, 100))
-    ended = conclude(HOLD, shadow, 0, timedelta(seconds=60), 0)
-    assert ended is not None
-    assert ended.decision is Decision.ADVANCE
+    result = conclude_stage(HOLD, shadow, 0, timedelta(seconds=60), 0)
+    assert result is not None
+    assert result.decision is Decision.ADVANCE
 
 
 ABSENT = Look("drift", absent=(Absence("drift", "absent by plan"),))

@@ -14,7 +14,7 @@ def track(**servers: Counters) -> Sample:
     return Sample(Track.CANARY, True, servers)
 
 
-def changed(before: Counters, now: Counters):
+def change_between(before: Counters, now: Counters):
     return change(read(track(a=before)), read(track(a=now)))
 
 
@@ -43,11 +43,11 @@ def test_a_server_that_counts_less_was_restarted_and_only_its_part_is_lost():
 )
 def test_any_counter_that_falls_is_a_restart(now):
     before = Counters(100, {"INTERNAL": 5}, HISTOGRAM, (70.0, 60.0, 100.0), (60.0, 40.0))
-    assert changed(before, now).restarted == ("a",)
+    assert change_between(before, now).restarted == ("a",)
 
 
 def test_a_sum_of_quality_values_may_fall_without_a_restart():
-    result = changed(Counters(100, quality=(-5.0, 10.0, 100.0)), Counters(110, quality=(-9.0, 12.0, 110.0)))
+    result = change_between(Counters(100, quality=(-5.0, 10.0, 100.0)), Counters(110, quality=(-9.0, 12.0, 110.0)))
     assert result.restarted == ()
     assert result.counts.quality == (-4.0, 2.0, 10.0)
 
@@ -71,25 +71,25 @@ def test_a_track_that_is_down_or_has_no_server_was_not_counted():
 
 @pytest.mark.parametrize("histogram", [(1.0, 2.0), (NAN, *HISTOGRAM[1:]), (-1.0, *HISTOGRAM[1:])])
 def test_a_histogram_that_makes_no_sense_is_none(histogram):
-    result = changed(Counters(5, latency=HISTOGRAM), Counters(9, latency=histogram))
+    result = change_between(Counters(5, latency=HISTOGRAM), Counters(9, latency=histogram))
     assert (result.counts.latency, result.counts.ok, result.restarted) == (None, 4, ())
 
 
 def test_a_torn_histogram_counts_nothing_where_it_falls():
     torn = (5.0, 3.0, *(9.0,) * (BUCKETS - 2))
-    counts = changed(Counters(1, latency=(0.0,) * BUCKETS), Counters(9, latency=torn)).counts
+    counts = change_between(Counters(1, latency=(0.0,) * BUCKETS), Counters(9, latency=torn)).counts
     assert counts.latency.dense()[:4].tolist() == [5, 0, 6, 0]
 
 
 @pytest.mark.parametrize("quality", [(NAN, 1.0, 5.0), (1.0, 1.0, NAN), (1.0, 1.0, -5.0), (INF, 1.0, 5.0)])
 def test_quality_values_that_make_no_sense_are_none(quality):
-    assert changed(Counters(1, quality=(0.0, 0.0, 0.0)), Counters(2, quality=quality)).counts.quality is None
+    assert change_between(Counters(1, quality=(0.0, 0.0, 0.0)), Counters(2, quality=quality)).counts.quality is None
 
 
 def test_squares_that_are_not_exported_are_unknown_and_stay_so():
-    first = changed(Counters(0, quality=(0.0, NAN, 0.0)), Counters(5, quality=(3.0, NAN, 5.0))).counts
+    first = change_between(Counters(0, quality=(0.0, NAN, 0.0)), Counters(5, quality=(3.0, NAN, 5.0))).counts
     assert first.quality == (3.0, None, 5.0)
-    assert first.plus(changed(Counters(0, quality=(0.0, 0.0, 0.0)), Counters(5, quality=(3.0, 2.0, 5.0))).counts).quality == (
+    assert first.plus(change_between(Counters(0, quality=(0.0, 0.0, 0.0)), Counters(5, quality=(3.0, 2.0, 5.0))).counts).quality == (
         6.0,
         None,
         10.0,
@@ -103,7 +103,7 @@ def test_servers_that_know_different_classes_are_not_added_up():
 
 
 def test_counters_near_a_trillion_lose_nothing():
-    assert changed(Counters(1e12, {"INTERNAL": 1e9}), Counters(1e12 + 7, {"INTERNAL": 1e9 + 1})).counts.requests == 8
+    assert change_between(Counters(1e12, {"INTERNAL": 1e9}), Counters(1e12 + 7, {"INTERNAL": 1e9 + 1})).counts.requests == 8
 
 
 def test_the_total_is_what_was_counted_since_the_start():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from tfcanary.decide.stats.binomial import GAPS, NO_CHANGE, down_weight, log_likelihood, pooled_ratio, promote_mixture, rollback_mixture
+from tfcanary.decide.stats.binomial import GAPS, NO_CHANGE_BET, down_weight, log_likelihood, pooled_ratio, promote_mixture, rollback_mixture
 
 BETS = np.full(len(GAPS), -math.log(len(GAPS)))
 
@@ -60,7 +60,7 @@ def test_promote_bets_are_unfair_wherever_the_canary_violates_the_margin(eta):
 def test_promotion_bets_most_on_no_change():
     """With nothing on the grid coming true, what is left is 0.8 of the likelihood ratio of no change."""
     log_e = promote_mixture(np.array(-3.0), np.full(14, -1e9), 1.0)
-    assert float(log_e) == pytest.approx(math.log(NO_CHANGE) + 3.0)
+    assert float(log_e) == pytest.approx(math.log(NO_CHANGE_BET) + 3.0)
 
 
 @pytest.mark.parametrize("events", [10.0, 1e4, 1e9])

@@ -31,7 +31,7 @@ def test_an_equal_model_passes_once_there_are_enough_labels():
     few = of(look_at(stable, canary, labelled(200)), "accuracy")
     assert few.finding is Finding.INCONCLUSIVE
     assert "; about " in few.reason
-    assert few.reason.endswith("labelled requests would tell")
+    assert few.reason.endswith("labelled requests would decide")
 
 
 def test_the_advised_number_of_requests_does_decide():
@@ -49,7 +49,7 @@ def test_a_model_just_at_the_margin_is_too_close_to_tell():
     look = look_at(one_hot, lambda i: one_hot(i if i % 50 else i + 1), labelled(500), PredictionsPlan(source="x", accuracy_margin=0.02))
     accuracy = of(look, "accuracy")
     assert accuracy.finding is Finding.INCONCLUSIVE
-    assert "too close for any number of labelled requests to tell" in accuracy.reason
+    assert "too close to the limit for any number of labelled requests to decide" in accuracy.reason
 
 
 def test_labels_that_no_answer_ever_equals_are_inconclusive_not_equal_accuracy():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcanary.look.evaluate.answers import Kind, matches, numbers, reading, rows
+from tfcanary.look.evaluate.answers import Kind, choose_reading, matches, numbers, rows
 
 NAN = float("nan")
 
@@ -56,13 +56,13 @@ def test_an_answer_falls_into_rows(body, expected):
     ],
 )
 def test_a_row_says_its_class(row, label, output, kind, says):
-    read = reading(row, label)
+    read = choose_reading(row, label)
     assert (read.output, read.kind, read.of(row)) == (output, kind, says)
 
 
 @pytest.mark.parametrize("value", [[NAN, 0.5], [0.5, None], [float("inf"), 0.0], "text", [0.1, [0.2]], None, {"b64": 1}])
 def test_what_is_no_number_says_nothing(value):
-    assert reading({"": [0.1, 0.9]}).of({"": value}) is None
+    assert choose_reading({"": [0.1, 0.9]}).of({"": value}) is None
 
 
 def test_null_reads_as_nan_and_text_as_no_number():
@@ -91,7 +91,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["predictions", "outputs", "error"]), JSON), JSON)
 def test_no_answer_raises(body, other):
     for row in rows(body) or []:
-        read = reading(row)
+        read = choose_reading(row)
         read.of(row)
         read.of({read.output: other})
         numbers(other)
@@ -99,4 +99,4 @@ def test_no_answer_raises(body, other):
 
 def test_deep_nesting_says_nothing():
     deep = json.loads("[" * 500 + "1.0, 2.0" + "]" * 500)
-    assert reading({"": deep}).of({"": deep}) is None
+    assert choose_reading({"": deep}).of({"": deep}) is None

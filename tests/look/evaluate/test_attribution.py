@@ -6,7 +6,7 @@ import pytest
 
 from tests.look.evaluate.test_drift import PLAN, TRAINED, look_at, of, track
 from tfcanary.core.domain import Finding
-from tfcanary.look.evaluate.attribution import TABLE, Blame, attribute, world_drifted
+from tfcanary.look.evaluate.attribution import TABLE, Blame, attribute, world_drift_reason
 
 NOTHING, SHIFT, BIAS = {}, {"shift": 0.4}, {"bias": 0.8}
 ROWS = {
@@ -14,7 +14,7 @@ ROWS = {
     Blame.BOTH: ({**SHIFT, **BIAS}, SHIFT),
     Blame.WORLD: (SHIFT, SHIFT),
     Blame.CANARY: (BIAS, NOTHING),
-    Blame.OTHERWISE: ({"surer": 2.0}, NOTHING),
+    Blame.SCORES: ({"surer": 2.0}, NOTHING),
     Blame.NOBODY: (NOTHING, NOTHING),
 }
 
@@ -31,11 +31,11 @@ def test_each_combination_has_its_finding(blame):
     assert found.figures["changed"] == blame.value
     assert not found.gating, "each comparison decides for itself"
     assert found.reason == next(row.sentence for row in TABLE if row.blame is blame)
-    assert bool(world_drifted(look.evidence)) == (blame in (Blame.WORLD, Blame.BOTH))
+    assert bool(world_drift_reason(look.evidence)) == (blame in (Blame.WORLD, Blame.BOTH))
 
 
 def test_the_world_and_scores_never_fail_a_release():
-    for blame in (Blame.WORLD, Blame.OTHERWISE):
+    for blame in (Blame.WORLD, Blame.SCORES):
         canary, stable = ROWS[blame]
         assert look_at(track(2_140, 2, **canary), track(9_800, 1, **stable), reference=TRAINED).finding is Finding.PASS
 

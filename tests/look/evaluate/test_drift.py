@@ -13,7 +13,7 @@ from tfcanary.core.domain import Evidence, Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import DriftPlan
 from tfcanary.decide import drift
-from tfcanary.decide.stats.multiplicity import spent_at
+from tfcanary.decide.stats.multiplicity import alpha_of_look
 from tfcanary.look.evaluate.drift import evaluate
 
 PLAN = DriftPlan()
@@ -79,21 +79,21 @@ def test_a_class_mix_that_fails_says_which_class_and_how_many_answers():
         "class 0: 63 % of the canary's answers against 38 % of stable's (about 25 % of rows moved), 2,140 and 9,800 rows"
     )
     assert of(look, "classes").figures["canary_rows"] == 2_140
-    assert of(look, "scores").reason.endswith("this decides nothing, as a better model answers differently, too")
+    assert of(look, "scores").reason.endswith("this decides nothing, as a better model also has other scores")
 
 
 def test_a_broken_split_is_said_to_be_one_and_decides_only_where_the_plan_says_so():
     canary = track(2_140, 2, shift=0.6)
     shown, decides = look_at(canary), look_at(canary, plan=EVERYTHING)
     assert of(shown, "inputs").reason.endswith("the split is not even")
-    assert of(shown, "classes").reason.endswith("the requests differ, too: see drift/inputs")
+    assert of(shown, "classes").reason.endswith("the requests also differ: see drift/inputs")
     assert not of(shown, "inputs").gating
     assert (of(decides, "inputs").gating, decides.finding) == (True, Finding.FAIL)
 
 
 def test_the_world_is_blamed_only_where_both_tracks_are_asked_alike():
     both = look_at(track(2_140, 2, shift=0.5), track(9_800, 1, shift=0.5), reference=TRAINED)
-    assert of(both, "world").reason.endswith("the world has changed, retraining may help")
+    assert of(both, "world").reason.endswith("the world has changed, and retraining may help")
     one = look_at(track(9_800, 2, shift=0.9), reference=TRAINED)
     assert of(one, "world").reason.endswith("see drift/inputs")
 
@@ -106,8 +106,8 @@ def test_scores_and_the_world_may_never_decide():
 
 def test_what_may_decide_shares_alpha_and_looks_spend_it():
     canary = track(2_140, 2)
-    assert of(look_at(canary), "classes").figures["alpha"] == pytest.approx(spent_at(1, 0.01))
-    assert of(look_at(canary, plan=EVERYTHING, look=2), "classes").figures["alpha"] == pytest.approx(spent_at(2, 0.005))
+    assert of(look_at(canary), "classes").figures["alpha"] == pytest.approx(alpha_of_look(1, 0.01))
+    assert of(look_at(canary, plan=EVERYTHING, look=2), "classes").figures["alpha"] == pytest.approx(alpha_of_look(2, 0.005))
 
 
 def test_failed_requests_are_requests_but_no_predictions():

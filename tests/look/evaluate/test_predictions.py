@@ -79,7 +79,7 @@ def test_numbers_have_no_classes_to_flip():
     ("flipped", "finding", "reason"),
     [
         (0, Finding.PASS, "0 of 100 answers changed: 0.0% (0.0% to 5."),
-        (8, Finding.INCONCLUSIVE, "allowed 10.0%; about 3100 rows would tell"),
+        (8, Finding.INCONCLUSIVE, "allowed 10.0%; about 3100 rows would decide"),
         (30, Finding.FAIL, "30 of 100 answers changed"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_track_that_does_not_answer_is_inconclusive_and_asked_no_more():
 def test_an_answer_of_another_form_fails():
     look = look_at(one_hot, lambda i: {"label": i % 3, "scores": one_hot(i)})
     assert of(look, "answers").finding is Finding.FAIL
-    assert "another form: clients break; first request golden:0: 1 rows with label, scores; stable: 1 rows" in of(look, "answers").reason
+    assert "which breaks clients; first request golden:0: 1 rows with label, scores; stable: 1 rows" in of(look, "answers").reason
 
 
 def test_another_number_of_values_is_a_warning():
@@ -179,7 +179,7 @@ def test_another_number_of_values_is_a_warning():
 def test_latency_is_shown_and_never_decides():
     latency = of(look_at(one_hot, lambda i: one_hot(i + 3)), "latency")
     assert not latency.gating
-    assert latency.reason == "median 2 ms against stable's 1 ms over 100 requests, asked one by one"
+    assert latency.reason == "median 2 ms against stable's 1 ms over 100 requests, sent one by one"
 
 
 def test_what_comes_from_outside_is_cut_and_cannot_be_expanded():

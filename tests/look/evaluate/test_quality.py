@@ -54,7 +54,7 @@ def test_a_worse_canary_fails_and_few_labels_decide_nothing():
     assert of(look_at(answered("canary", 0.7)), "accuracy").finding is Finding.FAIL
     few = look_at(answered("canary", 0.9, n=60))
     assert few.finding is Finding.INCONCLUSIVE
-    assert of(few, "accuracy").reason.endswith("too few labels to tell")
+    assert of(few, "accuracy").reason.endswith("too few labels to decide")
 
 
 def test_a_slice_that_gets_worse_is_named_although_the_mean_improves():
@@ -79,7 +79,7 @@ def test_many_slices_without_a_difference_raise_no_alarm():
 def test_labels_that_join_nothing_are_no_data():
     look = look_at(answered("canary", 0.9), labels={"other-1": {"label": 0}})
     assert look.finding is Finding.INCONCLUSIVE
-    assert of(look, "labels").reason.endswith("no label joins an answer of canary or stable; do the ids agree with x-request-id?")
+    assert of(look, "labels").reason.endswith("no label has the id of an answer of canary or stable; do the ids agree with x-request-id?")
 
 
 def test_a_failed_request_is_a_wrong_answer_and_the_judge_gets_its_three_numbers():

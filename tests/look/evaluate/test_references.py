@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tfcanary import report
 from tfcanary.cli import main
 from tfcanary.core.errors import Refused
 from tfcanary.decide import drift
 from tfcanary.decide.drift import to_bytes
 from tfcanary.look.evaluate import references
 from tfcanary.look.evaluate.sources import count, pieces
+from tfcanary.report.as_html import as_html
+from tfcanary.report.as_markdown import as_markdown
+from tfcanary.report.of_drift import drift_page
 
 
 def rows(seed, shift=0.0, n=4_000):
@@ -77,12 +79,12 @@ def test_a_model_brings_its_own_reference(folder, capsys):
     assert run("drift", folder / "model", folder / "same.parquet") == 2
     assert "the model carries no reference; `tfcanary profile DATA --into" in capsys.readouterr().err
     assert run("profile", folder / "train.parquet", "--into", folder / "model", "-o", folder / "reference.profile") == 0
-    assert (folder / "model" / references.CARRIED).read_bytes() == (folder / "reference.profile").read_bytes()
+    assert (folder / "model" / references.PATH_IN_MODEL).read_bytes() == (folder / "reference.profile").read_bytes()
     assert "4,000 rows, 3 columns" in capsys.readouterr().err
     for reference in ("model", "reference.profile"):
         assert run("drift", folder / reference, folder / "same.parquet") == 0
         assert run("drift", folder / reference, folder / "older.parquet") == 1
-    carried = references.carried_by(folder / "model")
+    carried = references.read_from_model(folder / "model")
     assert to_bytes(carried) == to_bytes(count(pieces(folder / "train.parquet")))
 
 
@@ -93,7 +95,7 @@ def test_what_cannot_be_a_reference_is_refused(folder, capsys):
     assert run("profile", folder / "train.parquet", "--into", "gs://models/1") == 2
     (folder / "old.profile").write_bytes(b"tfcanary drift 1\n....")
     with pytest.raises(Refused, match=r"old.profile: no drift profile of this version"):
-        references.stored(folder / "old.profile")
+        references.read_stored(folder / "old.profile")
     pq.write_table(rows(1, n=0), folder / "empty.parquet")
     assert run("profile", folder / "empty.parquet", "-o", folder / "x") == 2
 
@@ -113,6 +115,7 @@ def test_names_and_values_cannot_inject_into_the_page():
     table = pa.table({"<script>alert(1)</script>": ["<img src=x>"] * 500 + ["b"] * 500})
     first = drift.profile(table.to_batches())
     compared = drift.compare(first, drift.profile(table.slice(400).to_batches(), first.layout))
-    for text in (report.drift_html(compared, "<b>"), report.drift_markdown(compared, "<b>")):
+    page = drift_page(compared, "<b>")
+    for text in (as_html(page), as_markdown(page)):
         assert "<script" not in text
         assert "<img" not in text

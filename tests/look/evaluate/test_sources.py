@@ -179,9 +179,9 @@ def test_a_window_needs_a_time(tmp_path):
     (tmp_path / "k").write_text(json.dumps(pairs()))
     since = Selection(since=_at(0))
     for name, chosen, sentence in (
-        ("p", since, "a window needs to know the column of the time; there are n, s, at"),
+        ("p", since, "a window needs the name of the column of the time; there are n, s, at"),
         ("p", Selection(time="when", since=_at(0)), "column 'when' of the window is missing"),
-        ("k", since, "the records have no time, so no window can be taken"),
+        ("k", since, "the records have no time, so rows cannot be selected by time"),
     ):
         with pytest.raises(Refused, match=sentence):
             count(pieces(tmp_path / name), chosen=chosen)
@@ -205,7 +205,7 @@ def broken(tmp_path, name):
         ("l.jsonl", lambda b: b[:100] + b"{" + b[100:], "l.jsonl: cannot be read as JSON lines"),
         ("l.jsonl", lambda b: b'{"n": "text"}\n' + b, "l.jsonl: cannot be read as JSON lines"),
         ("l.jsonl", lambda b: b"", "l.jsonl: is empty; Parquet, Arrow, CSV"),
-        ("l.jsonl", lambda b: b"hello", "begins with b'hello', and is nothing that is known"),
+        ("l.jsonl", lambda b: b"hello", "begins with b'hello', which is no known format"),
     ],
 )
 def test_what_is_damaged_is_refused_with_its_place(tmp_path, name, spoil, sentence):
@@ -219,7 +219,7 @@ def test_a_name_that_occurs_twice_is_refused(tmp_path):
     (tmp_path / "x.csv").write_text("a,b,a\n1,2,3\n")
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), tmp_path / "x.parquet")
     for name in ("x.csv", "x.parquet"):
-        with pytest.raises(Refused, match=f"{name}.*: column 'a' occurs twice: names must differ"):
+        with pytest.raises(Refused, match=f"{name}.*: column 'a' occurs twice: names must be unique"):
             count(pieces(tmp_path / name))
 
 
@@ -261,7 +261,7 @@ def test_a_column_that_changes_its_type_between_files_names_file_row_group_and_c
 def test_a_million_columns_nothing_and_folders_of_nothing_are_refused(tmp_path):
     wide = pa.table({f"c{i}": pa.array([], pa.int8()) for i in range(10_001)})
     pq.write_table(wide, tmp_path / "wide.parquet")
-    with pytest.raises(Refused, match="10001 columns: at most 10000 are compared; choose those that matter"):
+    with pytest.raises(Refused, match="10001 columns; at most 10000 are compared: select the important ones"):
         count(pieces(tmp_path / "wide.parquet"))
     (tmp_path / "empty").mkdir()
     for path, sentence in ((tmp_path / "empty", "no files"), (tmp_path / "none", "cannot be read")):

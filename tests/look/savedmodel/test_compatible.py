@@ -48,7 +48,7 @@ def test_a_candidate_that_takes_more_or_answers_as_promised_is_compatible(candid
 @pytest.mark.parametrize(
     ("candidate", "words"),
     [
-        (None, "does not have it"),
+        (None, "the stable model has it, the candidate does not"),
         (signature({"b": "float32 ?,4"}, {"y": "float32 ?,2"}), "no such input"),
         (signature({"a": "float64 ?,4"}, {"y": "float32 ?,2"}), "stable takes float32 [?,4], the candidate wants float64 [?,4]"),
         (signature({"a": "float32 1,4"}, {"y": "float32 ?,2"}), "wants float32 [1,4]"),

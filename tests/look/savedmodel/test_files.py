@@ -68,7 +68,7 @@ def test_warm_up_requests_that_fit_pass(copy):
         (predict(dtype="DT_DOUBLE"), "float64"),
         (predict(name="picture"), "lacks the input 'image'"),
         (predict(signature="classify"), "the signature 'classify'"),
-        (messages.PredictionLog(), "is a nothing"),
+        (messages.PredictionLog(), "is an empty record"),
         (b"\xff\xff", "damaged"),
     ],
 )

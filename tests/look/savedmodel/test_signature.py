@@ -28,7 +28,7 @@ def rename(message):
         ),
         (lambda m: setattr(default(m).inputs["image"], "name", "serving_default_image:x"), ["is no tensor"]),
         (lambda m: setattr(default(m).outputs["probabilities"], "name", "StatefulPartitionedCall:1"), ["has 1 outputs"]),
-        (lambda m: setattr(default(m).inputs["image"], "dtype", messages.DataType.Value("DT_INT32")), ["says int32", "is float32"]),
+        (lambda m: setattr(default(m).inputs["image"], "dtype", messages.DataType.Value("DT_INT32")), ["declares int32", "is float32"]),
         (lambda m: default(m).inputs["image"].coo_sparse.SetInParent(), ["sparse"]),
     ],
 )

@@ -82,8 +82,8 @@ def plant(name):
         (lambda model: os.mkfifo(model / "pipe"), "neither a file"),
         (plant(".hidden"), "starts with a dot"),
         (plant("assets/.hidden"), "starts with a dot"),
-        (plant("saved_model.pbtxt"), "might read another model"),
-        (plant("saved_model.cpb"), "might read another model"),
+        (plant("saved_model.pbtxt"), "could read another model"),
+        (plant("saved_model.cpb"), "could read another model"),
         (plant("model.tflite"), "prefer_tflite_model"),
         (plant("assets.extra/saved_model_config.pb"), "session options"),
         (plant("new\nline"), "do not survive"),
@@ -101,7 +101,7 @@ def test_a_tree_that_others_could_read_differently_fails(copy, break_it, words):
 def test_a_model_in_text_form_alone_fails_although_a_server_would_load_it(copy):
     model = copy()
     (model / "saved_model.pb").rename(model / "saved_model.pbtxt")
-    refuses(ask(model, "tree"), "might read another model")
+    refuses(ask(model, "tree"), "could read another model")
 
 
 def test_a_file_that_nobody_knows_is_shown_and_passes(copy):

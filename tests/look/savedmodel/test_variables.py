@@ -24,7 +24,7 @@ def test_a_missing_index_fails_because_a_server_would_load_it_and_then_fail_ever
 def test_a_missing_shard_fails(copy):
     model = copy()
     (model / SHARD).rename(model / "variables/variables.data-00000-of-00002")
-    refuses(ask(model, "variables"), "not complete")
+    refuses(ask(model, "variables"), "incomplete")
     (model / "variables/variables.data-00000-of-00002").unlink()
     refuses(ask(model, "variables"), "no shard")
 
@@ -96,9 +96,9 @@ NUMBERS = struct.pack("<4f", 1.0, 2.0, 3.0, 4.0)
         (index({"w": entry((2**62,) * 30, 16, content=NUMBERS)}), Finding.FAIL, "does not fit"),
         (index({"w": entry((4,), 16, offset=-4, content=NUMBERS)}), Finding.FAIL, "beyond the end"),
         (index({"w": entry((4,), 16, shard=1, content=NUMBERS)}), Finding.FAIL, "beyond the end"),
-        (index({name: entry((4,), 16, content=NUMBERS) for name in "vw"}), Finding.FAIL, "'w' lies in the bytes of another one"),
+        (index({name: entry((4,), 16, content=NUMBERS) for name in "vw"}), Finding.FAIL, "'w' overlaps the bytes of another variable"),
         (index({"w": entry((1,) * 255, 4, content=NUMBERS[:4])}), Finding.FAIL, "a shape of 255 dimensions"),
-        (index({}, shards=2), Finding.FAIL, "speaks of 2 shards, there are 1"),
+        (index({}, shards=2), Finding.FAIL, "names 2 shards, but there are 1"),
         (index({}, kind=1), Finding.WARN, "is compressed, as TensorFlow 1 wrote it"),
         (index({}, repeat=1000), Finding.FAIL, "points to the same block more than once"),
     ],
@@ -144,7 +144,7 @@ def test_weights_of_another_model_fail(models, copy):
 
 @pytest.mark.parametrize(
     ("name", "finding", "words"),
-    [("sick", Finding.FAIL, "has 3 NaN"), ("endless_weights", Finding.WARN, "has 1 infinite"), ("blank", Finding.WARN, "is all zeros")],
+    [("sick", Finding.FAIL, "has 3 NaN"), ("endless_weights", Finding.WARN, "has 1 infinite"), ("blank", Finding.WARN, "holds only zeros")],
 )
 def test_weights_that_are_no_numbers_are_named(models, name, finding, words):
     evidence = ask(models / name, "variables")

@@ -40,14 +40,14 @@ def input_of_a_function_that_is_not_there(m):
     op(m, "MatMul").input[0] = "gone:output:0"
 
 
-@edited("circle")
+@edited("cycle")
 def nodes_in_a_circle(m):
     graph(m).node.add(name="a", op="Identity", input=["b"]).attr["T"].type = 1
     graph(m).node.add(name="b", op="Identity", input=["a"]).attr["T"].type = 1
     served(m).input.append("^b")
 
 
-@edited("circle")
+@edited("cycle")
 def function_that_calls_itself(m):
     made = function(m, "again")
     made.node_def.add(name="n", op="again")
@@ -225,12 +225,12 @@ def _splat(m, *sizes):
     tensor.float_val.append(1.0)
 
 
-@edited("unfold")
+@edited("in memory")
 def constant_that_unfolds(m):
     _splat(m, 2**20, 2**20)
 
 
-@edited("unfold")
+@edited("in memory")
 def constant_that_overflows(m):
     _splat(m, *[2**31 - 1] * 6)
 

@@ -141,7 +141,7 @@ def every_weight_is_infinite(m):
     filled(m, float("inf"))
 
 
-@broken("zeros")
+@broken("every weight is zero")
 def every_weight_is_zero(m):
     filled(m, 0.0)
 
@@ -215,7 +215,7 @@ def warmup_is_flipped(m):
     flip(m / WARMUP, 40)
 
 
-@broken("nothing")
+@broken("empty record")
 def warmup_of_nothing(m):
     warmed(m, b"")
 

@@ -6,8 +6,8 @@ import pytest
 from tests.look.trial.conftest import SOUND
 from tfcanary.core.domain import Evidence, Finding, Look
 from tfcanary.look.savedmodel import SignatureFact, TensorFact
-from tfcanary.look.savedmodel.samples import Sample
-from tfcanary.look.trial.questions import Answer, finite, golden
+from tfcanary.look.savedmodel.samples import TensorRequest
+from tfcanary.look.trial.questions import ModelAnswer, check_finite, check_golden
 
 
 def found(look: Look, about: str) -> Evidence:
@@ -62,7 +62,7 @@ def test_a_model_for_which_no_request_can_be_made_up_is_left_to_golden_requests(
     look = tried("picky")
     evidence = found(look, "answers")
     assert (evidence.finding, evidence.gating) == (Finding.INCONCLUSIVE, False)
-    assert "golden requests settle it" in evidence.reason
+    assert "name golden requests in the plan to settle it" in evidence.reason
     assert look.finding is Finding.PASS
 
 
@@ -96,7 +96,7 @@ def test_golden_answers_are_compared_with_their_labels(tried):
     evidence = found(tried("recorded wrong words"), "golden")
     assert evidence.finding is Finding.FAIL
     assert "1 of 2 golden answers differ" in evidence.reason
-    assert "request second wants '7', answered '1'" in evidence.reason
+    assert "request second has the label '7', the answer is '1'" in evidence.reason
 
 
 def test_a_warm_up_request_that_is_not_answered_fails_and_is_named(tried):
@@ -129,11 +129,11 @@ def test_a_stable_model_that_cannot_be_asked_the_same_is_said(tried):
 
 
 def test_numbers_that_only_some_made_up_requests_bring_out_are_shown():
-    sample = [Sample(what, {}, 1) for what in ("zeros", "random values")]
-    answers = [Answer(one, {"y": np.array([value])}) for one, value in zip(sample, (np.nan, 1.0), strict=True)]
-    assert finite(answers).finding is Finding.WARN
-    assert finite(answers[:1]).finding is Finding.FAIL
-    assert finite([*answers[1:], Answer(replace(sample[0], given=True), {"y": np.array([np.inf])})]).finding is Finding.FAIL
+    sample = [TensorRequest(what, {}, 1) for what in ("zeros", "random values")]
+    answers = [ModelAnswer(one, {"y": np.array([value])}) for one, value in zip(sample, (np.nan, 1.0), strict=True)]
+    assert check_finite(answers).finding is Finding.WARN
+    assert check_finite(answers[:1]).finding is Finding.FAIL
+    assert check_finite([*answers[1:], ModelAnswer(replace(sample[0], recorded=True), {"y": np.array([np.inf])})]).finding is Finding.FAIL
 
 
 @pytest.mark.parametrize(
@@ -152,5 +152,5 @@ def test_numbers_that_only_some_made_up_requests_bring_out_are_shown():
 def test_a_label_is_a_value_or_the_place_of_the_largest(value, label, agrees):
     array = np.array(value, object if value and isinstance(value[0], bytes) else None)
     signature = SignatureFact({}, {"y": TensorFact("float32", None, "y:0")}, "")
-    evidence = golden([Answer(Sample("request 1", {}, 1, given=True, label=label), {"y": array})], signature, 0.001)
+    evidence = check_golden([ModelAnswer(TensorRequest("request 1", {}, 1, recorded=True, label=label), {"y": array})], signature, 0.001)
     assert (evidence.finding is Finding.PASS) is agrees

@@ -28,8 +28,8 @@ def attempt(act):
 
 
 print(json.dumps({
-    "held": confinement.held,
-    "open": confinement.open,
+    "in force": confinement.in_force,
+    "missing": confinement.missing,
     "read a secret": attempt(lambda: Path(secret).read_text()),
     "write outside": attempt(lambda: Path(outside).write_text("x")),
     "read what is allowed": attempt(lambda: (Path(readable) / "model").read_text()),
@@ -64,7 +64,7 @@ def attempts(tmp_path_factory):
             env={"PYTHONPATH": os.pathsep.join(sys.path)},
         )
     assert done.returncode == 0, done.stderr
-    assert not (root / "outside").exists() or FILES not in json.loads(done.stdout)["held"]
+    assert not (root / "outside").exists() or FILES not in json.loads(done.stdout)["in force"]
     return json.loads(done.stdout)
 
 
@@ -85,7 +85,7 @@ def test_when_the_trial_is_killed_the_model_dies_with_it(tmp_path):
 
 
 def test_whatever_is_not_in_force_is_said(attempts):
-    said = {*attempts["held"], *(sentence.removeprefix("not in force here: ").partition(" (")[0] for sentence in attempts["open"])}
+    said = {*attempts["in force"], *(sentence.removeprefix("not in force here: ").partition(" (")[0] for sentence in attempts["missing"])}
     assert said == {NETWORK, FILES}
 
 
@@ -93,19 +93,19 @@ def test_a_process_with_threads_is_not_said_to_be_confined():
     thread = "import threading, time; threading.Thread(target=time.sleep, args=[1]).start(); "
     script = thread + "from tfcanary.look.trial.confine import confine; print(confine([], None))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[3])
-    assert "2 threads run already" in done.stdout, done.stderr
+    assert "2 threads already run" in done.stdout, done.stderr
 
 
 def test_nothing_can_be_sent(attempts):
-    if NETWORK not in attempts["held"]:
-        pytest.skip(f"this machine offers no network namespace: {attempts['open']}")
+    if NETWORK not in attempts["in force"]:
+        pytest.skip(f"this machine offers no network namespace: {attempts['missing']}")
     assert attempts["connect"] != "done"
     assert attempts["send a datagram"] != "done"
 
 
 def test_only_the_model_and_the_libraries_can_be_read_and_only_the_empty_folder_written(attempts):
-    if FILES not in attempts["held"]:
-        pytest.skip(f"this machine offers no Landlock: {attempts['open']}")
+    if FILES not in attempts["in force"]:
+        pytest.skip(f"this machine offers no Landlock: {attempts['missing']}")
     assert attempts["read a secret"] == attempts["write outside"] == "PermissionError"
 
 

@@ -12,7 +12,7 @@ from tfcanary.look.trial.process_seal import WHAT
 ATTEMPTS = """
 import json, os, socket, subprocess, sys, threading
 from pathlib import Path
-from tfcanary.look.trial import confine as module, seal
+from tfcanary.look.trial import confine as module, process_seal
 
 empty = Path(sys.argv[1])
 os.chdir(empty)
@@ -28,7 +28,7 @@ confinement = module.confine([Path("/")], empty)
 waiting = threading.Event()
 thread = threading.Thread(target=waiting.wait)
 thread.start()
-words, sealed = seal.seal()
+words, sealed = process_seal.seal()
 
 
 def attempt(act):
@@ -40,7 +40,7 @@ def attempt(act):
 
 
 said = {
-    "held": confinement.held,
+    "in force": confinement.in_force,
     "sealed": sealed,
     "words": words,
     "run": attempt(lambda: subprocess.run(["true"])),
@@ -76,7 +76,7 @@ def test_a_sealed_process_starts_nothing_opens_no_socket_and_signals_nobody(tmp_
 
 def test_without_landlock_nothing_can_be_written_but_in_the_empty_folder(tmp_path):
     said = attempts(tmp_path, "no landlock")
-    if "writes only to its empty folder" not in said["held"]:
+    if "writes only to its empty folder" not in said["in force"]:
         pytest.skip("this machine offers no mount namespace")
     assert said["write in"] == "done"
     assert said["write outside"] == "OSError"

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from tfcanary.look.savedmodel.checks import CHECKS, PARSE, TREE
-from tfcanary.look.trial.check_table import TRIAL, written
+from tfcanary.look.trial.check_table import TRIAL, with_table
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "gate.md"
 
 
 def test_the_table_in_the_documentation_is_fresh():
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert written(text) == text, "run `python -m tfcanary.look.trial.check_table`"
+    assert with_table(text) == text, "run `python -m tfcanary.look.trial.check_table`"
 
 
 def test_every_check_has_an_id_of_its_own_a_question_and_what_to_do():

@@ -31,7 +31,7 @@ def test_a_model_that_kills_its_process_fails_with_the_signal(models):
 def test_a_model_that_never_answers_is_ended_and_fails(models):
     evidence = found(try_model(models / "endless", plan(5)), "process")
     assert evidence.finding is Finding.FAIL
-    assert "no end within 5 s" in evidence.reason
+    assert "it did not end within 5 s" in evidence.reason
 
 
 def test_a_model_that_already_failed_is_not_run(models):

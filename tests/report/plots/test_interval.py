@@ -21,7 +21,7 @@ def plain(value: float) -> str:
 
 def ratio(tolerance: float | None = 1.1, margin: float | None = 1.5) -> Measure:
     """Of errors, say."""
-    return Measure(plain, plain, tolerance, margin, same=1.0, logarithmic=True)
+    return Measure(plain, plain, tolerance, margin, no_difference=1.0, logarithmic=True)
 
 
 def drawn(interval: Interval, measure: Measure) -> ElementTree.Element:
@@ -61,7 +61,7 @@ def test_labels_stand_on_the_outer_sides_of_their_lines() -> None:
 
 
 def test_where_higher_is_better_the_margin_lies_left() -> None:
-    measure = Measure(plain, plain, tolerance=-0.003, margin=-0.01, same=0.0)
+    measure = Measure(plain, plain, tolerance=-0.003, margin=-0.01, no_difference=0.0)
     picture = drawn(Interval(-0.001, 0.001, 0.003), measure)
     words = {e.text: e.get("text-anchor") for e in picture.iter("text") if e.get("class") == "label"}
     assert words == {"margin -0.01": "end", "tolerance -0.003": "start"}
@@ -97,7 +97,7 @@ ODD = st.floats(allow_nan=True, allow_infinity=True)
 def test_no_number_breaks_the_picture(
     low: float, estimate: float, high: float, tolerance: float | None, margin: float | None, logarithmic: bool
 ) -> None:
-    measure = Measure(plain, plain, tolerance, margin, same=1.0 if logarithmic else 0.0, logarithmic=logarithmic)
+    measure = Measure(plain, plain, tolerance, margin, no_difference=1.0 if logarithmic else 0.0, logarithmic=logarithmic)
     for element in drawn(Interval(low, estimate, high), measure).iter():
         for key in ("x", "x1", "x2", "cx"):
             if element.get(key):

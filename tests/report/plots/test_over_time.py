@@ -11,8 +11,16 @@ from tfcanary.core.domain import Finding, Interval
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.interval import Measure
 from tfcanary.report.plots.markup import Markup
-from tfcanary.report.plots.over_time import Column, Mark, Run, findings_plot, intervals_plot, requests_plot, weight_plot
-from tfcanary.report.plots.time_axis import Band, Span, time_axis
+from tfcanary.report.plots.over_time import (
+    DecisionMark,
+    FindingPeriod,
+    RequestRates,
+    findings_plot,
+    intervals_plot,
+    requests_plot,
+    weight_plot,
+)
+from tfcanary.report.plots.time_axis import StageBand, TimeSpan, time_axis
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -22,8 +30,8 @@ def after(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-SPAN = Span(NOON, after(10))
-BANDS = (Band(NOON, after(4), "stage 0"), Band(after(4), after(10), "stage 1"))
+SPAN = TimeSpan(NOON, after(10))
+BANDS = (StageBand(NOON, after(4), "stage 0"), StageBand(after(4), after(10), "stage 1"))
 
 
 def parsed(picture: Markup) -> ElementTree.Element:
@@ -59,30 +67,30 @@ def test_stages_are_bands_with_their_names() -> None:
 
 
 def test_a_stage_too_narrow_for_its_name_has_none() -> None:
-    narrow = (Band(NOON, after(0.5), "stage 0"), Band(after(0.5), after(10), "stage 1"))
+    narrow = (StageBand(NOON, after(0.5), "stage 0"), StageBand(after(0.5), after(10), "stage 1"))
     assert [e.text for e in of_class(parsed(weight_plot(SPAN, [(NOON, 5)], narrow, ())), "label")] == ["stage 1"]
 
 
 def test_decisions_are_marked_and_named() -> None:
-    picture = parsed(weight_plot(SPAN, [(NOON, 5)], BANDS, [Mark(after(5), Tone.BAD, "rollback: errors")]))
+    picture = parsed(weight_plot(SPAN, [(NOON, 5)], BANDS, [DecisionMark(after(5), Tone.BAD, "rollback: errors")]))
     (mark,) = of_class(picture, "mark")
     assert (mark.get("x1"), mark.get("class")) == ("50%", "mark bad")
     assert "rollback: errors" in "".join(picture.itertext())
 
 
 def test_both_tracks_stand_on_top_of_each_other() -> None:
-    picture = parsed(requests_plot(SPAN, [Column(NOON, after(5), 30.0, 10.0)], BANDS, plain))
+    picture = parsed(requests_plot(SPAN, [RequestRates(NOON, after(5), 30.0, 10.0)], BANDS, plain))
     (stable,), (canary,) = of_class(picture, "stable"), of_class(picture, "canary")
     assert percent_of(stable, "height") == pytest.approx(3 * percent_of(canary, "height"), abs=0.02)
     assert percent_of(canary, "y") + percent_of(canary, "height") == pytest.approx(percent_of(stable, "y"), abs=0.02)
 
 
 def test_no_request_at_all_is_said() -> None:
-    assert parsed(requests_plot(SPAN, [Column(NOON, after(5), 0.0, 0.0)], (), plain)).findtext("desc") == "No request was counted"
+    assert parsed(requests_plot(SPAN, [RequestRates(NOON, after(5), 0.0, 0.0)], (), plain)).findtext("desc") == "No request was counted"
 
 
 def test_findings_are_told_apart_by_their_height() -> None:
-    runs = [Run(after(i), after(i + 1), finding) for i, finding in enumerate(Finding)]
+    runs = [FindingPeriod(after(i), after(i + 1), finding) for i, finding in enumerate(Finding)]
     heights = [e.get("height") for e in of_class(parsed(findings_plot(SPAN, runs, (), "errors")), "run")]
     assert len(set(heights)) == len(Finding)
     assert heights[list(Finding).index(Finding.FAIL)] == "100%"
@@ -102,7 +110,7 @@ def test_the_intervals_close_in_from_left_to_right() -> None:
 
 @pytest.mark.parametrize("minutes", [0.5, 10, 33, 75, 60 * 24, 60 * 24 * 30])
 def test_the_axis_of_time_has_few_round_ticks(minutes: float) -> None:
-    span = Span(NOON, after(minutes))
+    span = TimeSpan(NOON, after(minutes))
     assert 2 <= len(span.ticks()) <= 8
     assert all(tick.total_seconds() <= span.seconds for tick in span.ticks())
     axis = parsed(time_axis(span, tuple(str(t) for t in span.ticks())))
@@ -110,5 +118,5 @@ def test_the_axis_of_time_has_few_round_ticks(minutes: float) -> None:
 
 
 def test_a_span_of_one_instant_has_a_length() -> None:
-    assert Span(NOON, NOON).at(NOON) == 0.0
-    assert Span(NOON, NOON).ticks()[0] == timedelta(0)
+    assert TimeSpan(NOON, NOON).at(NOON) == 0.0
+    assert TimeSpan(NOON, NOON).ticks()[0] == timedelta(0)

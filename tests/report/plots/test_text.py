@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfcanary.report.plots.text import cut, isolated, visible
+from tfcanary.report.plots.text import cut, isolate, visible
 
 ANY = st.text(st.characters(), max_size=200)
 
@@ -53,5 +53,5 @@ def test_a_cut_text_says_how_long_it_was() -> None:
 
 
 def test_only_text_from_right_to_left_is_fenced_in() -> None:
-    assert isolated("plain") == "plain"
-    assert isolated("דגם") == "\u2068דגם\u2069"
+    assert isolate("plain") == "plain"
+    assert isolate("דגם") == "\u2068דגם\u2069"

@@ -12,7 +12,7 @@ from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.act import checkpoint, ledger
 from tfcanary.run import watch
-from tfcanary.run.monitor import Seen, families
+from tfcanary.run.monitor import ModelReading, families
 
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -42,15 +42,15 @@ def running(world: World) -> None:
     watched(world, stage=1)
 
 
-def seen(world: World, namespace: str = "serving") -> Seen:
+def seen(world: World, namespace: str = "serving") -> ModelReading:
     """What an exporter would read now."""
     platform = world.platform()
     record = ledger.read(platform)
     kept = checkpoint.load(platform, record.release) if record.active and record.release else None
-    return Seen(namespace, platform.model, world.clock.now(), record, kept)
+    return ModelReading(namespace, platform.model, world.clock.now(), record, kept)
 
 
-def values(*of: Seen) -> Values:
+def values(*of: ModelReading) -> Values:
     """Every sample by its name and labels."""
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families(of) for s in family.samples}
 

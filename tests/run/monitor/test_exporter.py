@@ -17,7 +17,7 @@ from tests.fakes import World
 from tests.run.monitor.running import opens, running, watched
 from tfcanary import __version__, adapters
 from tfcanary.act import rollback
-from tfcanary.cli.guard import Guards, guard
+from tfcanary.cli.guard import PlatformGuard, guard
 from tfcanary.cli.metrics import metrics
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
@@ -50,7 +50,7 @@ def samples(text: str) -> dict[str, list[dict[str, str]]]:
 def test_a_release_on_the_road_is_served(world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     running(world)
     opens(monkeypatch, world)
-    served = monitor.serve(0, monitor.of_models("kube://serving"), monitor.HERE)
+    served = monitor.serve(0, monitor.models_exporter("kube://serving"), monitor.HERE)
     assert served
     try:
         found = samples(asked(served.port))
@@ -65,7 +65,7 @@ def test_a_release_on_the_road_is_served(world: World, deployed: ModelVersion, m
 
 def test_the_platform_of_this_machine_has_no_namespace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     opens(monkeypatch, world)
-    assert samples(monitor.page(monitor.of_models("local:///srv/state")))["tfcanary_stable_version"][0]["namespace"] == ""
+    assert samples(monitor.page(monitor.models_exporter("local:///srv/state")))["tfcanary_stable_version"][0]["namespace"] == ""
 
 
 def test_the_record_is_read_once_however_often_the_page_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_a_bucket_that_cannot_be_read_hides_the_polls_and_not_the_release(
         raise Unavailable("the bucket does not answer")
 
     monkeypatch.setattr(world.storage, "list", away)
-    found = samples(monitor.page(monitor.of_models("kube://serving")))
+    found = samples(monitor.page(monitor.models_exporter("kube://serving")))
     assert "tfcanary_weight_asked_ratio" in found
     assert "tfcanary_requests_total" not in found
 
@@ -147,7 +147,7 @@ def test_a_bucket_that_cannot_be_read_hides_the_polls_and_not_the_release(
 def test_models_that_cannot_be_listed_are_those_that_were(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     opens(monkeypatch, world)
     now = [0.0]
-    exporter = monitor.of_models("kube://serving")
+    exporter = monitor.models_exporter("kube://serving")
     exporter.clock = lambda: now[0]
     first = samples(monitor.page(exporter))
 
@@ -226,7 +226,7 @@ def test_a_watching_step_exports_in_a_pod_and_elsewhere_when_told(
         monkeypatch.setenv(name, value)
     ports: list[int] = []
     monkeypatch.setattr(exporting, "serve", lambda port, collect: ports.append(port))
-    monitor.beside_a_watch(uri, "digits")
+    monitor.serve_beside_watch(uri, "digits")
     assert ports == ([port] if port else [])
 
 
@@ -236,7 +236,7 @@ def test_the_guard_of_a_namespace_exports_every_model(world: World, monkeypatch:
     port, pages, serving = free_port(), [], []
     serve = monitor.serve
     monkeypatch.setattr(monitor, "serve", lambda *given: serving.append(serve(*given)) or serving[-1])
-    monkeypatch.setattr(Guards, "stand", lambda self: pages.append(asked(port)))
+    monkeypatch.setattr(PlatformGuard, "run", lambda self: pages.append(asked(port)))
     assert (
         CliRunner().invoke(guard, ["--platform", "kube://serving", "--all", "--metrics-port", str(port)], catch_exceptions=False).exit_code
         == 0

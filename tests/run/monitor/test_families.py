@@ -19,7 +19,7 @@ from tfcanary.core.domain import Decision, Evidence, Finding, Interval, ModelVer
 from tfcanary.core.record import Ended, Record, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.run import watch
-from tfcanary.run.monitor import Seen, families, page
+from tfcanary.run.monitor import ModelReading, families, page
 from tfcanary.run.monitor.families import LONGEST, MOST_CRITERIA, clean
 from tfcanary.run.monitor.metric_table import LABELS, TABLE
 
@@ -31,11 +31,11 @@ HOSTILE = ['"} 1\nup{job="', "a\nb", "x" * 10_240, "\\", "{{ $labels }}", "ä\0"
 class Page:
     """A collector that knows its families already."""
 
-    def __init__(self, *of: Seen) -> None:
+    def __init__(self, *of: ModelReading) -> None:
         self.collect = lambda: families(of)
 
 
-def text(*of: Seen) -> str:
+def text(*of: ModelReading) -> str:
     return page(Page(*of))  # type: ignore[arg-type]
 
 
@@ -109,7 +109,7 @@ def test_a_candidate_that_goes_under_another_number_has_one_track(world: World, 
     tracks = {dict(labels)["track"]: dict(labels)["version"] for name, labels in found if name == "tfcanary_track_info"}
     assert tracks == {"stable": "1", "canary": "2"}
     same = replace(seen(world).record or Record("digits", ""), stable=deployed)
-    found = values(Seen("serving", "digits", None, same))
+    found = values(ModelReading("serving", "digits", None, same))
     assert [dict(labels)["track"] for name, labels in found if name == "tfcanary_track_info"] == ["stable"]
 
 
@@ -156,12 +156,12 @@ def test_exactly_one_state_is_1_in_each_of_them(world: World, deployed: ModelVer
 
 
 def test_a_record_that_cannot_be_read_is_not_shown_as_it_was(world: World, deployed: ModelVersion) -> None:
-    found = values(Seen("serving", "digits", world.clock.now()))
+    found = values(ModelReading("serving", "digits", world.clock.now()))
     assert {name for name, _ in found} == {"tfcanary_build_info", "tfcanary_record_read_timestamp_seconds"}
-    assert value(values(Seen("serving", "digits", None)), "tfcanary_record_read_timestamp_seconds") == 0
+    assert value(values(ModelReading("serving", "digits", None)), "tfcanary_record_read_timestamp_seconds") == 0
 
 
-def with_evidence(world: World, *evidence: Evidence) -> Seen:
+def with_evidence(world: World, *evidence: Evidence) -> ModelReading:
     now = seen(world)
     verdict = Verdict(Decision.HOLD, "", evidence)
     return replace(now, checkpoint=checkpoint.Checkpoint("", Timeline(), verdict))
@@ -213,7 +213,7 @@ def test_the_history_is_counted_by_outcome(world: World, pushed: ModelVersion) -
     now = world.clock.now()
     lines = tuple(Ended(f"r{i}", State.ROLLED_BACK, 1, "", now, now + timedelta(seconds=1)) for i in range(3))
     record = replace(seen(world).record or Record("digits", ""), history=lines)
-    assert value(values(Seen("", "digits", now, record)), "tfcanary_history_releases", outcome="rolled back") == 3
+    assert value(values(ModelReading("", "digits", now, record)), "tfcanary_history_releases", outcome="rolled back") == 3
 
 
 def test_two_models_are_on_one_page(world: World, pushed: ModelVersion) -> None:

@@ -19,7 +19,7 @@ from tfcanary.core.plan import Plan
 from tfcanary.run.monitor.__main__ import files, main, page
 from tfcanary.run.monitor.dashboard import SCHEMA, dashboard
 from tfcanary.run.monitor.metric_table import TABLE
-from tfcanary.run.monitor.monitors import SCRAPED
+from tfcanary.run.monitor.monitors import SCRAPE_TARGETS
 from tfcanary.run.monitor.recordings import RECORDINGS
 from tfcanary.run.monitor.rules import ALERTS
 
@@ -119,7 +119,7 @@ def pods_of(name: str) -> Json:
     return dict(made[name]["spec"]["template"])
 
 
-@pytest.mark.parametrize("one", [one for one in SCRAPED if one.name != "tfcanary-steps"], ids=lambda one: str(one.name))
+@pytest.mark.parametrize("one", [one for one in SCRAPE_TARGETS if one.name != "tfcanary-steps"], ids=lambda one: str(one.name))
 def test_the_pods_that_a_release_makes_are_scraped_at_a_port_that_they_have(one: Any) -> None:
     template = pods_of(one.name)
     assert one.labels.items() <= template["metadata"]["labels"].items()
@@ -131,7 +131,7 @@ def test_the_pods_that_a_release_makes_are_scraped_at_a_port_that_they_have(one:
 def test_the_guard_of_a_namespace_and_the_steps_that_watch_are_scraped() -> None:
     from tfcanary.run.submit import package
 
-    guards, steps, _ = SCRAPED
+    guards, steps, _ = SCRAPE_TARGETS
     (installed,) = [one for _, one in documents() if (one["kind"], one.get("metadata", {}).get("name")) == ("Deployment", "tfcanary-guard")]
     assert guards.labels.items() <= installed["spec"]["template"]["metadata"]["labels"].items()
     on_a_cluster = list(yaml.safe_load_all(package("canary_release")))[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -141,7 +141,7 @@ def test_the_guard_of_a_namespace_and_the_steps_that_watch_are_scraped() -> None
 
 
 def test_what_we_export_names_its_own_namespace_and_servers_do_not() -> None:
-    for one in SCRAPED:
+    for one in SCRAPE_TARGETS:
         (endpoint,) = one.monitor()["spec"]["podMetricsEndpoints"]
         assert endpoint["honorLabels"] == one.scrape_config()["honor_labels"] == (one.port == object_names.METRICS)
 

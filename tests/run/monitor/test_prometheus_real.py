@@ -75,7 +75,7 @@ def prometheus(world: World, deployed: ModelVersion, tmp_path: Path, monkeypatch
     running(world)
     alive(world)
     opens(monkeypatch, world)
-    exporting = [monitor.serve(0, monitor.of_models("kube://serving", "digits"), monitor.HERE) for _ in range(2)]
+    exporting = [monitor.serve(0, monitor.models_exporter("kube://serving", "digits"), monitor.HERE) for _ in range(2)]
     servers = {version: Exporter(page(100, 10, {"INTERNAL": 0}, fast=5 + version, model="digits")) for version in (1, 2)}
     assert all(exporting)
     ours = [
@@ -184,6 +184,6 @@ def test_the_page_obeys_promtool(world: World, deployed: ModelVersion, monkeypat
         pytest.skip(str(error))
     running(world)
     opens(monkeypatch, world)
-    page = monitor.page(monitor.of_models("kube://serving"))
+    page = monitor.page(monitor.models_exporter("kube://serving"))
     done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""A KFP API server's pages over HTTP: its health, experiments and runs, as the v2beta1 API describes them."""
+"""A KFP API server over HTTP: its health, experiments and runs, as the v2beta1 API describes them, and its ways to ask who calls."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ class Host(ApiServer):
     def __init__(self) -> None:
         super().__init__()
         self.pages = {NEW: Told(body={"multi_user": False}, headers=JSON), OLD: Told(body={"tag_name": "2.17.0"}, headers=JSON)}
+        self.wanted: dict[str, str] = {}
+        """The headers that every request must have, with their values."""
+        self.log_in: Told = Told(401, {"error": "Request header error: there is no user identity header."}, JSON)
+        """What a request without them is answered with."""
         self.experiments: list[dict[str, Any]] = []
         self.runs: dict[str, dict[str, Any]] = {}
 
     def otherwise(self, asked: Asked) -> Told:
+        if any(asked.headers.get(name) != value for name, value in self.wanted.items()):
+            return self.log_in
         if asked.path in self.pages:
             return self.pages[asked.path]
         if asked.path == EXPERIMENTS:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,19 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Decision
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
-from tfcanary.core.record import Record, Release, State
+from tfcanary.core.record import Holder, Record, Release, State
 from tfcanary.run.submit import Submission, handle
 from tfcanary.run.submit.handle import Handle, read_plan
-from tfcanary.run.submit.progress import in_notebook
+from tfcanary.run.submit.progress import notebook_bundle
 
 HOSTILE = "<script>alert(1)</script>\"'[red]"
 
 
 @dataclass
 class Ran:
-    """A pipeline that has ended."""
+    """A pipeline that has ended, or goes on where `succeeded` is None."""
 
-    succeeded: bool = True
+    succeeded: bool | None = True
 
     def finished(self) -> bool | None:
         return self.succeeded
@@ -164,7 +165,7 @@ def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
         assert "script" not in browser(dict(browser(shown).attributes)["srcdoc"]).tags
     seen = hostile.snapshot()
     assert seen
-    shown = in_notebook(seen, world.clock.now())
+    shown = notebook_bundle(seen, world.clock.now())
     assert set(browser(shown["text/html"]).tags) <= {"pre", "span"}
     assert HOSTILE in shown["text/plain"], "and is shown letter by letter"
 
@@ -211,6 +212,68 @@ def test_waiting_tells_each_event_once_and_that_a_step_failed(
     assert failed.wait(progress=False).state is State.PROMOTED
     assert capsys.readouterr().err == ""
     assert caplog.messages == ["a step of the pipeline failed: see runs/1/pipeline.log"]
+
+
+def unfinished(world: World, succeeded: bool | None = False, **change: Any) -> Handle:
+    """A release that is still watched; its pipeline has ended, or goes on where `succeeded` is None."""
+    now = world.clock.now()
+    holder = Holder("run-0001: watch", now + timedelta(seconds=60), watching=True)
+    fields = {"state": State.WATCHED, "ended": None, "began": now, "holder": holder, "guard_seen": None} | change
+    return of(world, told(lambda r: replace(r, **fields)), Ran(succeeded))
+
+
+def ends_after(world: World, seconds: float) -> None:
+    """The guard ends the release after so many seconds."""
+    until = world.clock.now() + timedelta(seconds=seconds)
+
+    def tick(_: float) -> None:
+        release = ledger.read(world.platform()).release
+        assert release
+        if world.clock.now() >= until and not release.state.ended:
+            ledger.end(world.platform(), release.run_id, State.ROLLED_BACK, "nobody renewed the hold")
+
+    world.clock.on_sleep.append(tick)
+
+
+def test_a_release_is_followed_to_its_own_end_and_not_to_its_pipelines(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Terminated in Kubeflow's pages, a pipeline is gone at once; its guard takes the weight to 0 a minute later."""
+    terminated = unfinished(world)
+    ends_after(world, 75)
+    ended = terminated.wait(progress=False)
+    assert (ended.state, ended.reason) == (State.ROLLED_BACK, "nobody renewed the hold")
+    assert caplog.messages == [
+        "the pipeline has ended before its release, which its guard ends: see runs/1/pipeline.log",
+        "a step of the pipeline failed: see runs/1/pipeline.log",
+    ]
+
+
+def test_a_release_that_nobody_is_left_to_end_is_not_followed_for_ever(world: World) -> None:
+    abandoned, began = unfinished(world), world.clock.now()
+    with pytest.raises(Unavailable, match="nobody ends its release: tfcanary abort digits"):
+        abandoned.wait(progress=False)
+    assert timedelta(seconds=60 + handle.PATIENCE) <= world.clock.now() - began < timedelta(seconds=70 + handle.PATIENCE)
+
+
+def test_a_guard_that_beats_is_waited_for(world: World) -> None:
+    guarded = unfinished(world)
+
+    def beat(_: float) -> None:
+        stored = world.records.stored
+        assert stored
+        assert stored.record.release
+        seen = replace(stored.record.release, guard_seen=world.clock.now())
+        world.records.stored = replace(stored, record=replace(stored.record, release=seen))
+
+    world.clock.on_sleep.append(beat)
+    ends_after(world, 3 * handle.PATIENCE)
+    assert guarded.wait(progress=False).state is State.ROLLED_BACK
+
+
+def test_a_pipeline_that_hangs_after_the_end_of_its_release_is_not_waited_for(world: World) -> None:
+    hanging, began = unfinished(world, succeeded=None), world.clock.now()
+    ends_after(world, 10)
+    assert hanging.wait(progress=False).state is State.ROLLED_BACK
+    assert world.clock.now() - began <= timedelta(seconds=10 + 2) + handle.CLOSING
 
 
 def test_a_pipeline_that_ended_before_the_release_began_is_no_release(world: World) -> None:

@@ -20,8 +20,9 @@ from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.run import watch
-from tfcanary.run.submit import progress, time_left
-from tfcanary.run.submit.handle import Snapshot, look, watching
+from tfcanary.run.submit import progress
+from tfcanary.run.submit.snapshots import Snapshot, follow_record, read_snapshot
+from tfcanary.run.submit.time_left import TimeLeft, bounds, forecast, time_left
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -39,7 +40,7 @@ def halfway(world: World, seconds: float) -> Snapshot:
 
     def stop(_: float) -> None:
         if world.clock.now() >= until and not found:
-            now = look(world.platform())
+            now = read_snapshot(world.platform())
             assert now is not None
             found.append(now)
 
@@ -58,28 +59,28 @@ def test_a_release_that_is_watched_shows_stage_times_requests_and_alpha(world: W
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-def at(world: World, seen: Snapshot, seconds: float) -> time_left.Left:
+def at(world: World, seen: Snapshot, seconds: float) -> TimeLeft:
     began = seen.release.stage_began
     assert began is not None
-    found = time_left.left(seen.release, seen.timeline, began + timedelta(seconds=seconds))
+    found = time_left(seen.release, seen.timeline, began + timedelta(seconds=seconds))
     assert found is not None
     return found
 
 
 def test_the_bounds_are_those_of_the_plan_and_shrink(world: World, deployed: ModelVersion) -> None:
     seen = halfway(world, 20)
-    assert time_left.bounds(at(world, seen, 10)) == "at least 20 s, at most 14 min 50 s; then 1 more stage of at least 30 s"
-    assert time_left.bounds(at(world, seen, 40)).startswith("any moment now, at most 14 min")
-    silent = replace(seen, seen=None)
-    assert time_left.bounds(at(world, silent, 40)).startswith("once the canary hears a request, at most 14 min")
+    assert bounds(at(world, seen, 10)) == "at least 20 s, at most 14 min 50 s; then 1 more stage of at least 30 s"
+    assert bounds(at(world, seen, 40)).startswith("any moment now, at most 14 min")
+    silent = replace(seen, checkpoint=None)
+    assert bounds(at(world, silent, 40)).startswith("once the canary gets a request, at most 14 min")
 
 
 def test_the_last_stage_waits_for_the_bake_time_and_then_for_proof(world: World, deployed: ModelVersion) -> None:
     seen = halfway(world, 20)
     last = replace(seen, release=replace(seen.release, stage=1, first_traffic=seen.release.stage_began))
-    assert time_left.bounds(at(world, last, 10)) == "at least 50 s, at most 14 min 50 s"
-    assert time_left.bounds(at(world, last, 100)) == "once every criterion is proven, at most 13 min 20 s"
-    assert time_left.bounds(at(world, last, 10_000)) == "once every criterion is proven, at most 0 s"
+    assert bounds(at(world, last, 10)) == "at least 50 s, at most 14 min 50 s"
+    assert bounds(at(world, last, 100)) == "once every criterion is proven, at most 13 min 20 s"
+    assert bounds(at(world, last, 10_000)) == "once every criterion is proven, at most 0 s"
 
 
 def timeline_of(seen: Snapshot, rate: float) -> Timeline:
@@ -95,9 +96,9 @@ def test_the_forecast_says_when_a_good_canary_is_promoted_or_that_it_will_not_be
     assert began is not None
 
     def said(rate: float, seconds: float) -> str:
-        found = time_left.left(seen.release, timeline_of(seen, rate), began + timedelta(seconds=seconds))
+        found = time_left(seen.release, timeline_of(seen, rate), began + timedelta(seconds=seconds))
         assert found is not None
-        return time_left.forecast(found)
+        return forecast(found)
 
     assert said(100.0, 20).startswith("probably in ")
     assert said(0.05, 20) == "at this traffic probably not in time, however good it is"
@@ -106,15 +107,15 @@ def test_the_forecast_says_when_a_good_canary_is_promoted_or_that_it_will_not_be
 
 def test_without_a_watch_nothing_is_promised(world: World, deployed: ModelVersion) -> None:
     release = ledger.ours(ledger.read(world.platform()), RUN)
-    assert time_left.left(release, None, world.clock.now()) is None
-    assert time_left.left(replace(release, state=State.PROMOTING), None, world.clock.now()) is None
+    assert time_left(release, None, world.clock.now()) is None
+    assert time_left(replace(release, state=State.PROMOTING), None, world.clock.now()) is None
 
 
 def test_what_a_reason_holds_commands_no_terminal(world: World, deployed: ModelVersion) -> None:
     seen = halfway(world, 20)
-    assert seen.seen is not None
-    hostile = replace(seen.seen.verdict, reason="[red]\x1b[2J\u202eevil " + "x" * 9000)
-    shown = drawn(replace(seen, seen=replace(seen.seen, verdict=hostile)), world)
+    assert seen.checkpoint is not None
+    hostile = replace(seen.checkpoint.verdict, reason="[red]\x1b[2J\u202eevil " + "x" * 9000)
+    shown = drawn(replace(seen, checkpoint=replace(seen.checkpoint, verdict=hostile)), world)
     assert "\x1b" not in shown
     assert "[red]\\u001b[2J\\u202eevil" in shown.replace("\n", "")
     assert len(shown) < 4000
@@ -125,11 +126,11 @@ def test_without_a_terminal_each_event_is_a_line_and_each_stage_tells_its_time(
 ) -> None:
     def snapshots() -> Iterator[Snapshot]:
         yield halfway(world, 5)
-        now = look(world.platform())
+        now = read_snapshot(world.platform())
         assert now is not None
         yield now
 
-    progress.shown(snapshots(), world.clock)
+    progress.show(snapshots(), world.clock)
     said = capsys.readouterr().err.splitlines()
     assert len([line for line in said if "stage 0 ends: " in line]) == 1
     assert any("digits at 10 %: stage 0: advance" in line for line in said)
@@ -149,12 +150,12 @@ def test_status_watches_a_release_until_it_has_ended(
     world.clock.on_sleep.append(abort)
     assert run("status", "digits", "--watch", "--platform", "fake://") == 3
     assert "the page went off" in capsys.readouterr().out
-    assert [one.release.state for one in watching(world.platform())] == [State.ROLLED_BACK]
+    assert [one.release.state for one in follow_record(world.platform())] == [State.ROLLED_BACK]
 
 
 def test_a_release_without_a_poll_yet_is_drawn_too(world: World, plan: Plan) -> None:
     ledger.begin(world.platform(), plan, "run-1")
-    seen = look(world.platform())
+    seen = read_snapshot(world.platform())
     assert seen is not None
     assert checkpoint.load(world.platform(), seen.release) is None
     assert "is being checked and deployed; it has no traffic" in drawn(seen, world)
@@ -162,7 +163,7 @@ def test_a_release_without_a_poll_yet_is_drawn_too(world: World, plan: Plan) -> 
 
 def test_of_a_stage_that_is_over_no_time_is_left(world: World, deployed: ModelVersion) -> None:
     watch.watch_stage(world.platform(), RUN, 0)
-    seen = look(world.platform())
+    seen = read_snapshot(world.platform())
     assert seen
-    assert time_left.left(seen.release, seen.timeline, world.clock.now()) is None
+    assert time_left(seen.release, seen.timeline, world.clock.now()) is None
     assert "stage ends" not in drawn(seen, world)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +14,11 @@ import yaml
 from tests.adapters.kubeclient.api_server import Told
 from tests.run.submit.kfp_host import EXPERIMENTS, JSON, NEW, RUNS, Host
 from tfcanary.core.errors import Unavailable
-from tfcanary.run.submit import Submission, remote_run
+from tfcanary.run.submit import Submission, kfp_api, remote_run
+from tfcanary.run.submit.local_run import LocalRun
 from tfcanary.run.submit.remote_run import RemoteRun
+
+ROOT = Path(__file__).parents[3]
 
 ARGUMENTS = {"model_name": "digits", "model": "gs://exports/digits/7"}
 
@@ -34,6 +40,11 @@ def test_a_run_begins_with_its_arguments_and_its_account_and_is_never_cached(hos
     assert {task.get("cachingOptions", {}).get("enableCache", False) for task in tasks.values()} == {False}
     assert "example/tfcanary:1" in yaml.safe_dump(sent["pipeline_spec"])
     assert run.describe() == f"{host.url}/#/runs/details/{run.run_id}"
+
+
+def test_the_page_is_where_people_open_the_host(host: Host) -> None:
+    run = RemoteRun.start(wanted(host, host_ui="https://kubeflow.example/_/pipeline/"))
+    assert run.describe() == f"https://kubeflow.example/_/pipeline/#/runs/details/{run.run_id}"
 
 
 def test_what_the_sdk_prints_is_not_mixed_into_our_own_output(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,21 +80,52 @@ def test_with_one_user_there_is_no_namespace_and_the_host_is_asked_once(host: Ho
 
 
 def test_with_many_users_the_namespace_is_the_pods_own(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kfp import Client
-
     (tmp_path / "namespace").write_text("team-a")
-    monkeypatch.setattr(Client, "_NAMESPACE_PATH", str(tmp_path / "namespace"))
+    monkeypatch.setattr(kfp_api, "POD_NAMESPACE", tmp_path / "namespace")
     host.pages[NEW] = Told(body={"multi_user": True}, headers=JSON)
     RemoteRun.start(wanted(host))
     assert host.experiments[0]["namespace"] == "team-a"
 
 
-@pytest.mark.parametrize("ask", [lambda host: RemoteRun.start(wanted(host)), lambda host: remote_run.answers(host.url)])
+def test_the_namespace_that_the_sdk_was_given_is_the_one_of_the_runs(host: Host, tmp_path: Path) -> None:
+    (tmp_path / ".config" / "kfp").mkdir(parents=True)
+    (tmp_path / ".config" / "kfp" / "context.json").write_text('{"namespace": "team-b"}')
+    RemoteRun.start(wanted(host))
+    assert host.experiments[0]["namespace"] == "team-b"
+
+
+IN_A_STEP = """
+import os, sys
+from pathlib import Path
+from tfcanary.run.submit import Submission, remote_run
+
+assert os.environ["_KFP_RUNTIME"] == "true"
+run = remote_run.RemoteRun.start(Submission("canary_release", {"model_name": "digits"}, Path("unused"), host=sys.argv[1]))
+print(run.finished(), remote_run.check_host(sys.argv[1])[0].value)
+"""
+
+
+def test_a_step_of_a_compiled_pipeline_submits_too(host: Host) -> None:
+    """Its command sets this variable, and then `kfp` exports no client."""
+    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", IN_A_STEP, host.url], capture_output=True, text=True, timeout=60, env=environment)
+    assert (ran.stdout, ran.stderr) == ("None pass\n", "")
+    assert [run["display_name"] for run in host.runs.values()] == ["canary_release digits"]
+
+
+def test_a_runner_on_this_machine_that_a_step_starts_is_none_of_its_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_KFP_RUNTIME", "true")
+    arguments = {"model_name": "digits", "platform": f"local://{tmp_path}/state", "reason": "a test"}
+    run = LocalRun.start(Submission("abort_release", arguments, tmp_path / "runs"))
+    assert run.process.wait(120) == 0, run.log.read_text()[-2000:]
+
+
+@pytest.mark.parametrize("ask", [lambda host: RemoteRun.start(wanted(host)), lambda host: remote_run.check_host(host.url)])
 def test_a_host_that_accepts_and_says_nothing_is_given_up(
     host: Host, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Host], object]
 ) -> None:
-    monkeypatch.setattr(remote_run, "ASK", 0.1)
-    monkeypatch.setattr(remote_run, "AGAIN", 1)
+    monkeypatch.setattr(kfp_api, "TIMEOUT", 0.1)
+    monkeypatch.setattr(kfp_api, "RETRIES", 1)
     host.pages[NEW] = Told(how="silent")
     with pytest.raises(Unavailable, match=f"KFP at {host.url} cannot be reached: .*timed out"):
         ask(host)
@@ -91,7 +133,7 @@ def test_a_host_that_accepts_and_says_nothing_is_given_up(
 
 
 def test_a_lost_answer_to_a_new_run_starts_no_second_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_run, "ASK", 0.3)
+    monkeypatch.setattr(kfp_api, "TIMEOUT", 0.3)
     RemoteRun.start(wanted(host))
     host.pages[RUNS] = Told(how="cut")
     with pytest.raises(Unavailable, match="cannot be reached"):

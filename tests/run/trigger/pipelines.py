@@ -18,15 +18,16 @@ from tfcanary.run.submit import Submission
 
 
 class Pipelines:
-    """In the place of `submit.start`: a run opens its release, which is on the road until the test ends it."""
+    """In the place of `submit.start`: a run opens its release, which is active until the test ends it."""
 
     def __init__(self, worlds: dict[str, World]) -> None:
         self.worlds = worlds
         self.submitted: list[tuple[str, str]] = []
         """Model and candidate of each run, in order."""
+        self.submissions: list[Submission] = []
         self.runs: list[Pipeline] = []
         self.collisions = 0
-        """Runs that found another release on the road."""
+        """Runs that found another active release."""
         self._numbers = count(1)
         self.begins = True
         self.error: Exception | None = None
@@ -39,6 +40,7 @@ class Pipelines:
             self.waits.wait(30)
         if self.error:
             raise self.error
+        self.submissions.append(submission)
         model = submission.arguments["model_name"]
         run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
         try:
@@ -73,6 +75,6 @@ class Pipeline:
         return f"https://kfp.example/#/runs/details/{self.run_id}"
 
     def end(self) -> None:
-        """The release is over, whatever stands on the road."""
+        """The release is over, whatever state it has."""
         end_as(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
         self.over = True

@@ -57,7 +57,7 @@ def alert(world: World, after: float = 60.0, status: str = "firing", **labels: A
 
 @pytest.fixture
 def both(site: Site) -> dict[str, str]:
-    """A release of each model is on the road."""
+    """A release of each model is active."""
     runs = {"digits": "run-d", "faces": "run-f"}
     for name, run in runs.items():
         ledger.begin(site.worlds[name].platform(name), PLAN, run)

@@ -15,7 +15,7 @@ from tfcanary.core.errors import Held, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Fate, State, Waiting
 from tfcanary.run.trigger import offer
-from tfcanary.run.trigger.dispatch import INCOMPLETE, LONGEST_PAUSE, Dispatcher, Rounds
+from tfcanary.run.trigger.dispatch import INCOMPLETE, LONGEST_PAUSE, Dispatcher, DispatcherThread
 from tfcanary.run.trigger.settings import Target
 from tfcanary.run.trigger.trigger_metrics import Counts
 
@@ -33,7 +33,7 @@ def offered(site: Site, version: int) -> Waiting:
     return made
 
 
-def test_nobody_is_submitted_while_a_release_is_on_the_road(site: Site) -> None:
+def test_nobody_is_submitted_while_a_release_is_active(site: Site) -> None:
     platform, one = site.worlds["digits"].platform(), dispatcher(site)
     ledger.begin(platform, PLAN, "a-person")
     offered(site, 7)
@@ -46,10 +46,21 @@ def test_nobody_is_submitted_while_a_release_is_on_the_road(site: Site) -> None:
 
 def test_a_release_that_begins_at_the_last_moment_puts_the_candidate_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     one, made = dispatcher(site), offered(site, 7)
-    site.pipelines.error = Held("release 'a-person' is on the road")
+    site.pipelines.error = Held("release 'a-person' is active")
     with pytest.raises(Held):
         one.look()
     assert (site.record().waiting, site.record().called) == ((made,), None)
+
+
+def test_an_error_that_nobody_expected_gives_the_claim_back(site: Site) -> None:
+    """Else the model would be closed for a quarter of an hour."""
+    one, made = dispatcher(site), offered(site, 7)
+    site.pipelines.error = ImportError("cannot import name 'Client' from 'kfp'")
+    with pytest.raises(ImportError):
+        one.look()
+    assert (site.record().waiting, site.record().called) == ((made,), None)
+    site.pipelines.error = None
+    assert one.look()
 
 
 def test_a_persons_release_that_begins_before_the_called_ones_puts_the_candidate_back(site: Site) -> None:
@@ -65,7 +76,7 @@ def test_a_persons_release_that_begins_before_the_called_ones_puts_the_candidate
     assert site.pipelines.versions() == ["7", "7"]
 
 
-def test_a_candidate_that_cannot_be_given_back_frees_the_road_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_candidate_that_cannot_be_given_back_frees_the_model_by_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     one = dispatcher(site)
     offered(site, 7)
     site.pipelines.error = Unavailable("KFP cannot be reached")
@@ -87,7 +98,7 @@ def test_a_candidate_that_cannot_be_given_back_frees_the_road_by_itself(site: Si
 
 
 def test_a_version_that_stays_incomplete_is_dropped_after_an_hour(site: Site) -> None:
-    one = dispatcher(site, complete=lambda uri: uri.endswith("/8"))
+    one = dispatcher(site, is_complete=lambda uri: uri.endswith("/8"))
     offered(site, 7)
     assert not one.look()
     assert site.record().dropped == ()
@@ -111,13 +122,13 @@ def test_a_run_on_this_machine_is_looked_after_until_it_ends(site: Site) -> None
 
 
 def test_whoever_does_not_answer_is_asked_less_and_less_and_told_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    rounds = Rounds(dispatcher(site), every=5)
+    thread = DispatcherThread(dispatcher(site), every=5)
     offered(site, 7)
     site.pipelines.error = Unavailable("KFP cannot be reached")
-    pauses = [rounds.step() for _ in range(12)]
+    pauses = [thread.step() for _ in range(12)]
     assert pauses[0] <= 10
     assert LONGEST_PAUSE / 2 <= pauses[-1] <= LONGEST_PAUSE
     assert len([line for line in caplog.messages if "KFP cannot be reached; asked again" in line]) == 1
     site.pipelines.error = None
-    assert rounds.step() == 5
-    assert (rounds.failures, site.pipelines.versions()) == (0, ["7"])
+    assert thread.step() == 5
+    assert (thread.failures, site.pipelines.versions()) == (0, ["7"])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.test_cli import run
 from tests.conftest import QUICK
-from tests.run.trigger.conftest import EXPORTS, TOKEN, Client, Site, document, serving_on
+from tests.run.trigger.conftest import EXPORTS, TOKEN, Client, Site, document, serving_on, until
 from tfcanary.core.errors import Refused
 from tfcanary.run.trigger import serving, settings, uris
 
@@ -83,15 +83,24 @@ def test_plans_lie_beside_the_settings(tmp_path: Path) -> None:
     said = document(models={"digits": {"exports": EXPORTS["digits"] + "/", "plan_file": "plan.yaml"}})
     read = settings.read(written(tmp_path, said))
     assert read.models["digits"].exports == EXPORTS["digits"]
-    assert (read.models["digits"].decided.weights, read.models["digits"].decided.waiting.value) == ((7,), "all")
+    assert (read.models["digits"].resolved_plan.weights, read.models["digits"].resolved_plan.waiting.value) == ((7,), "all")
     assert read.auth is not None
     assert read.auth.token_file == str(tmp_path / "token")
 
 
+def test_a_release_of_the_settings_knows_its_host_for_programs_and_for_people(site: Site, tmp_path: Path) -> None:
+    host = {"host": "http://ml-pipeline.kubeflow:8888", "host_ui": "https://kubeflow.example", "host_auth": {"token_file": "kfp-token"}}
+    with serving_on(tmp_path, document(**host)) as server:
+        server.offer(site.export(7))
+        (job,) = until(lambda: site.pipelines.submissions)
+    assert (job.host, job.host_ui) == ("http://ml-pipeline.kubeflow:8888", "https://kubeflow.example")
+    assert job.host_auth.token_file == str(tmp_path / "kfp-token"), "beside the settings"
+
+
 def test_a_folder_has_one_spelling() -> None:
-    assert uris.normalised("gs://a-bucket/b/") == "gs://a-bucket/b"
-    assert uris.normalised("file:///srv/exports") == uris.normalised("/srv/exports/") == "/srv/exports"
+    assert uris.normalise("gs://a-bucket/b/") == "gs://a-bucket/b"
+    assert uris.normalise("file:///srv/exports") == uris.normalise("/srv/exports/") == "/srv/exports"
     assert not uris.is_below("gs://a/bc", "gs://a/b")
     for wrong in ("relative", "/", "", "gs://", "gs://A", "file://host/a", "/a/./b", "/a/..", "/a b", "/a\0", "/a\n"):
         with pytest.raises(Refused):
-            uris.normalised(wrong)
+            uris.normalise(wrong)

@@ -31,7 +31,7 @@ def storm(number: int, seed: int) -> list[tuple[bytes | str, dict[str, str]]]:
 def test_a_thousand_events_that_are_repeated_reordered_and_broken_come_to_two_releases(
     site: Site, server: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first is on the road meanwhile; of all the others only the newest follows."""
+    """The first is active meanwhile; of all the others only the newest follows."""
     caplog.set_level("ERROR")  # what pytest keeps of a log is no leak
     for n in range(1, 41):
         site.export(n)

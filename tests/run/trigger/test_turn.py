@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from components.trigger_release.component import trigger_release
 from tests.act.conftest import end_as
+from tests.adapters.kubeclient.api_server import ApiServer, Told, kubeconfig
 from tests.conftest import QUICK
 from tests.run.trigger.conftest import EXPORTS, Site
 from tfcanary.act import ledger, queue
+from tfcanary.adapters.kube import guards
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -47,7 +50,7 @@ def step(tmp_path: Path) -> Step:
     return Step(tmp_path)
 
 
-def active(site: Site) -> None:
+def begin_other_release(site: Site) -> None:
     """Somebody's release."""
     ledger.begin(site.worlds["digits"].platform(), PLAN, "a-person")
 
@@ -80,16 +83,16 @@ def test_on_a_free_road_it_submits_at_once_and_says_where(site: Site, step: Step
 
 
 def test_it_waits_until_the_road_is_free(site: Site, step: Step) -> None:
-    active(site)
+    begin_other_release(site)
     after(site, 600, lambda: free(site))
     assert step(f"{EXPORTS['digits']}/7") == "submitted"
     assert site.pipelines.collisions == 0
 
 
 def test_it_waits_no_longer_than_it_may_and_the_candidate_stays(site: Site, step: Step) -> None:
-    active(site)
+    begin_other_release(site)
     assert step(f"{EXPORTS['digits']}/7", wait="5m") == "waiting"
-    assert step.reason.endswith("release a-person is on the road")
+    assert step.reason.endswith("release a-person is active")
     assert [one.model_uri for one in site.record().waiting] == [f"{EXPORTS['digits']}/7"]
     free(site)
     assert step(f"{EXPORTS['digits']}/7") == "submitted", "the step that runs again goes on waiting"
@@ -98,7 +101,7 @@ def test_it_waits_no_longer_than_it_may_and_the_candidate_stays(site: Site, step
 
 
 def test_a_newer_candidate_takes_its_place(site: Site, step: Step) -> None:
-    active(site)
+    begin_other_release(site)
     newer = Waiting("0123456789abcdef", f"{EXPORTS['digits']}/8", site.worlds["digits"].clock.now())
     after(site, 60, lambda: offer.offer(site.worlds["digits"].platform(), newer, PLAN))
     assert step(f"{EXPORTS['digits']}/7") == "replaced"
@@ -107,7 +110,7 @@ def test_a_newer_candidate_takes_its_place(site: Site, step: Step) -> None:
 
 
 def test_where_another_dispatcher_takes_it_the_step_tells_the_page(site: Site, step: Step) -> None:
-    active(site)
+    begin_other_release(site)
     platform = site.worlds["digits"].platform()
 
     def other() -> None:
@@ -122,7 +125,7 @@ def test_where_another_dispatcher_takes_it_the_step_tells_the_page(site: Site, s
 
 
 def test_a_dispatcher_that_died_with_the_claim_costs_the_candidate_and_it_is_said(site: Site, step: Step) -> None:
-    active(site)
+    begin_other_release(site)
     platform = site.worlds["digits"].platform()
 
     def other() -> None:
@@ -132,6 +135,41 @@ def test_a_dispatcher_that_died_with_the_claim_costs_the_candidate_and_it_is_sai
     after(site, 60, other)
     assert step(f"{EXPORTS['digits']}/7") == "late"
     assert "no release had begun 15 minutes later" in step.reason
+
+
+@pytest.fixture
+def in_a_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ApiServer]:
+    """A pod on a cluster whose API server knows it."""
+    api = ApiServer()
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "kubeconfig", api.url)))
+    monkeypatch.setenv("KFP_POD_NAME", "retrain-1")
+    monkeypatch.setattr(guards, "OWN_NAMESPACE", tmp_path / "nowhere")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    yield api
+    api.close()
+
+
+def test_on_a_cluster_a_release_runs_in_the_image_of_the_step_that_submits_it(site: Site, step: Step, in_a_step: ApiServer) -> None:
+    pod = {"metadata": {"name": "retrain-1"}, "spec": {"containers": [{"name": "main", "image": "registry/tfcanary@sha256:1"}]}}
+    in_a_step.told = [Told(body=pod), Told(body=pod)]
+    host = {"platform": "kube://serving", "host": "http://ml-pipeline.kubeflow:8888"}
+    assert step(f"{EXPORTS['digits']}/7", **host) == "submitted"
+    assert site.pipelines.submissions[-1].image == "registry/tfcanary@sha256:1"
+    site.end()
+    assert step(f"{EXPORTS['digits']}/8", run_id="run-b", image="example/tfcanary:2", **host) == "submitted"
+    assert site.pipelines.submissions[-1].image == "example/tfcanary:2"
+
+
+def test_a_step_without_a_pod_needs_the_image_by_name(site: Site, step: Step, in_a_step: ApiServer) -> None:
+    in_a_step.told = [Told(404, {})]
+    with pytest.raises(Refused, match="image: is missing, and the image of this step cannot be read"):
+        step(f"{EXPORTS['digits']}/7", platform="kube://serving", host="http://ml-pipeline.kubeflow:8888")
+    assert site.record().heard == ()
+
+
+def test_people_are_given_an_address_that_they_can_open(site: Site, step: Step) -> None:
+    step(f"{EXPORTS['digits']}/7", host="http://ml-pipeline.kubeflow:8888", host_ui="https://kubeflow.example/_/pipeline")
+    assert site.pipelines.submissions[-1].host_ui == "https://kubeflow.example/_/pipeline"
 
 
 def test_what_cannot_be_submitted_is_refused_by_a_word(site: Site, step: Step) -> None:
@@ -151,7 +189,7 @@ def test_a_host_that_does_not_answer_is_asked_again(site: Site, step: Step) -> N
     assert site.record().called is None
 
 
-def test_a_pipeline_that_ends_before_its_release_begins_frees_the_road(site: Site, step: Step) -> None:
+def test_a_pipeline_that_ends_before_its_release_begins_frees_the_model(site: Site, step: Step) -> None:
     site.pipelines.begins = False
     assert step(f"{EXPORTS['digits']}/7") == "submitted"
     assert site.record().called is not None
@@ -188,7 +226,7 @@ def test_a_recurring_run_releases_the_newest_complete_version_once(site: Site, s
 
 
 def test_a_recurring_run_goes_on_waiting_for_what_an_earlier_one_offered(site: Site, step: Step) -> None:
-    active(site)
+    begin_other_release(site)
     site.export(10)
     newest = {"newest": True, "complete": "_SUCCESS", "wait": "5m"}
     assert step(EXPORTS["digits"], run_id="monday", **newest) == "waiting"

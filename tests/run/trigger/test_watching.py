@@ -30,7 +30,7 @@ from tfcanary.run.trigger import versions
 from tfcanary.run.trigger.dispatch import Dispatcher
 from tfcanary.run.trigger.settings import Target
 from tfcanary.run.trigger.trigger_metrics import Counts
-from tfcanary.run.trigger.versions import Completeness, under
+from tfcanary.run.trigger.versions import Completeness, list_versions
 from tfcanary.run.trigger.watching import Folder
 
 
@@ -50,19 +50,19 @@ def waiting(site: Site) -> list[str]:
 
 def test_at_the_first_start_what_lies_there_is_taken_as_known(site: Site) -> None:
     platform, watch = site.worlds["digits"].platform(), folder()
-    assert watch.look(platform) == 0, "nothing is there"
+    assert watch.offer_new(platform) == 0, "nothing is there"
     for n in (9, 10):
         site.export(n)
-    assert watch.look(platform) == 0
+    assert watch.offer_new(platform) == 0
     site.export(11)
-    assert (watch.look(platform), waiting(site)) == (1, ["11"])
-    assert (watch.look(platform), waiting(site)) == (0, ["11"])
+    assert (watch.offer_new(platform), waiting(site)) == (1, ["11"])
+    assert (watch.offer_new(platform), waiting(site)) == (0, ["11"])
 
 
 def test_the_newest_that_lies_there_may_be_asked_for(site: Site) -> None:
     for n in (9, 10, "notes"):
         site.export(n)
-    assert folder(existing=True).look(site.worlds["digits"].platform()) == 1
+    assert folder(existing=True).offer_new(site.worlds["digits"].platform()) == 1
     assert waiting(site) == ["10"], "numbers are newer than what has none"
 
 
@@ -70,32 +70,32 @@ def test_the_newest_that_lies_there_may_be_asked_for(site: Site) -> None:
 def test_of_several_new_ones_those_wait_that_the_plan_says(site: Site, policy: str, left: list[str]) -> None:
     platform = site.worlds["digits"].platform()
     site.export(1)
-    folder(waiting=policy).look(platform)
+    folder(waiting=policy).offer_new(platform)
     for n in (2, 3, 4):
         site.export(n)
-    folder(waiting=policy).look(platform)
+    folder(waiting=policy).offer_new(platform)
     assert waiting(site) == left
 
 
 def test_after_a_restart_nothing_is_offered_twice(site: Site) -> None:
     platform = site.worlds["digits"].platform()
     site.export(1)
-    assert [folder().look(platform) for _ in range(3)] == [0, 0, 0]
+    assert [folder().offer_new(platform) for _ in range(3)] == [0, 0, 0]
     site.export(2)
-    assert [folder().look(platform) for _ in range(3)] == [1, 0, 0]
+    assert [folder().offer_new(platform) for _ in range(3)] == [1, 0, 0]
     before = platform.records.read()
-    assert folder().look(platform) == 0
+    assert folder().offer_new(platform) == 0
     assert platform.records.read() == before, "a look that finds nothing writes nothing"
 
 
 def test_a_version_without_its_marker_is_not_seen(site: Site) -> None:
     platform, watch = site.worlds["digits"].platform(), folder()
     site.export(1)
-    watch.look(platform)
+    watch.offer_new(platform)
     site.bucket(EXPORTS["digits"]).write("2/saved_model.pb", b"graph")
-    assert watch.look(platform) == 0
+    assert watch.offer_new(platform) == 0
     site.bucket(EXPORTS["digits"]).write("2/_SUCCESS", b"")
-    assert watch.look(platform) == 1
+    assert watch.offer_new(platform) == 1
 
 
 def test_without_a_marker_a_version_must_rest() -> None:
@@ -104,7 +104,7 @@ def test_without_a_marker_a_version_must_rest() -> None:
 
     def at(second: float) -> bool:
         now[0] = second
-        return all(complete.is_complete(version, f"x/{version.name}") for version in under(bucket))
+        return all(complete.is_complete(version, f"x/{version.name}") for version in list_versions(bucket))
 
     bucket.write("7/variables/variables.index", b"index")
     assert not at(0)
@@ -124,10 +124,10 @@ def test_of_versions_that_are_gone_nothing_is_remembered(site: Site) -> None:
     complete, bucket = Completeness("", timedelta(seconds=60)), site.bucket("gs://exports/digits")
     for n in range(50):
         bucket.write(f"{n}/saved_model.pb", b"graph")
-        complete.of_uri(f"gs://exports/digits/{n}")
-        complete.complete("gs://exports/digits")
+        complete.is_complete_uri(f"gs://exports/digits/{n}")
+        complete.complete_versions("gs://exports/digits")
         bucket.delete(f"{n}/saved_model.pb")
-    assert len(complete.seen) <= 1
+    assert len(complete.history) <= 1
 
 
 def model(root: Path, number: int) -> Path:
@@ -145,11 +145,11 @@ def test_a_directory_is_looked_into_and_no_version_gets_a_file_of_ours(site: Sit
     model(tmp_path, 1)
     platform = site.worlds["digits"].platform()
     watch = Folder(str(tmp_path), plan(), Completeness("_SUCCESS", timedelta(seconds=60)))
-    watch.look(platform)
+    watch.offer_new(platform)
     made = model(tmp_path, 2)
     before = sorted(made.rglob("*"))
-    assert watch.look(platform) == 1
-    dispatcher = Dispatcher(platform, plan(), Target("fake://"), Counts(), watch.completeness.of_uri)
+    assert watch.offer_new(platform) == 1
+    dispatcher = Dispatcher(platform, plan(), Target("fake://"), Counts(), watch.completeness.is_complete_uri)
     assert dispatcher.look()
     assert site.pipelines.submitted == [("digits", str(made))]
     assert sorted(made.rglob("*")) == before
@@ -161,7 +161,7 @@ def test_a_version_that_is_a_link_is_dropped(site: Site, monkeypatch: pytest.Mon
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "1").symlink_to(tmp_path / "elsewhere" / "1")
     with pytest.raises(Refused, match="is a link"):
-        Completeness("_SUCCESS", timedelta(seconds=60)).of_uri(str(tmp_path / "exports" / "1"))
+        Completeness("_SUCCESS", timedelta(seconds=60)).is_complete_uri(str(tmp_path / "exports" / "1"))
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Log(tf.Module):
 
 
 class Slow(tf.Module):
-    """Takes about as many milliseconds as it is told."""
+    """Takes about as many milliseconds as its input says."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="milliseconds")])
     def answer(self, milliseconds):
@@ -84,7 +84,7 @@ class Table(tf.Module):
 
 
 class Optional(tf.Module):
-    """Has a value of its own for an input that is left out."""
+    """Has a default for one of its inputs."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x"), tf.TensorSpec([], tf.float32, name="times")])
     def answer(self, x, times=tf.constant(10.0)):  # noqa: B008
@@ -92,7 +92,7 @@ class Optional(tf.Module):
 
 
 class Layers(tf.Module):
-    """64 → 64 → 64 → 10: the small network whose rate is measured."""
+    """A small network with layers of 64, 64, 64 and 10."""
 
     def __init__(self):
         self.weights = [tf.Variable(tf.random.stateless_uniform(shape, seed=(1, 2))) for shape in ((64, 64), (64, 64), (64, 10))]

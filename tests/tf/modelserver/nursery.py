@@ -1,7 +1,7 @@
-"""A process that has imported TensorFlow and forks a model server for each line it is told: a start takes 0.2 s, not ten.
+"""A process that has imported TensorFlow and forks a model server for each order: a start takes 0.2 s, not ten.
 
-Each line is a JSON object: `{"start": [arguments], "output": file}` is answered with the pid, `{"wait": pid}` with the exit
-code. At the end of its input it kills what it has started.
+An order is one line of its input, a JSON object: `{"start": [arguments], "output": file}` is answered with the pid,
+`{"wait": pid}` with the exit code. At the end of its input it kills the servers that it has started.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 
 from tfcanary.tf.modelserver.__main__ import main
-from tfcanary.tf.runtime import start_tensorflow
+from tfcanary.tf.runtime import import_tensorflow
 
 
 def start(arguments: list[str], output: str) -> int:
@@ -27,18 +27,18 @@ def start(arguments: list[str], output: str) -> int:
 
 
 def serve() -> None:
-    start_tensorflow()
+    import_tensorflow()
     gc.collect()
     gc.freeze()
     alive: set[int] = set()
     for line in sys.stdin:
-        told = json.loads(line)
-        if "start" in told:
-            answer = start(told["start"], told["output"])
+        order = json.loads(line)
+        if "start" in order:
+            answer = start(order["start"], order["output"])
             alive.add(answer)
         else:
-            answer = os.waitstatus_to_exitcode(os.waitpid(told["wait"], 0)[1])
-            alive.discard(told["wait"])
+            answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+            alive.discard(order["wait"])
         print(json.dumps(answer), flush=True)
     for pid in alive:
         os.kill(pid, signal.SIGKILL)

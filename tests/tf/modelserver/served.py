@@ -47,7 +47,7 @@ def models() -> Path:
 
 @dataclass
 class Reply:
-    """What came back over REST."""
+    """The response to a REST request."""
 
     status: int
     text: str
@@ -63,7 +63,7 @@ class Reply:
 
 
 class Running:
-    """One server."""
+    """One running model server."""
 
     def __init__(self, nursery: Nursery, pid: int, folder: Path) -> None:
         self.nursery, self.pid, self.folder = nursery, pid, folder
@@ -71,7 +71,7 @@ class Running:
         self.exit_code: int | None = None
 
     def await_ports(self) -> Running:
-        """Until it serves; fails with its output where it never does."""
+        """Wait until the server serves; fail with its output where it never does."""
         until = time.monotonic() + 60
         while not (self.folder / "ports.json").exists():
             assert time.monotonic() < until, self.output()
@@ -108,7 +108,7 @@ class Running:
         os.kill(self.pid, signal.SIGTERM)
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the server's end, and return its exit code."""
         if self.exit_code is None:
             self.exit_code = self.nursery.tell(wait=self.pid)
         return self.exit_code
@@ -168,7 +168,7 @@ def config(models: dict[str, Any]) -> str:
 
 @functools.cache
 def nursery() -> Nursery:
-    """The one of this test run."""
+    """Return the nursery that all tests of this run share."""
     made = Nursery()
     atexit.register(made.close)
     return made

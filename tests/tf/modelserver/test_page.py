@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import METRICS, Running
-from tfcanary.tf.modelserver.page import SERIES_LIMIT, Counter, Histogram, Page
+from tfcanary.tf.modelserver.page import MAX_SERIES, Counter, LatencyHistogram, MetricsPage
 
 BOUNDS = (  # noqa: SIM905
     "10 18 32.4 58.32 104.976 188.957 340.122 612.22 1102 1983.59 3570.47 6426.84 11568.3 20823 37481.3 67466.4 121440 218591 393464 "
@@ -20,7 +20,7 @@ BOUNDS = (  # noqa: SIM905
 
 
 def test_a_bucket_holds_what_is_below_its_bound() -> None:
-    histogram = Histogram(":t:latency", "model_name")
+    histogram = LatencyHistogram(":t:latency", "model_name")
     for microseconds in (9.9, 10, 17.9, 1e12):
         histogram.observe(microseconds, "m")
     lines = list(histogram.lines())
@@ -39,7 +39,7 @@ def test_a_bucket_holds_what_is_below_its_bound() -> None:
 
 
 def test_numbers_have_six_digits_and_labels_are_escaped() -> None:
-    histogram = Histogram(":t:latency")
+    histogram = LatencyHistogram(":t:latency")
     histogram.observe(1234567890.5)
     assert ":t:latency_sum{} 1.23457e+09" in list(histogram.lines())
     counter = Counter(":t:count", "name")
@@ -49,17 +49,17 @@ def test_numbers_have_six_digits_and_labels_are_escaped() -> None:
 
 def test_clients_cannot_make_series_without_end() -> None:
     counter = Counter(":t:count", "name", "status")
-    for number in range(SERIES_LIMIT + 5):
+    for number in range(MAX_SERIES + 5):
         counter.add(str(number), "NOT_FOUND")
     counter.add("0", "NOT_FOUND")
     lines = list(counter.lines())
-    assert len(lines) == SERIES_LIMIT + 1
+    assert len(lines) == MAX_SERIES + 1
     assert ':t:count{name="",status=""} 5' in lines
     assert ':t:count{name="0",status="NOT_FOUND"} 2' in lines
 
 
 def test_a_metric_without_series_shows_its_type() -> None:
-    assert Page().text() == (
+    assert MetricsPage().text() == (
         "# TYPE :tensorflow:cc:saved_model:load_attempt_count counter\n"
         "# TYPE :tensorflow:cc:saved_model:load_latency counter\n"
         "# TYPE :tensorflow:serving:request_count counter\n"

@@ -49,8 +49,14 @@ def test_the_package_is_imported_without_tensorflow() -> None:
     assert found.stdout == "[]\n"
 
 
-def said_by_us(text: str) -> str:
-    """Without the lines that TensorFlow writes while it is imported: on some processors it remarks on them, at any log level."""
+def test_the_installed_command_takes_its_flags_from_the_process() -> None:
+    command = Path(sys.executable).parent / "tfcanary-model-server"
+    found = subprocess.run([command, "--port=x"], env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (255, "--port=x: must be a whole number\n")
+
+
+def without_lines_of_tensorflow(text: str) -> str:
+    """Return the text without the lines that TensorFlow writes while it is imported: remarks on the processor, at any log level."""
     return "".join(
         line for line in text.splitlines(keepends=True) if not line.startswith(("I0000 ", "WARNING: All log messages", "To enable "))
     )
@@ -78,7 +84,7 @@ def test_the_command_starts_a_server_that_dies_at_once(models: Path, tmp_path: P
         assert reply.json() == {"predictions": [4.0]}
         process.terminate()
         assert process.wait(30) == -15
-        assert said_by_us(process.stderr.read().decode()) == (
+        assert without_lines_of_tensorflow(process.stderr.read().decode()) == (
             f"unknown argument: --nix=1\nRunning gRPC ModelServer at port {ports['grpc']}, REST at port {ports['rest']} ...\n"
         )
 

@@ -15,11 +15,11 @@ import pytest
 from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import Running
 from tfcanary.tf.modelserver import request_log
-from tfcanary.tf.modelserver.request_log import Entry, RequestLog
+from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
 from tfcanary.tf.wire import messages, tensor
 
 
-class Counted(Counter[str]):
+class OutcomeCounter(Counter[str]):
     """Outcomes, as the page would count them."""
 
     def __call__(self, model: str, outcome: str) -> None:
@@ -31,8 +31,8 @@ def rows(folder: Path) -> list[dict]:
     return [row for file in sorted(folder.glob("*.parquet")) for row in pyarrow.parquet.read_table(file).to_pylist()]
 
 
-def entry(number: int = 0, **others) -> Entry:
-    return Entry(**{"id": str(number), "model": "m", "request": b'{"instances": [1]}', "response": b"{}", **others})
+def entry(number: int = 0, **others) -> LogEntry:
+    return LogEntry(**{"id": str(number), "model": "m", "request": b'{"instances": [1]}', "response": b"{}", **others})
 
 
 def test_each_request_is_a_row_with_all_there_is_to_know(start: Start, models, tmp_path) -> None:
@@ -100,14 +100,14 @@ def test_a_reader_never_sees_half_a_file(start: Start, models, tmp_path) -> None
 
 
 def test_a_file_has_no_name_before_it_is_complete(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save, found = request_log._save, []
+    save, found = request_log._write_file, []
 
-    def watched(entries: list[Entry], path: Path) -> None:
+    def save_and_look(entries: list[LogEntry], path: Path) -> None:
         save(entries, path)
         found.append(len(list(tmp_path.glob("*.parquet"))))
 
-    monkeypatch.setattr(request_log, "_save", watched)
-    log = RequestLog(tmp_path, 1.0, 2, 60, Counted())
+    monkeypatch.setattr(request_log, "_write_file", save_and_look)
+    log = RequestLogWriter(tmp_path, 1.0, 2, 60, OutcomeCounter())
     for number in range(6):
         log.put(entry(number))
     log.close()
@@ -131,62 +131,62 @@ def test_without_a_folder_nothing_is_kept(server: Running) -> None:
 
 
 def test_the_sample_is_a_share_and_an_id_is_always_in_it_or_never(tmp_path) -> None:
-    quarter, none, every = (RequestLog(tmp_path, share, 10, 10, Counted()) for share in (0.25, 0.0, 1.0))
+    quarter, none, every = (RequestLogWriter(tmp_path, share, 10, 10, OutcomeCounter()) for share in (0.25, 0.0, 1.0))
     ids = [str(number) for number in range(10_000)]
-    chosen = [quarter.wants(one) for one in ids]
+    chosen = [quarter.is_sampled(one) for one in ids]
     assert 2300 < sum(chosen) < 2700
-    assert chosen == [quarter.wants(one) for one in ids]
-    assert 2300 < sum(quarter.wants("") for _ in ids) < 2700
-    assert not any(none.wants(one) for one in ids)
-    assert all(every.wants(one) for one in ids)
+    assert chosen == [quarter.is_sampled(one) for one in ids]
+    assert 2300 < sum(quarter.is_sampled("") for _ in ids) < 2700
+    assert not any(none.is_sampled(one) for one in ids)
+    assert all(every.is_sampled(one) for one in ids)
     for log in (quarter, none, every):
         log.close()
 
 
 def test_when_the_disk_is_slow_requests_are_dropped_and_counted(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, save = threading.Event(), request_log._save
-    monkeypatch.setattr(request_log, "_save", lambda entries, path: gate.wait(20) and save(entries, path))
-    counted = Counted()
-    log = RequestLog(tmp_path, 1.0, 5, 60, counted)
-    total = request_log.QUEUE + 100
+    gate, save = threading.Event(), request_log._write_file
+    monkeypatch.setattr(request_log, "_write_file", lambda entries, path: gate.wait(20) and save(entries, path))
+    outcomes = OutcomeCounter()
+    log = RequestLogWriter(tmp_path, 1.0, 5, 60, outcomes)
+    total = request_log.QUEUE_LENGTH + 100
     for number in range(total):
         log.put(entry(number))
-    dropped = counted["RESOURCE_EXHAUSTED"]
+    dropped = outcomes["RESOURCE_EXHAUSTED"]
     assert dropped >= 90
     gate.set()
     log.close()
-    assert (counted["OK"], counted["RESOURCE_EXHAUSTED"]) == (total - dropped, dropped)
+    assert (outcomes["OK"], outcomes["RESOURCE_EXHAUSTED"]) == (total - dropped, dropped)
     assert len(rows(tmp_path)) == total - dropped
 
 
 def test_what_is_too_large_is_dropped(tmp_path) -> None:
-    counted = Counted()
-    log = RequestLog(tmp_path, 1.0, 5, 60, counted)
-    log.put(entry(request=b"x" * (request_log.LARGEST + 1)))
-    log.put(entry(response=b"x" * request_log.LARGEST))
+    outcomes = OutcomeCounter()
+    log = RequestLogWriter(tmp_path, 1.0, 5, 60, outcomes)
+    log.put(entry(request=b"x" * (request_log.MAX_BODY_SIZE + 1)))
+    log.put(entry(response=b"x" * request_log.MAX_BODY_SIZE))
     log.close()
-    assert (counted["RESOURCE_EXHAUSTED"], counted["OK"], len(rows(tmp_path))) == (1, 1, 1)
+    assert (outcomes["RESOURCE_EXHAUSTED"], outcomes["OK"], len(rows(tmp_path))) == (1, 1, 1)
 
 
 def test_a_file_has_a_limit_of_bytes(tmp_path) -> None:
-    log = RequestLog(tmp_path, 1.0, 10_000, 60, Counted())
+    log = RequestLogWriter(tmp_path, 1.0, 10_000, 60, OutcomeCounter())
     for number in range(200):
-        log.put(entry(number, response=b"x" * request_log.LARGEST))
+        log.put(entry(number, response=b"x" * request_log.MAX_BODY_SIZE))
     log.close()
     assert len(list(tmp_path.glob("*.parquet"))) == 2
     assert [row["id"] for row in rows(tmp_path)] == [str(number) for number in range(200)]
 
 
 def test_a_folder_that_vanishes_costs_rows_and_not_the_server(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
-    counted = Counted()
-    log = RequestLog(tmp_path / "log", 1.0, 1, 60, counted)
+    outcomes = OutcomeCounter()
+    log = RequestLogWriter(tmp_path / "log", 1.0, 1, 60, outcomes)
     (tmp_path / "log").rmdir()
     log.put(entry())
     log.put(entry(signature="\ud800", id="\udcff"))
-    while counted["INTERNAL"] < 2:
+    while outcomes["INTERNAL"] < 2:
         time.sleep(0.01)
     (tmp_path / "log").mkdir()
     log.put(entry(signature="\ud800"))
     log.close()
-    assert counted["OK"] == 1
+    assert outcomes["OK"] == 1
     assert "request log: requests-" in capsys.readouterr().err

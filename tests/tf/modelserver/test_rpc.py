@@ -16,7 +16,7 @@ Ask = Callable[..., object]
 
 @pytest.fixture(scope="module")
 def ask(server: Running) -> Iterator[Ask]:
-    """Service/Method and the fields of its request to its answer."""
+    """A function that calls `Service/Method` with the fields of a request, and returns the response."""
     with grpc.insecure_channel(server.grpc) as channel:
 
         def ask(method: str, **fields):

@@ -131,7 +131,7 @@ def test_compressed_bodies_are_bounded_too(server: Running) -> None:
 
 
 def raw(server: Running, request: bytes) -> bytes:
-    """What comes back for these very bytes, until the server hangs up or has said its head."""
+    """Send exactly these bytes, and return the beginning of the response."""
     parts = urlsplit(server.rest)
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
         connection.sendall(request)

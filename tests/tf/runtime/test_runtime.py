@@ -14,7 +14,7 @@ import pytest
 
 from tests.tf.modelserver.served import ENVIRONMENT, ROOT
 from tfcanary.core.errors import Refused
-from tfcanary.tf.runtime import DEFAULT, Failed, Servable, Signature, TensorSpec, load, signature_from
+from tfcanary.tf.runtime import DEFAULT, Servable, Signature, TensorFlowError, TensorSpec, load, signature_from
 from tfcanary.tf.wire import messages
 
 Loaded = Callable[[str], Servable]
@@ -38,7 +38,7 @@ def saved_model(path: Path, change: Callable[[messages.SavedModel], object]) -> 
 
 
 def failure(load_or_run: Callable[[], object]) -> tuple[str, str]:
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(TensorFlowError) as caught:
         load_or_run()
     return caught.value.code, str(caught.value)
 
@@ -169,7 +169,7 @@ def test_a_closed_model_answers_no_more(models: Path) -> None:
     servable = load(models / "half/1")
     servable.close()
     servable.close()
-    with pytest.raises((Failed, RuntimeError)):
+    with pytest.raises((TensorFlowError, RuntimeError)):
         servable.run(DEFAULT, {"x": np.float32([1])})
 
 
@@ -284,5 +284,5 @@ def test_a_model_that_may_not_be_read_is_refused(copy) -> None:
 
 
 def test_a_long_sentence_is_cut_and_a_failure_is_a_refusal() -> None:
-    assert len(str(Failed("UNKNOWN", "x" * 100_000))) == 4097
-    assert isinstance(Failed("UNKNOWN", "x"), Refused)
+    assert len(str(TensorFlowError("UNKNOWN", "x" * 100_000))) == 4097
+    assert isinstance(TensorFlowError("UNKNOWN", "x"), Refused)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tfcanary.core.errors import Refused
 from tfcanary.tf.wire import feature_names, messages, record_layout, tfrecord, vectors
 from tfcanary.tf.wire.decoded_columns import Texts
-from tfcanary.tf.wire.examples import Columns, decode_examples, read_examples
+from tfcanary.tf.wire.examples import ExampleColumns, decode_examples, read_examples
 
 
 def written(features: dict[str, list]) -> bytes:
@@ -27,13 +27,13 @@ def written(features: dict[str, list]) -> bytes:
     return record.SerializeToString()
 
 
-def block_of(records: list[bytes]) -> tfrecord.Block:
+def block_of(records: list[bytes]) -> tfrecord.RecordBlock:
     lengths = np.array([len(record) for record in records], np.int64)
     ends = np.cumsum(lengths)
-    return tfrecord.Block(b"".join(records), 1, ends - lengths, ends)
+    return tfrecord.RecordBlock(b"".join(records), 1, ends - lengths, ends)
 
 
-def rows(columns: Columns) -> list[dict[str, list]]:
+def rows(columns: ExampleColumns) -> list[dict[str, list]]:
     """The columns as one mapping a record; what is empty counts as missing."""
     found: list[dict[str, list]] = [{} for _ in range(columns.rows)]
     for name, column in columns.by_name.items():
@@ -174,12 +174,12 @@ def test_the_record_number_counts_through_the_file(tmp_path):
 
 
 def test_limits_hold(monkeypatch):
-    monkeypatch.setattr(feature_names, "MOST", 3)
+    monkeypatch.setattr(feature_names, "MAX_NAMES", 3)
     with pytest.raises(Refused, match="more than 3 different names"):
         decode_examples(block_of([written({f"n{i}": [1] for i in range(4)})]))
     with pytest.raises(Refused, match="a name of 257 bytes"):
         decode_examples(block_of([written({"n" * 257: [1]})]))
-    monkeypatch.setattr(vectors, "MOST", 5)
+    monkeypatch.setattr(vectors, "MAX_FIELDS", 5)
     with pytest.raises(Refused, match="record 2: more fields or values than can be read"):
         decode_examples(block_of([written({"t": [b"x"] * 5}), written({"t": [b"x"] * 6})]))
 
@@ -219,7 +219,7 @@ def test_a_record_with_any_byte_changed_is_not_taken_for_one_like_the_others(mon
         for octet in {good[at] ^ 1, good[at] ^ 0x80, 0, 0x0A, 0x7F, 0xFF}
     ]
     ours = [read_or_refused([good, record, good]) for record in changed]
-    monkeypatch.setattr(record_layout, "alike", lambda *_: {})
+    monkeypatch.setattr(record_layout, "uniform_columns", lambda *_: {})
     assert ours == [read_or_refused([good, record, good]) for record in changed]
     assert len(set(ours)) > 100
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from google.protobuf import json_format, text_format
+from google.protobuf import descriptor_pb2, json_format, text_format
 
-from tfcanary.tf.wire import messages, tables
+from tfcanary.tf.wire import messages
+
+SOURCES = sorted(path.name for path in messages.DESCRIPTORS.parent.glob("*.proto"))
 
 ORIGINALS = (
     "tensorflow.core.protobuf.saved_model_pb2",
@@ -27,7 +30,7 @@ ORIGINALS = (
     "tensorflow_serving.apis.model_management_pb2",
     "tensorflow_serving.config.model_server_config_pb2",
 )
-# Large, and nobody asks for them: kept as unknown fields.
+# Large fields that tfcanary does not read; they are kept as unknown fields.
 OMITTED = {
     "tensorflow.GraphDef.debug_info",
     "tensorflow.NodeDef.experimental_type",
@@ -40,12 +43,12 @@ OMITTED = {
     "tensorflow.serving.SessionRunRequest.options",
     "tensorflow.serving.SessionRunResponse.metadata",
 }
-# Their .proto files are in no package of pip.
+# No package on PyPI holds their .proto files.
 UNPUBLISHED = {"tensorflow.serving.MonitoringConfig", "tensorflow.serving.PrometheusConfig"}
 
 
 def facts(field):
-    """Everything about a field that decides how it is written."""
+    """Return everything about a field that decides its encoding."""
     kind = field.message_type or field.enum_type
     oneof = field.containing_oneof
     return {
@@ -62,8 +65,8 @@ def facts(field):
     }
 
 
-def all_messages(package: str):
-    pending = list(messages.POOL.FindFileByName(f"{package}.proto").message_types_by_name.values())
+def all_messages(source: str):
+    pending = list(messages.POOL.FindFileByName(source).message_types_by_name.values())
     while pending:
         message = pending.pop()
         pending.extend(message.nested_types)
@@ -77,7 +80,7 @@ def original_pool(tf):
     return module.DESCRIPTOR.pool
 
 
-OURS = [message for package in tables.TABLES for message in all_messages(package) if message.full_name not in UNPUBLISHED]
+OURS = [message for source in SOURCES for message in all_messages(source) if message.full_name not in UNPUBLISHED]
 
 
 @pytest.mark.parametrize("message", OURS, ids=lambda message: message.full_name)
@@ -94,9 +97,9 @@ def test_what_is_omitted_is_still_there_in_the_originals(original_pool):
 
 
 def all_enums():
-    for package in tables.TABLES:
-        yield from messages.POOL.FindFileByName(f"{package}.proto").enum_types_by_name.values()
-        for message in all_messages(package):
+    for source in SOURCES:
+        yield from messages.POOL.FindFileByName(source).enum_types_by_name.values()
+        for message in all_messages(source):
             yield from message.enum_types
 
 
@@ -155,7 +158,26 @@ def test_a_monitoring_config_reads_from_text():
     assert (config.prometheus_config.enable, config.prometheus_config.path) == (True, "/metrics")
 
 
-def test_a_name_that_no_table_has_is_an_attribute_error():
+def test_the_compiled_descriptors_are_those_of_the_sources(tmp_path: Path):
+    """`make protos` was run after the last change of a source."""
+    folder, compiled = messages.DESCRIPTORS.parent, tmp_path / "compiled"
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={folder}", "--include_imports", f"--descriptor_set_out={compiled}"]
+    subprocess.run([*command, *SOURCES], check=True)
+    fresh, kept = (descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()) for path in (compiled, messages.DESCRIPTORS))
+    assert [file.name for file in kept.file] == [file.name for file in fresh.file]
+    assert kept == fresh
+
+
+def test_every_name_of_a_source_is_an_attribute():
+    files = [messages.POOL.FindFileByName(source) for source in SOURCES]
+    assert {file.package for file in files} == set(messages.PACKAGES)
+    names = {name for file in files for name in (*file.message_types_by_name, *file.enum_types_by_name)}
+    assert set(dir(messages)) == names | {"POOL"}
+    assert all(getattr(messages, name).DESCRIPTOR.name == name for name in names)
+    assert messages.SavedObject.DESCRIPTOR.full_name == "tensorflow.SavedObject"
+
+
+def test_a_name_that_no_source_has_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'NoSuchMessage'"):
         _ = messages.NoSuchMessage
     assert "PredictRequest" in dir(messages)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from tfcanary.core.errors import Refused
 from tfcanary.tf.wire import messages, tensor, tfrecord
-from tfcanary.tf.wire.prediction_logs import Logs, decode_prediction_logs, read_prediction_logs
+from tfcanary.tf.wire.prediction_logs import PredictionLogColumns, decode_prediction_logs, read_prediction_logs
 
 
 def log(inputs, outputs=None, typed=False) -> bytes:
@@ -28,12 +28,12 @@ def log(inputs, outputs=None, typed=False) -> bytes:
     return record.SerializeToString()
 
 
-def block_of(records: list[bytes]) -> tfrecord.Block:
+def block_of(records: list[bytes]) -> tfrecord.RecordBlock:
     lengths = np.array([len(record) for record in records], np.int64)
-    return tfrecord.Block(b"".join(records), 1, np.cumsum(lengths) - lengths, np.cumsum(lengths))
+    return tfrecord.RecordBlock(b"".join(records), 1, np.cumsum(lengths) - lengths, np.cumsum(lengths))
 
 
-def values(logs: Logs) -> list[tuple[dict, dict]]:
+def values(logs: PredictionLogColumns) -> list[tuple[dict, dict]]:
     """The flat values and rows of every tensor, record by record; a tensor without values counts as missing."""
     found = []
     for record in range(logs.records):

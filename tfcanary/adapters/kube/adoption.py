@@ -32,7 +32,7 @@ def adopt(api: Api, model: str, deployment_name: str, number: int, plan: Plan, d
     """
     from tfcanary.adapters.routing import open_router
 
-    fleet = Fleet(api, object_names.checked(model))
+    fleet = Fleet(api, object_names.check_model(model))
     object_names.version(model, number)
     found = api.get(DEPLOYMENTS, deployment_name)
     if found is None:

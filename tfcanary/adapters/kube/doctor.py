@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from tfcanary import __version__
 from tfcanary.act import ledger
 from tfcanary.adapters import data_checks
-from tfcanary.adapters.doctor_checks import Check, Said, Wanted, examined
+from tfcanary.adapters.doctor_checks import Check, CheckResult, Requirements, run_checks
 from tfcanary.adapters.kube import ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
 from tfcanary.adapters.kube.platform import open_kube
@@ -41,10 +41,10 @@ FROM_HERE = "metrics.url is asked from here: if only the cluster reaches it, run
 NO_PLAN, NO_MODEL = "not asked: name a plan with --plan", "not asked: name the model with --name"
 
 
-def examine(uri: str, namespace: str, wanted: Wanted) -> Look:
+def examine(uri: str, namespace: str, wanted: Requirements) -> Look:
     """Every check of the cluster, and those of the plan and the model where they are named."""
     cluster = Cluster(uri, Api(namespace, patience=PATIENCE), wanted)
-    return examined("doctor", [*cluster.itself(), *cluster.planned(), *cluster.measured(), *cluster.released()])
+    return run_checks("doctor", [*cluster.itself(), *cluster.planned(), *cluster.measured(), *cluster.released()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Cluster:
 
     uri: str
     api: Api
-    wanted: Wanted
+    wanted: Requirements
 
     def itself(self) -> Iterator[Check]:
         """What any release needs."""
-        yield Check("api", self._version, unasked="look at $KUBECONFIG and its context, and whether the cluster is reached from here")
+        yield Check("api", self._version, advice="look at $KUBECONFIG and its context, and whether the cluster is reached from here")
         yield Check("identity", self._identity, ("api",))
         yield Check("namespace", self._namespace, ("api",))
         yield Check("rights", self._rights, ("namespace",))
@@ -87,7 +87,7 @@ class Cluster:
         elif plan.metrics.source == "scrape":
             yield from _absent(names, "not asked: `metrics.source: scrape` reads the pods' own pages, from within the cluster")
         else:
-            yield Check("metrics/source", lambda: _prometheus(plan), unasked=FROM_HERE)
+            yield Check("metrics/source", lambda: _prometheus(plan), advice=FROM_HERE)
             yield from self._series(plan, model) if model else _absent(names[1:], NO_MODEL)
 
     def released(self) -> Iterator[Check | Absence]:
@@ -110,7 +110,7 @@ class Cluster:
         else:
             yield Absence("metrics/objectives", "absent by plan")
 
-    def _version(self) -> Said:
+    def _version(self) -> CheckResult:
         version = self.api.version()
         found = re.match(r"v?(\d+)\.(\d+)", version)
         number = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -121,14 +121,14 @@ class Cluster:
             return Finding.WARN, f"{said}: tfcanary is tested up to {'.'.join(map(str, TESTED))}; try a release that does not matter first"
         return Finding.PASS, said
 
-    def _identity(self) -> Said:
+    def _identity(self) -> CheckResult:
         me = self.api.whoami()
         return Finding.PASS, f"the server knows us as {me}" if me else "the server is too old to say as whom it knows us"
 
-    def _namespace(self) -> Said:
+    def _namespace(self) -> CheckResult:
         """Where it may not be read, a write that is none tells."""
         namespace = self.api.namespace
-        if not self.api.allowed("get", NAMESPACES):
+        if not self.api.is_allowed("get", NAMESPACES):
             self.api.apply(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tfcanary-doctor"}}, dry_run=True)
             return Finding.PASS, f"{namespace} exists"
         found = self.api.get(NAMESPACES, namespace) or {}
@@ -140,7 +140,7 @@ class Cluster:
         plan = self.wanted.plan
         return rights.of_steps(plan.traffic, self.api.namespace) if plan else rights.EVERY
 
-    def _rights(self) -> Said:
+    def _rights(self) -> CheckResult:
         if lacks := rights.lacking(self.api, self._wanted_rights()):
             return Finding.FAIL, f"we may not: {', '.join(lacks)}; bind the Role `{STEPS}` of deploy/ to who runs this"
         return (
@@ -148,16 +148,16 @@ class Cluster:
             f"we may do all that a release needs{'' if self.wanted.plan else ', but for its route: name a plan with --plan'}",
         )
 
-    def _steps(self) -> Said:
+    def _steps(self) -> CheckResult:
         namespace, name = placed(self.wanted.account or STEPS, self.api.namespace)
         named = "" if self.wanted.account else "; apply deploy/, or name the steps' account with --service-account"
         return self._account(f"{namespace}/{name}", self._wanted_rights(), named)
 
-    def _account(self, account: str, wanted: Iterable[rights.Right], otherwise: str) -> Said:
+    def _account(self, account: str, wanted: Iterable[rights.Right], otherwise: str) -> CheckResult:
         """Whether an account exists and has its rights. `otherwise`: it was not named by anybody, and what to do then."""
         namespace, _, name = account.partition("/")
         at = self.api.elsewhere(namespace)
-        if not at.allowed("get", SERVICE_ACCOUNTS):
+        if not at.is_allowed("get", SERVICE_ACCOUNTS):
             return (
                 Finding.WARN,
                 f"whether service account {account} exists is unknown: we may not get serviceaccounts in namespace {namespace}",
@@ -173,7 +173,7 @@ class Cluster:
             return Finding.FAIL, f"service account {account} may not: {', '.join(lacks)}; bind the Role of deploy/ to it"
         return Finding.PASS, f"service account {account} exists, and may do all that it needs to"
 
-    def _guard(self, plan: Plan) -> Said:
+    def _guard(self, plan: Plan) -> CheckResult:
         """Each release's own, or the one of the namespace."""
         if not plan.guard.installed:
             return self._account(f"{self.api.namespace}/{plan.guard.service_account}", rights.of_guard(plan.traffic), "")
@@ -189,7 +189,7 @@ class Cluster:
             return Finding.FAIL, f"guard.installed: Deployment {name} has no pod that is ready; see `kubectl describe deployment {name}`"
         return Finding.PASS, f"Deployment {ready[0]['metadata']['name']} guards every release of the namespace"
 
-    def _records(self) -> Said:
+    def _records(self) -> CheckResult:
         models = (self.wanted.model,) if self.wanted.model else recorded(self.api)
         found = [stored.record for model in models if (stored := KubeRecords(self.api, self.api, model).read())]
         if not found:
@@ -198,11 +198,11 @@ class Cluster:
         before = f"; those of tfcanary {', '.join(others)} have no release on the road, and are taken over" if others else ""
         return Finding.PASS, f"{len(found)} record{'s' if len(found) > 1 else ''} that tfcanary {__version__} can read{before}"
 
-    def _route(self, plan: Plan, model: str) -> Said:
+    def _route(self, plan: Plan, model: str) -> CheckResult:
         open_router(self.api, model, plan).check(plan.weights)
         return Finding.PASS, f"the route can be weighed at {', '.join(str(weight) for weight in plan.weights)} %"
 
-    def _release(self, plan: Plan, model: str) -> Said:
+    def _release(self, plan: Plan, model: str) -> CheckResult:
         bound = open_kube(self.uri, self.api.namespace, model, plan)
         bound.preflight.check(ledger.read(bound))
         return Finding.PASS, f"nothing would stop a release of {model} before its first write"
@@ -212,7 +212,7 @@ def _absent(names: Iterable[str], why: str) -> Iterator[Absence]:
     return (Absence(name, why) for name in names)
 
 
-def _images(plan: Plan, image: str) -> Said:
+def _images(plan: Plan, image: str) -> CheckResult:
     if not plan.serving.image:
         return Finding.FAIL, "serving.image: is missing; it must be TF Serving's image, pinned: <repository>@sha256:<digest>"
     loose = {"--image": image, "guard.image": plan.guard.image}
@@ -221,11 +221,11 @@ def _images(plan: Plan, image: str) -> Said:
     return Finding.PASS, "every image that is named is pinned by its digest"
 
 
-def _no_bucket() -> Said:
+def _no_bucket() -> CheckResult:
     raise Refused("bucket.canary: is missing; it must be gs://bucket/prefix, or a directory that steps and servers share")
 
 
-def _prometheus(plan: Plan) -> Said:
+def _prometheus(plan: Plan) -> CheckResult:
     from tfcanary.adapters.metrics.prometheus import PrometheusSource
 
     if not plan.metrics.url:
@@ -242,7 +242,7 @@ def _where(plan: Plan, namespace: str) -> str:
     return f"let Prometheus scrape each pod, with the labels {said}; see metrics.pod_label, namespace_label and selectors"
 
 
-def _interval(bound: Platform, plan: Plan) -> Said:
+def _interval(bound: Platform, plan: Plan) -> CheckResult:
     assert isinstance(bound.metrics, PodCounters)
     slowest = max(bound.metrics.intervals(Track.STABLE, datetime.now(UTC)).values(), default=0.0)
     poll = plan.stage.poll.total_seconds()
@@ -256,7 +256,7 @@ def _interval(bound: Platform, plan: Plan) -> Said:
     return Finding.PASS, f"servers are scraped every {slowest:.0f} s; a poll is {poll:g} s"
 
 
-def _objectives(bound: Platform, plan: Plan) -> Said:
+def _objectives(bound: Platform, plan: Plan) -> CheckResult:
     assert isinstance(bound.metrics, PodCounters)
     bound.metrics.check(Track.STABLE)
     return Finding.PASS, f"stable counts {', '.join(sorted(plan.judge.objectives or ()))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfcanary.adapters.doctor_checks import Said
+from tfcanary.adapters.doctor_checks import CheckResult
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import (
     DESTINATION_RULES,
@@ -36,12 +36,12 @@ NGINX = "k8s.io/ingress-nginx"
 Json = dict[str, Any]
 
 
-def kinds(api: Api, router: RouterKind) -> Said:
+def kinds(api: Api, router: RouterKind) -> CheckResult:
     """Whether the cluster has the router's kinds, in the version that we speak."""
     if not KINDS[router]:
         return Finding.PASS, f"router `{router}` needs no kind of its own"
     group, _, version = KINDS[router][0].api.rpartition("/")
-    served = api.served(group)
+    served = api.group_versions(group)
     needs = KINDS[router][0].needs or "a newer cluster"
     if not served:
         return Finding.FAIL, f"traffic.router `{router}`: the cluster does not know {group}; install {needs}"
@@ -54,7 +54,7 @@ def kinds(api: Api, router: RouterKind) -> Said:
     return Finding.PASS, f"{', '.join(one.plural for one in KINDS[router])} of {group}/{version}"
 
 
-def gateway(api: Api, traffic: TrafficPlan) -> Said:
+def gateway(api: Api, traffic: TrafficPlan) -> CheckResult:
     """Whether what `traffic.gateway` names exists, is served, and takes routes of our namespace."""
     looks = {RouterKind.GATEWAY: _gateway, RouterKind.ISTIO: _istio, RouterKind.NGINX: _ingress_class}
     look = looks.get(traffic.router)
@@ -65,7 +65,7 @@ def gateway(api: Api, traffic: TrafficPlan) -> Said:
     return look(api, traffic)
 
 
-def _gateway(api: Api, traffic: TrafficPlan) -> Said:
+def _gateway(api: Api, traffic: TrafficPlan) -> CheckResult:
     namespace, name = placed(traffic.gateway, api.namespace)
     found = api.elsewhere(namespace).get(GATEWAYS, name)
     if found is None:
@@ -133,7 +133,7 @@ def _holds(expression: Json, labels: Mapping[str, str]) -> bool:
     return value is None
 
 
-def _istio(api: Api, traffic: TrafficPlan) -> Said:
+def _istio(api: Api, traffic: TrafficPlan) -> CheckResult:
     if traffic.gateway == MESH:
         return Finding.PASS, f"`{MESH}`: clients within the mesh, for {', '.join(traffic.hostnames) or 'no host'}"
     namespace, name = placed(traffic.gateway, api.namespace)
@@ -153,7 +153,7 @@ def _istio(api: Api, traffic: TrafficPlan) -> Said:
     return Finding.PASS, f"Gateway {name} in namespace {namespace} takes hosts of namespace {api.namespace}"
 
 
-def _ingress_class(api: Api, traffic: TrafficPlan) -> Said:
+def _ingress_class(api: Api, traffic: TrafficPlan) -> CheckResult:
     try:
         found = api.get(INGRESS_CLASSES, traffic.gateway)
     except Refused as error:

@@ -39,7 +39,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
     from tfcanary.adapters.storage import open_storage
 
     api = Api(namespace)
-    fleet = Fleet(api, object_names.checked(model))
+    fleet = Fleet(api, object_names.check_model(model))
     servers = TrackServers(fleet)
     router = open_router(api, model, plan)
     return Platform(

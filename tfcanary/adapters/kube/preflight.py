@@ -132,7 +132,7 @@ class KubePreflight:
 
     def _check_guard(self) -> None:
         account = self.plan.guard.service_account
-        if self.plan.guard.installed or not self.fleet.api.allowed("get", SERVICE_ACCOUNTS):
+        if self.plan.guard.installed or not self.fleet.api.is_allowed("get", SERVICE_ACCOUNTS):
             return
         if self.fleet.api.get(SERVICE_ACCOUNTS, account) is None:
             raise Refused(

@@ -22,7 +22,7 @@ from tfcanary.adapters.kube.ownership import is_ours
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, Resource
-from tfcanary.adapters.record_checks import check_writer, heard
+from tfcanary.adapters.record_checks import check_writer, with_heartbeat
 from tfcanary.core import codec
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError
 from tfcanary.core.ports import Stored
@@ -119,7 +119,7 @@ class KubeRecords:
         check_writer(record, self._at)
         decoded: Record = codec.decode(Record, record, at=self._at)
         self._told = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
-        return Stored(record=heard(decoded, run_id, at), generation=generation)
+        return Stored(record=with_heartbeat(decoded, run_id, at), generation=generation)
 
     def _tell(self, record: Record, written: Json) -> None:
         """Best effort: whoever reads Events reads them for convenience, the record has everything."""

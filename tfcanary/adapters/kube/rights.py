@@ -92,7 +92,7 @@ def lacking(api: Api, rights: Iterable[Right], account: str = "") -> list[str]:
         f"{verb} {_named(right)}"
         for right in rights
         for verb in right.verbs
-        if not (api.elsewhere(right.namespace) if right.namespace else api).allowed(verb, right.resource, account)
+        if not (api.elsewhere(right.namespace) if right.namespace else api).is_allowed(verb, right.resource, account)
     ]
 
 

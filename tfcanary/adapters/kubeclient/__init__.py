@@ -1,4 +1,4 @@
-"""Speaks to one Kubernetes API server: names, labels and calls. Alone imports the Kubernetes client.
+"""The client of one Kubernetes API server: calls, names and labels. No other package imports the Kubernetes client.
 
-What the objects mean to a release is decided above: routes in `routing`, everything else in `platforms.kube`.
+What the objects mean to a release is decided above: routes in `adapters.routing`, everything else in `adapters.kube`.
 """

@@ -1,54 +1,61 @@
-"""Calls to one API server: objects are plain JSON, what may pass is tried again, and every refusal is one sentence."""
+"""Calls to one API server: objects are plain JSON, transient failures are tried again, and every refusal is one sentence."""
 
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from tfcanary.adapters.kubeclient.api_errors import JSON_PATCH, Question, complaint, is_missing, may_pass, owners, said, short
-from tfcanary.adapters.kubeclient.connect import Answer, Connection, Request, Silent
+from tfcanary.adapters.kubeclient.api_errors import (
+    JSON_PATCH,
+    Question,
+    error_for,
+    field_owners,
+    is_missing,
+    is_transient,
+    status_field,
+    summary,
+)
+from tfcanary.adapters.kubeclient.connect import ApiAnswer, ApiRequest, Connection, ConnectionFailure
 from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import PAGES, Json, Resource
 from tfcanary.core.errors import Unavailable
+from tfcanary.core.retry import Pauses, attempts
 
 log = logging.getLogger("tfcanary.adapters.kubeclient")
 
 PATIENCE = 90.0
 """Seconds for which a call is tried again: an API server that is away for a minute, as in an upgrade, must not end a release."""
-FIRST_PAUSE = 0.2
-"""Seconds before the second try; doubled before each further one, up to LONGEST_PAUSE, with jitter."""
-LONGEST_PAUSE = 10.0
-PAGE = 500
-"""Objects in one answer to `list`."""
+PAUSES = Pauses(first=0.2, longest=10.0, at_deadline=True)
+"""Between two attempts of one call."""
+PAGE_SIZE = 500
+"""Objects in one answer to `list`, at most."""
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
-OWN_REVIEW = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", everywhere=True)
+OWN_REVIEW = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", cluster_wide=True)
 ACCOUNT_REVIEW = Resource("authorization.k8s.io/v1", "localsubjectaccessreviews", "LocalSubjectAccessReview")
-WHO = Resource("authentication.k8s.io/v1", "selfsubjectreviews", "SelfSubjectReview", everywhere=True)
-OURS = {"fieldManager": MANAGER}
-"""Else the server takes the name of our HTTP library for ours."""
+WHO = Resource("authentication.k8s.io/v1", "selfsubjectreviews", "SelfSubjectReview", cluster_wide=True)
+AS_MANAGER = {"fieldManager": MANAGER}
+"""The query that names us as the writer: without it the server takes the HTTP library's name."""
 
 
 class NoAnswer(Unavailable):
-    """A pod does not answer, though the API server does."""
+    """A pod does not answer, while the API server does."""
 
 
 class Api:
-    """The objects of one namespace. Nothing is asked before the first call. May be used by several threads.
+    """The objects of one namespace. The first call connects; threads may share an instance.
 
     Every method raises Refused where the server forbids it or knows no such kind or namespace, and Unavailable where the
     server cannot be reached for `patience` seconds.
     """
 
-    def __init__(self, namespace: str, context: str | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, namespace: str, patience: float = PATIENCE) -> None:
         self.namespace = namespace
         self._patience = patience
-        self._connection = Connection(context)
+        self._connection = Connection()
 
     @property
     def server(self) -> str:
@@ -56,117 +63,116 @@ class Api:
         return self._connection.server
 
     def elsewhere(self, namespace: str) -> Api:
-        """Another namespace by the same connection."""
+        """The objects of another namespace, over the same connection."""
         other = Api(namespace, patience=self._patience)
         other._connection = self._connection
         return other
 
     def get(self, resource: Resource, name: str) -> Json | None:
-        """The object; None where it does not exist."""
+        """Read one object; None where it does not exist."""
         question = self._question("read", resource, name)
         answer = self._ask(question)
         return None if is_missing(answer, name) else self._object(question, answer)
 
     def list(self, resource: Resource, labels: Mapping[str, str] | None = None) -> tuple[Json, ...]:
-        """All the objects that have these labels."""
-        found: list[Json] = []
-        query = {"limit": str(PAGE), "labelSelector": ",".join(f"{name}={value}" for name, value in (labels or {}).items())}
+        """All objects of a kind in the namespace that have these labels."""
+        objects: list[Json] = []
+        query = {"limit": str(PAGE_SIZE), "labelSelector": ",".join(f"{name}={value}" for name, value in (labels or {}).items())}
         while True:
             question = self._question("list", resource, "", query=query)
             page = self._object(question, self._ask(question))
-            found += page["items"] or ()
+            objects += page["items"] or ()
             if not page["metadata"].get("continue"):
-                return tuple(found)
+                return tuple(objects)
             query["continue"] = page["metadata"]["continue"]
 
     def apply(self, resource: Resource, body: Json, force: bool = False, dry_run: bool = False) -> Json:
-        """Server-side apply: make the fields of `body` as they are there, and ours; fields that we had and that are no longer there go.
+        """Apply `body` on the server: its fields get these values and are owned by us; our earlier fields that it lacks are removed.
 
-        Raises Conflict where somebody else owns such a field with another value, naming each; `force` takes them. May be repeated.
-        Where `body` names a resourceVersion, Conflict also where that is not the present one.
+        Raises Conflict where somebody else owns such a field with another value, naming each; `force` takes them over. The call may be
+        repeated. Where `body` names a resourceVersion that is not the present one, Conflict too.
         """
-        query = {**OURS, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
+        query = {**AS_MANAGER, "force": str(force).lower(), **({"dryRun": "All"} if dry_run else {})}
         question = self._question("apply", resource, body["metadata"]["name"], "PATCH", body, APPLY_PATCH, query)
         answer = self._ask(question)
-        if set(owners(answer).values()) == {MANAGER}:
+        if set(field_owners(answer).values()) == {MANAGER}:
             # For the server our patches are another owner than we are in apply.
             return self.apply(resource, body, force=True, dry_run=dry_run)
         return self._object(question, answer)
 
     def patch(self, resource: Resource, name: str, operations: Sequence[Json]) -> Json:
-        """JSON patch. Raises Conflict where a `test` fails, Refused where the object is missing or the patch does not fit it.
+        """Apply a JSON patch. Raises Conflict where a `test` fails, Refused where the object is missing or the patch does not fit it.
 
-        An answer that is lost on the way is asked for again: where the first try had succeeded, and changed what it tests, the caller sees
-        Conflict; reads the object; and finds what it wanted. Without a `test` the second try does the same again.
+        A call whose answer is lost is tried again. Where the first try had succeeded, and changed the value that it tests, the second
+        raises Conflict, and the caller that reads the object finds its own change. Without a `test` the second try repeats the change.
         """
-        question = self._question("patch", resource, name, "PATCH", [*operations], JSON_PATCH, OURS)
+        question = self._question("patch", resource, name, "PATCH", [*operations], JSON_PATCH, AS_MANAGER)
         return self._object(question, self._ask(question))
 
     def merge(self, resource: Resource, name: str, body: Json) -> Json:
-        """JSON merge patch: null removes a field, a list replaces the whole list. Refused where the object is missing.
+        """Apply a JSON merge patch: null removes a field, a list replaces the whole list. Raises Refused where the object is missing.
 
-        With `metadata.resourceVersion` it is a compare and swap: Conflict where somebody wrote first, or, where the answer of a first
-        try was lost, we ourselves did.
+        With `metadata.resourceVersion` it is a compare and swap: Conflict where somebody else wrote first, or where our own first try
+        did and its answer was lost.
         """
-        question = self._question("patch", resource, name, "PATCH", body, MERGE_PATCH, OURS)
+        question = self._question("patch", resource, name, "PATCH", body, MERGE_PATCH, AS_MANAGER)
         return self._object(question, self._ask(question))
 
     def create(self, resource: Resource, body: Json) -> Json:
-        """Create it; raises Conflict where it exists: also where it is ours, and only the answer of a first try was lost."""
+        """Create an object. Raises Conflict where it exists, also where our own first try made it and only the answer was lost."""
         name = body["metadata"].get("name", "")
-        question = self._question("create", resource, name, "POST", body, query=OURS)
+        question = self._question("create", resource, name, "POST", body, query=AS_MANAGER)
         return self._object(question, self._ask(question))
 
     def delete(self, resource: Resource, name: str) -> None:
-        """Delete it; what belongs to it follows in the background. Nothing to do where it is gone."""
-        # Options in the query are ignored where there is a body.
+        """Delete an object, and in the background what belongs to it. An object that does not exist is no error."""
+        # The server ignores options in the query where the request has a body.
         question = self._question("delete", resource, name, "DELETE", {"propagationPolicy": "Background"})
         answer = self._ask(question)
         if not is_missing(answer, name):
             self._object(question, answer)
 
     def page(self, pod: str, port: int, path: str) -> str:
-        """GET a page of a pod through the API server; raises NoAnswer where the pod does not answer with 200, without trying again."""
+        """Read a page of a pod through the API server. Raises NoAnswer where the pod does not answer with 200; that is not tried again."""
         at = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/pods/{quote(pod, safe='')}:{port}/proxy/{path.lstrip('/')}"
-        question = Question("read", PAGES, self.namespace, pod, Request("GET", at))
+        question = Question("read", PAGES, self.namespace, pod, ApiRequest("GET", at))
         try:
             answer = self._ask(question)
-        except Silent as error:
+        except ConnectionFailure as error:
             raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {error}") from error
         if answer.status == 200:
             return answer.text
-        if answer.status in (401, 403) and said(answer, "status") == "Failure":
-            raise complaint(self.server, question, answer)
-        raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {short(answer)}")
+        if answer.status in (401, 403) and status_field(answer, "status") == "Failure":
+            raise error_for(self.server, question, answer)
+        raise NoAnswer(f"pod {pod} in namespace {self.namespace}: {path} on port {port}: {summary(answer)}")
 
-    def allowed(self, verb: str, resource: Resource, account: str = "") -> bool:
-        """Whether we may do this in the namespace, by the server's own word; or whether a service account `namespace/name` may."""
+    def is_allowed(self, verb: str, resource: Resource, account: str = "") -> bool:
+        """Ask the server whether we, or the service account `namespace/name`, may do this in the namespace."""
         plural, _, sub = resource.plural.partition("/")
-        asked = {"namespace": self.namespace, "verb": verb, "group": resource.group, "resource": plural, "subresource": sub}
+        attributes = {"namespace": self.namespace, "verb": verb, "group": resource.group, "resource": plural, "subresource": sub}
         review = ACCOUNT_REVIEW if account else OWN_REVIEW
-        body = {"spec": {"resourceAttributes": asked, **(_as_user(account) if account else {})}}
-        question = Question("create", review, self.namespace, "", Request("POST", review.path(self.namespace), body=body))
+        body = {"spec": {"resourceAttributes": attributes, **(_as_user(account) if account else {})}}
+        question = Question("create", review, self.namespace, "", ApiRequest("POST", review.path(self.namespace), body=body))
         return bool(self._object(question, self._ask(question))["status"]["allowed"])
 
     def version(self) -> str:
-        """The server's, for example `v1.34.4`."""
-        question = Question("read", Resource("", "version", "version", everywhere=True), "", "", Request("GET", "/version"))
+        """The server's version, for example `v1.34.4`."""
+        question = Question("read", Resource("", "version", "version", cluster_wide=True), "", "", ApiRequest("GET", "/version"))
         return str(self._object(question, self._ask(question)).get("gitVersion", ""))
 
     def whoami(self) -> str | None:
-        """As whom the server knows us; None where it is too old to say (below 1.28)."""
-        question = Question("create", WHO, "", "", Request("POST", WHO.path(""), body={"apiVersion": WHO.api, "kind": WHO.kind}))
+        """The user name that the server knows us by; None where the server is too old to tell (below 1.28)."""
+        question = Question("create", WHO, "", "", ApiRequest("POST", WHO.path(""), body={"apiVersion": WHO.api, "kind": WHO.kind}))
         answer = self._ask(question)
         return None if answer.status == 404 else str(self._object(question, answer)["status"]["userInfo"].get("username", ""))
 
-    def served(self, group: str) -> dict[str, set[str]]:
-        """The versions of a group that the server has, each with the plural names of its kinds; none where it does not know the group."""
-        found = self._listed(f"/apis/{group}", group, "versions")
-        versions = [str(one["version"]) for one in found]
-        return {one: {str(kind["name"]) for kind in self._listed(f"/apis/{group}/{one}", group, "resources")} for one in versions}
+    def group_versions(self, group: str) -> dict[str, set[str]]:
+        """The versions of an API group, each with the plural names of its kinds; empty where the server does not know the group."""
+        versions = [str(one["version"]) for one in self._discovery(f"/apis/{group}", group, "versions")]
+        return {one: {str(kind["name"]) for kind in self._discovery(f"/apis/{group}/{one}", group, "resources")} for one in versions}
 
-    def _listed(self, path: str, group: str, field: str) -> tuple[Json, ...]:
-        question = Question("read", Resource("", group, group, everywhere=True), "", "", Request("GET", path))
+    def _discovery(self, path: str, group: str, field: str) -> tuple[Json, ...]:
+        question = Question("read", Resource("", group, group, cluster_wide=True), "", "", ApiRequest("GET", path))
         answer = self._ask(question)
         return () if answer.status == 404 else tuple(self._object(question, answer).get(field) or ())
 
@@ -181,49 +187,39 @@ class Api:
         query: Mapping[str, str] | None = None,
     ) -> Question:
         at = resource.path(self.namespace, "" if method == "POST" else name)
-        return Question(verb, resource, self.namespace, name, Request(method, at, dict(query or {}), body, content))
+        return Question(verb, resource, self.namespace, name, ApiRequest(method, at, dict(query or {}), body, content))
 
-    def _object(self, question: Question, answer: Answer) -> Json:
+    def _object(self, question: Question, answer: ApiAnswer) -> Json:
         body = answer.body()
         if 200 <= answer.status < 300 and body:
             return body
-        raise complaint(self.server, question, answer)
+        raise error_for(self.server, question, answer)
 
-    def _ask(self, question: Question) -> Answer:
-        """The answer, whatever it is, but for what may pass: that is asked again until patience is over."""
-        deadline = time.monotonic() + self._patience
-        for number, pause in enumerate(_pauses()):
-            answer, why = self._once(question)
-            if answer and not may_pass(question, answer):
+    def _ask(self, question: Question) -> ApiAnswer:
+        """The answer to a request, whatever its status; transient failures are tried again for `patience` seconds."""
+        reason = ""
+        for attempt in attempts(PAUSES, self._patience):
+            answer, reason = self._once(question)
+            if answer and not is_transient(question, answer):
                 return answer
-            left, wanted = deadline - time.monotonic(), answer.retry_after if answer else 0.0
-            if left <= 0 or wanted > left:
-                break
-            if number == 0:
-                log.warning("%s: %s: %s; trying again for up to %.0f s", self.server, question, why, self._patience)
-            time.sleep(min(left, max(pause, wanted)))
-        raise Unavailable(f"{question}: the API server at {self.server} did not do it in {self._patience:.0f} s; the last try: {why}")
+            attempt.retry_after = answer.retry_after if answer else 0.0
+            if attempt.number == 1 and not attempt.is_last:
+                log.warning("%s: %s: %s; trying again for up to %.0f s", self.server, question, reason, self._patience)
+        raise Unavailable(f"{question}: the API server at {self.server} did not do it in {self._patience:.0f} s; the last try: {reason}")
 
-    def _once(self, question: Question) -> tuple[Answer | None, str]:
-        """An answer, or why there is none. Raises Silent where a pod's page is late, which is the pod's fault."""
+    def _once(self, question: Question) -> tuple[ApiAnswer | None, str]:
+        """The answer, or None, and a short reason. Raises ConnectionFailure where a pod's page is late: the pod is at fault, not the server."""
         try:
             answer = self._connection.send(question.request)
-        except Silent as error:
-            if error.late and question.of_a_pod:
+        except ConnectionFailure as error:
+            if error.late and question.is_pod_page:
                 raise
             return None, str(error)
-        return answer, short(answer)
+        return answer, summary(answer)
 
 
 def _as_user(account: str) -> Json:
-    """How the server knows a service account `namespace/name`."""
+    """The user and groups that the server knows a service account `namespace/name` by."""
     namespace, _, name = account.partition("/")
     groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
     return {"user": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
-
-
-def _pauses() -> Iterator[float]:
-    pause = FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.5, 1.5)
-        pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""What an answer of the API server means for who asked: try again, or one sentence that says what to do."""
+"""The meaning of an API server's answer: whether to try again, and else the error whose sentence says what to do."""
 
 from __future__ import annotations
 
@@ -6,141 +6,141 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from tfcanary.adapters.kubeclient.connect import Answer, Request
+from tfcanary.adapters.kubeclient.connect import ApiAnswer, ApiRequest
 from tfcanary.adapters.kubeclient.resources import PAGES, Resource
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 
-PASSING = frozenset({429, 500, 502, 503, 504})
-"""An API server that is busy, starting, or behind a proxy that does not reach it."""
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""Statuses of an API server that is busy, starting, or behind a proxy that does not reach it."""
 JSON_PATCH = "application/json-patch+json"
 FORBIDDEN = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)" in API group "(?P<group>[^"]*)"')
-"""How role-based access control refuses; other refusals with 403 (quotas, admission) have other words."""
+"""The text of a refusal by role-based access control; other refusals with 403 (quotas, admission) have other texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request and what it is about."""
+    """A request, and the object that it is about."""
 
     verb: str
-    """For people: `apply` is `patch` to those who grant rights."""
+    """The verb in sentences for people; `apply` needs the right to `patch`."""
     resource: Resource
     namespace: str
     name: str
-    request: Request
+    request: ApiRequest
 
     def __str__(self) -> str:
         what = f"{self.verb} {f'{self.resource.kind} {self.name}'.strip()}"
-        return what if self.resource.everywhere else f"{what} in namespace {self.namespace}"
+        return what if self.resource.cluster_wide else f"{what} in namespace {self.namespace}"
 
     @property
-    def of_a_pod(self) -> bool:
-        """Whether the answer is a pod's, through the server."""
+    def is_pod_page(self) -> bool:
+        """Whether a pod answers, through the server's proxy."""
         return self.resource is PAGES
 
     @property
-    def compares(self) -> bool:
-        """Whether the write is meant for one state of the object only."""
+    def names_version(self) -> bool:
+        """Whether the write names the version of the object that it replaces."""
         body = self.request.body
         if self.request.content == JSON_PATCH:
             return any(one["path"] == "/metadata/resourceVersion" for one in body)
         return isinstance(body, dict) and "resourceVersion" in body.get("metadata", {})
 
 
-def may_pass(question: Question, answer: Answer) -> bool:
-    """Whether the same question may be answered better a little later."""
-    if question.of_a_pod:
-        return answer.status == 429  # any other is the pod's own, or says that there is none
+def is_transient(question: Question, answer: ApiAnswer) -> bool:
+    """Whether the same request may succeed a little later."""
+    if question.is_pod_page:
+        return answer.status == 429  # any other status is the pod's own, or says that there is no pod
     if answer.status == 409:
-        # Two writes met in the store. A conflict of fields, or of a state that the write names, is there to stay.
-        return said(answer, "reason") == "Conflict" and not owners(answer) and not question.compares
-    return answer.status in PASSING and not _misfit(answer)
+        # Two writes met in the store. A conflict about fields, or about the version that the write names, does not pass.
+        return status_field(answer, "reason") == "Conflict" and not field_owners(answer) and not question.names_version
+    return answer.status in TRANSIENT and not _is_schema_mismatch(answer)
 
 
-def short(answer: Answer) -> str:
-    """The status and the server's words."""
-    words = str(said(answer, "message") or answer.text)
+def summary(answer: ApiAnswer) -> str:
+    """The status and the server's message, in one line of at most 500 characters."""
+    words = str(status_field(answer, "message") or answer.text)
     return f"{answer.status} {' '.join(words.split())[:500]}".strip()
 
 
-def said(answer: Answer, name: str) -> object:
-    """A field of the Status that the server answers with where it does not answer with the object."""
+def status_field(answer: ApiAnswer, name: str) -> object:
+    """A field of the `Status` object in the answer; None where the answer is another object."""
     body = answer.body()
     return body.get(name) if body.get("kind") == "Status" else None
 
 
-def is_missing(answer: Answer, name: str) -> bool:
-    """Whether the server says that the object does not exist, and not that it knows no such kind or namespace."""
+def is_missing(answer: ApiAnswer, name: str) -> bool:
+    """Whether the server says that the object does not exist; false where it knows no such kind or namespace."""
     return answer.status == 404 and _details(answer).get("name") == name and _details(answer).get("kind") != "namespaces"
 
 
-def owners(answer: Answer) -> dict[str, str]:
-    """Of a conflict of server-side apply: each field in dispute, and the manager that owns it."""
+def field_owners(answer: ApiAnswer) -> dict[str, str]:
+    """The fields in dispute of a server-side apply's conflict, each with the manager that owns it; empty for other answers."""
     causes = _details(answer).get("causes") or [] if answer.status == 409 else []
-    named = [(one.get("field", ""), re.search(r'conflict with "([^"]*)"', one.get("message", ""))) for one in causes]
-    return {str(field): owner[1] for field, owner in named if owner}
+    managers = [(one.get("field", ""), re.search(r'conflict with "([^"]*)"', one.get("message", ""))) for one in causes]
+    return {str(field): owner[1] for field, owner in managers if owner}
 
 
-def complaint(server: str, question: Question, answer: Answer) -> TfcanaryError:
-    """The error for an answer that is not what was asked for."""
+def error_for(server: str, question: Question, answer: ApiAnswer) -> TfcanaryError:
+    """The error for an answer that does not hold the object: its class says what to do next, its sentence what was refused."""
     if answer.status == 409:
-        return Conflict(_conflict(question, answer))
+        return Conflict(_conflict_sentence(question, answer))
     if answer.status == 422 and question.request.content == JSON_PATCH and not _details(answer):
         return _failed_test(question)
     if answer.status == 401:
-        return Refused(f"{question}: {server} does not know who asks (401); log in again, or look at the token in the kubeconfig")
+        return Refused(f"{question}: {server} does not accept the credentials (401); log in again, or look at the token in the kubeconfig")
     if answer.status == 403:
-        return Refused(_forbidden(question, answer))
+        return Refused(_forbidden_sentence(question, answer))
     if answer.status == 404:
-        return Refused(_missing(server, question, answer))
+        return Refused(_missing_sentence(server, question, answer))
     if answer.status == 410:
-        return Unavailable(f"{question}: the list is too old to go on with; ask again")
-    if 400 <= answer.status < 500 or _misfit(answer):
-        return Refused(f"{question}: {server} refuses it: {short(answer)}")
-    return Unavailable(f"{question}: what answers at {server} is no Kubernetes API server (status {answer.status})")
+        return Unavailable(f"{question}: the list has expired; list again")
+    if 400 <= answer.status < 500 or _is_schema_mismatch(answer):
+        return Refused(f"{question}: {server} refuses it: {summary(answer)}")
+    return Unavailable(f"{question}: the server at {server} is not a Kubernetes API server (status {answer.status})")
 
 
-def _details(answer: Answer) -> dict[str, Any]:
-    details = said(answer, "details")
+def _details(answer: ApiAnswer) -> dict[str, Any]:
+    details = status_field(answer, "details")
     return details if isinstance(details, dict) else {}
 
 
-def _misfit(answer: Answer) -> bool:
-    """Server-side apply answers a body that does not fit the schema with 500, as if it were the server's fault."""
+def _is_schema_mismatch(answer: ApiAnswer) -> bool:
+    """Whether the body does not fit the schema: server-side apply answers that with 500, as if the server had failed."""
     return answer.status == 500 and "failed to create typed patch object" in answer.text
 
 
-def _conflict(question: Question, answer: Answer) -> str:
-    disputed = owners(answer)
-    if disputed:
-        fields = ", ".join(f"{field} (owned by {owner})" for field, owner in disputed.items())
+def _conflict_sentence(question: Question, answer: ApiAnswer) -> str:
+    owners = field_owners(answer)
+    if owners:
+        fields = ", ".join(f"{field} (owned by {owner})" for field, owner in owners.items())
         return f"{question}: others hold {fields}; let them give it up, or agree with them on the value"
-    if said(answer, "reason") == "AlreadyExists":
+    if status_field(answer, "reason") == "AlreadyExists":
         return f"{question}: it exists already"
     return f"{question}: it was changed meanwhile"
 
 
 def _failed_test(question: Question) -> TfcanaryError:
-    """The server has the same words for a `test` that fails and for a path that is not there."""
+    """The error of a JSON patch; the server has one message for a `test` that fails and for a path that does not exist."""
     if any(one["op"] == "test" for one in question.request.body):
         return Conflict(f"{question}: it is no longer as it was read")
     paths = ", ".join(str(one["path"]) for one in question.request.body)
     return Refused(f"{question}: the patch does not fit the object; it changes {paths}")
 
 
-def _forbidden(question: Question, answer: Answer) -> str:
-    denied = FORBIDDEN.search(answer.text.replace('\\"', '"'))
-    if not denied:
-        return f"{question}: forbidden: {said(answer, 'message') or answer.text[:500]}"
-    what = f"`{denied['resource']}` in API group `{denied['group']}`"
+def _forbidden_sentence(question: Question, answer: ApiAnswer) -> str:
+    refusal = FORBIDDEN.search(answer.text.replace('\\"', '"'))
+    if not refusal:
+        return f"{question}: forbidden: {status_field(answer, 'message') or answer.text[:500]}"
+    what = f"`{refusal['resource']}` in API group `{refusal['group']}`"
     where = f"in namespace {question.namespace}"
-    return f"{question}: user {denied['user']} is not allowed to; grant it the verb `{denied['verb']}` on {what} {where}"
+    return f"{question}: user {refusal['user']} is not allowed to; grant it the verb `{refusal['verb']}` on {what} {where}"
 
 
-def _missing(server: str, question: Question, answer: Answer) -> str:
+def _missing_sentence(server: str, question: Question, answer: ApiAnswer) -> str:
     details = _details(answer)
     if details.get("kind") == "namespaces":
         return f"{question}: namespace {question.namespace} does not exist on {server}; create it, or name another one"
     if details.get("name"):
-        return f"{question}: {said(answer, 'message')}"
+        return f"{question}: {status_field(answer, 'message')}"
     needs = f"install {question.resource.needs}" if question.resource.needs else "a newer cluster has it"
     return f"{question}: {server} knows no {question.resource.kind} of {question.resource.api}; {needs}"

@@ -1,4 +1,4 @@
-"""The kinds of objects that are asked for, and under which path the API server has them."""
+"""The kinds of Kubernetes objects that tfcanary uses, and their paths on the API server."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 from urllib.parse import quote
 
 Json = dict[str, Any]
-"""An object as the API server has it."""
+"""A Kubernetes object as plain JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind in one version."""
+    """One kind of object in one API version."""
 
     api: str
     """`v1`, or group/version."""
     plural: str
-    """With a subresource (`pods/proxy`) only to ask what is allowed."""
+    """The kind's name in paths; with a subresource (`pods/proxy`) only to ask what is allowed."""
     kind: str
     needs: str = ""
-    """What brings the kind into a cluster, for the sentence that says it is missing; empty: every cluster has it."""
-    everywhere: bool = False
-    """It belongs to the cluster, not to a namespace."""
+    """What must be installed for the kind to exist, for the sentence that says it is missing; empty where every cluster has it."""
+    cluster_wide: bool = False
+    """Whether objects of the kind belong to the cluster, not to a namespace."""
 
     @property
     def group(self) -> str:
-        """Empty for what is as old as Kubernetes."""
+        """The API group; empty for the core group."""
         return self.api.rpartition("/")[0]
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Where the API server has it."""
+        """The path of an object, or of all objects in the namespace where `name` is empty."""
         root = f"/api/{self.api}" if "/" not in self.api else f"/apis/{self.api}"
         # Names of routes and namespaces are typed by people: none may lead to another path.
-        parts = (self.plural, name) if self.everywhere else ("namespaces", namespace, self.plural, name)
+        parts = (self.plural, name) if self.cluster_wide else ("namespaces", namespace, self.plural, name)
         return "/".join([root, *(quote(part, safe="") for part in parts if part)])
 
 
@@ -43,12 +43,12 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSli
 EVENTS = Resource("v1", "events", "Event")
 PODS = Resource("v1", "pods", "Pod")
 PAGES = Resource("v1", "pods/proxy", "Pod")
-"""What `Api.page` reads: to ask whether it is allowed."""
+"""The subresource that `Api.page` reads, to ask whether that is allowed."""
 SERVICES = Resource("v1", "services", "Service")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
-NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)
+NAMESPACES = Resource("v1", "namespaces", "Namespace", cluster_wide=True)
 INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
-INGRESS_CLASSES = Resource("networking.k8s.io/v1", "ingressclasses", "IngressClass", everywhere=True)
+INGRESS_CLASSES = Resource("networking.k8s.io/v1", "ingressclasses", "IngressClass", cluster_wide=True)
 HTTP_ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", needs="the Gateway API (its standard CRDs)")
 GATEWAYS = Resource("gateway.networking.k8s.io/v1", "gateways", "Gateway", needs="the Gateway API (its standard CRDs)")
 VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "VirtualService", needs="Istio")

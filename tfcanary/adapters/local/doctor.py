@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfcanary import __version__
 from tfcanary.adapters import data_checks
-from tfcanary.adapters.doctor_checks import Check, Said, Wanted, examined
+from tfcanary.adapters.doctor_checks import Check, CheckResult, Requirements, run_checks
 from tfcanary.adapters.local import supervisor_client
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.platform import open_local
@@ -30,7 +30,7 @@ WHERE = "look at its server in `tfcanary status`, and at its log"
 INSTALL = "pip install 'tfcanary[local]'"
 
 
-def examine(folder: Folder, wanted: Wanted) -> Look:
+def examine(folder: Folder, wanted: Requirements) -> Look:
     """Every check of the machine, and those of the plan and the model where they are named."""
     machine = {
         "system": _system,
@@ -43,10 +43,10 @@ def examine(folder: Folder, wanted: Wanted) -> Look:
         "records": lambda: _records(folder),
         "supervisor": lambda: _supervisor(folder),
     }
-    return examined("doctor", [*(Check(name, ask) for name, ask in machine.items()), *_planned(folder, wanted)])
+    return run_checks("doctor", [*(Check(name, ask) for name, ask in machine.items()), *_planned(folder, wanted)])
 
 
-def _planned(folder: Folder, wanted: Wanted) -> Iterator[Check]:
+def _planned(folder: Folder, wanted: Requirements) -> Iterator[Check]:
     plan = wanted.plan
     if plan is None:
         return
@@ -56,23 +56,23 @@ def _planned(folder: Folder, wanted: Wanted) -> Iterator[Check]:
         yield Check("metrics/series", lambda: data_checks.series(open_local(folder, wanted.model, plan), plan, WHERE), ("plan", "records"))
 
 
-def _plan(folder: Folder, plan: Plan) -> Said:
+def _plan(folder: Folder, plan: Plan) -> CheckResult:
     open_local(folder, "any", plan)
     return Finding.PASS, "this machine can follow the plan"
 
 
-def _system() -> Said:
+def _system() -> CheckResult:
     if sys.platform == "linux":
         return Finding.PASS, f"Linux {os.uname().release}"
     return Finding.FAIL, f"{sys.platform}: the embedded platform needs Linux; use a container or a cluster"
 
 
-def _python() -> Said:
+def _python() -> CheckResult:
     version = ".".join(str(n) for n in sys.version_info[:3])
     return Finding.PASS, f"Python {version}, tfcanary {__version__}"
 
 
-def _envoy() -> Said:
+def _envoy() -> CheckResult:
     if importlib.util.find_spec("envoy") is None:
         return Finding.FAIL, f"Envoy is not installed: {INSTALL}"
     import envoy
@@ -89,32 +89,32 @@ def _envoy() -> Said:
     return Finding.PASS, f"Envoy {version.group(1) if version else 'of an unknown version'}"
 
 
-def _tensorflow() -> Said:
+def _tensorflow() -> CheckResult:
     if importlib.util.find_spec("tensorflow") is None:
         return Finding.FAIL, f"TensorFlow is not installed, so no model can be tried or served: {INSTALL}"
     return Finding.PASS, "TensorFlow is installed"
 
 
-def _folder(folder: Folder) -> Said:
+def _folder(folder: Folder) -> CheckResult:
     place = _existing(folder.root)
     if os.access(place, os.W_OK | os.X_OK):
         return Finding.PASS, f"{folder.root} can be written"
     return Finding.FAIL, f"{place} cannot be written by this user: name another state folder with --platform local:///…"
 
 
-def _disk(folder: Folder) -> Said:
+def _disk(folder: Folder) -> CheckResult:
     free = shutil.disk_usage(_existing(folder.root)).free >> 20
     said = f"{free:,} MiB free below {folder.root}"
     return (Finding.PASS, said) if free >= ROOM_MIB else (Finding.WARN, f"{said}: versions and logs want {ROOM_MIB:,} MiB")
 
 
-def _memory() -> Said:
+def _memory() -> CheckResult:
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     said = f"{free:,} MiB of memory free"
     return (Finding.PASS, said) if free >= MEMORY_MIB else (Finding.WARN, f"{said}: two servers and a trial want {MEMORY_MIB:,} MiB")
 
 
-def _records(folder: Folder) -> Said:
+def _records(folder: Folder) -> CheckResult:
     paths = sorted(folder.records.glob("*.json"))
     try:
         for path in paths:
@@ -124,7 +124,7 @@ def _records(folder: Folder) -> Said:
     return Finding.PASS, f"{len(paths)} models have a record" if paths else "no model was released here yet"
 
 
-def _supervisor(folder: Folder) -> Said:
+def _supervisor(folder: Folder) -> CheckResult:
     if supervisor_client.is_up(folder):
         return Finding.PASS, "the platform is up"
     return Finding.WARN, "the platform is down: `tfcanary up` starts it"

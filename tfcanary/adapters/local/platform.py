@@ -204,11 +204,11 @@ class LocalLog:
 
     def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
         """Yield the track's answered requests of this time as Arrow record batches."""
-        from tfcanary.adapters.serving.answer_log import answered
+        from tfcanary.adapters.serving.answer_log import record_batches
 
         recorded = self._recorded(track)
         if recorded:
-            yield from answered(recorded, since, until)
+            yield from record_batches(recorded, since, until)
 
     def _recorded(self, track: Track) -> Path | None:
         target = self.servers.of(track)

@@ -14,9 +14,7 @@ Two questions give a sample: every counter at one instant, and when each server 
 from __future__ import annotations
 
 import math
-import random
 import re
-import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +32,7 @@ from tfcanary.adapters.metrics.queries import Labels, label_name, matchers, quer
 from tfcanary.core.domain import Counters, Sample, Track
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import JudgePlan, MetricsPlan
+from tfcanary.core.retry import Pauses, attempts
 
 HISTORY = timedelta(hours=2)
 """How far back `history` goes: what the judge's calibration wants."""
@@ -47,8 +46,8 @@ LOOKBACK = timedelta(minutes=5)
 USUAL_INTERVAL = 60.0
 """Seconds between two scrapes of a server that was scraped only once so far: Prometheus' default, on the safe side."""
 
-PAUSES = (0.2, 0.5, 1.0)
-"""Seconds before each further try, with jitter."""
+PAUSES = Pauses(first=0.2, longest=1.0, attempts=4)
+"""Between two attempts of one query."""
 
 Answer = TypeVar("Answer")
 
@@ -184,16 +183,14 @@ class PrometheusSource:
 
     def _answer(self, ask: Callable[[float], Answer]) -> Answer:
         """The answer, within the plan's timeout; what may pass is asked again."""
-        deadline = time.monotonic() + self._plan.timeout.total_seconds()
-        for pause in PAUSES:
-            pause *= random.uniform(0.5, 1.5)
+        failure: Unavailable | None = None
+        for attempt in attempts(PAUSES, self._plan.timeout.total_seconds()):
             try:
-                return self._once(ask, deadline - time.monotonic())
-            except Unavailable:
-                if time.monotonic() + pause >= deadline:
-                    raise
-            time.sleep(pause)
-        return self._once(ask, deadline - time.monotonic())
+                return self._once(ask, attempt.left)
+            except Unavailable as error:
+                failure = error
+        assert failure
+        raise failure
 
     def _once(self, ask: Callable[[float], Answer], left: float) -> Answer:
         import requests

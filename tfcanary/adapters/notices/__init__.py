@@ -1,16 +1,13 @@
-"""Notices by HTTP: each is posted to one receiver, a few times where that does not take it, and for a bounded time.
+"""Notices over HTTP: each is posted to one receiver, and tried again a few times, within a bounded time, where the receiver has trouble.
 
-Nothing that a receiver answers is read but its status. No redirection is followed: who answers with one is not the one who
-was named.
+Only the status of an answer is read. No redirection is followed: it would lead to a receiver that the plan does not name.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as Late
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +21,7 @@ from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.plan.receivers import LONGEST_ADDRESS, address, host
 from tfcanary.core.ports import Notice
+from tfcanary.core.retry import Pauses, attempts
 
 PATIENCE = 30.0
 """Seconds for one notice to one receiver, all tries together."""
@@ -31,95 +29,89 @@ TIMEOUT = 10.0
 """Seconds to connect, and seconds to wait for an answer."""
 TRIES = 4
 FIRST_PAUSE = 1.0
-"""Seconds before the second try; doubled before each further one, with jitter."""
-AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""What may be answered better a little later."""
+"""Seconds between the first and the second try; doubled before each further one, with jitter."""
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that may be another one a little later."""
 
 
-class Busy(Unavailable):
-    """A try failed, and the next may not."""
+class _Busy(Unavailable):
+    """One try failed, and a later one may succeed."""
 
-    def __init__(self, why: str, wanted: float = 0.0) -> None:
-        super().__init__(why)
-        self.wanted = wanted
-        """Seconds after which the receiver wants to be asked again."""
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        """Seconds that the receiver asks to wait before the next try."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpNotices:
-    """`ports.Notices`."""
+    """Sends notices over HTTP: the adapter of `ports.Notices`."""
 
     patience: float = PATIENCE
+    """Seconds for all tries of one notice."""
     timeout: float = TIMEOUT
+    """Seconds to connect, and seconds to wait for an answer."""
     pause: float = FIRST_PAUSE
+    """Seconds between the first and the second try."""
 
     def send(self, notice: Notice, to: NotifyPlan) -> None:
-        """Returns once the receiver has answered with 2xx. Raises Unavailable or Refused, naming its host and never its address."""
+        """Post the notice; returns once the receiver has answered with 2xx. Raises Unavailable or Refused, which name its host and never its address."""
         url = _address(to)
         content, body = body_of(notice, to.format)
         headers = {"Content-Type": content, "User-Agent": f"tfcanary/{__version__}"}
-        deadline = time.monotonic() + self.patience
-        place, why = host(urlsplit(url)), ""
-        for pause in self._pauses():
+        place, reason = host(urlsplit(url)), ""
+        for attempt in attempts(Pauses(self.pause, attempts=TRIES), self.patience):
             try:
-                self._within(deadline, url, headers, body)
+                self._within(attempt.left, url, headers, body)
                 return
             except Refused as error:
                 raise Refused(f"{place} {error}") from None
-            except Busy as error:
-                why, left = str(error), deadline - time.monotonic()
-                if max(pause, error.wanted) >= left:
-                    break
-                time.sleep(max(pause, error.wanted))
-        raise Unavailable(f"{place} did not take it within {self.patience:.0f} s and {TRIES} tries; the last: {why}")
+            except _Busy as error:
+                reason, attempt.retry_after = str(error), error.retry_after
+        raise Unavailable(f"{place} did not take it within {self.patience:.0f} s and {TRIES} tries; the last: {reason}")
 
-    def _pauses(self) -> Iterator[float]:
-        """After each try; none is worth waiting for after the last."""
-        yield from (self.pause * 2**n * random.uniform(0.5, 1.5) for n in range(TRIES - 1))
-        yield float("inf")
-
-    def _within(self, deadline: float, url: str, headers: Mapping[str, str], body: bytes) -> None:
-        """One try. In a thread, for a receiver that answers byte by byte, or a name that is looked up for minutes, knows no timeout."""
-        done: Future[None] = Future()
+    def _within(self, seconds: float, url: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Try once, in a thread: no timeout ends an answer that comes byte by byte, or a host name that is resolved for minutes."""
+        outcome: Future[None] = Future()
 
         def post() -> None:
             try:
                 _post(url, headers, body, self.timeout)
-                done.set_result(None)
+                outcome.set_result(None)
             except TfcanaryError as error:
-                done.set_exception(error)
+                outcome.set_exception(error)
 
         Thread(target=post, name="notice", daemon=True).start()
         try:
-            done.result(max(deadline - time.monotonic(), 0.0))
-        except Late:
-            raise Busy("no answer in time") from None
+            outcome.result(seconds)
+        except FutureTimeoutError:
+            raise _Busy("no answer in time") from None
 
 
 def _post(url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> None:
-    """Raises Busy or Refused, without the address: requests has it in the text of its errors."""
+    """Post once. Raises _Busy or Refused, both without the address, which the errors of requests would show."""
     import requests
 
     try:
-        # Streamed, and closed unread: an answer may be as large as it likes.
+        # Streamed, and closed unread: an answer may have any size.
         with (
             requests.Session() as session,
             session.post(url, data=body, headers=dict(headers), timeout=timeout, allow_redirects=False, stream=True) as answer,
         ):
-            status, wanted = answer.status_code, answer.headers.get("Retry-After", "")
+            status, retry_after = answer.status_code, answer.headers.get("Retry-After", "")
     except requests.exceptions.InvalidURL:
-        raise Refused("is no host that could be asked") from None
+        raise Refused("is not a valid host name") from None
     except requests.RequestException as error:
-        raise Busy(_why(error, timeout)) from None
-    if status in AGAIN:
-        raise Busy(f"it answered {status}", _seconds(wanted))
+        raise _Busy(_reason(error, timeout)) from None
+    if status in TRANSIENT:
+        raise _Busy(f"it answered {status}", _seconds(retry_after))
     if 300 <= status < 400:
         raise Refused(f"answered {status}: redirections are not followed; name the address that it leads to")
     if not 200 <= status < 300:
         raise Refused(f"answered {status}: it does not take such notices at this address")
 
 
-def _why(error: Exception, timeout: float) -> str:
+def _reason(error: Exception, timeout: float) -> str:
     from requests import exceptions
 
     if isinstance(error, exceptions.SSLError):
@@ -132,7 +124,7 @@ def _why(error: Exception, timeout: float) -> str:
 
 
 def _seconds(text: str) -> float:
-    """Of a `Retry-After`: a number, or a date; 0 where it is neither."""
+    """The seconds that a `Retry-After` header asks for, as a number or as a date; 0 where it is neither."""
     if text.isdecimal():
         return float(text)
     try:
@@ -142,15 +134,15 @@ def _seconds(text: str) -> float:
 
 
 def _address(to: NotifyPlan) -> str:
-    """The plan's own, or what its file holds; raises Refused, without a word of that, where it cannot be read or is none."""
+    """The receiver's address, from the plan or from its file. Raises Refused, without the text, where the file cannot be read or holds no address."""
     if to.url:
         return to.url
     try:
         with Path(to.url_file).open(encoding="utf-8") as file:
-            found = file.read(2 * LONGEST_ADDRESS).strip()
-        address("what it holds", found)
+            text = file.read(2 * LONGEST_ADDRESS).strip()
+        address("what it holds", text)
     except OSError as error:
         raise Refused(f"url_file {to.url_file}: cannot be read here ({error.strerror})") from None
     except ValueError:
         raise Refused(f"url_file {to.url_file}: what it holds is no http or https address") from None
-    return found
+    return text

@@ -1,1 +1,1 @@
-"""What speaks to model servers, and the recorded requests that are sent to them."""
+"""The client of model servers, and readers of recorded requests and of answered ones."""

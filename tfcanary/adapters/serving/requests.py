@@ -1,8 +1,8 @@
-"""Recorded requests from files: what `compare_predictions` sends to both tracks and `evaluate_drift` looks at.
+"""Reads recorded requests from files: `compare_predictions` sends them to both tracks, `evaluate_drift` compares them.
 
-A file is known by its content, not by its name: Parquet, a TFRecord of PredictionLog (plain or GZIP; a SavedModel's
-warm-up file is one), or else JSON lines. Everything here is local; what lies in a bucket is copied first. One request is
-in memory at a time, or one batch of Parquet rows.
+The format of a file is known by its content, not by its name: Parquet, a TFRecord of PredictionLog (plain or GZIP, such as a
+SavedModel's warm-up file), or else JSON lines. All files are local; those of a bucket are copied first. One request is in memory at
+a time, or one batch of Parquet rows.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from tfcanary.tf.wire import tfrecord
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGEST = 16 << 20
-"""Bytes of one request in JSON."""
+LARGEST_REQUEST = 16 << 20
+"""Bytes of one request in JSON, at most."""
 LARGEST_CHUNK = 256 << 20
-"""Bytes of one column in one row group of a Parquet file, unpacked."""
+"""Bytes of one column in one row group of a Parquet file, uncompressed, at most."""
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
+"""The place of the warm-up requests in a SavedModel."""
 
 _BODY = ("instances", "inputs", "signature_name")
 _COLUMNS = ("request", "label", "id", "signature", "status")
 
 
 def open_requests(uri: str) -> RequestSource:
-    """The requests of a file, of all files of a folder in the order of their names, or of a SavedModel's warm-up file.
+    """Open the requests of a file, of all files of a folder in the order of their names, or of a SavedModel's warm-up file.
 
-    Raises Refused where there is none.
+    Raises Refused where the path does not exist, is not local, or is an empty folder.
     """
-    path = _local(uri)
+    path = _local_path(uri)
     if (path / "saved_model.pb").is_file():
         path = path / WARMUP
     if path.is_dir():
@@ -55,16 +56,16 @@ def open_requests(uri: str) -> RequestSource:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequests:
-    """A `RequestSource` over local files, in their order."""
+    """`ports.RequestSource` over local files, in their order."""
 
     files: tuple[Path, ...]
 
     def requests(self, limit: int) -> Iterator[Request]:
-        """At most `limit` of them; Refused where one cannot be read, with file and line, row or record."""
+        """Yield at most `limit` requests. Raises Refused where one cannot be read, naming the file and its line, row or record."""
         return islice(chain.from_iterable(map(_requests, self.files)), limit)
 
 
-def _local(uri: str) -> Path:
+def _local_path(uri: str) -> Path:
     scheme, separator, rest = uri.partition("://")
     if separator and scheme != "file":
         raise Refused(f"{uri}: requests are read from local files; copy them here first")
@@ -88,7 +89,7 @@ def _requests(path: Path) -> Iterator[Request]:
 def _from_lines(path: Path) -> Iterator[Request]:
     with path.open("rb") as file:
         for number in count(1):
-            line = file.readline(LARGEST + 1)
+            line = file.readline(LARGEST_REQUEST + 1)
             if not line:
                 return
             if line.strip():
@@ -96,21 +97,21 @@ def _from_lines(path: Path) -> Iterator[Request]:
 
 
 def _from_json(text: str | bytes, at: str, name: str) -> Request:
-    """One line: a REST predict body, which may also have `label` and `id`."""
+    """The request in one line: a REST predict body, which may also have `label` and `id`."""
     body = _object(text, at)
     label, own_name = body.pop("label", None), body.pop("id", None)
     return _request(body, label, own_name, at, name)
 
 
 def _object(text: str | bytes, at: str) -> dict[str, Any]:
-    if len(text) > LARGEST:
-        raise Refused(f"{at}: more than {LARGEST} bytes")
+    if len(text) > LARGEST_REQUEST:
+        raise Refused(f"{at}: more than {LARGEST_REQUEST} bytes")
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refused(f"{at}: not JSON ({error})") from error
     if not isinstance(body, dict):
-        raise Refused(f"{at}: an object with 'instances' or 'inputs' is expected, not {_shown(body)}")
+        raise Refused(f"{at}: an object with 'instances' or 'inputs' is expected, not {_excerpt(body)}")
     return body
 
 
@@ -128,36 +129,36 @@ def _check_body(body: Mapping[str, Any], at: str) -> None:
         if key not in _BODY:
             near = get_close_matches(key, (*_BODY, "label", "id"), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_BODY)}, label and id"
-            raise Refused(f"{at}: unknown key {_shown(key)}; {hint}")
+            raise Refused(f"{at}: unknown key {_excerpt(key)}; {hint}")
     if ("instances" in body) == ("inputs" in body):
         raise Refused(f"{at}: exactly one of 'instances' and 'inputs' is expected")
     if "instances" in body and not (isinstance(body["instances"], list) and body["instances"]):
-        raise Refused(f"{at}: 'instances' is {_shown(body['instances'])}, not a list with rows")
+        raise Refused(f"{at}: 'instances' is {_excerpt(body['instances'])}, not a list with rows")
     if not isinstance(body.get("signature_name", ""), str):
-        raise Refused(f"{at}: 'signature_name' is {_shown(body['signature_name'])}, not a text")
+        raise Refused(f"{at}: 'signature_name' is {_excerpt(body['signature_name'])}, not a text")
 
 
 def _label(label: Any, at: str) -> int | float | str | None:
-    """A missing label is null, or NaN where a column has no null."""
+    """The label; None where it is missing: null, or NaN where a column has no null."""
     if isinstance(label, bool):
         return int(label)
     if isinstance(label, float) and math.isnan(label):
         return None
     if label is None or isinstance(label, int | float | str):
         return label
-    raise Refused(f"{at}: the label is {_shown(label)}, neither a number nor a text")
+    raise Refused(f"{at}: the label is {_excerpt(label)}, neither a number nor a text")
 
 
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+def _excerpt(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _from_parquet(path: Path) -> Iterator[Request]:
-    """Column `request` (a REST predict body), `label` and `id` where they are.
+    """The requests in the column `request` (REST predict bodies), with `label` and `id` where these columns exist.
 
-    In a server's log, known by its column `status`, whoever may ask writes: only what was answered and can be asked
-    again counts, and the rest is passed over.
+    A file with a column `status` is a model server's log, which every client of the server writes to: only requests that were answered
+    and can be sent again are read, the others are skipped.
     """
     import pyarrow
     import pyarrow.parquet
@@ -190,7 +191,7 @@ def _from_log(row: Mapping[str, Any], at: str, name: str) -> Request | None:
         return None
     try:
         body = _object(row["request"] or "", at)
-        return _row({key: value for key, value in body.items() if key in _BODY}, row, at, name)  # servers pass over the rest, too
+        return _row({key: value for key, value in body.items() if key in _BODY}, row, at, name)  # servers ignore other keys, too
     except Refused:
         return None
 
@@ -198,7 +199,7 @@ def _from_log(row: Mapping[str, Any], at: str, name: str) -> Request | None:
 def _from_row(row: Mapping[str, Any], at: str, name: str) -> Request:
     text = row["request"]
     if not isinstance(text, str | bytes):
-        raise Refused(f"{at}: 'request' is {_shown(text)}, not a text with a REST predict body")
+        raise Refused(f"{at}: 'request' is {_excerpt(text)}, not a text with a REST predict body")
     return _row(_object(text, at), row, at, name)
 
 
@@ -226,15 +227,15 @@ def _from_records(path: Path) -> Iterator[Request]:
 
 
 def _body(request: Any, at: str) -> dict[str, Any]:
-    """The REST body of the same request: one column an input."""
+    """The columnar REST body of a predict request: one column for each input."""
     from tfcanary.tf.wire import tensor
 
     inputs = {}
     for name, proto in sorted(request.inputs.items()):
         try:
-            inputs[name] = _plain(tensor.to_array(proto, LARGEST))
+            inputs[name] = _as_json(tensor.to_array(proto, LARGEST_REQUEST))
         except Refused as error:
-            raise Refused(f"{at}: input {_shown(name)}: {error}") from error
+            raise Refused(f"{at}: input {_excerpt(name)}: {error}") from error
     if not inputs:
         raise Refused(f"{at}: a predict request without inputs")
     body: dict[str, Any] = {"inputs": inputs}
@@ -243,16 +244,16 @@ def _body(request: Any, at: str) -> dict[str, Any]:
     return body
 
 
-def _plain(array: NDArray[Any]) -> Any:
-    """Nested lists of what JSON can carry."""
+def _as_json(array: NDArray[Any]) -> Any:
+    """The tensor as nested lists of values that JSON can represent."""
     if array.dtype.kind == "c":
         raise Refused("complex numbers cannot be sent as JSON")
-    return _texts(array.tolist()) if array.dtype == object else array.tolist()
+    return _as_texts(array.tolist()) if array.dtype == object else array.tolist()
 
 
-def _texts(value: Any) -> Any:
+def _as_texts(value: Any) -> Any:
     if isinstance(value, list):
-        return [_texts(item) for item in value]
+        return [_as_texts(item) for item in value]
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""Speaks to one model server, ours or `tensorflow_model_server`: requests over REST, questions about it over gRPC.
+"""The client of one model server, ours or `tensorflow_model_server`: predict requests over REST, status and metadata over gRPC.
 
-A GET over REST would count among the requests that the judge looks at; over gRPC only Predict counts. No TensorFlow here.
+A GET over REST would be counted among the requests that the judge compares; over gRPC only Predict is. TensorFlow is not imported.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.tf.runtime import Signature, signature_from
 
 LARGEST_ANSWER = 64 << 20
-"""Bytes that are read of an answer."""
+"""Bytes that are read of an answer, at most."""
 LONGEST_ERROR = 500
-"""Characters that are kept of an error that is no JSON: some proxy's page."""
+"""Characters that are kept of an error that is not JSON, such as a proxy's page."""
 CONNECTIONS = 16
-"""Kept for the next request: as many threads may ask at once without connecting anew."""
-PRIVATE = "__saved_model_"
-"""How the signatures begin that TensorFlow keeps for itself."""
+"""Connections that stay open: so many threads can send requests at a time without connecting anew."""
+PRIVATE_PREFIX = "__saved_model_"
+"""The beginning of the names of signatures that TensorFlow uses itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
-    """How a version is, in the server's words."""
+    """The status of a model version, in the server's words."""
 
     state: str
     """START, LOADING, AVAILABLE, UNLOADING or END."""
     code: str
-    """`OK`, or why it ended, for example NOT_FOUND."""
+    """`OK`, or the code of the error that ended the version, for example NOT_FOUND."""
     message: str
 
 
 class Client:
-    """One model on one server; may be used by several threads. Every method raises Unavailable, with the address, where nobody answers."""
+    """The client of one model on one server, which threads may share. Every method raises Unavailable, with the address, where no server answers."""
 
     def __init__(self, rest: str, grpc: str, model: str, timeout: float = 30.0) -> None:
         """`rest`: base address, for example http://127.0.0.1:8501; `grpc`: host:port; `timeout`: seconds for one answer."""
@@ -51,7 +51,7 @@ class Client:
         self._rest = rest
         self._model = model
         self._timeout = timeout
-        # Again only where no connection came about: a request that was sent may have been counted.
+        # Tried again only where no connection was made: a request that was sent may have been counted.
         retries = urllib3.Retry(connect=2, read=0, redirect=0, status=0, other=0, backoff_factor=0.1, backoff_jitter=0.1)
         self._http = urllib3.PoolManager(maxsize=CONNECTIONS, timeout=urllib3.Timeout(total=timeout), retries=retries)
         self._lock = Lock()
@@ -64,7 +64,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._http.clear()
         with self._lock:
             if self._channel:
@@ -72,7 +72,7 @@ class Client:
                 self._channel = None
 
     def predict(self, request: Request) -> Prediction:
-        """The answer, whatever its status; an error that is no JSON becomes `{"error": …}`."""
+        """Send one predict request and return its answer, whatever the status; a body that is not JSON becomes `{"error": …}`."""
         headers = {"content-type": "application/json", **({"x-request-id": request.id} if request.id else {})}
         began = time.perf_counter()
         try:
@@ -87,7 +87,7 @@ class Client:
         return Prediction(answer.status, _body(content), seconds)
 
     def status(self, version: int) -> VersionStatus | None:
-        """How the version is; None where the server does not know it."""
+        """The status of a version; None where the server does not know the version."""
         from tfcanary.tf.wire import messages
 
         spec = {"name": self._model, "version": {"value": version}}
@@ -99,7 +99,7 @@ class Client:
         return None
 
     def metadata(self) -> Mapping[str, Signature] | None:
-        """The signatures of the version that serves; None where none does."""
+        """The signatures of the version that is served; None where none is."""
         from tfcanary.tf.wire import messages
 
         request = messages.GetModelMetadataRequest(model_spec={"name": self._model}, metadata_field=["signature_def"])
@@ -108,10 +108,10 @@ class Client:
             return None
         signatures = messages.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        return {name: signature_from(one) for name, one in sorted(signatures.signature_def.items()) if not name.startswith(PRIVATE)}
+        return {name: signature_from(one) for name, one in sorted(signatures.signature_def.items()) if not name.startswith(PRIVATE_PREFIX)}
 
     def _call(self, method: str, request: Any, answer: Any) -> Any:
-        """The message that comes back; None where the server says NOT_FOUND."""
+        """The response message; None where the server says NOT_FOUND."""
         import grpc
 
         with self._lock:
@@ -122,11 +122,11 @@ class Client:
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise Unavailable(f"{self._address}: the model server cannot be asked ({error.code().name}: {error.details()})") from error
+            raise Unavailable(f"{self._address}: the model server does not answer ({error.code().name}: {error.details()})") from error
 
 
 def _body(content: bytes) -> Mapping[str, object]:
-    """The answer as JSON, where NaN and infinities are words of TF Serving's own."""
+    """The answer as JSON; NaN and infinities are literals, as TF Serving writes them."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""Object storage: a bucket with a prefix, or a directory, behind one port.
+"""Object storage behind one port: a directory, or a bucket with a prefix.
 
-`platforms` opens the buckets of a plan here; `acts` writes versions and the judge's state through what it gets.
+Platforms open the buckets of a plan here; acts write versions and the judge's state through the port.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from tfcanary.adapters.storage.blob_names import as_folder
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Storage
 
-FORMS = "a directory such as /srv/models, file:///srv/models, or gs://bucket/prefix"
+STORAGE_URIS = "a directory such as /srv/models, file:///srv/models, or gs://bucket/prefix"
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 def open_storage(uri: str) -> Storage:
-    """The storage that a URI names, without asking it anything yet; raises Refused where the URI is none of the three forms."""
+    """Open the storage that a URI names, without a request to it. Raises Refused where the URI has none of the known forms."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return _directory(uri, uri)
@@ -26,7 +26,7 @@ def open_storage(uri: str) -> Storage:
         return _directory(uri, unquote(rest) if rest.startswith("/") else "")
     if scheme == "gs":
         return _bucket(uri, rest)
-    raise Refused(f"storage {uri!r}: {scheme}:// is not supported; use {FORMS}")
+    raise Refused(f"storage {uri!r}: {scheme}:// is not supported; use {STORAGE_URIS}")
 
 
 def folder_of(uri: str) -> Path | None:
@@ -41,7 +41,7 @@ def _directory(uri: str, path: str) -> Storage:
     from tfcanary.adapters.storage.directory import DirectoryStorage
 
     if not path.strip() or "\0" in path:
-        raise Refused(f"storage {uri!r}: names no directory; use {FORMS}")
+        raise Refused(f"storage {uri!r}: names no directory; use {STORAGE_URIS}")
     return DirectoryStorage(Path(path).expanduser())
 
 
@@ -50,5 +50,5 @@ def _bucket(uri: str, rest: str) -> Storage:
 
     bucket, _, prefix = rest.partition("/")
     if not BUCKET.fullmatch(bucket):
-        raise Refused(f"storage {uri!r}: {bucket!r} is no bucket name; use {FORMS}")
+        raise Refused(f"storage {uri!r}: {bucket!r} is no bucket name; use {STORAGE_URIS}")
     return GcsStorage(bucket, as_folder(prefix))

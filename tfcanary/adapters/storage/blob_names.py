@@ -1,7 +1,7 @@
-"""Names of objects, and the paths they may have on a disk.
+"""Checks names of objects, and turns them into paths on a disk.
 
-A name comes from a plan, a model or a bucket's listing, and none of them is trusted: every name passes through
-here before it becomes a path or a request.
+A name comes from a plan, a model or a bucket's listing, none of which is trusted: each name is checked here before it becomes a path
+or a request.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import BinaryIO
 from tfcanary.core.errors import Refused, Unavailable
 
 OWN_FOLDER = ".tfcanary-storage"
-"""Where a directory keeps its lock, its checksums and unfinished writes; no listing shows it and no name leads into it."""
+"""The folder where a directory keeps its lock, its checksums and unfinished writes. No listing shows it, no name leads into it."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = 1024
-"""Bytes of a name: Cloud Storage takes no longer ones."""
+"""Bytes of a name, at most: Cloud Storage and S3 take no longer ones."""
 
 LONGEST_PART = 255
-"""Bytes between two `/`: file systems take no longer ones."""
+"""Bytes between two `/`, at most: file systems take no longer ones."""
 
 
-def checked(name: str) -> str:
-    """The name itself; raises Refused where it is not relative, leaves its root, or could not be stored everywhere."""
+def check_name(name: str) -> str:
+    """Return the name. Raises Refused where it is not relative, leaves its root, or cannot be stored on every kind of storage."""
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise Refused(f"name {name!r}: must be relative with '/' between its parts, none of them empty, '.' or '..'")
@@ -40,24 +40,24 @@ def checked(name: str) -> str:
     return name
 
 
-def checked_prefix(prefix: str) -> str:
-    """The prefix itself; it may be empty or end in `/`, else as `checked`."""
+def check_prefix(prefix: str) -> str:
+    """Return the prefix of names, which may be empty or end in `/`. Raises Refused where a name may not begin with it."""
     if prefix:
-        checked(prefix.removesuffix("/"))
+        check_name(prefix.removesuffix("/"))
     return prefix
 
 
 def as_folder(prefix: str) -> str:
-    """The prefix of everything inside a folder: empty, or with `/` at its end."""
-    return f"{checked(prefix.removesuffix('/'))}/" if prefix else ""
+    """Return the prefix of all names inside a folder: empty, or with `/` at its end. Raises Refused as `check_name` does."""
+    return f"{check_name(prefix.removesuffix('/'))}/" if prefix else ""
 
 
 def plain_path(root: Path, name: str) -> Path:
-    """The path of a name below `root`; raises Refused where a part of it is a link: it could lead anywhere."""
+    """The path of a name below `root`. Raises Refused where a part of it is a link, which could lead anywhere."""
     path = root
-    for part in checked(name).split("/"):
+    for part in check_name(name).split("/"):
         path = path / part
-        with explained("looking for links"):
+        with os_errors_explained("looking for links"):
             linked = path.is_symlink()
         if linked:
             raise Refused(f"{path}: is a link; only plain files and folders are read or written")
@@ -65,7 +65,7 @@ def plain_path(root: Path, name: str) -> Path:
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a plain file for reading; raises Refused for links, folders, pipes and devices, OSError where it is missing."""
+    """Open a plain file for reading. Raises Refused for links, folders, pipes and devices, OSError where it is missing."""
     if path.is_symlink():
         raise Refused(f"{path}: is a link; only plain files are read")
     # A pipe without a writer would block the open itself.
@@ -77,8 +77,8 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn an OSError into Refused where the answer will stay the same, else into Unavailable."""
+def os_errors_explained(what: str) -> Iterator[None]:
+    """Turn an OSError into Refused where a further try would meet it again, else into Unavailable; `what` begins the sentence."""
     try:
         yield
     except (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
@@ -95,4 +95,4 @@ def _is_long(name: str, longest: int) -> bool:
     try:
         return len(name.encode()) > longest
     except UnicodeEncodeError:
-        return True  # half a character: no length of it would do
+        return True  # half a character, which has no encoding

@@ -1,11 +1,11 @@
-"""Storage in a directory: for the local platform and for buckets that are mounted.
+"""Storage in a directory, for the local platform and for buckets that are mounted.
 
-Model servers read the same files, so beside one dot-folder at the root there is nothing but what was written. A
-write goes to a temporary file in that dot-folder, is flushed to the disk, and takes its place by a rename.
+Model servers read the same files, so the directory holds nothing but what was written, beside one dot-folder at the root. A write
+goes to a temporary file in that dot-folder, is flushed to the disk, and takes its place by a rename.
 
-The generation of a file is its time of modification in microseconds, as in Cloud Storage, set by us: under a lock,
-and always above the last one given out, which is kept in the lock file. So two writes within one tick of the clock,
-a clock that is put back, and a name that is deleted and written again still have generations of their own.
+The generation of a file is its time of modification in microseconds, as in Cloud Storage. It is set under a lock and is always above
+the last one, which the lock file holds: so two writes within one tick of the clock, a clock that is set back, and a name that is
+deleted and written again still have different generations.
 """
 
 from __future__ import annotations
@@ -21,53 +21,57 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from tfcanary.adapters.storage.blob_names import OWN_FOLDER, checked, checked_prefix, explained, open_plain, plain_path
+from tfcanary.adapters.storage.blob_names import OWN_FOLDER, check_name, check_prefix, open_plain, os_errors_explained, plain_path
 from tfcanary.adapters.storage.checksums import ChecksumIndex, copy
 from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.ports import Blob
 
-ABANDONED = 24 * 3600.0
-"""Seconds after which an unfinished write is swept away: no write takes a day."""
+UNFINISHED_AGE = 24 * 3600.0
+"""Seconds after which an unfinished write is deleted: no write takes a day."""
 
 
 class DirectoryStorage:
-    """`ports.Storage` below one directory, which need not exist yet. Safe among threads and processes of one machine."""
+    """`ports.Storage` below one directory, which need not exist yet. Threads and processes of one machine may share it."""
 
     def __init__(self, root: Path) -> None:
-        # The root may be reached through a link; nothing beneath it may be one.
+        # The root may be reached through a link; nothing below it may be a link.
         self._root = Path(os.path.realpath(root))
         self._own = self._root / OWN_FOLDER
         self._index = ChecksumIndex(self._own / "checksums")
 
     def list(self, prefix: str = "") -> tuple[Blob, ...]:
-        """As promised by the port. Raises Refused where it meets a link or anything else but a plain file: a model server would follow it."""
-        folder, slash, _ = checked_prefix(prefix).rpartition("/")
-        with explained(f"listing {self._root}"):
+        """As `ports.Storage.list`. Raises Refused where it finds a link, or anything else but a plain file: a model server would follow it."""
+        folder, slash, _ = check_prefix(prefix).rpartition("/")
+        with os_errors_explained(f"listing {self._root}"):
             if folder:
                 plain_path(self._root, folder)
             names = sorted(name for name in self._names(folder + slash) if name.startswith(prefix))
-            blobs = (self._look(name) for name in names)
+            blobs = (self._blob(name) for name in names)
             return tuple(blob for blob in blobs if blob is not None)
 
     def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
-        """As promised by the port. Raises Refused also where the content is not what was written: the disk damaged it."""
-        with explained(f"reading {name} in {self._root}"), open_plain(plain_path(self._root, name)) as source:
+        """As `ports.Storage.read`. Raises Refused also where the content is not what was written: the disk damaged it."""
+        with os_errors_explained(f"reading {name} in {self._root}"), open_plain(plain_path(self._root, name)) as source:
             before = os.fstat(source.fileno())
             if generation not in (None, _generation(before)):
                 raise Conflict(f"{self._root}/{name}: is generation {_generation(before)}, not {generation}")
             checksum = copy(source, into)
             if not _same_content(before, os.fstat(source.fileno())):
                 raise Conflict(f"{self._root}/{name}: was changed while it was read")
-            if (noted := self._index.get(name, before)) not in (None, checksum):
-                raise Refused(f"{self._root}/{name}: is damaged: its checksum is {checksum}, and was {noted}")
+            if (stored := self._index.get(name, before)) not in (None, checksum):
+                raise Refused(f"{self._root}/{name}: is damaged: its checksum is {checksum}, and was {stored}")
             return Blob(name, before.st_size, _generation(before), checksum)
 
     def write(self, name: str, content: bytes | Path, if_generation: int | None = None) -> Blob:
-        """As promised by the port. Raises Refused where the name is a folder already, or a folder on its way a file."""
+        """As `ports.Storage.write`. Raises Refused where the name is a folder, or a folder in its path is a file."""
         target = plain_path(self._root, name)
-        with explained(f"writing {name} in {self._root}"), self._spooled(content) as (temporary, checksum), self._locked() as lock:
-            replaced = self._expect(name, if_generation)
-            generation = _next_generation(lock, replaced)
+        with (
+            os_errors_explained(f"writing {name} in {self._root}"),
+            self._temporary_copy(content) as (temporary, checksum),
+            self._lock() as lock,
+        ):
+            present = self._expect(name, if_generation)
+            generation = _next_generation(lock, present)
             _stamp(temporary, generation)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary, target)
@@ -77,14 +81,14 @@ class DirectoryStorage:
         return Blob(name, stat.st_size, _generation(stat), checksum)
 
     def delete(self, name: str, if_generation: int | None = None) -> None:
-        """As promised by the port; folders that become empty go too: a model server would take one for a version."""
+        """As `ports.Storage.delete`. Folders that become empty are removed too: a model server would take one for a version."""
         target = plain_path(self._root, name)
-        with explained(f"deleting {name} in {self._root}"):
+        with os_errors_explained(f"deleting {name} in {self._root}"):
             if target.exists():
                 self._delete(name, target, if_generation)
 
     def _delete(self, name: str, target: Path, if_generation: int | None) -> None:
-        with self._locked():
+        with self._lock():
             if not self._expect(name, if_generation, may_be_missing=True):
                 return
             target.unlink()
@@ -97,7 +101,7 @@ class DirectoryStorage:
         try:
             entries = tuple(os.scandir(self._root / folder))
         except (FileNotFoundError, NotADirectoryError):
-            return  # there never was one, or it was removed meanwhile
+            return  # it does not exist, or was removed meanwhile
         for entry in entries:
             if entry.name == OWN_FOLDER:
                 continue
@@ -106,43 +110,43 @@ class DirectoryStorage:
             else:
                 yield folder + entry.name
 
-    def _look(self, name: str) -> Blob | None:
+    def _blob(self, name: str) -> Blob | None:
         try:
-            with open_plain(self._root / checked(name)) as source:
+            with open_plain(self._root / check_name(name)) as source:
                 stat = os.fstat(source.fileno())
                 checksum = self._index.get(name, stat)
                 if checksum is None:
                     checksum = copy(source)
                     self._index.put(name, stat, checksum)
         except FileNotFoundError:
-            return None  # removed since it was listed
+            return None  # it was removed after it was listed
         return Blob(name, stat.st_size, _generation(stat), checksum)
 
     def _expect(self, name: str, if_generation: int | None, may_be_missing: bool = False) -> int:
-        """The generation that is there, 0 where there is none; raises Conflict where another one was expected."""
+        """The present generation, 0 where the name does not exist. Raises Conflict where `if_generation` is another one."""
         try:
             stat = (self._root / name).lstat()
         except FileNotFoundError:
-            found = 0
+            present = 0
         else:
             if not S_ISREG(stat.st_mode):
                 raise Refused(f"{self._root}/{name}: is not a plain file")
-            found = _generation(stat)
-        if if_generation in (None, found) or (may_be_missing and not found):
-            return found
+            present = _generation(stat)
+        if if_generation in (None, present) or (may_be_missing and not present):
+            return present
         raise Conflict(
-            f"{self._root}/{name}: is generation {found}, not {if_generation}" if found else f"{self._root}/{name}: does not exist"
+            f"{self._root}/{name}: is generation {present}, not {if_generation}" if present else f"{self._root}/{name}: does not exist"
         )
 
     @contextmanager
-    def _spooled(self, content: bytes | Path) -> Iterator[tuple[Path, str]]:
-        """The content in a temporary file, on the disk, and its checksum."""
+    def _temporary_copy(self, content: bytes | Path) -> Iterator[tuple[Path, str]]:
+        """Write the content into a temporary file, flushed to the disk; yields its path and its checksum."""
         unfinished = self._own / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)
         _sweep(unfinished)
         temporary = unfinished / uuid.uuid4().hex
         try:
-            # Opened by hand, not by `tempfile`: its files are closed to the user that a model server runs as.
+            # Not by `tempfile`: the user that a model server runs as cannot read its files.
             with (
                 temporary.open("xb") as into,
                 open_plain(content) if isinstance(content, Path) else io.BytesIO(content) as source,
@@ -155,8 +159,8 @@ class DirectoryStorage:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def _locked(self) -> Iterator[BinaryIO]:
-        """Held for a look and a rename only, never while content is copied."""
+    def _lock(self) -> Iterator[BinaryIO]:
+        """Hold the directory's lock, for a comparison and a rename only, never while content is copied."""
         self._own.mkdir(parents=True, exist_ok=True)
         with open(self._own / "lock", "a+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -171,10 +175,10 @@ def _same_content(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _next_generation(lock: BinaryIO, replaced: int) -> int:
+def _next_generation(lock: BinaryIO, present: int) -> int:
     lock.seek(0)
     last = int(lock.read() or 0)
-    generation = max(time.time_ns() // 1000, last + 1, replaced + 1)
+    generation = max(time.time_ns() // 1000, last + 1, present + 1)
     lock.truncate(0)
     lock.write(str(generation).encode())
     return generation
@@ -184,12 +188,12 @@ def _stamp(file: Path, generation: int) -> None:
     os.utime(file, ns=(generation * 1000, generation * 1000))
     if _generation(file.stat()) != generation:
         raise Refused(
-            f"{file}: the file system keeps no times to the microsecond: two writes could look like one; use another for this storage"
+            f"{file}: the file system does not keep times to the microsecond, so two writes could look like one; use another file system"
         )
 
 
 def _flush_folder(folder: Path) -> None:
-    """Without this a rename may be lost with the power."""
+    """Flush a folder to the disk: without this a power failure may undo a rename."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -198,8 +202,8 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _sweep(unfinished: Path) -> None:
-    """Remove what killed processes left behind."""
-    oldest = time.time() - ABANDONED
+    """Delete what processes that were killed have left."""
+    oldest = time.time() - UNFINISHED_AGE
     for entry in os.scandir(unfinished):
         with suppress(FileNotFoundError):
             if entry.stat(follow_symlinks=False).st_mtime < oldest:

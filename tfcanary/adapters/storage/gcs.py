@@ -1,8 +1,6 @@
 """Storage in a Cloud Storage bucket, through Google's client.
 
-Every write and delete names the generation that it replaces, so that a request which is tried again, or arrives
-late, can never undo a newer write. The client is imported with the first question: that takes half a second.
-`STORAGE_EMULATOR_HOST` points the client at an emulator.
+The first request imports the client, which takes half a second. `STORAGE_EMULATOR_HOST` points the client at an emulator.
 """
 
 from __future__ import annotations
@@ -10,8 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import random
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
@@ -20,65 +16,56 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tfcanary.adapters.storage.blob_names import checked, checked_prefix, explained, open_plain
+from tfcanary.adapters.storage.blob_names import check_name, check_prefix, open_plain, os_errors_explained
 from tfcanary.adapters.storage.checksums import as_text, copy
-from tfcanary.adapters.storage.gcs_errors import asking
+from tfcanary.adapters.storage.conditional_writes import RACE, ConditionalWrites
+from tfcanary.adapters.storage.gcs_errors import google_errors_explained
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Blob
+from tfcanary.core.retry import attempts
 
 PIECE = 8 << 20
-"""Bytes of one request, and all that is held of a file in memory. Files up to this size go up in a single request."""
+"""Bytes of one request, and of a file in memory at a time. Files up to this size are sent in a single request."""
 
 DEADLINE = 30.0
 """Seconds for which a request is tried again. A watcher that waited longer than this would lose its lease (`plan.DeployPlan.lease`)."""
 
-TAKES = 5
-"""How often an unconditional write or delete starts again because others write the same name."""
-
-PAUSE = 0.02
-"""Seconds between the first two takes, at most; doubled each time, so that those who write the same name fall out of step."""
-
 WRITE = "tfcanary-write"
-"""Key of an object's metadata: which call of `write` made it."""
+"""Key of an object's metadata: the random id of the write that made it."""
 
 
-def _takes() -> Iterator[int]:
-    for take in range(TAKES):
-        yield take
-        time.sleep(random.uniform(0, PAUSE * 2**take))
-
-
-class GcsStorage:
-    """`ports.Storage` in a folder of a bucket; `folder` is empty or ends in `/`. May be used by several threads."""
+class GcsStorage(ConditionalWrites):
+    """`ports.Storage` in a folder of a Cloud Storage bucket. Threads may share an instance."""
 
     def __init__(self, bucket: str, folder: str = "", deadline: float = DEADLINE) -> None:
+        """`folder` is empty or ends in `/`; `deadline` is in seconds, for one request with all its retries."""
         self._name = bucket
         self._folder = folder
         self._deadline = deadline
-        # A server that neither answers nor hangs up takes half of the time, so that it is asked twice at least.
+        # Half of the time, so that a server that neither answers nor closes the connection is asked at least twice.
         self._timeout = deadline / 2
 
     def list(self, prefix: str = "") -> tuple[Blob, ...]:
-        """As promised by the port. Raises Refused where the bucket does not exist."""
-        start = self._folder + checked_prefix(prefix)
-        with self._asking(prefix, "storage.objects.list"):
-            found = self._client.list_blobs(
+        """As `ports.Storage.list`. Raises Refused where the bucket does not exist."""
+        start = self._folder + check_prefix(prefix)
+        with self._errors_explained(prefix, "storage.objects.list"):
+            objects = self._client.list_blobs(
                 self._name,
                 prefix=start,
                 fields="items(name,size,generation,crc32c),nextPageToken",
                 retry=self._retry,
                 timeout=self._timeout,
             )
-            # Consoles and TF's own file system write empty objects called `folder/` to show empty folders.
-            blobs = [self._described(one) for one in found if not one.name.endswith("/")]
+            # Consoles and TensorFlow's file system write empty objects called `folder/` to show empty folders.
+            blobs = [self._blob(one) for one in objects if not one.name.endswith("/")]
         return tuple(sorted(blobs, key=lambda blob: blob.name))
 
     def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
-        """As promised by the port. Raises Conflict also where the name is written anew while it is read."""
+        """As `ports.Storage.read`. Raises Conflict also where the name is written anew while it is read."""
         import google_crc32c
 
-        with self._asking(checked(name), "storage.objects.get"):
-            blob, pieces = self._begun(name, generation)
+        with self._errors_explained(check_name(name), "storage.objects.get"):
+            blob, pieces = self._open_pieces(name, generation)
             value = 0
             for piece in pieces:
                 value = google_crc32c.extend(value, piece)
@@ -87,39 +74,18 @@ class GcsStorage:
             raise Unavailable(f"{self._uri(name)}: arrived damaged from {self._host}: {as_text(value)} instead of {blob.checksum}")
         return blob
 
-    def write(self, name: str, content: bytes | Path, if_generation: int | None = None) -> Blob:
-        """As promised by the port. Raises Refused where `content` is no plain file."""
-        if if_generation is not None:
-            return self._upload(checked(name), content, if_generation)
-        for _ in _takes():
-            with suppress(Conflict):
-                return self._upload(name, content, self._generation(name))
-        raise self._busy(name)
-
-    def delete(self, name: str, if_generation: int | None = None) -> None:
-        """As promised by the port."""
-        for _ in _takes():
-            found = self._generation(name)
-            if not found:
-                return
-            if if_generation not in (None, found):
-                raise Conflict(f"{self._uri(name)}: is generation {found}, not {if_generation}")
-            with suppress(Conflict):
-                return self._remove(name, found)
-        raise self._busy(name)
-
     @cached_property
     def _client(self) -> Any:
         from google.cloud import storage
 
-        # Else the client asks, in the background, for a description of the bucket that only its traces would show.
+        # Without this the client requests, in the background, a description of the bucket that only its traces would show.
         os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-        # None: no call here needs a project, and looking for one fails on machines without a Google configuration.
+        # No call here needs a project, and looking for one fails on machines without a Google configuration.
         return storage.Client(project=None)
 
     @cached_property
     def _retry(self) -> Any:
-        """Google's own list of what may be tried again, with jitter; pauses rise from 0.2 to 5 s."""
+        """Google's own rule of what is tried again, with jitter; pauses rise from 0.2 to 5 s."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_delay(initial=0.2, maximum=5.0, multiplier=2.0).with_timeout(self._deadline)
@@ -131,31 +97,30 @@ class GcsStorage:
     def _uri(self, name: str) -> str:
         return f"gs://{self._name}/{self._folder}{name}"
 
-    def _asking(self, name: str, permission: str) -> AbstractContextManager[None]:
-        return asking(self._uri(name), self._host, permission)
+    def _errors_explained(self, name: str, permission: str) -> AbstractContextManager[None]:
+        return google_errors_explained(self._uri(name), self._host, permission)
 
-    def _look(self, name: str) -> Any | None:
+    def _find(self, name: str) -> Any | None:
         return self._client.bucket(self._name).get_blob(self._folder + name, retry=self._retry, timeout=self._timeout)
 
     def _generation(self, name: str) -> int:
-        """The generation that is there; 0 where there is none."""
-        with self._asking(checked(name), "storage.objects.get"):
-            found = self._look(name)
-            return 0 if found is None else self._described(found).generation
+        with self._errors_explained(check_name(name), "storage.objects.get"):
+            found = self._find(name)
+            return 0 if found is None else self._blob(found).generation
 
-    def _described(self, found: Any) -> Blob:
+    def _blob(self, found: Any) -> Blob:
         if None in (found.size, found.generation, found.crc32c):
-            raise Unavailable(f"{self._uri('')}{found.name}: {self._host} shows no size, generation or CRC32C of it")
+            raise Unavailable(f"{self._uri('')}{found.name}: {self._host} does not tell its size, generation or CRC32C")
         checksum = as_text(int.from_bytes(base64.b64decode(found.crc32c), "big"))
         return Blob(found.name.removeprefix(self._folder), found.size, found.generation, checksum)
 
-    def _begun(self, name: str, generation: int | None) -> tuple[Blob, Iterator[bytes]]:
-        """What is there, and its pieces; the first has arrived: before that nothing is written, and a busy name is asked for again."""
-        for _ in _takes():
-            found = self._look(name)
+    def _open_pieces(self, name: str, generation: int | None) -> tuple[Blob, Iterator[bytes]]:
+        """The object and its pieces, of which the first has arrived: until then nothing is written, and a name that was written anew is tried again."""
+        for _ in attempts(RACE):
+            found = self._find(name)
             if found is None:
                 raise Refused(f"{self._uri(name)}: does not exist")
-            blob = self._described(found)
+            blob = self._blob(found)
             if generation not in (None, blob.generation):
                 raise Conflict(f"{self._uri(name)}: is generation {blob.generation}, not {generation}")
             pieces = self._pieces(blob)
@@ -163,11 +128,8 @@ class GcsStorage:
                 return blob, chain((next(pieces, b""),), pieces)
         raise self._busy(name)
 
-    def _busy(self, name: str) -> Unavailable:
-        return Unavailable(f"{self._uri(name)}: is being written by others all the time")
-
     def _pieces(self, blob: Blob) -> Iterator[bytes]:
-        """The content of this very generation. Each piece is asked for again on its own, so none is written twice."""
+        """Yield the content of this generation. Each piece is tried again by itself, so none is written twice."""
         from google.api_core.exceptions import NotFound
 
         for start in range(0, blob.size, PIECE):
@@ -178,9 +140,9 @@ class GcsStorage:
                 raise Conflict(f"{self._uri(blob.name)}: generation {blob.generation} is gone: it was written anew meanwhile") from error
 
     def _piece(self, blob: Blob, start: int, end: int) -> bytes:
-        # A handle of its own: a used one forgets the generation where an answer does not repeat it.
+        # A new handle: a used one loses the generation where an answer does not repeat it.
         source = self._client.bucket(self._name).blob(self._folder + blob.name, generation=blob.generation)
-        # Raw: an object that is stored compressed is listed, checked and served compressed.
+        # Raw: an object that is stored compressed is also listed, checked and served compressed.
         piece: bytes = source.download_as_bytes(
             start=start, end=end - 1, raw_download=True, checksum=None, retry=None, timeout=self._timeout, single_shot_download=True
         )
@@ -189,12 +151,12 @@ class GcsStorage:
         return piece
 
     def _upload(self, name: str, content: bytes | Path, if_generation: int) -> Blob:
-        with explained(f"reading {content}" if isinstance(content, Path) else name), _opened(content) as source:
+        with os_errors_explained(f"reading {content}" if isinstance(content, Path) else name), _open(content) as source:
             checksum = copy(source)
             size = source.tell()
             source.seek(0)
-            with self._asking(name, "storage.objects.create (and storage.objects.delete, to overwrite)"):
-                blob = self._described(self._send(name, source, size, checksum, if_generation))
+            with self._errors_explained(name, "storage.objects.create (and storage.objects.delete, to overwrite)"):
+                blob = self._blob(self._send(name, source, size, checksum, if_generation))
                 if blob.checksum == checksum:
                     return blob
         with suppress(Conflict):
@@ -212,16 +174,16 @@ class GcsStorage:
                 size=size,
                 content_type="application/octet-stream",
                 if_generation_match=if_generation,
-                # In one request the client sends the checksum along, and the server refuses what differs. For more
-                # pieces it would compare afterwards, and delete whatever is there by then: so the server gets ours.
+                # In a single request the client sends the checksum along, and the server refuses other content. For several
+                # pieces it would compare afterwards, and delete whatever is there by then; so we give the server our checksum.
                 checksum="crc32c" if size <= PIECE else None,
                 crc32c_checksum_value=base64.b64encode(bytes.fromhex(checksum.removeprefix("crc32c:"))).decode(),
                 retry=self._retry,
                 timeout=self._timeout,
             )
         except PreconditionFailed:
-            # Perhaps our own first try arrived, and only its answer was lost.
-            found = self._look(name)
+            # Our own first try may have arrived, with its answer lost.
+            found = self._find(name)
             if found is None or (found.metadata or {}).get(WRITE) != target.metadata[WRITE]:
                 raise
             return found
@@ -230,11 +192,11 @@ class GcsStorage:
     def _remove(self, name: str, generation: int) -> None:
         from google.api_core.exceptions import NotFound
 
-        with self._asking(name, "storage.objects.delete"), suppress(NotFound):
+        with self._errors_explained(name, "storage.objects.delete"), suppress(NotFound):
             self._client.bucket(self._name).delete_blob(
                 self._folder + name, if_generation_match=generation, retry=self._retry, timeout=self._timeout
             )
 
 
-def _opened(content: bytes | Path) -> BinaryIO:
+def _open(content: bytes | Path) -> BinaryIO:
     return open_plain(content) if isinstance(content, Path) else io.BytesIO(content)

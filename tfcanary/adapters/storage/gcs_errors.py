@@ -1,4 +1,4 @@
-"""What Cloud Storage and its client raise, turned into our own errors; no other module knows theirs."""
+"""Turns the exceptions of Cloud Storage and its client into our own errors; no other module knows them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 
 @contextmanager
-def asking(uri: str, host: str, permission: str) -> Iterator[None]:
-    """Ask `host` for something that needs `permission`: the sentence of each error names what was asked, and whom."""
+def google_errors_explained(uri: str, host: str, permission: str) -> Iterator[None]:
+    """Turn Google's exceptions in this block into ours. `uri`, `host` and `permission` say in the sentence what was asked, whom, and what right it needs."""
     import requests
     import urllib3
     from google.api_core import exceptions as api
@@ -33,14 +33,14 @@ def asking(uri: str, host: str, permission: str) -> Iterator[None]:
     except (requests.RequestException, ConnectionError, urllib3.exceptions.HTTPError, auth.TransportError) as error:
         raise Unavailable(f"{uri}: cannot reach {host} ({_short(error)})") from error
     except ValueError as error:
-        # The client's word for a source that changed, or a server that kept less than it was sent.
-        raise Unavailable(f"{uri}: the transfer went wrong ({_short(error)})") from error
+        # The client raises it where the source has changed, or where the server stored less than it was sent.
+        raise Unavailable(f"{uri}: the transfer failed ({_short(error)})") from error
     except api.GoogleAPICallError as error:
         raise Refused(f"{uri}: {host} refuses ({_short(error)})") from error
 
 
 def _short(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
-    # An address may carry the key of an upload that others could continue.
+    # An address may hold the key of an upload, which others could continue.
     text = re.sub(r"\?\S*", "", " ".join(str(cause).split()))
     return text if len(text) <= 200 else text[:197] + "..."

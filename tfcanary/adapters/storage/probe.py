@@ -1,4 +1,4 @@
-"""Whether a bucket or directory may be listed, written, read and deleted, found out by doing it; nothing is left."""
+"""Finds out whether a bucket or directory can be listed, written, read and deleted, by doing all four; nothing is left behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 
 from tfcanary.adapters.storage import folder_of, open_storage
-from tfcanary.adapters.storage.blob_names import explained
+from tfcanary.adapters.storage.blob_names import os_errors_explained
 from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Storage
 
@@ -17,31 +17,35 @@ CONTENT = b"tfcanary doctor"
 
 
 def probe(uri: str) -> None:
-    """Try all that a release does there, in a folder of its own. Raises Refused where something is not allowed or a directory is missing."""
+    """Do all that a release does with a storage, in a folder of its own.
+
+    Raises Refused where something is not allowed or a directory is missing, Unavailable where the storage does not answer or does not
+    keep its promises.
+    """
     root = folder_of(uri)
     if root and not root.is_dir():
         raise Refused(f"{root}: is no directory on this machine; make it, or mount it here too")
     within = f"{uri.rstrip('/')}/tfcanary-doctor-{uuid.uuid4().hex[:12]}"
     open_storage(uri).list(within.rpartition("/")[2])
     try:
-        _tried(open_storage(within), within)
+        _try_all(open_storage(within), within)
     finally:
-        if own := folder_of(within):
-            with explained(f"deleting {own}"), suppress(FileNotFoundError):
-                shutil.rmtree(own)
+        if folder := folder_of(within):
+            with os_errors_explained(f"deleting {folder}"), suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
 
-def _tried(storage: Storage, at: str) -> None:
+def _try_all(storage: Storage, at: str) -> None:
     written = storage.write(NAME, CONTENT, if_generation=0)
     try:
         into = io.BytesIO()
         storage.read(NAME, into, generation=written.generation)
         if into.getvalue() != CONTENT:
-            raise Unavailable(f"{at}/{NAME}: another content came back than was written")
+            raise Unavailable(f"{at}/{NAME}: the content that was read is not what was written")
     except TfcanaryError:
         with suppress(TfcanaryError):
             storage.delete(NAME)
         raise
     storage.delete(NAME, if_generation=written.generation)
     if storage.list():
-        raise Unavailable(f"{at}/{NAME}: was deleted, and is listed still")
+        raise Unavailable(f"{at}/{NAME}: was deleted, and is still listed")

@@ -127,10 +127,10 @@ MOST_NAMES = 49
 
 @dataclass(frozen=True, slots=True)
 class GuardsPlan:
-    """What acts on absence and catastrophe. Guards spend no alpha, but for outage and missing traffic."""
+    """Limits against absence and catastrophe. The absence rules spend no alpha; the rows for outage and missing traffic do."""
 
     outage: float = 0.10
-    """Errors 10 points above stable, and twice as many: convicts from the first window, without warm-up."""
+    """Errors 10 points above stable, and twice as many: rolled back from the first window on, without warm-up."""
     least_share: float = 0.30
     """Less than 30 % of the configured share of the traffic reaches the canary: its requests are lost on the way."""
     crash_after: timedelta = seconds(180)

@@ -1,8 +1,8 @@
 """Cells for numbers: fixed beforehand, finest where the data lie, 65,536 of them around each centre.
 
-A value is counted by the 16 leading bits of its distance from the nearest centre as a float32: sign, exponent and seven
-bits of mantissa. So a cell is 1/128 as wide as it is far from the centre, whatever the scale of the data, and counting
-is a shift. Cells are only ever added up: the same rows give the same counts in any order and split.
+A value is counted by the 16 leading bits of its distance from the nearest centre as a float32: sign, exponent and seven bits of mantissa.
+So a cell is 1/128 as wide as it is far from the centre, whatever the scale of the data, and counting is a shift of bits. Cells are only
+ever added up: the same rows give the same counts in any order and split.
 """
 
 from __future__ import annotations
@@ -15,47 +15,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[Any]
-"""Finite or not; float64, float32 or whole numbers of any width."""
+"""Numbers, finite or not: float64, float32, or whole numbers of any width; shape (rows,)."""
 Keys = NDArray[np.uint32]
-"""Cells: number of the centre, and 16 bits that rise with the distance from far below to far above it."""
-Counts = NDArray[np.int64]
+"""Cells: number of the centre, and 16 bits that rise with the signed distance from the centre."""
+CountArray = NDArray[np.int64]
 Centres = Sequence[int | float]
 
 CELLS = 65_536
+"""Number of cells around one centre."""
 BLOCK = 262_144
-"""Values that are counted at a time ..."""
+"""Number of values that are counted at a time."""
 STEP = 32_768
-"""... and that are turned into bits at a time: what that needs in between stays in the cache, and is not given back to the system."""
+"""Number of values that are turned into bits at a time: their intermediate arrays stay in the cache, and are not returned to the system."""
 FIRST = 64
-"""Values that are looked at first: one that is not whole is enough."""
+"""Number of values that are checked first for whole numbers: one that is not whole is enough."""
 FEW = 4_096
-"""Fewer values are sorted, more are counted in a table; with several centres it would be larger than the cache, and sorting is faster."""
+"""Up to this number values are sorted, above it they are counted in a table. With several centres the table would be larger than the cache,
+and sorting is faster.
+"""
 INFINITE = 0x7F80
-"""Bits of infinity; what lies above is NaN."""
+"""Bits of infinity; larger bits are NaN."""
 EVERY_WHOLE = 0x4380
-"""Bits of 256: nearer to its centre, a cell holds a single whole number."""
+"""Bits of 256: at smaller distances from its centre, a cell holds a single whole number."""
 ZERO = 0x8000
-"""The cell of the centre itself, and of nothing else: 16 bits in rising order."""
+"""The cell that holds the centre alone: 16 bits in rising order."""
 
 LARGEST_WHOLE = 2**63 - 1
-"""Larger whole numbers are counted from here on; no centre lies above."""
+"""Largest whole number that can be a centre."""
 HEAVY = 1 / 256
-"""The share of the first rows from which on a cell of several values is too coarse."""
+"""Share of the first rows from which on a cell of several values is too coarse."""
 HEAVY_ROWS = 16
-"""... and how many rows they must be: fewer are chance."""
+"""Least number of rows in such a cell: fewer are chance."""
 MOST_CENTRES = 64
+"""Largest number of centres of a column."""
 ROUNDS = 6
+"""Largest number of rounds in which centres are added."""
 FEW_MIDDLES = 8
-"""So many comparisons cost as much as one search."""
+"""Number of comparisons that cost as much as one binary search."""
 SAMPLE = 16_384
-"""Rows that a layout is chosen from, evenly taken from the first ones: each round looks at all of them."""
+"""Number of rows, evenly taken from the first ones, from which a layout is chosen: each round looks at all of them."""
 
 
-def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
+def count(values: Values, centres: Centres) -> tuple[Keys, CountArray, int, bool]:
     """Count values into cells.
 
     Returns:
-        The cells that occur, rising; how often; the number of NaN; and whether all finite values are whole numbers.
+        The cells that occur, rising; how often each does; the number of NaN; and whether all finite values are whole numbers.
     """
     whole = values.dtype.kind in "iu"
     fractions = False
@@ -77,20 +82,20 @@ def count(values: Values, centres: Centres) -> tuple[Keys, Counts, int, bool]:
 
 
 def keys_of(values: Values, centres: Centres) -> tuple[Keys, NDArray[np.bool_]]:
-    """The cell of each value, and whether it is NaN: then it has none."""
+    """Return the cell of each value, and whether it is NaN, which has no cell."""
     bits = _bits(values, centres)
     return _keys(bits), (bits & 0x7FFF) > INFINITE
 
 
 def is_infinite(keys: Keys) -> NDArray[np.bool_]:
-    """Which cells hold an infinity."""
+    """Return which cells hold an infinity."""
     ordered = keys & 0xFFFF
     infinite: NDArray[np.bool_] = (ordered == ZERO + INFINITE) | (ordered == ZERO - 1 - INFINITE)
     return infinite
 
 
-def add_up(parts: Sequence[tuple[Keys, Counts]]) -> tuple[Keys, Counts]:
-    """Keys that occur in several parts, rising, with the sums of their counts; counts may have a second axis."""
+def add_up(parts: Sequence[tuple[Keys, CountArray]]) -> tuple[Keys, CountArray]:
+    """Return the keys that occur in several parts, rising, with the sums of their counts; counts may have a second axis."""
     keys = np.concatenate([keys for keys, _ in parts])
     counts = np.concatenate([counts for _, counts in parts])
     order = np.argsort(keys, kind="stable")
@@ -100,9 +105,9 @@ def add_up(parts: Sequence[tuple[Keys, Counts]]) -> tuple[Keys, Counts]:
 
 
 def choose_centres(sample: Values) -> tuple[int | float, ...]:
-    """The median of the first rows, and of each run of cells that are still too heavy for the shape in them to be seen.
+    """Choose centres: the median of the first rows, and of each run of cells that hold too many rows to show a shape.
 
-    An atom becomes a centre of its own, and so does a narrow mode far from the others. The centres are values that occur.
+    A value that many rows have becomes a centre of its own, and so does a narrow mode far from the others. Centres are values that occur.
     """
     sample = sample[:: max(1, len(sample) // SAMPLE)]
     finite = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
@@ -116,8 +121,8 @@ def choose_centres(sample: Values) -> tuple[int | float, ...]:
         cells, counts = np.unique(keys, return_counts=True)
         coarse = cells[(counts >= heavy) & ~is_single(cells, whole)]
         runs = np.split(coarse, np.flatnonzero(np.diff(coarse) > 1) + 1) if len(coarse) else []
-        found = (_median(finite[(keys >= run[0]) & (keys <= run[-1])]) for run in runs[: MOST_CENTRES - len(centres)])
-        new = set(found) - set(centres)
+        medians = (_median(finite[(keys >= run[0]) & (keys <= run[-1])]) for run in runs[: MOST_CENTRES - len(centres)])
+        new = set(medians) - set(centres)
         if not new:
             break
         centres = sorted({*centres, *new})
@@ -125,7 +130,7 @@ def choose_centres(sample: Values) -> tuple[int | float, ...]:
 
 
 def is_single(keys: Keys, whole: bool) -> NDArray[np.bool_]:
-    """Which cells hold one value only, so that nothing is lost in them."""
+    """Return which cells hold one value only, so that nothing is lost in them; `whole` says that all values are whole numbers."""
     ordered = keys & 0xFFFF
     magnitude = np.where(ordered >= ZERO, ordered - ZERO, ZERO - 1 - ordered)
     single: NDArray[np.bool_] = (ordered == ZERO) | (magnitude == INFINITE)
@@ -133,7 +138,7 @@ def is_single(keys: Keys, whole: bool) -> NDArray[np.bool_]:
 
 
 def upper_edge(key: int, centres: Centres) -> float:
-    """The largest value of a cell, or what its values come close to."""
+    """Return the largest value of a cell, or the value that its values come close to."""
     centre, ordered = centres[key >> 16], key & 0xFFFF
     bits = ordered - ZERO + 1 if ordered > ZERO else (ZERO - 1 - ordered) | 0x8000
     if ordered == ZERO:
@@ -144,7 +149,7 @@ def upper_edge(key: int, centres: Centres) -> float:
 
 
 def _bits(values: Values, centres: Centres) -> NDArray[np.int64]:
-    """Number of the nearest centre and the leading bits of the distance from it, as they come."""
+    """Return the number of the nearest centre and the leading bits of the distance from it, before they are put in order."""
     bits = np.empty(len(values), np.int64)
     for start in range(0, len(values), STEP):
         bits[start : start + STEP] = _bits_of_few(values[start : start + STEP], centres)
@@ -161,10 +166,10 @@ def _bits_of_few(values: Values, centres: Centres) -> NDArray[np.int64]:
 
 
 def _nearest(values: Values, middles: list[int | float]) -> NDArray[np.int64]:
-    """How many of the rising middles lie below each value."""
+    """Return how many of the rising middles lie below each value."""
     if len(middles) > FEW_MIDDLES and values.dtype.kind == "f":
-        found: NDArray[np.int64] = np.searchsorted(np.asarray(middles, values.dtype), values)
-        return np.where(np.isnan(values), 0, found)
+        indexes: NDArray[np.int64] = np.searchsorted(np.asarray(middles, values.dtype), values)
+        return np.where(np.isnan(values), 0, indexes)
     region = np.zeros(len(values), np.int64)
     for middle in middles:
         region += values > middle
@@ -191,7 +196,7 @@ def _distance(values: Values, centre: Any) -> NDArray[np.float32]:
         return np.where(np.abs(far) < 2.0**62, near, far).astype(np.float32)
 
 
-def _in_order(raw: Keys, counts: Counts) -> tuple[Keys, Counts, int]:
+def _in_order(raw: Keys, counts: CountArray) -> tuple[Keys, CountArray, int]:
     missing = (raw & 0x7FFF) > INFINITE
     keys = _keys(raw[~missing])
     order = np.argsort(keys)
@@ -199,7 +204,10 @@ def _in_order(raw: Keys, counts: Counts) -> tuple[Keys, Counts, int]:
 
 
 def _keys(raw: NDArray[Any]) -> Keys:
-    """The 16 bits of a float32 rise with its magnitude; turned round for negative ones, they rise with its value."""
+    """Return keys in the order of the values.
+
+    The 16 leading bits of a float32 rise with its magnitude; inverted for negative numbers, they rise with its value.
+    """
     bits = raw & 0xFFFF
     ordered = np.where(bits >= 0x8000, 0xFFFF - bits, bits + ZERO)
     keys: Keys = (ordered | (raw >> 16 << 16)).astype(np.uint32)
@@ -207,7 +215,7 @@ def _keys(raw: NDArray[Any]) -> Keys:
 
 
 def _all_whole(values: Values) -> bool:
-    """The first ones mostly tell."""
+    """Return whether all finite values are whole; the first ones mostly tell."""
     for some in (values[:FIRST], values):
         finite = some[np.isfinite(some)]
         if not np.array_equal(finite, np.rint(finite)):
@@ -216,7 +224,7 @@ def _all_whole(values: Values) -> bool:
 
 
 def _median(values: Values) -> int | float:
-    """The lower median: a value that occurs, so that an atom lies in a cell of its own."""
+    """Return the lower median: a value that occurs, so that one that many rows have lies in a cell of its own."""
     middle = (len(values) - 1) // 2
     value: int | float = np.partition(values, middle)[middle].item()
     return min(value, LARGEST_WHOLE) if isinstance(value, int) else value

@@ -1,4 +1,4 @@
-"""The tests of one column: values, nulls, NaN, infinity, and values that the reference does not have or that lie beyond its own."""
+"""The tests of one column: values, nulls, NaN, infinity, and values that are new or lie beyond all of the reference."""
 
 from __future__ import annotations
 
@@ -8,120 +8,126 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcanary.decide.drift import figures, ordered, unordered
-from tfcanary.decide.drift.cells import Counts, Keys, is_infinite
-from tfcanary.decide.drift.comparison_result import Settings, Share, Test
-from tfcanary.decide.drift.counts import Tally, aligned
-from tfcanary.decide.drift.entity_spread import Design, design
-from tfcanary.decide.drift.layout import Kind
+from tfcanary.decide.drift.cells import CountArray, Keys, is_infinite
+from tfcanary.decide.drift.comparison_result import Bar, ColumnTest, ComparisonSettings
+from tfcanary.decide.drift.counts import ColumnCounts, align
+from tfcanary.decide.drift.entity_spread import DesignEffects, design_effects
+from tfcanary.decide.drift.layout import ColumnKind
 from tfcanary.decide.stats.hypergeometric import difference_tail
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What one column's counts say, before it is known what those of the others say."""
+class ColumnMeasurement:
+    """The tests of one column before the correction for many tests."""
 
-    tests: tuple[Test, ...] = ()
-    shares: tuple[Share, ...] = ()
+    tests: tuple[ColumnTest, ...] = ()
+    bars: tuple[Bar, ...] = ()
     share: float = 1.0
-    """Of the rows that have a value: no more can have moved within the values."""
-    mix: unordered.Mix | None = None
-    """Where values have no order."""
+    """Share of the rows that have a value: no more rows can have moved within the values."""
+    mix: unordered.MixComparison | None = None
+    """The comparison of categories; None where values have an order."""
     hidden: float = 0.0
-    """By how much the effect may be larger than the cells show."""
-    design: Design = Design()
-    """How many times fewer rows there are in truth."""
+    """Share of rows by which the effect may be larger than the cells show."""
+    design: DesignEffects = DesignEffects()
+    """Design effects of the column: factors by which the number of independent rows is smaller."""
     name: str = ""
-    """Of the column."""
+    """Name of the column."""
 
 
-def measure(reference: Tally, current: Tally, settings: Settings) -> Measured:
-    """Compare two counts of the same column; both have rows."""
-    asked = _Sides(reference, current, settings, design(reference.spread, current.spread))
-    missing = tuple(_missing(asked))
-    if not reference.present or not current.present or reference.column.kind is Kind.OTHER:
-        return Measured(missing, design=asked.design)
-    return (_numbers if reference.column.kind.in_cells else _categories)(asked, missing)
+def measure(reference: ColumnCounts, current: ColumnCounts, settings: ComparisonSettings) -> ColumnMeasurement:
+    """Compare the counts of one column on both sides. Both must have rows."""
+    pair = _ColumnPair(reference, current, settings, design_effects(reference.spread, current.spread))
+    missing = tuple(_missing(pair))
+    if not reference.present or not current.present or reference.column.kind is ColumnKind.OTHER:
+        return ColumnMeasurement(missing, design=pair.design)
+    return (_numbers if reference.column.kind.in_cells else _categories)(pair, missing)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sides:
-    reference: Tally
-    current: Tally
-    settings: Settings
-    design: Design
+class _ColumnPair:
+    """The counts of one column on both sides, with what their comparison needs."""
+
+    reference: ColumnCounts
+    current: ColumnCounts
+    settings: ComparisonSettings
+    design: DesignEffects
 
     @property
     def share(self) -> float:
-        """Of the rows that have a value, on the side that has more: no more can have moved within the values."""
+        """Share of the rows that have a value, on the side that has more: no more rows can have moved within the values."""
         return max(side.present / side.rows for side in (self.reference, self.current))
 
 
-def _missing(asked: _Sides) -> Iterator[Test]:
-    reference, current = asked.reference, asked.current
+def _missing(pair: _ColumnPair) -> Iterator[ColumnTest]:
+    reference, current = pair.reference, pair.current
     n, m = reference.rows, current.rows
-    for about, a, b, times in (
-        ("nulls", reference.nulls, current.nulls, asked.design.nulls),
-        ("NaN", reference.nans, current.nans, asked.design.nans),
+    for about, a, b, design_effect in (
+        ("nulls", reference.nulls, current.nulls, pair.design.nulls),
+        ("NaN", reference.nans, current.nans, pair.design.nans),
     ):
         if a or b:
             word = "null" if about == "nulls" else about
-            yield _difference(about, word, a, b, n, m, times, asked.settings)
+            yield _share_test(about, word, a, b, n, m, design_effect, pair.settings)
 
 
-def _difference(about: str, word: str, a: int, b: int, n: int, m: int, times: float, settings: Settings) -> Test:
-    """Whether as many rows of both sides are like this."""
+def _share_test(about: str, word: str, a: int, b: int, n: int, m: int, design_effect: float, settings: ComparisonSettings) -> ColumnTest:
+    """Return the test whether equal shares of both sides' rows, `a` of `n` and `b` of `m`, have a property."""
     effect = abs(a / n - b / m)
-    chance = ordered.weakened(difference_tail(a + b, n, m, effect), times)
-    return Test(about, effect, chance, f"{word} in {figures.against(a / n, b / m, settings)}")
+    p_value = ordered.weaken(difference_tail(a + b, n, m, effect), design_effect)
+    return ColumnTest(about, effect, p_value, f"{word} in {figures.shares_text(a / n, b / m, settings)}")
 
 
-def _numbers(asked: _Sides, tests: tuple[Test, ...]) -> Measured:
-    reference, current, settings, share = asked.reference, asked.current, asked.settings, asked.share
-    keys, first, second = aligned(reference, current)
-    gap = ordered.gap(first, second, asked.design.ordered)
+def _numbers(pair: _ColumnPair, tests: tuple[ColumnTest, ...]) -> ColumnMeasurement:
+    reference, current, settings, share = pair.reference, pair.current, pair.settings, pair.share
+    keys, first, second = align(reference, current)
+    gap = ordered.largest_gap(first, second, pair.design.ordered)
     upper = min(gap.first, gap.second) > 0.5
     shares = (1 - gap.first, 1 - gap.second) if upper else (gap.first, gap.second)
-    edge = figures.edges(reference, keys, first + second, [gap.at])[0]
-    what = "later than" if reference.column.kind is Kind.TIME else "above"
-    moved = f"{what if upper else 'up to'} {edge}: {figures.against(*shares, settings)}"
-    hidden = ordered.hidden(keys, reference.whole and current.whole, first, second)
+    edge = figures.edge_labels(reference, keys, first + second, [gap.at])[0]
+    what = "later than" if reference.column.kind is ColumnKind.TIME else "above"
+    sentence = f"{what if upper else 'up to'} {edge}: {figures.shares_text(*shares, settings)}"
+    hidden = ordered.hidden_distance(keys, reference.whole and current.whole, first, second)
     bars = figures.bars_of_cells(reference, keys, first, second)
-    found = (Test("values", gap.distance * share, gap.chance, moved), *tests, *_extremes(asked, keys, first, second))
-    return Measured(found, bars, share, hidden=hidden * share, design=asked.design)
+    tests_of_column = (ColumnTest("values", gap.distance * share, gap.p_value, sentence), *tests, *_extremes(pair, keys, first, second))
+    return ColumnMeasurement(tests_of_column, bars, share, hidden=hidden * share, design=pair.design)
 
 
-def _extremes(asked: _Sides, keys: Keys, first: Counts, second: Counts) -> Iterator[Test]:
-    """Infinity, and what lies beyond all values of the reference."""
+def _extremes(pair: _ColumnPair, keys: Keys, first: CountArray, second: CountArray) -> Iterator[ColumnTest]:
+    """Yield the tests of infinite values, and of values beyond all of the reference."""
     infinite = is_infinite(keys)
     if infinite.any():
-        rows = asked.reference.rows, asked.current.rows
+        rows = pair.reference.rows, pair.current.rows
         counts = int(first[infinite].sum()), int(second[infinite].sum())
-        yield _difference("infinite values", "infinity", *counts, *rows, asked.design.ordered, asked.settings)
-    out, expected, chance = ordered.beyond(first, second)
+        yield _share_test("infinite values", "infinity", *counts, *rows, pair.design.ordered, pair.settings)
+    out, expected, p_value = ordered.out_of_range(first, second)
     if out:
-        settings = asked.settings
-        ends = figures.edges(asked.reference, keys, first + second, np.flatnonzero(first)[[0, -1]].tolist())
+        settings = pair.settings
+        ends = figures.edge_labels(pair.reference, keys, first + second, np.flatnonzero(first)[[0, -1]].tolist())
         who = f"{figures.percent(out)} of {settings.current}'s {settings.rows}"
-        moved = f"{who} lie beyond all values of {settings.reference} (about {ends[0]} to {ends[1]})"
-        chance = ordered.weakened(chance, asked.design.ordered)
-        yield Test("out of range", max(0.0, out - expected) * asked.share, chance, moved)
+        sentence = f"{who} lie beyond all values of {settings.reference} (about {ends[0]} to {ends[1]})"
+        p_value = ordered.weaken(p_value, pair.design.ordered)
+        yield ColumnTest("out of range", max(0.0, out - expected) * pair.share, p_value, sentence)
 
 
-def _categories(asked: _Sides, tests: tuple[Test, ...]) -> Measured:
-    settings, share = asked.settings, asked.share
-    keys, first, second = aligned(asked.reference, asked.current)
+def _categories(pair: _ColumnPair, tests: tuple[ColumnTest, ...]) -> ColumnMeasurement:
+    settings, share = pair.settings, pair.share
+    keys, first, second = align(pair.reference, pair.current)
     n, m = int(first.sum()), int(second.sum())
-    mix = unordered.mix(first, second, asked.design.mix)
+    mix = unordered.compare_mix(first, second, pair.design.mix)
     top = np.argsort(-np.abs(first / n - second / m), kind="stable")[: figures.BARS - 1].tolist()
-    labels = [figures.value(keys[i].as_py()) if not isinstance(keys, np.ndarray) else f"values with checksum {keys[i]:04x}" for i in top]
-    moved = f"{labels[0]}: {figures.against(first[top[0]] / n, second[top[0]] / m, settings)}"
-    found = [Test("values", unordered.moved_share(first, second) * share, mix.chance, moved), *tests]
+    labels = [
+        figures.value_label(keys[i].as_py()) if not isinstance(keys, np.ndarray) else f"values with checksum {keys[i]:04x}" for i in top
+    ]
+    sentence = f"{labels[0]}: {figures.shares_text(first[top[0]] / n, second[top[0]] / m, settings)}"
+    tests_of_column = [ColumnTest("values", unordered.moved_share(first, second) * share, mix.p_value, sentence), *tests]
     if not isinstance(keys, np.ndarray):
-        found.append(_unseen(*unordered.unseen(first, second), share, settings, asked.design.mix))
-    return Measured(tuple(found), figures.bars_of_values(labels, first, second, top), share, mix, design=asked.design)
+        tests_of_column.append(_new_values(*unordered.new_values(first, second), share, settings, pair.design.mix))
+    return ColumnMeasurement(tuple(tests_of_column), figures.bars_of_values(labels, first, second, top), share, mix, design=pair.design)
 
 
-def _unseen(new: float, expected: float, chance: float, share: float, settings: Settings, times: float) -> Test:
-    moved = f"{figures.percent(new)} of {settings.current}'s {settings.rows} have values that {settings.reference} does not have"
+def _new_values(
+    new: float, expected: float, p_value: float, share: float, settings: ComparisonSettings, design_effect: float
+) -> ColumnTest:
+    sentence = f"{figures.percent(new)} of {settings.current}'s {settings.rows} have values that {settings.reference} does not have"
     expecting = f", {figures.percent(expected)} were to be expected" if expected else ""
-    return Test("unseen values", max(0.0, new - expected) * share, ordered.weakened(chance, times), moved + expecting)
+    return ColumnTest("unseen values", max(0.0, new - expected) * share, ordered.weaken(p_value, design_effect), sentence + expecting)

@@ -1,4 +1,4 @@
-"""What a comparison of two profiles says, and what it was asked."""
+"""The settings of a comparison of two profiles, and its result."""
 
 from __future__ import annotations
 
@@ -6,59 +6,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Finding
-from tfcanary.decide.drift.layout import Kind
+from tfcanary.decide.drift.layout import ColumnKind
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What counts as drift."""
+class ComparisonSettings:
+    """What counts as drift, and how sentences name the two sides."""
 
     alpha: float = 0.05
-    """The share of false findings that is accepted among the findings, over all looks."""
+    """Accepted share of false findings among all findings, over all looks."""
     warn: float = 0.05
-    """About 5 % of rows moved: shown."""
+    """Share of moved rows from which on a column is a warning."""
     fail: float = 0.10
-    """About 10 % of rows moved: drift. Where so much could have gone unseen, the answer is inconclusive."""
+    """Share of moved rows from which on a column has drifted. Where so many could have moved undetected, the finding is inconclusive."""
     reference: str = "the reference"
-    """What sentences call what should be ..."""
+    """Name, in sentences, of the side that shows what the data should be."""
     current: str = "the current data"
-    """... and what is."""
+    """Name, in sentences, of the side that shows what the data are."""
     rows: str = "rows"
-    """What a row is to the reader."""
+    """Name of a row in the plural, for example `requests`."""
     columns: tuple[str, ...] = ()
-    """Only these are compared; `x` stands for `x[3]` and `x.mean`, too. Empty: all."""
+    """Names of the columns that are compared; `x` includes `x[3]` and `x.mean`. Empty: all columns."""
     importance: Mapping[str, float] = field(default_factory=dict)
-    """What moves in a column counts so many times; 1 where it is not named, and with 0 it is only shown."""
+    """Factor of the moved rows of a column, by name; 1 where there is none. With 0 the column is only shown."""
 
-    def weight(self, column: str) -> float:
-        """The importance of a column."""
+    def importance_of(self, column: str) -> float:
+        """Return the importance of a column."""
         return next((weight for name, weight in self.importance.items() if belongs(column, name)), 1.0)
 
 
 def belongs(column: str, name: str) -> bool:
-    """Whether a column is the named one or a part of it."""
+    """Return whether a column is the named one or a part of it."""
     return column == name or column.startswith((f"{name}.", f"{name}["))
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
-    """One question about one column."""
+class ColumnTest:
+    """One test of one column."""
 
     about: str
-    """`values`, `nulls`, `NaN`, `infinite values`, `out of range` or `unseen values`."""
+    """What is tested: `values`, `nulls`, `NaN`, `infinite values`, `out of range` or `unseen values`."""
     effect: float
-    """The share of all rows that moved, 0 to 1."""
-    chance: float
-    """Of as much when nothing differs."""
-    moved: str
-    """What moved, in words."""
+    """Share of all rows that moved, 0 to 1."""
+    p_value: float
+    """Probability of at least this difference when nothing differs."""
+    sentence: str
+    """What moved, as a part of a sentence."""
     significant: bool = False
-    """After Benjamini-Hochberg over all tests of all columns."""
+    """Whether the test is significant after Benjamini-Hochberg over all tests of all columns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A bar of a picture: which share of the rows with a value lies there."""
+class Bar:
+    """A bar of a picture: the share of the rows with a value that lies there, on either side."""
 
     label: str
     reference: float
@@ -66,39 +66,39 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnFound:
-    """What was found in one column."""
+class ColumnResult:
+    """The result of comparing one column."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     finding: Finding
     reason: str
-    """One sentence, without the name."""
+    """One sentence, without the column's name."""
     effect: float
-    """The share of rows that moved: of the tests that are significant, or else of any."""
+    """Largest share of moved rows, 0 to 1: among the significant tests, or else among all."""
     n_reference: int
     n_current: int
-    tests: tuple[Test, ...] = ()
-    shares: tuple[Share, ...] = ()
-    """Where the rows of both lie."""
+    tests: tuple[ColumnTest, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    """Where the rows of both sides lie."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found in all columns, in the order of their names."""
+    """The results of all columns, in the order of their names."""
 
-    columns: tuple[ColumnFound, ...]
+    columns: tuple[ColumnResult, ...]
     n_reference: int
     n_current: int
     alpha: float
-    """What this look spent."""
+    """The part of alpha that this look spent."""
 
     @property
     def finding(self) -> Finding:
-        """The worst of all columns; inconclusive where there are none."""
+        """The worst finding of all columns; inconclusive where there are no columns."""
         return max((column.finding for column in self.columns), key=list(Finding).index, default=Finding.INCONCLUSIVE)
 
     @property
-    def by_severity(self) -> tuple[ColumnFound, ...]:
-        """The columns, worst finding and largest effect first."""
+    def by_severity(self) -> tuple[ColumnResult, ...]:
+        """The columns, the worst finding and the largest effect first."""
         return tuple(sorted(self.columns, key=lambda column: (-list(Finding).index(column.finding), -column.effect)))

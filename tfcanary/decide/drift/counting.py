@@ -1,6 +1,6 @@
 """Counts Arrow batches, in memory that depends on the columns and not on the rows.
 
-Rows are collected until there are enough to choose a layout from, and then counted column by column.
+Rows are collected until there are enough to choose a layout from, and are then counted column by column.
 """
 
 from __future__ import annotations
@@ -13,54 +13,55 @@ import numpy as np
 
 from tfcanary.core.errors import Refused
 from tfcanary.decide.drift import cells, entity_spread
-from tfcanary.decide.drift.cells import Counts
-from tfcanary.decide.drift.counts import Part, Tally, absent, gather
-from tfcanary.decide.drift.layout import Column, Kind, Layout
-from tfcanary.decide.drift.plain_columns import MOST_POSITIONS, Flat, each_text, flatten, numbers, texts
+from tfcanary.decide.drift.cells import CountArray
+from tfcanary.decide.drift.counts import ColumnCounts, Part, gather, null_counts
+from tfcanary.decide.drift.layout import ColumnKind, ColumnLayout, Layout
+from tfcanary.decide.drift.plain_columns import MOST_POSITIONS, PlainColumn, each_text, flatten, numbers, texts
 from tfcanary.decide.drift.profiles import Profile, by_name
 
 FIRST_ROWS = 65_536
-"""From these a layout is chosen; and so many are counted at a time, so that small batches cost no more than large ones."""
+"""Number of rows from which a layout is chosen, and that are counted at a time, so that small batches cost no more than large ones."""
 MOST_COLUMNS = 10_000
+"""Largest number of columns that are counted."""
 MOST_KEYS = 262_144
-"""Counts of a column that wait to be added up."""
+"""Largest number of counts of a column that wait to be added up."""
 
 
 def profile(batches: Iterable[Any], layout: Layout | None = None, entity: str = "") -> Profile:
-    """The exact counts of every column of Arrow record batches.
+    """Return the exact counts of every column of Arrow record batches.
 
     Args:
         batches: Rows of a batch that lacks a column of the others count as null there.
-        layout: Of the reference, so that both can be compared or merged. Without one it is chosen from the first 65,536 rows; so it is
-            for columns that the layout lacks, or has as another kind. It names the entity, too.
-        entity: The column that says which rows belong together, where there is no layout.
+        layout: The layout of the reference, so that both can be compared or merged. Without one it is chosen from the first 65,536 rows, as
+            it is for columns that the layout lacks or has as another kind. A layout also names the entity.
+        entity: Name of the column that says which rows belong together, where there is no layout.
 
     Raises Refused where the name of a column occurs twice, where its kind changes between batches, where there are too many columns, or
     where the column of the entity is missing.
     """
-    counting = Counting(layout, entity)
+    counting = BatchCounter(layout, entity)
     for batch in batches:
         counting.add(batch)
     return counting.profile()
 
 
-class Counting:
-    """Counts batches as they come."""
+class BatchCounter:
+    """Counts Arrow record batches one after another."""
 
     def __init__(self, layout: Layout | None = None, entity: str = "") -> None:
-        self._given = {column.name: column for column in (layout or Layout()).columns}
+        self._layout_columns = {column.name: column for column in (layout or Layout()).columns}
         self._entity = layout.entity if layout and layout.columns else entity
         self._by_group = np.zeros(entity_spread.GROUPS, np.int64) if self._entity else None
-        self._columns: dict[str, _Counter] = {}
+        self._columns: dict[str, _ColumnCounter] = {}
         self._waiting: list[Any] = []
         self._batches = 0
         self._rows = 0
         self._at = ""
         self.dropped = 0
-        """Rows that could not be read; whoever reads them adds them up here."""
+        """Number of rows that could not be read; whoever reads the batches adds them up here."""
 
     def add(self, batch: Any, at: str = "") -> None:
-        """Take one Arrow record batch; `at` says where it comes from, for sentences. For what it raises see `profile`."""
+        """Add one Arrow record batch; `at` says where it comes from, for sentences. Raises Refused like `profile`."""
         self._batches += 1
         at = at or f"batch {self._batches}"
         _check_names(batch.schema.names, at)
@@ -68,11 +69,11 @@ class Counting:
             self._count()
         self._at = self._at if self._waiting else at
         self._waiting.append(batch)
-        if sum(waiting.num_rows for waiting in self._waiting) >= FIRST_ROWS:
+        if sum(batch.num_rows for batch in self._waiting) >= FIRST_ROWS:
             self._count()
 
     def profile(self) -> Profile:
-        """The counts of all batches so far."""
+        """Return the counts of all batches so far."""
         self._count()
         tallies = tuple(self._columns[name].tally() for name in sorted(self._columns, key=by_name))
         return Profile(self._rows, tallies, self._entity, self._by_group, self.dropped)
@@ -85,12 +86,12 @@ class Counting:
             table = pa.Table.from_batches(self._waiting)
             groups = self._groups(table)
             names = [name for name in table.column_names if name != self._entity]
-            flats = [flat for name in names for flat in flatten(name, _joined(table[name]), self._positions)]
-            _check_names([flat.name for flat in flats], self._at)
-            for name in set(self._columns).difference(flat.name for flat in flats):
-                self._columns[name].absent(rows, groups)
-            for flat in flats:
-                self._counter(flat).count(flat, groups)
+            plain_columns = [plain for name in names for plain in flatten(name, _joined(table[name]), self._positions)]
+            _check_names([plain.name for plain in plain_columns], self._at)
+            for name in set(self._columns).difference(plain.name for plain in plain_columns):
+                self._columns[name].add_nulls(rows, groups)
+            for plain in plain_columns:
+                self._counter(plain).count(plain, groups)
             if self._by_group is not None and groups is not None:
                 self._by_group = self._by_group + np.bincount(groups, minlength=entity_spread.GROUPS)
         self._rows += rows
@@ -104,94 +105,94 @@ class Counting:
         return entity_spread.groups_of(_joined(table[self._entity]))
 
     def _positions(self, name: str, lengths: Any) -> int:
-        known = self._columns[name].column if name in self._columns else self._given.get(name)
-        if known is not None and known.kind is Kind.LENGTH:
-            return known.positions
+        column = self._columns[name].column if name in self._columns else self._layout_columns.get(name)
+        if column is not None and column.kind is ColumnKind.LENGTH:
+            return column.positions
         longest = int(lengths.max(initial=0))
         return longest if longest <= MOST_POSITIONS and (lengths == longest).all() else 0
 
-    def _counter(self, flat: Flat) -> _Counter:
-        known = self._columns.get(flat.name)
-        if known is not None and (known.column.kind is flat.kind or flat.nulls == len(flat.array)):
-            return known
-        if known is not None and known.column.kind is not Kind.EMPTY:
-            kinds = f"{flat.kind.value} values, before it {known.column.kind.value} values"
-            raise Refused(f"{self._at}: column {flat.name[:80]!r} holds {kinds}: make it one type")
-        self._columns[flat.name] = _Counter(self._chosen(flat), self._rows, self._by_group)
-        return self._columns[flat.name]
+    def _counter(self, plain: PlainColumn) -> _ColumnCounter:
+        counter = self._columns.get(plain.name)
+        if counter is not None and (counter.column.kind is plain.kind or plain.nulls == len(plain.array)):
+            return counter
+        if counter is not None and counter.column.kind is not ColumnKind.EMPTY:
+            kinds = f"{plain.kind.value} values, before it {counter.column.kind.value} values"
+            raise Refused(f"{self._at}: column {plain.name[:80]!r} holds {kinds}: make it one type")
+        self._columns[plain.name] = _ColumnCounter(self._choose_layout(plain), self._rows, self._by_group)
+        return self._columns[plain.name]
 
-    def _chosen(self, flat: Flat) -> Column:
-        given = self._given.get(flat.name)
-        if given is not None and given.kind is flat.kind:
-            return given
-        if not flat.kind.in_cells:
-            return Column(flat.name, flat.kind, (), flat.positions)
-        first = numbers(flat)[:FIRST_ROWS]
-        column = Column(flat.name, flat.kind, cells.choose_centres(first), flat.positions)
+    def _choose_layout(self, plain: PlainColumn) -> ColumnLayout:
+        column_layout = self._layout_columns.get(plain.name)
+        if column_layout is not None and column_layout.kind is plain.kind:
+            return column_layout
+        if not plain.kind.in_cells:
+            return ColumnLayout(plain.name, plain.kind, (), plain.positions)
+        first = numbers(plain)[:FIRST_ROWS]
+        column = ColumnLayout(plain.name, plain.kind, cells.choose_centres(first), plain.positions)
         return replace(column, edges=_edges(first, column)) if self._entity else column
 
 
-class _Counter:
+class _ColumnCounter:
     """Counts one column."""
 
-    def __init__(self, column: Column, nulls: int, by_group: Counts | None) -> None:
+    def __init__(self, column: ColumnLayout, nulls: int, by_group: CountArray | None) -> None:
         self.column = column
         self.nulls = nulls
         self._nans = 0
         self._whole = True
         self._types: set[str] = set()
         self._parts: list[Part] = []
-        self._spread = absent(column, nulls, by_group).spread
+        self._spread = null_counts(column, nulls, by_group).spread
 
-    def count(self, flat: Flat, groups: entity_spread.Groups | None) -> None:
-        """Add these rows."""
-        self.nulls += flat.nulls
-        if flat.nulls < len(flat.array):
-            self._types.add(flat.type)
-            self._parts.append(self._part(flat))
+    def count(self, plain: PlainColumn, groups: entity_spread.Groups | None) -> None:
+        """Add the rows of a plain column."""
+        self.nulls += plain.nulls
+        if plain.nulls < len(plain.array):
+            self._types.add(plain.type)
+            self._parts.append(self._part(plain))
             if sum(len(counts) for _, counts in self._parts) > MOST_KEYS:
                 self._parts = [gather(self._parts)]
         if self._spread is not None and groups is not None:
-            self._spread = self._spread + entity_spread.table(groups, self._coarse(flat))
+            self._spread = self._spread + entity_spread.table(groups, self._coarse(plain))
 
-    def absent(self, rows: int, groups: entity_spread.Groups | None) -> None:
+    def add_nulls(self, rows: int, groups: entity_spread.Groups | None) -> None:
         """Add rows that do not have the column."""
         self.nulls += rows
         if self._spread is not None and groups is not None:
             self._spread = self._spread + entity_spread.table(groups, np.full(rows, entity_spread.NULL))
 
-    def tally(self) -> Tally:
-        """What was counted."""
+    def tally(self) -> ColumnCounts:
+        """Return the counts so far."""
         keys, counts = gather(self._parts)
-        return Tally(self.column, tuple(sorted(self._types)), self.nulls, self._nans, self._whole, keys, counts, self._spread)
+        return ColumnCounts(self.column, tuple(sorted(self._types)), self.nulls, self._nans, self._whole, keys, counts, self._spread)
 
-    def _part(self, flat: Flat) -> Part:
+    def _part(self, plain: PlainColumn) -> Part:
         if self.column.kind.in_cells:
-            keys, counts, nans, whole = cells.count(numbers(flat), self.column.centres)
+            keys, counts, nans, whole = cells.count(numbers(plain), self.column.centres)
             self._nans += nans
             self._whole &= whole
             return keys, counts
-        if self.column.kind is Kind.CATEGORY:
-            return texts(flat)
-        return np.zeros(1, np.uint32), np.array([len(flat.array) - flat.nulls])
+        if self.column.kind is ColumnKind.CATEGORY:
+            return texts(plain)
+        return np.zeros(1, np.uint32), np.array([len(plain.array) - plain.nulls])
 
-    def _coarse(self, flat: Flat) -> Any:
-        """The coarse cell of each row."""
-        found = np.full(len(flat.array), entity_spread.NULL)
-        present = np.asarray(flat.array.is_valid())
+    def _coarse(self, plain: PlainColumn) -> Any:
+        """Return the coarse cell of each row."""
+        cells_of_rows = np.full(len(plain.array), entity_spread.NULL)
+        present = np.asarray(plain.array.is_valid())
         if self.column.kind.in_cells and present.any():
-            keys, missing = cells.keys_of(numbers(flat), self.column.centres)
-            found[present] = np.where(missing, entity_spread.NAN, np.searchsorted(self.column.edges, keys, side="right"))
-        elif self.column.kind is Kind.CATEGORY and present.any():
-            values, at = each_text(flat)
-            found[present] = entity_spread.checksum_cells(values)[at]
+            keys, missing = cells.keys_of(numbers(plain), self.column.centres)
+            cells_of_rows[present] = np.where(missing, entity_spread.NAN, np.searchsorted(self.column.edges, keys, side="right"))
+        elif self.column.kind is ColumnKind.CATEGORY and present.any():
+            values, at = each_text(plain)
+            cells_of_rows[present] = entity_spread.checksum_cells(values)[at]
         elif present.any():
-            found[present] = 0
-        return found
+            cells_of_rows[present] = 0
+        return cells_of_rows
 
 
-def _edges(values: Any, column: Column) -> tuple[int, ...]:
-    """Cells that divide these rows into at most COARSE about equal parts."""
+def _edges(values: Any, column: ColumnLayout) -> tuple[int, ...]:
+    """Return the cells that divide these rows into at most COARSE about equal parts."""
     keys, missing = cells.keys_of(values, column.centres)
     keys = np.sort(keys[~missing])
     if not len(keys):
@@ -201,7 +202,7 @@ def _edges(values: Any, column: Column) -> tuple[int, ...]:
 
 
 def _joined(chunks: Any) -> Any:
-    """The chunks of a column as one array."""
+    """Return the chunks of a column as one array."""
     import pyarrow as pa
 
     array = chunks.unify_dictionaries().combine_chunks() if chunks.num_chunks != 1 else chunks.chunk(0)

@@ -1,4 +1,4 @@
-"""What was counted of one column: whole numbers, so that adding them up in any order gives the same bits."""
+"""The counts of one column: whole numbers, so that adding them up in any order gives the same bits."""
 
 from __future__ import annotations
 
@@ -10,63 +10,64 @@ from typing import Any
 import numpy as np
 
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift.cells import Counts, add_up
+from tfcanary.decide.drift.cells import CountArray, add_up
 from tfcanary.decide.drift.entity_spread import COARSE, GROUPS, NULL, Table
-from tfcanary.decide.drift.layout import Column, Kind
+from tfcanary.decide.drift.layout import ColumnKind, ColumnLayout
 
 MOST_VALUES = 65_536
-"""Different values of a category that are counted one by one. Where there are more, all are counted by their checksum instead."""
+"""Number of different values of a category that are counted one by one. Where there are more, all are counted by their checksum."""
 
 NO_KEYS = np.zeros(0, np.uint32)
 
-Part = tuple[Any, Counts]
-"""Cells or values that occur, and how often; the counts may have a second axis."""
+Part = tuple[Any, CountArray]
+"""Keys that occur, which are cells or values, and how often; the counts may have a second axis."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ColumnCounts:
     """The counts of one column."""
 
-    column: Column
+    column: ColumnLayout
     types: tuple[str, ...]
-    """Of the values, for people, sorted: files of one data set may differ in the width of their numbers."""
+    """Types of the values, for people, sorted: the files of one data set may differ in the width of their numbers."""
     nulls: int
     nans: int
     whole: bool
     """Whether all finite numbers are whole."""
     keys: Any
     """Rising. Cells or checksums: a NumPy array of uint32. Values of a category: an Arrow array of bytes."""
-    counts: Counts
-    """How often each key occurs, at least once."""
+    counts: CountArray
+    """How often each key occurs, at least once; shape (keys,)."""
     spread: Table | None = None
-    """The same rows, coarsely, by groups of entities; where there is an entity."""
+    """The rows by group of entities and coarse cell, shape (GROUPS, COARSE + 2); None where there is no entity."""
 
     @property
     def present(self) -> int:
-        """Rows that have a value."""
+        """Number of rows that have a value."""
         return int(self.counts.sum())
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """Number of all rows."""
         return self.nulls + self.nans + self.present
 
     @property
     def hashed(self) -> bool:
-        """A category with too many values: several share a checksum."""
-        return self.column.kind is Kind.CATEGORY and isinstance(self.keys, np.ndarray) and len(self.keys) > 0
+        """Whether this is a category with too many values, several of which share a checksum."""
+        return self.column.kind is ColumnKind.CATEGORY and isinstance(self.keys, np.ndarray) and len(self.keys) > 0
 
 
-def add(tallies: Sequence[Tally]) -> Tally:
-    """The counts of all their rows together. Raises Refused where they were counted in different ways.
+def add(tallies: Sequence[ColumnCounts]) -> ColumnCounts:
+    """Return the counts of the rows of all tallies together. Raises Refused where they were counted with different layouts.
 
-    One that was null everywhere fits any other.
+    A column that was null in every row fits any layout.
     """
-    filled = [t for t in tallies if t.column.kind is not Kind.EMPTY] or list(tallies)
+    filled = [t for t in tallies if t.column.kind is not ColumnKind.EMPTY] or list(tallies)
     column = filled[0].column
     _check_same(column, filled)
     keys, counts = gather([(t.keys, t.counts) for t in filled])
-    return Tally(
+    tables = [t.spread for t in tallies if t.spread is not None]
+    return ColumnCounts(
         column,
         tuple(sorted({name for t in tallies for name in t.types})),
         sum(t.nulls for t in tallies),
@@ -74,25 +75,21 @@ def add(tallies: Sequence[Tally]) -> Tally:
         all(t.whole for t in tallies),
         keys,
         counts,
-        _added([t.spread for t in tallies if t.spread is not None]),
+        np.sum(tables, axis=0) if tables else None,
     )
 
 
-def absent(column: Column, rows: int, by_group: Counts | None = None) -> Tally:
-    """The counts of rows that do not have the column; `by_group` says how many of them each group has, where there is an entity."""
+def null_counts(column: ColumnLayout, rows: int, by_group: CountArray | None = None) -> ColumnCounts:
+    """Return the counts of rows that do not have the column; `by_group` is their number in each group, where there is an entity."""
     spread = None
     if by_group is not None:
         spread = np.zeros((GROUPS, COARSE + 2), np.int64)
         spread[:, NULL] = by_group
-    return Tally(Column(column.name, Kind.EMPTY), (), rows, 0, True, NO_KEYS, np.zeros(0, np.int64), spread)
+    return ColumnCounts(ColumnLayout(column.name, ColumnKind.EMPTY), (), rows, 0, True, NO_KEYS, np.zeros(0, np.int64), spread)
 
 
-def _added(tables: Sequence[Table]) -> Table | None:
-    return np.sum(tables, axis=0) if tables else None
-
-
-def aligned(first: Tally, second: Tally) -> tuple[Any, Counts, Counts]:
-    """The keys that occur in either, and how often they do in each. Raises Refused where they were counted with different layouts."""
+def align(first: ColumnCounts, second: ColumnCounts) -> tuple[Any, CountArray, CountArray]:
+    """Return the keys that occur on either side, and their counts on each. Raises Refused where the sides have different layouts."""
     _check_same(first.column, (first, second))
     left, right = ((t.keys, t.counts) for t in (first, second))
     if first.hashed != second.hashed:
@@ -103,7 +100,10 @@ def aligned(first: Tally, second: Tally) -> tuple[Any, Counts, Counts]:
 
 
 def gather(parts: Sequence[Part], most: int | None = MOST_VALUES) -> Part:
-    """Add up keys that occur in several parts; rising. With more than `most` values, or with checksums among them, to checksums."""
+    """Add up the counts of keys that occur in several parts; the keys rise.
+
+    With more than `most` values, or with checksums among the parts, values are replaced by their checksums.
+    """
     parts = [part for part in parts if len(part[0])]
     if not parts:
         return NO_KEYS, np.zeros(0, np.int64)
@@ -129,18 +129,18 @@ def _gather_texts(parts: Sequence[Part]) -> Part:
     return encoded.dictionary.take(order), totals[order.to_numpy()]
 
 
-def _checksums(values: Any, counts: Counts) -> Part:
-    """16 bits of each value's CRC-32: fixed for all times and machines, so that profiles stay comparable."""
+def _checksums(values: Any, counts: CountArray) -> Part:
+    """Return the counts by 16 bits of each value's CRC-32: the same at all times and on all machines, so that profiles stay comparable."""
     keys = np.fromiter((zlib.crc32(value) & 0xFFFF for value in values.to_pylist()), np.uint32, len(values))
     return add_up([(keys, counts)])
 
 
-def _check_same(column: Column, tallies: Sequence[Tally]) -> None:
+def _check_same(column: ColumnLayout, tallies: Sequence[ColumnCounts]) -> None:
     if any(tally.column != column for tally in tallies):
         raise Refused(f"column {column.name[:80]!r} was counted with different layouts: make all profiles with the layout of the first")
 
 
-def _beside(counts: Counts, column: int) -> Counts:
+def _beside(counts: CountArray, column: int) -> CountArray:
     both = np.zeros((len(counts), 2), np.int64)
     both[:, column] = counts
     return both

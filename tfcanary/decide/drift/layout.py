@@ -1,6 +1,6 @@
-"""How columns are counted: two profiles can be compared, and merged, where they share this.
+"""How columns are counted: two profiles can be compared, and merged, where they share a layout.
 
-A layout is chosen once, from the first rows of the reference, and travels inside its profile.
+A layout is chosen once, from the first rows of the reference, and is stored in its profile.
 """
 
 from __future__ import annotations
@@ -9,49 +9,49 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
-    """What a column holds, as far as counting goes."""
+class ColumnKind(StrEnum):
+    """What a column holds, as far as counting is concerned."""
 
     NUMBER = "number"
     TIME = "time"
     """A date or an instant, in microseconds since 1970."""
     CATEGORY = "category"
-    """A text, a boolean, or bytes: values are the same or not, and have no order."""
+    """A text, a boolean, or bytes: two values are equal or not, and have no order."""
     LENGTH = "length"
-    """A list: how many numbers or texts each row has. What they are is counted in columns of their own."""
+    """A list: the number of numbers or texts in each row. Its contents are counted in columns of their own."""
     OTHER = "other"
-    """Something that is not compared, a map for example: only its nulls are counted."""
+    """Something that is not compared, for example a map: only its nulls are counted."""
     EMPTY = "empty"
-    """Null in every row seen so far: nothing is known about it."""
+    """Null in every row so far: nothing is known about the column."""
 
     @property
     def in_cells(self) -> bool:
-        """Whether values have an order and are counted in the cells of `cells`."""
-        return self in (Kind.NUMBER, Kind.TIME, Kind.LENGTH)
+        """Whether values have an order and are counted in cells, see `tfcanary.decide.drift.cells`."""
+        return self in (ColumnKind.NUMBER, ColumnKind.TIME, ColumnKind.LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnLayout:
     """How one column is counted."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     centres: tuple[int | float, ...] = ()
     """Rising. A value is counted by its distance from the nearest of them: cells are finest there."""
     positions: int = 0
-    """Of a list: so many positions have columns of their own. 0: its mean and its deviation have."""
+    """Number of positions of a list that have columns of their own. 0: its mean and its deviation have."""
     edges: tuple[int, ...] = ()
-    """Cells that divide the first rows into about equal parts: the coarse cells of `spread`. Only where there is an entity."""
+    """Cells that divide the first rows into about equal parts: the coarse cells of `ColumnCounts.spread`. Empty without an entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How all columns are counted."""
 
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnLayout, ...] = ()
     entity: str = ""
-    """The column that says which rows belong together; it is not compared itself."""
+    """Name of the column that says which rows belong together; it is not compared itself."""
 
-    def of(self, name: str) -> Column | None:
-        """The column of this name, if there is one."""
+    def of(self, name: str) -> ColumnLayout | None:
+        """Return the layout of the column of this name, if there is one."""
         return next((column for column in self.columns if column.name == name), None)

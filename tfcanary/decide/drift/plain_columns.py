@@ -1,7 +1,7 @@
-"""Arrow columns as plain ones: numbers to be counted in cells, or texts to be counted by value.
+"""Turns Arrow columns into plain ones: numbers to be counted in cells, or texts to be counted by value.
 
-Structs become one column a field, lists one column a position or, where they are long or of different lengths, the mean
-and the deviation of each row: rows are what is counted, and numbers of the same row belong together.
+A struct becomes one column for each field. A list becomes one column for each position or, where lists are long or of different lengths,
+the mean and the deviation of each row: rows are what is counted, and the numbers of one row belong together.
 """
 
 from __future__ import annotations
@@ -14,42 +14,43 @@ from typing import Any
 import numpy as np
 
 from tfcanary.core.errors import Refused
-from tfcanary.decide.drift.cells import Counts, Values
-from tfcanary.decide.drift.layout import Kind
+from tfcanary.decide.drift.cells import CountArray, Values
+from tfcanary.decide.drift.layout import ColumnKind
 
 MOST_POSITIONS = 64
-"""Longer vectors, images for example, are looked at as a whole."""
+"""Largest length of lists that become one column for each position; longer ones, images for example, are compared as a whole."""
 MOST_DEPTH = 16
+"""Largest depth of nested columns."""
 LONGEST = 256
-"""Bytes of a text that are kept; a longer one is kept by its beginning and a checksum."""
+"""Number of bytes of a text that are kept; a longer text is kept as its beginning and a checksum."""
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
+class PlainColumn:
     """One plain column of some rows."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     type: str
-    """Of the values, for people: `double`, `text`; empty where all are null."""
+    """Type of the values, for people, for example `double` or `text`; empty where all are null."""
     array: Any
     """An Arrow array with nulls."""
     positions: int = 0
-    """Of a list: see `layout.Column`."""
+    """Number of positions of a list that become columns, see `ColumnLayout`."""
 
     @property
     def nulls(self) -> int:
-        """Rows without a value."""
+        """Number of rows without a value."""
         return int(self.array.null_count)
 
 
 Positions = Callable[[str, Any], int]
-"""Told the name of a list and the lengths of its rows, says how many positions get columns of their own."""
+"""Maps the name of a list and the lengths of its rows to the number of positions that become columns of their own."""
 
 
-def flatten(name: str, array: Any, positions: Positions, depth: int = 0) -> Iterator[Flat]:
-    """The plain columns that an Arrow array stands for. Raises Refused where it is nested deeper than MOST_DEPTH."""
+def flatten(name: str, array: Any, positions: Positions, depth: int = 0) -> Iterator[PlainColumn]:
+    """Yield the plain columns that an Arrow array stands for. Raises Refused where it is nested deeper than MOST_DEPTH."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -68,50 +69,50 @@ def flatten(name: str, array: Any, positions: Positions, depth: int = 0) -> Iter
         yield from _list(name, array, positions, depth)
     else:
         plain = kind.value_type if types.is_dictionary(kind) else kind
-        yield Flat(name, _kind(plain), _type(plain), array)
+        yield PlainColumn(name, _kind(plain), _type(plain), array)
 
 
-def numbers(flat: Flat) -> Values:
-    """The values of a column counted in cells, without nulls: floats, whole numbers, or microseconds since 1970."""
+def numbers(column: PlainColumn) -> Values:
+    """Return the values of a column that is counted in cells, without nulls: floats, whole numbers, or microseconds since 1970."""
     import pyarrow as pa
     from pyarrow import types
 
-    array = flat.array.drop_null() if flat.nulls else flat.array
+    array = column.array.drop_null() if column.nulls else column.array
     kind = array.type
     if types.is_decimal(kind):
         array = array.cast(pa.float64())
     if types.is_temporal(kind):
         raw = array.view(pa.int32() if kind.bit_width == 32 else pa.int64()).to_numpy(zero_copy_only=False).astype(np.int64)
-        return _microseconds(raw, kind) if flat.kind is Kind.TIME else raw
+        return _microseconds(raw, kind) if column.kind is ColumnKind.TIME else raw
     values: Values = array.to_numpy(zero_copy_only=False)
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
-def texts(flat: Flat) -> tuple[Any, Counts]:
-    """The values of a category that occur, as an Arrow array of bytes without null, and how often each does."""
+def texts(column: PlainColumn) -> tuple[Any, CountArray]:
+    """Return the values of a category that occur, as an Arrow array of bytes without nulls, and how often each does."""
     import pyarrow as pa
 
-    array = _encoded(flat)
+    array = _encode(column)
     counts = np.bincount(array.indices.to_numpy(zero_copy_only=False), minlength=len(array.dictionary))
     occur = np.flatnonzero(counts)
-    return _shortened(_plain(array.dictionary.take(pa.array(occur)))), counts[occur].astype(np.int64)
+    return _shorten(_plain(array.dictionary.take(pa.array(occur)))), counts[occur].astype(np.int64)
 
 
-def each_text(flat: Flat) -> tuple[Any, Any]:
-    """The different values of a category as bytes, and which of them each row without null has."""
-    array = _encoded(flat)
-    return _shortened(_plain(array.dictionary)), array.indices.to_numpy(zero_copy_only=False)
+def each_text(column: PlainColumn) -> tuple[Any, Any]:
+    """Return the different values of a category as bytes, and for each row without null the index of its value."""
+    array = _encode(column)
+    return _shorten(_plain(array.dictionary)), array.indices.to_numpy(zero_copy_only=False)
 
 
-def _encoded(flat: Flat) -> Any:
+def _encode(column: PlainColumn) -> Any:
     from pyarrow import types
 
-    array = flat.array.drop_null() if flat.nulls else flat.array
+    array = column.array.drop_null() if column.nulls else column.array
     return array if types.is_dictionary(array.type) else _plain(array).dictionary_encode()
 
 
 def _without_views(array: Any) -> Any:
-    """Arrow's newest layout of texts cannot be filtered yet."""
+    """Return texts in a layout that can be filtered, which Arrow's newest layout cannot be yet."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -121,7 +122,7 @@ def _without_views(array: Any) -> Any:
 
 
 def _plain(array: Any) -> Any:
-    """Texts of any width, and booleans, as bytes; they need not be UTF-8."""
+    """Return texts of any width, and booleans, as bytes; they need not be UTF-8."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -132,7 +133,7 @@ def _plain(array: Any) -> Any:
     return array.cast(pa.large_binary())
 
 
-def _shortened(values: Any) -> Any:
+def _shorten(values: Any) -> Any:
     import pyarrow as pa
     from pyarrow import compute
 
@@ -143,29 +144,29 @@ def _shortened(values: Any) -> Any:
     )
 
 
-def _list(name: str, array: Any, positions: Positions, depth: int) -> Iterator[Flat]:
-    """A list as its lengths, and its contents by position or as a whole."""
+def _list(name: str, array: Any, positions: Positions, depth: int) -> Iterator[PlainColumn]:
+    """Yield a list as its lengths, and its contents by position or as a whole."""
     import pyarrow as pa
 
     values, starts = _leaves(name, array, depth)
     present = np.asarray(array.is_valid())
     lengths = np.where(present, np.diff(starts), 0)
     size = positions(name, lengths[present])
-    yield Flat(name, Kind.LENGTH, f"list of {_type(values.type)}", pa.array(lengths, mask=~present), size)
+    yield PlainColumn(name, ColumnKind.LENGTH, f"list of {_type(values.type)}", pa.array(lengths, mask=~present), size)
     for position in range(size):
         index = pa.array(starts[:-1] + position, mask=lengths <= position)
         yield from flatten(f"{name}[{position}]", values.take(index), positions, depth + 1)
     content = _kind(values.type)
-    if size == 0 and content is Kind.NUMBER:
+    if size == 0 and content is ColumnKind.NUMBER:
         mean, deviation = _summary(values, starts[:-1], lengths)
-        yield Flat(f"{name}.mean", Kind.NUMBER, "double", mean)
-        yield Flat(f"{name}.deviation", Kind.NUMBER, "double", deviation)
-    elif size == 0 and content is not Kind.EMPTY:
-        yield Flat(f"{name}.values", Kind.OTHER, f"list of {_type(values.type)}", array)
+        yield PlainColumn(f"{name}.mean", ColumnKind.NUMBER, "double", mean)
+        yield PlainColumn(f"{name}.deviation", ColumnKind.NUMBER, "double", deviation)
+    elif size == 0 and content is not ColumnKind.EMPTY:
+        yield PlainColumn(f"{name}.values", ColumnKind.OTHER, f"list of {_type(values.type)}", array)
 
 
 def _leaves(name: str, array: Any, depth: int) -> tuple[Any, Any]:
-    """The innermost values of nested lists, and where each row's begin; one more start than rows."""
+    """Return the innermost values of nested lists, and the index where each row's values begin; one more index than rows."""
     starts = np.arange(len(array) + 1)
     while _is_list(array.type):
         if depth > MOST_DEPTH:
@@ -186,26 +187,26 @@ def _as_list(array: Any) -> Any:
 
 
 def _summary(values: Any, starts: Any, lengths: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation of each row's numbers; null where it has none."""
+    """Return mean and standard deviation of each row's numbers; null where a row has none."""
     import pyarrow as pa
 
-    filled = lengths > 0
-    sizes = lengths[filled]
+    nonempty = lengths > 0
+    sizes = lengths[nonempty]
     begins = np.cumsum(sizes) - sizes
-    order = np.arange(sizes.sum()) + np.repeat(starts[filled] - begins, sizes)
+    order = np.arange(sizes.sum()) + np.repeat(starts[nonempty] - begins, sizes)
     plain = values.to_numpy(zero_copy_only=False).astype(np.float64)[order]
     results = np.zeros((2, len(lengths)))
     if len(sizes):
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.add.reduceat(plain, begins) / sizes
             square = np.add.reduceat((plain - np.repeat(mean, sizes)) ** 2, begins) / sizes
-        results[:, filled] = mean, np.sqrt(square)
-    first, second = (pa.array(result, mask=~filled) for result in results)
+        results[:, nonempty] = mean, np.sqrt(square)
+    first, second = (pa.array(result, mask=~nonempty) for result in results)
     return first, second
 
 
 def _microseconds(raw: Any, kind: Any) -> Values:
-    """Of dates and instants in any unit; beyond 146,000 years from 1970 all are alike."""
+    """Return dates and instants of any unit in microseconds; beyond 146,000 years from 1970 all are alike."""
     from pyarrow import types
 
     if types.is_timestamp(kind) and kind.unit == "ns":
@@ -215,16 +216,16 @@ def _microseconds(raw: Any, kind: Any) -> Values:
     return np.asarray(np.clip(raw, -most, most) * factor)
 
 
-def _kind(kind: Any) -> Kind:
+def _kind(kind: Any) -> ColumnKind:
     from pyarrow import types
 
     if _is_text(kind) or types.is_boolean(kind):
-        return Kind.CATEGORY
+        return ColumnKind.CATEGORY
     if types.is_timestamp(kind) or types.is_date(kind):
-        return Kind.TIME
+        return ColumnKind.TIME
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_time(kind) or types.is_duration(kind):
-        return Kind.NUMBER
-    return Kind.EMPTY if types.is_null(kind) else Kind.OTHER
+        return ColumnKind.NUMBER
+    return ColumnKind.EMPTY if types.is_null(kind) else ColumnKind.OTHER
 
 
 def _is_text(kind: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Two columns of categories: which share of rows moved to other values, and how likely that is by chance."""
+"""Compares two columns of categories: the share of rows that moved to other values, and how likely that is by chance."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcanary.decide.drift.cells import Counts
-from tfcanary.decide.drift.ordered import all_in_second, weakened
+from tfcanary.decide.drift.cells import CountArray
+from tfcanary.decide.drift.ordered import probability_all_in_second, weaken
 from tfcanary.decide.stats.chisquare import chi_square_critical, chi_square_tail
 from tfcanary.decide.stats.hypergeometric import difference_tail
 
 EXPECTED = 2
-"""Rows that each group of rare values must let expect in the smaller sample: fewer are hardly ever told apart, and their chances are coarse."""
+"""Rows that must be expected of each group of rare values in the smaller sample.
+
+Groups with fewer are hardly ever told apart, and their p-values are coarse.
+"""
 FEW_ROWS = 24
-"""A value with more rows than this is halved as if its counts were normal; both ways agree there to 1 %."""
+"""A value with more rows is halved as if its counts were normal; both ways agree there to 1 %."""
 IMPOSSIBLE = 1e-9
-"""The chance that is granted to values so frequent that they cannot be missing from a sample by chance."""
+"""The p-value of values so frequent that they cannot be missing from a sample by chance."""
 
 Shares = NDArray[np.float64]
 
 
-def moved_share(first: Counts, second: Counts) -> float:
-    """The share of rows that moved to other values: total variation distance, without the bias that chance gives it.
+def moved_share(first: CountArray, second: CountArray) -> float:
+    """Return the share of rows that moved to other values: total variation distance, without the bias that chance gives it.
 
-    Halve both samples; find the values that rose in the first half; measure by how much they rise in the second. What is returned is
-    the mean of that over all ways of halving, so nothing is drawn. It is 0 on average when nothing differs, however many values there
+    Halve both samples, find the values that rose in the first half, and measure by how much they rise in the second. The result is the mean
+    of that over all ways of halving, so that nothing is drawn at random. It is 0 on average when nothing differs, however many values there
     are; where many rare values share the change it is too small rather than too large.
     """
     n, m = int(first.sum()), int(second.sum())
@@ -38,58 +41,58 @@ def moved_share(first: Counts, second: Counts) -> float:
     few = first + second <= FEW_ROWS
     pairs, times = np.unique(first[few] * (FEW_ROWS + 1) + second[few], return_counts=True)
     counts = [(t, *divmod(pair, FEW_ROWS + 1)) for pair, t in zip(pairs.tolist(), times.tolist(), strict=True)]
-    rare = sum(t * _halved(_halves(a, n), _halves(b, m)) for t, a, b in counts)
-    return max(0.0, float(rare + _halved_normal(first[~few] / n, second[~few] / m, n, m)) / 2)
+    rare = sum(t * _half_difference(_halves(a, n), _halves(b, m)) for t, a, b in counts)
+    return max(0.0, float(rare + _normal_half_difference(first[~few] / n, second[~few] / m, n, m)) / 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
-    """How the shares of two samples differ, summed up over all values."""
+class MixComparison:
+    """How the shares of the values differ between two samples, summed over all values."""
 
-    chance: float = 1.0
-    """Of as much when nothing differs."""
+    p_value: float = 1.0
+    """Probability of at least this difference when nothing differs."""
     freedom: float = 0.0
-    """Degrees of freedom of the chi-square distribution that the sum has when nothing differs; 0: there is one value only."""
+    """Degrees of freedom of the chi-square distribution that the sum has when nothing differs; 0 where there is one value only."""
     spread: float = 0.0
-    """The standard deviation of the sum when nothing differs."""
+    """Standard deviation of the sum when nothing differs."""
     pull: float = 1.0
     """By how much the sum would grow if all rows moved, and all values alike."""
 
-    def seen_from(self, chance: float) -> float:
-        """The share of moved rows from which on a difference counts, at this chance of a false alarm, when all values move alike."""
-        beyond = max(0.0, chi_square_critical(chance, self.freedom) - self.freedom) / math.sqrt(2 * self.freedom)
+    def detectable_share(self, alpha: float) -> float:
+        """Return the share of moved rows from which on the samples differ significantly at level `alpha`, when all values move alike."""
+        beyond = max(0.0, chi_square_critical(alpha, self.freedom) - self.freedom) / math.sqrt(2 * self.freedom)
         return math.sqrt(beyond * self.spread / self.pull)
 
 
-def mix(first: Counts, second: Counts, effect: float = 1.0) -> Mix:
-    """Compare two samples value by value; `effect` is the design effect of their rows.
+def compare_mix(first: CountArray, second: CountArray, design_effect: float = 1.0) -> MixComparison:
+    """Compare two samples value by value; `design_effect` is the factor by which the number of independent rows is smaller.
 
-    Each value's rows in the second sample, less those to be expected, are squared and weighed by one over the square root of its rows.
-    The chi-square test divides by the rows themselves: then a hundred rare values, in which nothing can be seen, drown the few that
-    show a drift. Where all have as many rows, it is the chi-square test.
+    Each value's rows in the second sample, less those to be expected, are squared and weighted by one over the square root of the
+    value's rows. The chi-square test divides by the rows themselves: then a hundred rare values, in which nothing can be detected, drown
+    the few that show a drift. Where all values have equally many rows, it is the chi-square test.
     """
     n, m = int(first.sum()), int(second.sum())
-    first, second = pooled(first, second)
+    first, second = pool_rare(first, second)
     if len(first) == 1:
-        return Mix()
+        return MixComparison()
     rows, part = (first + second).astype(float), m / (n + m)
     weights = 1 / np.sqrt(rows)
-    mean, variance, freedom = _when_nothing_differs(rows, weights, part)
+    mean, variance, freedom = _null_moments(rows, weights, part)
     summed = float(np.sum(weights * (second - part * rows) ** 2))
     pull = 4 * (part * (1 - part)) ** 2 * float(np.sum(weights * rows * rows))
     if len(first) == 2:
-        chance = weakened(difference_tail(int(rows[0]), n, m, abs(first[0] / n - second[0] / m)), effect)
+        p_value = weaken(difference_tail(int(rows[0]), n, m, abs(first[0] / n - second[0] / m)), design_effect)
     else:
-        chance = chi_square_tail(freedom + (summed / effect - mean) * math.sqrt(2 * freedom / variance), freedom)
-    return Mix(chance, freedom, effect * math.sqrt(variance), pull)
+        p_value = chi_square_tail(freedom + (summed / design_effect - mean) * math.sqrt(2 * freedom / variance), freedom)
+    return MixComparison(p_value, freedom, design_effect * math.sqrt(variance), pull)
 
 
-def _when_nothing_differs(rows: Shares, weights: Shares, part: float) -> tuple[float, float, float]:
-    """Mean and variance of the sum when the rows are dealt out by chance, and the freedom of the chi-square distribution as skew as it.
+def _null_moments(rows: Shares, weights: Shares, part: float) -> tuple[float, float, float]:
+    """Return mean and variance of the sum when nothing differs, and the degrees of freedom of the chi-square distribution as skewed as it.
 
-    The values' rows in the second sample are then binomial, given that they add up; a binomial's cumulants tell how far the sum of few
-    rows is from that of normal numbers, which adding up makes dependent (Buckley and Eagleson 1988 for such sums). The more skewed of
-    both is taken: it has the longer tail.
+    The values' rows in the second sample are then binomial, given their sum. The cumulants of a binomial tell how far the sum for few
+    rows is from that of normal numbers, which the given sum makes dependent (Buckley and Eagleson 1988 for such sums). The more skewed
+    of both is used: it has the longer tail.
     """
     total, dealt = float(rows.sum()), part * (1 - part)
     each = dealt * rows * total / (total - 1)
@@ -104,20 +107,23 @@ def _when_nothing_differs(rows: Shares, weights: Shares, part: float) -> tuple[f
     return float(parts.sum()) - tie, variance, min(freedom, 8 * variance**3 / skewed**2) if skewed > 0 else freedom
 
 
-def unseen(first: Counts, second: Counts) -> tuple[float, float, float]:
-    """Rows of the second sample with values that the first does not have.
+def new_values(first: CountArray, second: CountArray) -> tuple[float, float, float]:
+    """Return what the second sample has of values that the first does not have.
 
     Returns:
-        Their share; the share to be expected when nothing differs, which is that of the values seen once in the first (Good 1953); and
-        the chance of so many.
+        The share of these rows; the share to be expected when nothing differs, which is that of the values that occur once in the first
+        sample (Good 1953); and the p-value of so many rows.
     """
     n, m = int(first.sum()), int(second.sum())
     new = second[first == 0]
-    return float(new.sum() / m), float((first == 1).sum() / n), _unseen_chance(new, first + second, n, m)
+    return float(new.sum() / m), float((first == 1).sum() / n), _new_values_p_value(new, first + second, n, m)
 
 
-def pooled(first: Counts, second: Counts) -> tuple[Counts, Counts]:
-    """Rare values in groups that let expect EXPECTED rows or more in each sample. Which ones go together depends on their sums alone."""
+def pool_rare(first: CountArray, second: CountArray) -> tuple[CountArray, CountArray]:
+    """Pool rare values in groups of which EXPECTED rows or more are expected in each sample.
+
+    Which values go together depends on the sums of both samples alone.
+    """
     both = first + second
     least = EXPECTED * int(both.sum()) / max(1, min(int(first.sum()), int(second.sum())))
     order = np.argsort(both, kind="stable")
@@ -137,7 +143,10 @@ def pooled(first: Counts, second: Counts) -> tuple[Counts, Counts]:
 
 @lru_cache(4 * FEW_ROWS)
 def _halves(count: int, rows: int) -> tuple[Shares, Shares, Shares]:
-    """Each way a value's rows may fall into two halves of all rows: its share in one, in the other, and the chance of it."""
+    """Return each way in which a value's rows may fall into two halves of all rows.
+
+    Each way has its share in one half, its share in the other half, and its probability; three arrays of shape (ways,).
+    """
     half = rows // 2
     inside = np.arange(max(0, count - (rows - half)), min(count, half) + 1)
     ways = [math.comb(half, k) * math.comb(rows - half, count - k) for k in inside.tolist()]
@@ -145,15 +154,18 @@ def _halves(count: int, rows: int) -> tuple[Shares, Shares, Shares]:
     return inside / half, (count - inside) / (rows - half), np.array([way / total for way in ways])
 
 
-def _halved(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> float:
-    """The mean rise in one half, taken as a fall where the other half falls."""
+def _half_difference(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> float:
+    """Return the mean rise in one half, counted as a fall where the other half falls."""
     signs = np.sign(second[0][:, None] - first[0])
     rises = second[1][:, None] - first[1]
     return float(np.sum(signs * rises * second[2][:, None] * first[2]))
 
 
-def _halved_normal(p: Shares, q: Shares, n: int, m: int) -> float:
-    """The same for values with many rows: with d + e and d - e in the halves, e normal, E[sign(d + e) (d - e)], summed up."""
+def _normal_half_difference(p: Shares, q: Shares, n: int, m: int) -> float:
+    """Return the mean rise in one half, summed over values with many rows, counted as a fall where the other half falls.
+
+    With differences d + e and d - e in the halves, where e is normal, that is E[sign(d + e) (d - e)].
+    """
     difference = np.abs(q - p)
     spread = np.sqrt(np.maximum(p * (1 - p) / (n - 1) + q * (1 - q) / (m - 1), 1e-300))
     z = difference / spread
@@ -162,14 +174,14 @@ def _halved_normal(p: Shares, q: Shares, n: int, m: int) -> float:
     return float(np.sum(difference * beyond - 2 * spread * density))
 
 
-def _unseen_chance(new: Counts, both: Counts, n: int, m: int) -> float:
-    """Bernstein's bound on the rows of values that happen to lie in the second sample alone.
+def _new_values_p_value(new: CountArray, both: CountArray, n: int, m: int) -> float:
+    """Return Bernstein's bound on the number of rows of values that lie in the second sample alone by chance.
 
-    Whether each value does is a coin with known chance, given how many rows it has in both, and such coins are negatively associated
-    (Joag-Dev and Proschan 1983), for which the bound holds.
+    Given how many rows a value has in both samples, whether they all lie in the second is a coin with known probability. Such coins are
+    negatively associated (Joag-Dev and Proschan 1983), and for those the bound holds.
     """
     rows, values = np.unique(both, return_counts=True)
-    alone = np.array([all_in_second(t, n, m) for t in rows.tolist()])
+    alone = np.array([probability_all_in_second(t, n, m) for t in rows.tolist()])
     possible = np.cumsum((values * alone)[::-1])[::-1] > IMPOSSIBLE
     largest = int(rows[possible].max(initial=0))
     if not len(new) or int(new.max()) > largest:

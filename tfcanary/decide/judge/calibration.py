@@ -1,7 +1,7 @@
-"""What stable's own last two hours say about noise: one server against the others, judged as if it were a canary.
+"""Measures noise from stable's own last two hours: one server is judged against the others as if it were a canary.
 
-It is a comparison of a version with itself on real traffic: nothing else tells how much two healthy servers of
-this service differ. Without it the assumptions of the rows apply, and false rollbacks are likelier.
+This compares a version with itself on real traffic: nothing else tells how much two healthy servers of this service differ. Without a
+history the rows' assumptions apply, and false rollbacks are likelier.
 """
 
 from __future__ import annotations
@@ -18,124 +18,142 @@ import numpy as np
 from tfcanary.core.domain import Sample
 from tfcanary.core.plan import JudgePlan, LatencyPlan
 from tfcanary.decide.judge import latency_row
-from tfcanary.decide.judge.counted_windows import Counts, Readings, add_up, change, read
-from tfcanary.decide.judge.dispersion import Noise, Series, lags, observed
-from tfcanary.decide.judge.latency_row import Shift
-from tfcanary.decide.judge.means import Means, mean_rows
-from tfcanary.decide.judge.rate_rows import LATENCY_WANDER, Kind, Row, count, rows
-from tfcanary.decide.judge.stable_level import Frozen, freeze
-from tfcanary.decide.judge.standing import NOTHING
+from tfcanary.decide.judge.counted_windows import ServerReadings, TrackCounts, add_up, change, read
+from tfcanary.decide.judge.dispersion import Noise, ScoreSeries, lags, observed_variance
+from tfcanary.decide.judge.latency_row import LatencyAccumulator
+from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
+from tfcanary.decide.judge.rate_rows import LATENCY_WANDER, RateRow, RowKind, count, rows
+from tfcanary.decide.judge.stable_level import StableLevel, freeze
+from tfcanary.decide.judge.standing import NO_EVENTS
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.stats.binomial import SMALLEST_EXPOSURE, down_weight
 from tfcanary.decide.stats.logarithms import Array
 
 FEWEST_WINDOWS = 19
-"""Twenty samples; fewer say nothing about minutes."""
+"""Least number of windows, that is of twenty samples: fewer say nothing about noise that wanders for minutes."""
 LEAST_EXCESS = 0.05
-"""No history proves that there is no noise at all."""
+"""Least variance beyond chance that is used: no history proves that there is no noise at all."""
 LEAST_WANDER = 0.25
-"""Of the wander that is assumed without history: no history proves that there is none."""
+"""Least wander that is used, as a part of what is assumed without history: no history proves that there is none."""
 WELL_KNOWN = 50.0
-"""Events from which on a row's own excess is believed; with fewer, the bursts of the many others' are."""
+"""Number of events from which on a row's own excess variance is used alone; with fewer, the bursts of the many other servers count too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the history has shown, by criterion; empty where it could show nothing."""
+    """What the history shows of noise, by criterion."""
 
     noise: Mapping[str, Noise] = field(default_factory=dict)
+    """Noise by the name of the criterion; empty where the history shows nothing."""
     windows: int = 0
+    """Number of windows of the history."""
     lacking: str = ""
-    """Why there is none."""
+    """Why there is no calibration; empty where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Past:
-    """One step of the history: the chosen server against all others, and stable as a whole."""
+class _HistoryStep:
+    """Two neighbouring samples of the history: the chosen server, and all others."""
 
     since: float
     until: float
     share: float | None
-    """Of the chosen server in the traffic; None: a server came, went or restarted."""
-    chosen: Counts
-    others: Counts
-    both: bool
+    """The chosen server's share of the traffic; None where a server was added, removed or restarted."""
+    chosen: TrackCounts
+    others: TrackCounts
+    comparable: bool
     """The chosen server and at least one other can be compared."""
 
 
-def calibrate(history: Iterable[tuple[float, Sample]], plan: JudgePlan) -> tuple[Calibration, Frozen | None]:
-    """The noise and stable's level from the history of stable; neither where it is too short."""
-    past = _steps([(t, readings) for t, sample in history if (readings := read(sample)) is not None and math.isfinite(t)])
-    frozen = freeze(add_up(counts for step in past for counts in (step.chosen, step.others)), plan)
-    if not past:
+def calibrate(history: Iterable[tuple[float, Sample]], plan: JudgePlan) -> tuple[Calibration, StableLevel | None]:
+    """Return the noise and stable's level from seconds and samples of stable, oldest first.
+
+    Where the history is too short, `Calibration.lacking` says why; the level is None where stable answered too few requests.
+    """
+    steps = _steps([(t, readings) for t, sample in history if (readings := read(sample)) is not None and math.isfinite(t)])
+    stable_level = freeze(add_up(counts for step in steps for counts in (step.chosen, step.others)), plan)
+    if not steps:
         return Calibration(lacking="there is no history of stable"), None
-    if frozen is None:
+    if stable_level is None:
         return Calibration(lacking=f"stable's history holds fewer than {plan.freeze_requests:,} requests"), None
-    windows = [_window(step) for step in past if step.both]
+    windows = [_window(step) for step in steps if step.comparable]
     if len(windows) < FEWEST_WINDOWS:
         why = (
             "stable has one server: nothing to compare it with"
             if not windows
             else f"stable's history has {len(windows)} windows; {FEWEST_WINDOWS} are needed"
         )
-        return Calibration(lacking=why), frozen
-    return Calibration(noise=_noise(windows, plan, frozen), windows=len(windows)), frozen
+        return Calibration(lacking=why), stable_level
+    return Calibration(noise=_noise(windows, plan, stable_level), windows=len(windows)), stable_level
 
 
-def _steps(samples: Sequence[tuple[float, Readings]]) -> list[_Past]:
-    """Differences between neighbours; the server is chosen by how often and under which name it is there, never by its numbers."""
+def _steps(samples: Sequence[tuple[float, ServerReadings]]) -> list[_HistoryStep]:
+    """Return the differences between neighbouring samples.
+
+    The server is chosen by how often it is there and by its name, never by its numbers.
+    """
     present = Counter(name for _, readings in samples for name in readings)
     chosen = min(present, key=lambda name: (-present[name], name), default="")
     return [_step(chosen, before, now) for before, now in pairwise(samples) if now[0] > before[0]]
 
 
-def _step(chosen: str, before: tuple[float, Readings], now: tuple[float, Readings]) -> _Past:
+def _step(chosen: str, before: tuple[float, ServerReadings], now: tuple[float, ServerReadings]) -> _HistoryStep:
     one, rest = (
         tuple({n: r for n, r in readings.items() if (n == chosen) is mine} for _, readings in (before, now)) for mine in (True, False)
     )
-    ours, theirs = change(*one), change(*rest)
-    both = bool(one[0] and one[1] and rest[0] and rest[1]) and not ours.restarted
-    share = 1.0 / len(now[1]) if ours.whole and theirs.whole else None
-    return _Past(since=before[0], until=now[0], share=share, chosen=ours.counts, others=theirs.counts, both=both)
+    own_change, others_change = change(*one), change(*rest)
+    comparable = bool(one[0] and one[1] and rest[0] and rest[1]) and not own_change.restarted
+    share = 1.0 / len(now[1]) if own_change.whole and others_change.whole else None
+    return _HistoryStep(
+        since=before[0], until=now[0], share=share, chosen=own_change.counts, others=others_change.counts, comparable=comparable
+    )
 
 
-def _window(step: _Past) -> Window:
+def _window(step: _HistoryStep) -> Window:
     return Window(step.since, step.until, step.share, settled=True, warm=True, frozen=True, stable=step.others, canary=step.chosen)
 
 
-def _noise(windows: Sequence[Window], plan: JudgePlan, frozen: Frozen) -> dict[str, Noise]:
+def _noise(windows: Sequence[Window], plan: JudgePlan, stable_level: StableLevel) -> dict[str, Noise]:
     step = max(sum(window.until - window.since for window in windows) / len(windows), 1.0)
-    found = _of_rates(windows, step, plan, frozen)
-    if plan.latency and frozen.latency:
-        found |= _of_latency(windows, plan, plan.latency, frozen, step)
-    for row in mean_rows(plan, frozen):
-        found |= _of_one(row.name, _added(windows, Means(plan, row, {})), step, row.wander)
-    return found
+    noise = _rate_noise(windows, step, plan, stable_level)
+    if plan.latency and stable_level.latency:
+        noise |= _latency_noise(windows, plan, plan.latency, stable_level, step)
+    for row in mean_rows(plan, stable_level):
+        noise |= _row_noise(row.name, _series_of(windows, MeanAccumulator(plan, row, {})), step, row.wander)
+    return noise
 
 
-def _of_latency(windows: Sequence[Window], plan: JudgePlan, latency: LatencyPlan, frozen: Frozen, step: float) -> dict[str, Noise]:
-    """Weighed twice: how much a window may weigh depends on the wander that the windows show."""
+def _latency_noise(
+    windows: Sequence[Window], plan: JudgePlan, latency: LatencyPlan, stable_level: StableLevel, step: float
+) -> dict[str, Noise]:
+    """Return the noise of the latency row.
+
+    The windows are weighted twice, because the weight of a window depends on the wander that the windows show.
+    """
     unweighted = {latency_row.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)}
-    wander = float(_wander(_added(windows, Shift(plan, latency, frozen, unweighted)), LATENCY_WANDER)[0])
-    known = {latency_row.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, wander)}
-    return _of_one(latency_row.NAME, _added(windows, Shift(plan, latency, frozen, known)), step, wander)
+    wander = float(_measured_wander(_series_of(windows, LatencyAccumulator(plan, latency, stable_level, unweighted)), LATENCY_WANDER)[0])
+    weighted = {latency_row.NAME: Noise((0.0, 0.0), (0.0, 0.0), 0.0, wander)}
+    return _row_noise(latency_row.NAME, _series_of(windows, LatencyAccumulator(plan, latency, stable_level, weighted)), step, wander)
 
 
-def _added(windows: Sequence[Window], row: Shift | Means) -> Series:
+def _series_of(windows: Sequence[Window], row: LatencyAccumulator | MeanAccumulator) -> ScoreSeries:
     for window in windows:
         row.add(window)
     return row.series()
 
 
-def _of_one(name: str, series: Series, step: float, wander: float) -> dict[str, Noise]:
+def _row_noise(name: str, series: ScoreSeries, step: float, wander: float) -> dict[str, Noise]:
     if series.windows[0] < FEWEST_WINDOWS:
         return {}
-    first, second = _excess(series, step)[:, 0].tolist()
+    first, second = _excess_variance(series, step)[:, 0].tolist()
     return {name: Noise(excess=(first, second), fixed=(0.0, 0.0), size=float(series.size[0]) / step, wander=wander)}
 
 
-def _wander(series: Series, assumed: Any) -> Array:
-    """Shape (criteria,): from windows that all weigh 1, by how much more their scores vary than chance, rounded up by half a standard error."""
+def _measured_wander(series: ScoreSeries, assumed: Any) -> Array:
+    """Return by how much each criterion wanders, shape (criteria,), from windows that all have weight 1.
+
+    It is the square root of the variance of the scores beyond chance, rounded up by half a standard error.
+    """
     squares = np.maximum(np.sum(series.information**2, axis=1), SMALLEST_EXPOSURE)
     beyond = np.maximum(np.sum(series.residuals**2, axis=1) - series.chance, 0.0)
     doubt = 0.5 * series.chance * np.sqrt(2.0 / np.maximum(series.windows, 1))
@@ -143,45 +161,45 @@ def _wander(series: Series, assumed: Any) -> Array:
     return result
 
 
-def _of_rates(windows: Sequence[Window], step: float, plan: JudgePlan, frozen: Frozen) -> dict[str, Noise]:
-    every = rows(plan, frozen)
-    by_window = [count(every, window, frozen) for window in windows]
-    counted = np.array([[quadruple is not None for quadruple in one] for one in by_window]).T
-    raw = np.array([[quadruple or NOTHING for quadruple in one] for one in by_window]).transpose(2, 1, 0)
+def _rate_noise(windows: Sequence[Window], step: float, plan: JudgePlan, stable_level: StableLevel) -> dict[str, Noise]:
+    every = rows(plan, stable_level)
+    by_window = [count(every, window, stable_level) for window in windows]
+    counted = np.array([[events is not None for events in one] for one in by_window]).T
+    raw = np.array([[events or NO_EVENTS for events in one] for one in by_window]).transpose(2, 1, 0)
     assumed = np.array([row.wander for row in every])
-    routed = np.array([row.kind is Kind.TRAFFIC for row in every])  # by a router that the history knows nothing of
-    wander = np.where(routed, assumed, _wander(Series.of_rates(raw, counted), assumed))
-    series = Series.of_rates(raw * down_weight(raw[0] + raw[2], raw[1], raw[3], wander[:, None]), counted)
-    excess = _excess(series, step)
+    routed = np.array([row.kind is RowKind.TRAFFIC for row in every])  # the history knows nothing of the router's noise
+    wander = np.where(routed, assumed, _measured_wander(ScoreSeries.of_rates(raw, counted), assumed))
+    series = ScoreSeries.of_rates(raw * down_weight(raw[0] + raw[2], raw[1], raw[3], wander[:, None]), counted)
+    excess = _excess_variance(series, step)
     return {
-        row.name: _of_rate(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]), step)
+        row.name: _one_rate_noise(row, raw[:, i, counted[i]], excess[:, i], series, i, float(wander[i]), step)
         for i, row in enumerate(every)
         if series.windows[i] >= FEWEST_WINDOWS
     }
 
 
-def _of_rate(row: Row, counted: Array, pair: Array, series: Series, i: int, wander: float, step: float) -> Noise:
-    """Measured where there were events enough, else bounded from above by the bursts of the other servers' events."""
-    known = min(float(series.chance[i]) / WELL_KNOWN, 1.0)
-    burst = _burst(row, counted)
-    first, second = (known * excess + (1.0 - known) * max(burst, excess) for excess in pair.tolist())
-    # Bursts of errors do not grow with a window's exposure; rates that wander do.
-    bursts = burst if row.kind in (Kind.ERRORS, Kind.OUTAGE) else 0.0
+def _one_rate_noise(row: RateRow, counted: Array, pair: Array, series: ScoreSeries, i: int, wander: float, step: float) -> Noise:
+    """Return the noise of one row: measured where there are events enough, else bounded from above by the bursts of the other servers."""
+    confidence = min(float(series.chance[i]) / WELL_KNOWN, 1.0)
+    burst = _burst_excess(row, counted)
+    first, second = (confidence * excess + (1.0 - confidence) * max(burst, excess) for excess in pair.tolist())
+    # The excess of bursts of errors does not grow with a window's exposure; that of rates that wander does.
+    bursts = burst if row.kind in (RowKind.ERRORS, RowKind.OUTAGE) else 0.0
     fixed = (float(np.clip(bursts, 0.0, first)), float(np.clip(bursts, 0.0, second)))
     return Noise(excess=(first, second), fixed=fixed, size=float(series.size[i]) / step, wander=wander)
 
 
-def _excess(series: Series, step: float) -> Array:
-    """Shape (2, criteria): the measured variance beyond chance, made larger by half its own relative standard error."""
+def _excess_variance(series: ScoreSeries, step: float) -> Array:
+    """Return the variance beyond chance, shape (2, criteria), increased by half its own relative standard error."""
     there = series.chance > 0
-    ratio = np.where(there, observed(series, step) / np.where(there, series.chance, 1.0), 1.0)
+    ratio = np.where(there, observed_variance(series, step) / np.where(there, series.chance, 1.0), 1.0)
     error = np.array([[math.sqrt((4 * lag / 3 + 1) / max(windows, 1)) for windows in series.windows.tolist()] for lag in lags(step)])
     result: Array = np.maximum((ratio - 1.0) * (1.0 + 0.5 * error), LEAST_EXCESS)
     return result
 
 
-def _burst(row: Row, counted: Array) -> float:
-    """By how much the other servers' events vary from window to window beyond chance: the shared rate only adds to it."""
+def _burst_excess(row: RateRow, counted: Array) -> float:
+    """Return the variance from window to window, beyond chance, of the other servers' events; changes of the shared rate only add to it."""
     events, exposure = counted[:2] if row.swapped else counted[2:]
     there = (exposure[:-1] > 0) & (exposure[1:] > 0)
     if not there.any():

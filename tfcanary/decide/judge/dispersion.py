@@ -1,9 +1,8 @@
-"""How much more the counts vary than chance alone would make them: the number that log likelihoods are divided by.
+"""Estimates the dispersion phi: how much more the counts vary than chance alone would make them. Log likelihoods are divided by it.
 
-Errors come in bursts, a server's error and latency level wander for minutes; a test that takes such noise for
-evidence rolls back four healthy canaries of ten. The variance of the score is estimated from the watch itself
-(long-run, so that slow wander counts) and blended with a prior: an assumption, or what two hours of stable's own
-history have shown (Wedderburn 1974, quasi-likelihood; Newey and West 1987).
+Errors come in bursts, and a server's error and latency level wander for minutes; a test that takes such noise for evidence rolls back
+four healthy canaries of ten. The variance of the score is estimated from the watch itself, long-run so that slow wander counts
+(Newey and West 1987), and blended with a prior: an assumption, or what stable's history shows (Wedderburn 1974, quasi-likelihood).
 """
 
 from __future__ import annotations
@@ -19,40 +18,46 @@ from tfcanary.decide.stats.logarithms import Array, Flags
 from tfcanary.decide.stats.longrun import bartlett_sum, long_run_variance
 
 ROLLBACK_MEMORY, PROMOTE_MEMORY = 120.0, 300.0
-"""Seconds over which neighbouring windows are taken to be alike; promotion, the riskier word, looks further."""
+"""Seconds over which neighbouring windows are taken to be correlated. Promotion has the larger one, because its errors cost more."""
 CORRELATION_TIME = 120.0
-"""Seconds in which noise is assumed to forget itself, without history."""
+"""Seconds after which the correlation of noise is assumed to have fallen to 1/e, where there is no history."""
 ASSUMED_WORTH, MEASURED_WORTH = 600.0, 3600.0
-"""Seconds of the watch's own data that outweigh the assumption, or the history."""
+"""Seconds of the watch's own data that have the same weight as the assumption, and as the history."""
 MOST_FREQUENT = 0.98
-"""Binomial events vary less than Poisson ones; never less than a fiftieth."""
+"""Largest event frequency in the binomial variance, which is thus never below a fiftieth of the Poisson variance."""
 LEAST_GROWTH = 0.5
-"""Wander weighs less with less traffic than in the history, but is never believed to weigh less than half."""
+"""Least factor of the excess where there is less traffic than in the history: wander weighs less then, but at least half."""
 CAUTION = 1.4
-"""Promotion takes the variance beyond chance as so much larger: 300 s of memory miss a quarter of the wander of minutes, and the estimate
-itself varies. Measured on canaries that lie exactly on a margin."""
+"""Factor of the variance beyond chance in promotion.
+
+300 s of memory miss a quarter of the variance of noise that wanders for minutes, and the estimate itself varies. Measured on canaries
+that lie exactly on a margin.
+"""
 
 ROLLBACK, PROMOTE = 0, 1
-"""First axis of everything below that depends on the memory."""
+"""Index of the first axis of all arrays below that depend on the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What the history has shown about one criterion; each pair is for rollback and promote."""
+    """What the history shows about one criterion; each pair is for rollback and for promotion."""
 
     excess: tuple[float, float]
-    """Variance beyond chance, as a share of it."""
+    """Variance beyond chance, as a ratio to chance."""
     fixed: tuple[float, float]
     """The part of the excess that does not grow with a window's size: bursts."""
     size: float
-    """Effective exposure of the history in a second, on the mean: not in a window, for noise that wanders for minutes weighs by time."""
+    """Mean effective exposure of the history in a second.
+
+    It is not that of a window, because noise that wanders for minutes weighs by time.
+    """
     wander: float
-    """By how much a server's own log rate wanders from window to window; at most what is assumed without history."""
+    """Standard deviation of a server's own log rate from window to window; at most what is assumed without history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """The assumed or measured noise of several criteria, as arrays over them."""
+    """The assumed or measured noise of several criteria; arrays over the criteria."""
 
     burst: Array
     wander: Array
@@ -60,17 +65,21 @@ class Prior:
     fixed: Array
     size: Array
     measured: Flags
+    """Whether the history shows the criterion's noise."""
 
     @classmethod
     def of(cls, names: tuple[str, ...], burst: Array, wander: Array, history: Mapping[str, Noise]) -> Prior:
-        """From the criteria's assumptions and what the history has shown, where it has."""
-        known = [history.get(name, Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)) for name in names]
-        size = np.array([noise.size for noise in known])
-        excess, fixed = (np.array([getattr(noise, part) for noise in known]).reshape(len(names), 2).T for part in ("excess", "fixed"))
+        """Build the prior of the named criteria from their assumptions and from the history, where it shows their noise."""
+        by_name = [history.get(name, Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)) for name in names]
+        size = np.array([noise.size for noise in by_name])
+        excess, fixed = (np.array([getattr(noise, part) for noise in by_name]).reshape(len(names), 2).T for part in ("excess", "fixed"))
         return cls(burst, wander, excess, fixed, np.where(size > 0, size, 1.0), size > 0)
 
-    def variance(self, series: Series, lags: tuple[int, int], step: float) -> Array:
-        """Shape (2, criteria): before the watch's own windows have a say."""
+    def variance(self, series: ScoreSeries, lags: tuple[int, int], step: float) -> Array:
+        """Return the variance of the summed scores by the prior alone, shape (2, criteria).
+
+        `lags` are numbers of windows for rollback and for promotion, `step` is the mean length of a window in seconds.
+        """
         correlation = float(np.exp(-step / CORRELATION_TIME))
         inflation = np.array([bartlett_sum(lag, correlation) for lag in lags])[:, None]
         total, squares = np.sum(series.information, axis=1), np.sum(series.information**2, axis=1)
@@ -81,23 +90,28 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ScoreSeries:
     """The scores of several criteria, window by window."""
 
     residuals: Array
-    """Shape (criteria, windows): what each window's score deviates by from the pooled estimate."""
+    """Shape (criteria, windows): deviation of each window's score from the pooled estimate."""
     information: Array
-    """Shape (criteria, windows)."""
+    """Shape (criteria, windows): information of each window."""
     chance: Array
-    """Shape (criteria,): the variance of the sum by chance alone."""
+    """Shape (criteria,): the variance of the summed scores by chance alone."""
     size: Array
     """Shape (criteria,): mean effective exposure of the windows that count."""
     windows: Array
-    """Shape (criteria,): how many count."""
+    """Shape (criteria,): number of windows that count."""
 
     @classmethod
-    def of_rates(cls, counts: Array, counted: Flags) -> Series:
-        """From down-weighted counts of shape (4, rows, windows): events and exposure of the canary, then of stable."""
+    def of_rates(cls, counts: Array, counted: Flags) -> ScoreSeries:
+        """Build the series of rate rows.
+
+        Args:
+            counts: Down-weighted counts, shape (4, rows, windows): events and exposure of the canary, then of stable.
+            counted: Whether the window counts for the row, shape (rows, windows).
+        """
         events_c, n_c, events_b, n_b = counts
         n = np.maximum(n_c + n_b, SMALLEST_EXPOSURE)
         ratio = pooled_ratio(events_c, n_c, events_b, n_b)[:, None]
@@ -105,7 +119,7 @@ class Series:
         events = events_c + events_b
         information = events * share * (1.0 - share)
         frequency = np.minimum(np.sum(events, axis=1) / np.maximum(np.sum(n, axis=1), SMALLEST_EXPOSURE), MOST_FREQUENT)
-        # A window in which one of the tracks was asked nothing says nothing about how much windows vary.
+        # A window in which one of the tracks got no request says nothing about how much windows vary.
         windows = np.sum(counted & (n_c > 0) & (n_b > 0), axis=1)
         return cls(
             residuals=events_c - events * share,
@@ -117,33 +131,33 @@ class Series:
 
 
 def lags(step: float) -> tuple[int, int]:
-    """Windows over which neighbours are alike, for rollback and for promote, with windows of `step` seconds."""
+    """Return how many windows of `step` seconds neighbours are correlated over, for rollback and for promotion."""
     return round(ROLLBACK_MEMORY / step), round(PROMOTE_MEMORY / step)
 
 
-def observed(series: Series, step: float) -> Array:
-    """Shape (2, criteria): the long-run variance that the windows themselves show."""
+def observed_variance(series: ScoreSeries, step: float) -> Array:
+    """Return the long-run variance of the summed scores that the windows themselves show, shape (2, criteria)."""
     return np.stack([long_run_variance(series.residuals, lag) for lag in lags(step)])
 
 
-def variance(series: Series, prior: Prior, step: float) -> Array:
-    """Shape (2, criteria): of the sum of the scores, for rollback and for promote; never below chance."""
+def variance(series: ScoreSeries, prior: Prior, step: float) -> Array:
+    """Return the variance of the summed scores, for rollback and for promotion, shape (2, criteria); it is never below chance."""
     worth = np.where(prior.measured, MEASURED_WORTH, ASSUMED_WORTH)
-    believed = 1.0 / (1.0 + series.windows * step / worth)
-    blended = believed * prior.variance(series, lags(step), step) + (1.0 - believed) * observed(series, step)
+    prior_part = 1.0 / (1.0 + series.windows * step / worth)
+    blended = prior_part * prior.variance(series, lags(step), step) + (1.0 - prior_part) * observed_variance(series, step)
     result: Array = np.maximum(blended, series.chance)
     return result
 
 
-def dispersion(series: Series, prior: Prior, step: float) -> Array:
-    """Shape (2, criteria): the variance relative to the likelihood's own; 1 where there is no information yet."""
+def dispersion(series: ScoreSeries, prior: Prior, step: float) -> Array:
+    """Return the variance relative to the information, shape (2, criteria); it is 1 where there is no information yet."""
     information = np.sum(series.information, axis=1)
     informed = information > 0
     result: Array = np.where(informed, variance(series, prior, step) / np.where(informed, information, 1.0), 1.0)
     return result
 
 
-def cautious(dispersion: Any, chance: Any) -> Array:
-    """The dispersion that promotion is decided on; what does not exceed chance stays."""
+def cautious_dispersion(dispersion: Any, chance: Any) -> Array:
+    """Return the dispersion on which promotion is decided: what exceeds `chance` is multiplied by CAUTION."""
     result: Array = np.maximum(dispersion, chance + CAUTION * (dispersion - chance))
     return result

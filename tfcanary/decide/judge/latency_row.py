@@ -1,8 +1,8 @@
-"""The row of latency as a whole: the histogram of the canary against stable's, slower by one factor.
+"""The latency row: the whole histogram of the canary against stable's, slower by one factor.
 
-Every cell of the histogram is tested with the binomial of the rate rows, all with one unknown: the log factor y by
-which the canary is slower. That takes one part of alpha instead of one for each bound, and keeps about three
-quarters of what the exact latencies would tell.
+Every cell of the histogram is compared with the conditional binomial of the rate rows, all with one unknown: the log factor y by which
+the canary is slower. That takes one part of alpha instead of one for each bound, and keeps about three quarters of the information in
+the exact latencies.
 """
 
 from __future__ import annotations
@@ -17,90 +17,92 @@ import numpy as np
 from tfcanary.core.domain import LATENCY_BOUNDS, Interval
 from tfcanary.core.plan import JudgePlan, LatencyPlan
 from tfcanary.decide.judge.counted_windows import Buckets
-from tfcanary.decide.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Series, cautious, dispersion
-from tfcanary.decide.judge.intervals import Likelihood, lower_bound, reach, upper_bound
+from tfcanary.decide.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, ScoreSeries, cautious_dispersion, dispersion
+from tfcanary.decide.judge.intervals import Likelihood, lower_bound, search_range, upper_bound
 from tfcanary.decide.judge.rate_rows import LATENCY_WANDER
-from tfcanary.decide.judge.stable_level import Frozen, weights
-from tfcanary.decide.judge.standing import RATIO, Need, Picture, Quiet, Scores, Standing
+from tfcanary.decide.judge.stable_level import StableLevel, alpha_parts
+from tfcanary.decide.judge.standing import RATIO_UNIT, Intervals, Need, Scores, Silence, Standing
 from tfcanary.decide.judge.watch_windows import Window
-from tfcanary.decide.judge.window_columns import Columns
-from tfcanary.decide.stats.binomial import GAPS, NO_CHANGE, grid, points, promote_mixture, rollback_mixture
+from tfcanary.decide.judge.window_columns import WindowColumns
+from tfcanary.decide.stats.binomial import GAPS, NO_CHANGE_BET, grid_points, promote_mixture, rollback_mixture, split_grid
 from tfcanary.decide.stats.logarithms import Array
 from tfcanary.decide.stats.survival import Survival
 
 NAME = "latency"
 GAPS_OF_SHIFT: Array = GAPS[:9]
-"""Slower by up to a factor of 2.2 beyond the bound; anything slower is found by the largest."""
+"""Shape (9,): log factors beyond a bound on which the mixture bets, up to 2.2 times slower; anything slower is found by the largest."""
 EVEN: Array = np.full((1, len(GAPS_OF_SHIFT)), -math.log(len(GAPS_OF_SHIFT)))
-"""Rollback bets on all of them alike."""
+"""Shape (1, 9): natural logs of the weights of GAPS_OF_SHIFT, all the same."""
 CUTS_BETWEEN = (0.005, 0.995)
-"""A bound cuts where at least one request in 200 lies on either side."""
+"""Shares of slower requests between which a bound cuts the histogram: at least one request in 200 lies on either side."""
 SMALLEST_MASS = 1e-6
+"""Least share of requests in a cell, so that its logarithm is finite."""
 SCORE_STEP = 0.01
+"""Log factor over which the sensitivity of each cell is measured."""
 LATTICE: Array = np.linspace(-1.6, 1.6, 641)
-"""Log factors, fivefold either way, at which the likelihood is drawn for the interval."""
+"""Shape (641,): log factors, fivefold either way, at which the likelihood is kept for the interval."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """The cells of the histogram, and how their masses move when everything is slower."""
+class LatencyCells:
+    """The cells of the histogram, and how the shares of requests in them change when everything is slower."""
 
     starts: tuple[int, ...]
-    """The first bucket of each cell."""
+    """Index of the first bucket of each cell."""
     cuts: Array
-    """Latency between the cells."""
+    """Latencies between the cells, in the unit of LATENCY_BOUNDS, shape (cells - 1,)."""
     survival: Survival
 
     @classmethod
-    def of(cls, frozen: Frozen) -> Cells:
-        """From stable's histogram."""
-        survival = frozen.survival()
+    def of(cls, stable_level: StableLevel) -> LatencyCells:
+        """Build the cells from stable's histogram."""
+        survival = stable_level.survival()
         bounds = np.array(LATENCY_BOUNDS)
         slower = survival(bounds)
         inside = np.flatnonzero((slower >= CUTS_BETWEEN[0]) & (slower <= CUTS_BETWEEN[1]))
         if len(inside) == 0:
-            # All requests in one bucket: the bounds on both sides of it are the only ones that can tell anything.
+            # All requests lie in one bucket: only the bounds on both sides of it can show a change.
             first = int(np.argmax(slower < CUTS_BETWEEN[0])) if slower[-1] < CUTS_BETWEEN[0] else len(bounds) - 1
             inside = np.array([max(first - 1, 0), first]) if first > 0 else np.array([0])
         return cls((0, *(inside + 1).tolist()), bounds[inside], survival)
 
     def count(self, latency: Buckets) -> Array:
-        """Requests by cell."""
+        """Return the number of requests in each cell, shape (cells,)."""
         counts: Array = np.add.reduceat(latency.dense(), self.starts)
         return counts
 
     def masses(self, shifts: Array) -> Array:
-        """Shape (cells, shifts): the share of the requests in each cell when everything is e^y times slower."""
+        """Return the share of the requests in each cell when everything is e^y times slower, shape (cells, shifts); `shifts` are the y."""
         slower = self.survival(self.cuts[:, None] * np.exp(-shifts))
         edges = np.vstack([np.ones(len(shifts)), slower, np.zeros(len(shifts))])
         masses: Array = np.maximum(-np.diff(edges, axis=0), SMALLEST_MASS)
         return masses
 
     def log_ratios(self, shifts: Array) -> Array:
-        """Shape (cells, shifts): ln of the masses relative to no shift."""
+        """Return the natural log of `masses` relative to no shift, shape (cells, shifts)."""
         ratios: Array = np.log(self.masses(shifts) / self.masses(np.zeros(1)))
         return ratios
 
 
-class _Weighed(NamedTuple):
+class _WeightedWindow(NamedTuple):
     """One window: its weight, requests by cell on the canary and on both tracks, and all requests of each track."""
 
-    light: float
+    factor: float
     canary: Array
     both: Array
     n_c: float
     n_b: float
 
 
-class Shift:
+class LatencyAccumulator:
     """Accumulates the windows of the latency histogram."""
 
-    def __init__(self, plan: JudgePlan, latency: LatencyPlan, frozen: Frozen, history: Mapping[str, Noise]) -> None:
+    def __init__(self, plan: JudgePlan, latency: LatencyPlan, stable_level: StableLevel, history: Mapping[str, Noise]) -> None:
         self._plan = plan
-        self._weight = weights(plan)[NAME]
+        self._alpha_part = alpha_parts(plan)[NAME]
         self._tolerance, self._margin = math.log1p(latency.tolerance), math.log1p(latency.margin)
-        self._cells = Cells.of(frozen)
-        shifts = points([self._tolerance], [self._margin], GAPS_OF_SHIFT)[0]
+        self._cells = LatencyCells.of(stable_level)
+        shifts = grid_points([self._tolerance], [self._margin], GAPS_OF_SHIFT)[0]
         self._log_ratios = self._cells.log_ratios(shifts)
         slower, faster = self._cells.masses(np.array([SCORE_STEP, -SCORE_STEP])).T
         self._sensitivity = np.log(slower / faster) / (2 * SCORE_STEP)
@@ -108,44 +110,44 @@ class Shift:
         self._wander = history[NAME].wander if NAME in history else LATENCY_WANDER
         self._prior = Prior.of((NAME,), np.ones(1), np.full(1, LATENCY_WANDER), history)
         self._likelihoods = np.zeros(len(shifts))
-        self._columns = Columns(4)
-        self._drawn, self._expected = np.zeros(len(LATTICE)), 0.0
-        """The likelihood on the lattice, and the one at the margin that a canary exactly like stable would have."""
-        self._undrawn: list[_Weighed] = []
-        """Windows that are not in them yet: pictures are drawn only where somebody looks."""
-        self._answers = np.zeros(2)
-        self._quiet = Quiet()
+        self._columns = WindowColumns(4)
+        self._lattice_likelihood, self._expected = np.zeros(len(LATTICE)), 0.0
+        """The log likelihood on the lattice, and at the margin the one that a canary exactly like stable would have."""
+        self._pending: list[_WeightedWindow] = []
+        """Windows that are not yet in these two: they are added only when an interval is asked for."""
+        self._answered_requests = np.zeros(2)
+        self._silence = Silence()
 
     def add(self, window: Window) -> None:
-        """Add a window; it counts nothing where a track answered no request in it, or the canary was cold."""
-        heard = False
+        """Add a window; it counts nothing where a track answered no request in it, or where the canary was cold."""
+        has_data = False
         column = np.zeros(4)
         if window.frozen and window.warm:
             if window.canary.latency and window.stable.latency:
                 canary, stable = self._cells.count(window.canary.latency), self._cells.count(window.stable.latency)
-                heard = bool(canary.sum() > 0 and stable.sum() > 0)
-                column = self._weigh_cells(canary, stable) if heard else column
-            self._quiet.listen(window, heard)
+                has_data = bool(canary.sum() > 0 and stable.sum() > 0)
+                column = self._weigh_cells(canary, stable) if has_data else column
+            self._silence.add(window, counted=has_data)
         self._columns.append(column)
 
     def _weigh_cells(self, canary: Array, stable: Array) -> Array:
-        """Residual, information and effective size of a window in which both tracks answered, and 1: it counts."""
+        """Add a window in which both tracks answered; return its residual, information and effective size, and 1 because it counts."""
         n_c, n_b, both = float(canary.sum()), float(stable.sum()), canary + stable
         share = n_c / (n_c + n_b)
         information = share * (1 - share) * float(np.sum(self._sensitivity**2 * both))
-        light = 1.0 / (1.0 + self._wander**2 * information)
-        self._likelihoods += light * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
-        self._undrawn.append(_Weighed(light, canary, both, n_c, n_b))
-        self._answers += (n_c, n_b)
-        residual = light * float(np.sum(self._sensitivity * (canary - both * share)))
-        return np.array([residual, light * information, light * n_c * n_b / (n_c + n_b), 1.0])
+        factor = 1.0 / (1.0 + self._wander**2 * information)
+        self._likelihoods += factor * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
+        self._pending.append(_WeightedWindow(factor, canary, both, n_c, n_b))
+        self._answered_requests += (n_c, n_b)
+        residual = factor * float(np.sum(self._sensitivity * (canary - both * share)))
+        return np.array([residual, factor * information, factor * n_c * n_b / (n_c + n_b), 1.0])
 
-    def series(self) -> Series:
-        """The scores' residuals, for the dispersion."""
-        residuals, information, size, counted = self._columns.held[:, None, :]
+    def series(self) -> ScoreSeries:
+        """Return the residuals of the scores, for the dispersion."""
+        residuals, information, size, counted = self._columns.values[:, None, :]
         total, windows = np.sum(information, axis=1), np.sum(counted, axis=1)
         slope = np.sum(residuals, axis=1) / np.where(total > 0, total, 1.0)
-        return Series(
+        return ScoreSeries(
             residuals=residuals - slope[:, None] * information,
             information=information,
             chance=total,
@@ -153,77 +155,81 @@ class Shift:
             windows=windows,
         )
 
-    def standing(self, step: float, drawn: bool = True) -> Standing:
-        """How latency stands after windows of `step` seconds each, on the mean; with its interval only where it is to be drawn."""
+    def standing(self, step: float, with_intervals: bool = True) -> Standing:
+        """Return how latency stands; `step` is the mean length of a window in seconds."""
         scores = self._scores(step)
-        n_c, n_b = self._answers.tolist()
-        silent = self._quiet.is_silence(self._plan.guards)
-        heard = n_c > 0 and not silent
-        picture = self._picture(scores) if drawn and heard else None
+        n_c, n_b = self._answered_requests.tolist()
+        silent = self._silence.is_too_long(self._plan.guards)
+        has_data = n_c > 0 and not silent
+        intervals = self._intervals(scores) if with_intervals and has_data else None
         return Standing(
             name=NAME,
-            weight=self._weight,
+            alpha_part=self._alpha_part,
             title=NAME,
             what="answered",
             need=Need.PROOF,
-            unit=RATIO,
+            unit=RATIO_UNIT,
             tolerance=math.exp(self._tolerance),
             margin=math.exp(self._margin),
-            log_up=float(scores.up[0]),
-            log_down=float(scores.down[0]),
-            progress=float(picture.progress[0]) if picture else math.log(NO_CHANGE),
+            log_rollback=float(scores.log_rollback[0]),
+            log_promote=float(scores.log_promote[0]),
+            progress=float(intervals.progress[0]) if intervals else math.log(NO_CHANGE_BET),
             counts=(0.0, n_c, 0.0, n_b),
-            heard=heard,
-            interval=Interval(*(math.exp(float(part[0])) for part in (picture.low, picture.estimate, picture.high))) if picture else None,
+            has_data=has_data,
+            interval=Interval(*(math.exp(float(part[0])) for part in (intervals.low, intervals.estimate, intervals.high)))
+            if intervals
+            else None,
             silent=silent,
         )
 
     def _scores(self, step: float) -> Scores:
         series = self.series()
         phi = dispersion(series, self._prior, step)
-        phi[PROMOTE] = cautious(phi[PROMOTE], 1.0)
-        at_tolerance, at_margin, beyond, inside = grid(self._likelihoods[None, :])
-        up = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], EVEN)
-        return Scores(up=up, down=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=series.chance)
+        phi[PROMOTE] = cautious_dispersion(phi[PROMOTE], 1.0)
+        at_tolerance, at_margin, beyond, inside = split_grid(self._likelihoods[None, :])
+        log_rollback = rollback_mixture(at_tolerance, beyond, phi[ROLLBACK], EVEN)
+        return Scores(
+            log_rollback=log_rollback, log_promote=promote_mixture(at_margin, inside, phi[PROMOTE]), phi=phi, information=series.chance
+        )
 
-    def _draw(self) -> None:
-        for light, canary, both, n_c, n_b in self._undrawn:
-            self._drawn += light * _log_likelihood(self._lattice, canary, both, n_c, n_b)
+    def _update_lattice(self) -> None:
+        for factor, canary, both, n_c, n_b in self._pending:
+            self._lattice_likelihood += factor * _log_likelihood(self._lattice, canary, both, n_c, n_b)
             as_stable = both * (n_c / (n_c + n_b))
-            self._expected += light * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
-        self._undrawn = []
+            self._expected += factor * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
+        self._pending = []
 
-    def _picture(self, scores: Scores) -> Picture:
-        self._draw()
-        likelihood = _interpolated(self._drawn)
-        estimate = np.array([_peak(self._drawn)])
-        low, high = reach(estimate, scores, LATTICE[-1])
-        convicts = np.array([-math.log(self._plan.alpha) - math.log(self._weight)])
-        return Picture(
-            low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], convicts, low, estimate),
+    def _intervals(self, scores: Scores) -> Intervals:
+        self._update_lattice()
+        likelihood = _interpolated(self._lattice_likelihood)
+        estimate = np.array([_peak(self._lattice_likelihood)])
+        low, high = search_range(estimate, scores, LATTICE[-1])
+        threshold = np.array([-math.log(self._plan.alpha) - math.log(self._alpha_part)])
+        return Intervals(
+            low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], threshold, low, estimate),
             estimate=estimate,
             high=upper_bound(likelihood, GAPS_OF_SHIFT, scores.phi[PROMOTE], -math.log(self._plan.alpha_promote), estimate, high),
-            progress=math.log(NO_CHANGE) - self._expected / scores.phi[PROMOTE],
+            progress=math.log(NO_CHANGE_BET) - self._expected / scores.phi[PROMOTE],
         )
 
 
 def _log_likelihood(log_ratios: Array, canary: Array, both: Array, n_c: float, n_b: float) -> Array:
-    """Of each shift against none, given what each cell holds of both tracks together."""
+    """Return the log likelihood of each shift relative to none, given the requests of both tracks together in each cell."""
     total: Array = canary @ log_ratios - both @ np.log((n_c * np.exp(log_ratios) + n_b) / (n_c + n_b))
     return total
 
 
-def _peak(drawn: Array) -> float:
-    """Where the likelihood is largest, between the points of the lattice: the top of a parabola through three of them."""
-    top = int(np.clip(np.argmax(drawn), 1, len(drawn) - 2))
-    before, at, after = drawn[top - 1 : top + 2].tolist()
+def _peak(likelihoods: Array) -> float:
+    """Return the log factor with the largest likelihood: the top of a parabola through three points of the lattice."""
+    top = int(np.clip(np.argmax(likelihoods), 1, len(likelihoods) - 2))
+    before, at, after = likelihoods[top - 1 : top + 2].tolist()
     bend = before - 2 * at + after
     beside = float(np.clip(0.5 * (before - after) / bend, -1.0, 1.0)) if bend < 0 else 0.0
     return float(LATTICE[top] + beside * (LATTICE[1] - LATTICE[0]))
 
 
-def _interpolated(drawn: Array) -> Likelihood:
+def _interpolated(likelihoods: Array) -> Likelihood:
     def likelihood(shifts: Array) -> Array:
-        return np.interp(shifts, LATTICE, drawn)
+        return np.interp(shifts, LATTICE, likelihoods)
 
     return likelihood

@@ -1,7 +1,7 @@
-"""How long will it take? The judge's own sums on expected counts, before any traffic moves.
+"""Forecasts how long a release takes: the judge's own sums on expected counts, before any traffic moves.
 
-The first poll at which the judge would stop on expected counts is about the median of the time that it takes; one
-release of ten takes twice as long.
+The first poll at which the judge would stop on expected counts is about the median of the time that it takes; one release of ten takes
+twice as long.
 """
 
 from __future__ import annotations
@@ -13,51 +13,54 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcanary.core.plan import Direction, JudgePlan, Plan
-from tfcanary.decide.judge.expected_counts import Baseline, Expected, Regression
+from tfcanary.decide.judge.expected_counts import Baseline, ExpectedCriteria, Regression
 from tfcanary.decide.stats.logarithms import Array, log_sum_exp
 
 HORIZON = 30 * 86400.0
-"""Seconds: what takes more than a month is called never."""
+"""Seconds: what takes longer than this month is reported as never."""
 HEALTHY = Regression()
-NAMED = (
+"""A canary exactly like stable."""
+NAMED_REGRESSIONS = (
     Regression("errors x2", errors=2.0),
     Regression("errors x10", errors=10.0),
     Regression("p50 +10 %", latency=1.1),
     Regression("p99 +50 %", tail=1.5),
     Regression("quality -1 %", quality=0.99),
 )
+"""The regressions for which every plan is forecast."""
 BETTER = (10, 25, 50)
-"""Weights that are suggested instead of one that is too small; beyond half, stable becomes the track that hears too little."""
+"""Weights that are suggested instead of one that is too small; above half, stable becomes the track with too little traffic."""
 
 
-def named(plan: JudgePlan) -> tuple[Regression, ...]:
-    """NAMED, and each gating objective of the user's at its margin."""
+def named_regressions(plan: JudgePlan) -> tuple[Regression, ...]:
+    """Return NAMED_REGRESSIONS, and each of the user's gating objectives at its margin."""
     gating = sorted((name, one) for name, one in (plan.objectives or {}).items() if one.gating)
     factors = {name: 1 - one.margin if one.direction is Direction.HIGHER else 1 + one.margin for name, one in gating}
     own = (Regression(f"{name} {100 * (factor - 1):+.3g} %", objectives={name: factor}) for name, factor in factors.items())
-    return (*NAMED, *own)
+    return (*NAMED_REGRESSIONS, *own)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """When the judge would stop; nothing where it never would."""
+class ExpectedStop:
+    """When the judge would stop; both fields are None where it never would."""
 
     seconds: float | None
+    """Seconds since the first canary traffic."""
     requests: float | None
-    """The canary's until then."""
+    """Number of the canary's requests until then."""
 
 
-NEVER = Outcome(None, None)
+NEVER = ExpectedStop(None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """So long at one weight."""
+class SchedulePart:
+    """A part of a schedule: one weight for some time."""
 
     weight: int
-    """The canary's, in percent."""
+    """The canary's weight in percent."""
     seconds: float = 0.0
-    """Of the last part of a schedule it does not matter: it goes on."""
+    """Duration of the part; the last part of a schedule has no end, whatever stands here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,59 +68,60 @@ class StageForecast:
     """One stage: how long it would take if the whole release were watched at its weight, and what that means."""
 
     weight: int
-    promote: Outcome
-    rollback: Mapping[str, Outcome]
-    """By the name of the regression; what the plan cannot see is left out."""
+    promote: ExpectedStop
+    rollback: Mapping[str, ExpectedStop]
+    """Time to rollback by the name of the regression, without those that the plan cannot detect."""
     minimum: float
     maximum: float
-    """Seconds that the plan gives it."""
+    """Minimum and maximum time that the plan gives the stage, in seconds."""
     decides: bool
-    """It can do in its time what it is there for: find something, and at the last stage promote a healthy canary."""
+    """Whether the stage can do its task in its time: detect something, and at the last stage promote a healthy canary."""
     sentences: tuple[str, ...]
+    """What people should know of the stage; the first ones say why it cannot decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A release, as long as it will probably take."""
+    """How long a release will probably take."""
 
     baseline: Baseline
     stages: tuple[StageForecast, ...]
-    promote: Outcome
-    """Of a healthy canary along the stages of the plan, each left after its minimum time."""
-    rollback: Mapping[str, Outcome]
-    """Of each named regression along the stages; what is not found before the release ends is there without a time."""
+    promote: ExpectedStop
+    """Time to the promotion of a healthy canary along the stages of the plan, each of which ends after its minimum time."""
+    rollback: Mapping[str, ExpectedStop]
+    """Time to rollback of each named regression along the stages; without a time where it is not found before the release ends."""
     seconds: float
-    """The longest that the release is watched before it ends undecided."""
-    unseen: tuple[str, ...]
-    """Named regressions that the plan, or stable's metrics, cannot see."""
+    """The longest time that the release is watched before it ends undecided."""
+    undetectable: tuple[str, ...]
+    """Names of the regressions that the plan, or stable's metrics, cannot detect."""
 
     @property
     def decides(self) -> bool:
-        """Every stage can decide in its time."""
+        """Whether every stage can decide in its time."""
         return all(stage.decides for stage in self.stages)
 
 
 class Forecaster:
-    """Expected times to a decision along a schedule of weights."""
+    """Computes expected times to a decision along a schedule of weights."""
 
     def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float) -> None:
         self.rate = baseline.rate
         self._plan, self._poll = plan, poll
-        self.expected = Expected(plan, baseline, poll)
+        self.expected = ExpectedCriteria(plan, baseline, poll)
 
-    def rollback(self, schedule: Sequence[Part], regression: Regression, horizon: float = HORIZON) -> Outcome:
-        """When such a canary would be rolled back, at `horizon` seconds at the latest."""
+    def rollback(self, schedule: Sequence[SchedulePart], regression: Regression, horizon: float = HORIZON) -> ExpectedStop:
+        """Return when a canary with this regression would be rolled back, NEVER where not within `horizon` seconds."""
         criteria = self.expected.criteria(_shares(schedule), regression)
         bound = -math.log(self._plan.alpha)
 
-        def convicts(polls: int) -> bool:
-            sums = [math.log(one.weight) + one.scores(self._counted(schedule, one.starts, polls))[0] for one in criteria]
+        def rolls_back(polls: int) -> bool:
+            sums = [math.log(one.alpha_part) + one.scores(self._counted(schedule, one.starts, polls))[0] for one in criteria]
             return bool(log_sum_exp(np.array(sums)) >= bound)
 
-        return self._first(schedule, convicts, horizon)
+        return self._first(schedule, rolls_back, horizon)
 
-    def promote(self, schedule: Sequence[Part], least: float = 0.0, horizon: float = HORIZON) -> Outcome:
-        """When a canary exactly like stable would be promoted; not before `least` seconds, and at `horizon` at the latest."""
+    def promote(self, schedule: Sequence[SchedulePart], least: float = 0.0, horizon: float = HORIZON) -> ExpectedStop:
+        """Return when a canary exactly like stable would be promoted, not before `least` seconds; NEVER where not within `horizon` seconds."""
         criteria = self.expected.criteria(_shares(schedule), HEALTHY)
         bound = -math.log(self._plan.alpha_promote)
         earliest = max(self._plan.minimum_time.total_seconds(), least)
@@ -128,101 +132,108 @@ class Forecaster:
 
         return NEVER if self.expected.missing else self._first(schedule, passes, horizon)
 
-    def _first(self, schedule: Sequence[Part], stops: Callable[[int], bool], horizon: float) -> Outcome:
+    def _first(self, schedule: Sequence[SchedulePart], stops: Callable[[int], bool], horizon: float) -> ExpectedStop:
         low, high = 0, math.floor(horizon / self._poll)
         if high < 1 or not stops(high):
             return NEVER
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if stops(middle) else (middle, high)
-        return Outcome(high * self._poll, self._requests(schedule, high))
+        return ExpectedStop(high * self._poll, self._requests(schedule, high))
 
-    def _requests(self, schedule: Sequence[Part], polls: int) -> float:
+    def _requests(self, schedule: Sequence[SchedulePart], polls: int) -> float:
         return float(self._counted(schedule, 0.0, polls) @ _shares(schedule)) * self._poll * self.rate
 
-    def _counted(self, schedule: Sequence[Part], starts: float, polls: int) -> Array:
-        """Windows of each part that a criterion counts, after so many polls."""
+    def _counted(self, schedule: Sequence[SchedulePart], starts: float, polls: int) -> Array:
+        """Return how many windows of each part a criterion counts after so many polls, shape (parts,)."""
         ends = np.cumsum([round(part.seconds / self._poll) for part in schedule[:-1]])
         edges = np.clip(np.array([0, *np.minimum(ends, polls), polls]), math.ceil(starts / self._poll), max(polls, 1))
         counted: Array = np.maximum(np.diff(edges), 0).astype(float)
         return counted
 
 
-def _shares(schedule: Sequence[Part]) -> Array:
+def _shares(schedule: Sequence[SchedulePart]) -> Array:
     return np.array([part.weight / 100 for part in schedule])
 
 
 def forecast(plan: Plan, baseline: Baseline) -> Forecast:
-    """What to expect of a plan, with stable and the traffic as they are."""
+    """Return the forecast of a plan, given stable and the traffic."""
     forecaster = Forecaster(plan.judge, baseline, max(plan.stage.poll.total_seconds(), baseline.every))
-    every = named(plan.judge)
-    seen = [regression for regression in every if forecaster.expected.shows(regression)]
+    every = named_regressions(plan.judge)
+    detectable = [regression for regression in every if forecaster.expected.can_detect(regression)]
     minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()
-    ramp = [Part(weight, minimum) for weight in plan.weights]
+    ramp = [SchedulePart(weight, minimum) for weight in plan.weights]
     whole = minimum * (len(ramp) - 1) + maximum
     promote = forecaster.promote(ramp, least=minimum * len(ramp))
-    rollback = {one.name: forecaster.rollback(ramp, one, whole) for one in seen}
-    stages = tuple(_stage(forecaster, plan, number, seen, promote, rollback) for number in range(len(ramp)))
-    unseen = tuple(one.name for one in every if one not in seen)
-    return Forecast(baseline, stages, promote, rollback, whole, unseen)
+    rollback = {one.name: forecaster.rollback(ramp, one, whole) for one in detectable}
+    stages = tuple(_stage(forecaster, plan, number, detectable, promote, rollback) for number in range(len(ramp)))
+    undetectable = tuple(one.name for one in every if one not in detectable)
+    return Forecast(baseline, stages, promote, rollback, whole, undetectable)
 
 
 def _stage(
-    forecaster: Forecaster, plan: Plan, number: int, seen: Sequence[Regression], promote: Outcome, rollback: Mapping[str, Outcome]
+    forecaster: Forecaster,
+    plan: Plan,
+    number: int,
+    detectable: Sequence[Regression],
+    promote: ExpectedStop,
+    rollback: Mapping[str, ExpectedStop],
 ) -> StageForecast:
-    alone = [Part(plan.weights[number])]
-    times = {one.name: forecaster.rollback(alone, one) for one in seen}
+    alone = [SchedulePart(plan.weights[number])]
+    times = {one.name: forecaster.rollback(alone, one) for one in detectable}
     minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()
     last = plan.is_last(number)
-    wrong = list(_late(forecaster, plan, promote) if last else _blind(forecaster, plan, number, times, rollback))
-    missed = [name for name, found in rollback.items() if found.seconds is None]
-    told = [f"not found before the release ends, more often than not: {', '.join(missed)}"] if last and missed else []
+    wrong = list(_late_sentences(forecaster, plan, promote) if last else _blind_sentences(forecaster, plan, number, times, rollback))
+    unfound = [name for name, stop in rollback.items() if stop.seconds is None]
+    note = [f"not found before the release ends, more often than not: {', '.join(unfound)}"] if last and unfound else []
     return StageForecast(
-        plan.weights[number], forecaster.promote(alone), times, minimum, maximum, decides=not wrong, sentences=(*wrong, *told)
+        plan.weights[number], forecaster.promote(alone), times, minimum, maximum, decides=not wrong, sentences=(*wrong, *note)
     )
 
 
-def _late(forecaster: Forecaster, plan: Plan, promote: Outcome) -> Iterator[str]:
-    """What is said where the last stage cannot promote a healthy canary in its time."""
+def _late_sentences(forecaster: Forecaster, plan: Plan, promote: ExpectedStop) -> Iterator[str]:
+    """Yield what to say where the last stage cannot promote a healthy canary in its time."""
     before = plan.stage.minimum.total_seconds() * (len(plan.weights) - 1)
     left = plan.stage.maximum.total_seconds()
     where = f"at {forecaster.rate:g} requests/s and {plan.weights[-1]} %"
     if forecaster.expected.missing:
         yield f"stable exports no {' and no '.join(forecaster.expected.missing)}, which the plan asks for: no canary can be promoted"
     elif promote.seconds is None:
-        yield f"{where} no canary would be promoted within a month{_instead(forecaster, plan.weights[-1], left)}"
+        yield f"{where} no canary would be promoted within a month{_alternative(forecaster, plan.weights[-1], left)}"
     elif promote.seconds > before + left:
-        needs = f"{where} this needs {said(promote.seconds - before)} to promote a healthy canary, and ends after {said(left)}"
-        yield f"{needs}{_instead(forecaster, plan.weights[-1], left)}, or raise stage.maximum"
+        needs = f"{where} this needs {duration_text(promote.seconds - before)} to promote a healthy canary, and ends after {duration_text(left)}"
+        yield f"{needs}{_alternative(forecaster, plan.weights[-1], left)}, or raise stage.maximum"
 
 
-def _blind(forecaster: Forecaster, plan: Plan, number: int, times: Mapping[str, Outcome], rollback: Mapping[str, Outcome]) -> Iterator[str]:
-    """What is said where an earlier stage is left before any named regression could show."""
+def _blind_sentences(
+    forecaster: Forecaster, plan: Plan, number: int, times: Mapping[str, ExpectedStop], rollback: Mapping[str, ExpectedStop]
+) -> Iterator[str]:
+    """Yield what to say where an earlier stage ends before any named regression could show."""
     weight, minimum = plan.weights[number], plan.stage.minimum.total_seconds()
-    if weight == 0 or any(found.seconds is not None and found.seconds <= minimum * (number + 1) for found in rollback.values()):
+    if weight == 0 or any(stop.seconds is not None and stop.seconds <= minimum * (number + 1) for stop in rollback.values()):
         return
-    first = min(((found.seconds, name) for name, found in times.items() if found.seconds is not None), default=None)
-    soonest = f"the first, {first[1]}, needs {said(first[0])}" if first else "none would within a month"
+    first = min(((stop.seconds, name) for name, stop in times.items() if stop.seconds is not None), default=None)
+    soonest = f"the first, {first[1]}, needs {duration_text(first[0])}" if first else "none would within a month"
     yield (
         f"at {forecaster.rate:g} requests/s and {weight} % none of the regressions shows before this stage advances after "
-        f"{said(minimum)}: {soonest}; raise the weight or stage.minimum"
+        f"{duration_text(minimum)}: {soonest}; raise the weight or stage.minimum"
     )
 
 
-def _instead(forecaster: Forecaster, weight: int, left: float) -> str:
-    """The least of the larger weights at which a healthy canary is promoted in the time, or the best of them."""
-    times = {more: forecaster.promote([Part(more)]).seconds for more in BETTER if more > weight}
-    known = {more: seconds for more, seconds in times.items() if seconds is not None}
-    enough = [more for more, seconds in known.items() if seconds <= left]
+def _alternative(forecaster: Forecaster, weight: int, left: float) -> str:
+    """Return the end of a sentence: the smallest larger weight at which a healthy canary is promoted in the time, or the fastest one."""
+    times = {more: forecaster.promote([SchedulePart(more)]).seconds for more in BETTER if more > weight}
+    possible = {more: seconds for more, seconds in times.items() if seconds is not None}
+    enough = [more for more, seconds in possible.items() if seconds <= left]
     compare = "compare predictions with the same requests"
-    if not known:
+    if not possible:
         return f"; {compare}"
-    more = enough[0] if enough else min(known, key=lambda one: known[one])
-    return f"; use {more} % ({said(known[more])}), or {compare}"
+    more = enough[0] if enough else min(possible, key=lambda one: possible[one])
+    return f"; use {more} % ({duration_text(possible[more])}), or {compare}"
 
 
-def said(seconds: float) -> str:
-    """A time in two digits or so: 40 s, 5 min, 1.5 h, 3 d."""
+def duration_text(seconds: float) -> str:
+    """Return a time in about two digits: 40 s, 5 min, 1.5 h, 3 d."""
     for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * length or (unit != "d" and seconds >= length):
             return f"{float(f'{seconds / length:.2g}'):g} {unit}"

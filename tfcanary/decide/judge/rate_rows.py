@@ -1,16 +1,16 @@
-"""The rate rows: each a count out of an exposure on both tracks, a tolerance and a margin.
+"""The rate rows: each compares a count out of an exposure on both tracks, with a tolerance and a margin.
 
-| row            | events of exposure, canary against stable                      | counts from        |
-|----------------|----------------------------------------------------------------|--------------------|
-| errors         | failed of all requests                                         | settled            |
-| outage         | the same, catastrophes only                                    | the first window   |
-| traffic        | stable's requests by its share against the canary's by its own | settled, one split |
-| latency-tail-k | answers slower than a bound of all answers                     | warm               |
-| class-j        | predictions of a class of all predictions                      | settled            |
-| objective/name | the user's events of their exposures; where more is better     | settled            |
-|                | stable's against the canary's                                  |                    |
+| row            | events of exposure, canary against stable                      | counts from             |
+|----------------|----------------------------------------------------------------|-------------------------|
+| errors         | failed of all requests                                         | `settled`               |
+| outage         | failed of all requests, catastrophes only                      | the first window        |
+| traffic        | stable's requests by its share against the canary's by its own | `settled`, in one split |
+| latency-tail-k | answers slower than a bound of all answers                     | `warm`                  |
+| class-j        | predictions of a class of all predictions                      | `settled`               |
+| objective/name | the user's events of their exposures; where more is better     | `settled`               |
+|                | stable's against the canary's                                  |                         |
 
-Only "worse" is evidence: every row is one-sided.
+Every row is one-sided: only "worse" is evidence for a rollback.
 """
 
 from __future__ import annotations
@@ -23,34 +23,37 @@ from enum import StrEnum
 import numpy as np
 
 from tfcanary.core.domain import LATENCY_BOUNDS
-from tfcanary.core.plan import Direction, JudgePlan, LatencyPlan, ObjectiveKind, ObjectivePlan
+from tfcanary.core.plan import Direction, JudgePlan, LatencyPlan, ObjectiveKind
 from tfcanary.decide.judge.counted_windows import Buckets
-from tfcanary.decide.judge.stable_level import Frozen, objective_weight, weights
-from tfcanary.decide.judge.standing import Need, Quadruple
+from tfcanary.decide.judge.stable_level import StableLevel, alpha_parts, objective_alpha_part
+from tfcanary.decide.judge.standing import EventCounts, Need
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.stats.logarithms import Array
 
 TAIL_LEVELS = (0.03, 0.01)
-"""The slowest 3 % and 1 %: the bucket bounds nearest to them are watched. The bulk is the whole histogram's row."""
+"""Shares of the slowest requests: the tail is compared at the bucket bounds nearest to them. The row `latency` compares the bulk."""
 MOST_OFF = 10.0
-"""A bound with ten times as many requests beyond it, or a tenth, does not stand for the level: there is then no such row."""
+"""A bound with ten times as many requests beyond it as the level, or a tenth, does not stand for the level: the row is left out."""
 BULK_ABOVE = 0.1
-"""A bound with more requests beyond it is no tail: a coarse histogram may have no other."""
+"""A bound with a larger share of requests beyond it belongs to the bulk; a coarse histogram may have no other bound."""
 OUTAGE_RATIO, OUTAGE_MARGIN = 2.0, 4.0
-"""Twice as many errors may not trip the outage row; the margin is nobody's condition, it only fills the grid."""
+"""Error ratios of the outage row: twice as many errors are tolerated. Promotion does not need the margin, which only fills the grid."""
 TRAFFIC_SCALE = 1e6
-"""Exposure of a window's traffic: so large that requests are rare events in it, as the likelihood assumes."""
+"""Exposure of a window's traffic: so large that requests are rare events in it, as the Poisson likelihood assumes."""
 
 ERROR_WANDER, TRAFFIC_WANDER, CLASS_WANDER, LATENCY_WANDER, OBJECTIVE_WANDER = 0.20, 0.20, 0.05, 0.03, 0.20
-"""By how much a track's own log rate is assumed to wander (latency: log latency), until data speak."""
+"""Standard deviation by which a track's own log rate is assumed to wander (latency: log latency) where there is no history."""
 ERROR_BURST = 2.0
-"""Errors are assumed to come in pairs until data speak: a failing request is retried, a bad batch fails together.
-Nobody knows what the user counts: it is assumed to be as unsteady as errors."""
+"""Variance of errors relative to Poisson events that is assumed where there is no history.
+
+Errors are assumed to come in pairs: a failing request is retried, a bad batch fails as a whole. The events of the user's objectives are
+assumed to vary as much.
+"""
 ERROR_BETS: Array = np.array([*[0.15 / 8] * 6, 0.10, 0.13, 0.19, 0.19, 0.14, 0.10, *[0.15 / 8] * 2])
-"""How rollback spreads its bet over GAPS in the rows of errors and outage: errors that get worse get worse by 1.4 to 15 times."""
+"""Shape (14,): weights of GAPS in the rollback bet of the rows errors and outage: most errors that get worse do so by 1.4 to 15 times."""
 
 
-class Kind(StrEnum):
+class RowKind(StrEnum):
     """What a row counts."""
 
     ERRORS = "errors"
@@ -62,50 +65,54 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RateRow:
     """One rate row; tolerance and margin are log ratios of the canary's rate to stable's."""
 
     name: str
-    kind: Kind
+    kind: RowKind
     tolerance: float
     margin: float
-    weight: float
+    alpha_part: float
+    """The part of alpha that the row may spend."""
     wander: float
+    """Standard deviation by which a track's own log rate is assumed to wander from window to window."""
     burst: float = 1.0
+    """Assumed variance of the events relative to Poisson events: 2 where they come in pairs."""
     need: Need = Need.NOTHING
     index: int = 0
-    """Of the bucket bound, or of the class among those watched."""
+    """Index of the bucket bound, or of the class in `StableLevel.classes`."""
     swapped: bool = False
-    """The canary's events are counted on stable's side and stable's on the canary's: fewer of them are worse."""
+    """The canary's events stand on stable's side and stable's on the canary's, because fewer of them are worse."""
     gating: bool = True
     title: str = ""
-    """As a sentence calls it."""
+    """The row's name in sentences."""
     what: str = "failed"
+    """What happened to the counted requests, as a sentence says it."""
 
 
-def rows(plan: JudgePlan, frozen: Frozen | None) -> tuple[Row, ...]:
-    """The rows in force: before stable's level is known only outage and traffic."""
-    parts = weights(plan)
+def rows(plan: JudgePlan, stable_level: StableLevel | None) -> tuple[RateRow, ...]:
+    """Return the rows of a plan; before stable's level is known, only outage and traffic."""
+    parts = alpha_parts(plan)
     before = (_outage(parts["outage"]), _traffic(plan, parts["traffic"]))
-    if frozen is None:
+    if stable_level is None:
         return before
     return (
-        _errors(plan, frozen, parts["errors"]),
+        _errors(plan, stable_level, parts["errors"]),
         *before,
-        *_tails(plan, frozen, parts),
-        *_classes(plan, frozen, parts),
+        *_tails(plan, stable_level, parts),
+        *_classes(plan, stable_level, parts),
         *_objectives(plan),
     )
 
 
-def _errors(plan: JudgePlan, frozen: Frozen, weight: float) -> Row:
-    margin = max(plan.errors.margin, plan.errors.margin_absolute / frozen.error_rate)
-    return Row(
+def _errors(plan: JudgePlan, stable_level: StableLevel, alpha_part: float) -> RateRow:
+    margin = max(plan.errors.margin, plan.errors.margin_absolute / stable_level.error_rate)
+    return RateRow(
         "errors",
-        Kind.ERRORS,
+        RowKind.ERRORS,
         math.log1p(plan.errors.tolerance),
         math.log1p(margin),
-        weight,
+        alpha_part,
         ERROR_WANDER,
         ERROR_BURST,
         Need.PROOF,
@@ -113,32 +120,34 @@ def _errors(plan: JudgePlan, frozen: Frozen, weight: float) -> Row:
     )
 
 
-def _outage(weight: float) -> Row:
-    return Row("outage", Kind.OUTAGE, math.log(OUTAGE_RATIO), math.log(OUTAGE_MARGIN), weight, ERROR_WANDER, ERROR_BURST, title="outage")
+def _outage(alpha_part: float) -> RateRow:
+    return RateRow(
+        "outage", RowKind.OUTAGE, math.log(OUTAGE_RATIO), math.log(OUTAGE_MARGIN), alpha_part, ERROR_WANDER, ERROR_BURST, title="outage"
+    )
 
 
-def _traffic(plan: JudgePlan, weight: float) -> Row:
+def _traffic(plan: JudgePlan, alpha_part: float) -> RateRow:
     bound = -math.log(plan.guards.least_share)
-    return Row("traffic", Kind.TRAFFIC, bound, bound, weight, TRAFFIC_WANDER, swapped=True, title="traffic")
+    return RateRow("traffic", RowKind.TRAFFIC, bound, bound, alpha_part, TRAFFIC_WANDER, swapped=True, title="traffic")
 
 
-def _tails(plan: JudgePlan, frozen: Frozen, parts: dict[str, float]) -> tuple[Row, ...]:
-    if plan.latency is None or not frozen.latency:
+def _tails(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) -> tuple[RateRow, ...]:
+    if plan.latency is None or not stable_level.latency:
         return ()
-    counts = np.array(frozen.latency)
+    counts = np.array(stable_level.latency)
     slower = np.maximum(1.0 - np.cumsum(counts)[:-1] / counts.sum(), 1e-9)
-    chosen: dict[int, float] = {}
+    bounds: dict[int, float] = {}
     for level in TAIL_LEVELS:
         off = np.abs(np.log(slower / level))
         if off.min() <= math.log(MOST_OFF):
-            chosen.setdefault(int(np.argmin(off)), level)
-    weight = parts["latency-tail"] / max(len(chosen), 1)
-    return tuple(_tail(plan.latency, frozen, bound, level, weight) for bound, level in chosen.items())
+            bounds.setdefault(int(np.argmin(off)), level)
+    alpha_part = parts["latency-tail"] / max(len(bounds), 1)
+    return tuple(_tail(plan.latency, stable_level, bound, level, alpha_part) for bound, level in bounds.items())
 
 
-def _tail(latency: LatencyPlan, frozen: Frozen, bound: int, level: float, weight: float) -> Row:
-    """A tail that is slower by a factor moves the count at a bound by the ratio of the survival there."""
-    survival = frozen.survival()
+def _tail(latency: LatencyPlan, stable_level: StableLevel, bound: int, level: float, alpha_part: float) -> RateRow:
+    """Return the row of one bound: a tail that is slower by a factor changes the count at the bound by the ratio of the survival there."""
+    survival = stable_level.survival()
     factors = np.array([1.0, 1.0 + latency.tail_tolerance, 1.0 + latency.tail_margin, 1.05])
     at, tail_tolerance, tail_margin, little = survival(LATENCY_BOUNDS[bound] / factors).tolist()
     tolerance, margin = math.log(tail_tolerance / at), math.log(tail_margin / at)
@@ -146,12 +155,12 @@ def _tail(latency: LatencyPlan, frozen: Frozen, bound: int, level: float, weight
         bulk = survival(LATENCY_BOUNDS[bound] / np.array([1.0 + latency.tolerance, 1.0 + latency.margin]))
         tolerance, margin = np.log(bulk / at).tolist()
     wander = LATENCY_WANDER * math.log(little / at) / math.log(1.05)
-    return Row(
+    return RateRow(
         f"latency-tail-{100 * level:g}",
-        Kind.TAIL,
+        RowKind.TAIL,
         tolerance,
         margin,
-        weight,
+        alpha_part,
         wander,
         need=Need.PROOF,
         index=bound,
@@ -160,19 +169,19 @@ def _tail(latency: LatencyPlan, frozen: Frozen, bound: int, level: float, weight
     )
 
 
-def _classes(plan: JudgePlan, frozen: Frozen, parts: dict[str, float]) -> tuple[Row, ...]:
-    if plan.classes is None or not frozen.classes:
+def _classes(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) -> tuple[RateRow, ...]:
+    if plan.classes is None or not stable_level.classes:
         return ()
-    names = [*(f"class-{j}" for j in frozen.watched), "class-others"]
-    weight = parts["classes"] / len(frozen.classes)
-    bounds = [math.log1p(plan.classes.tolerance / share) for share in frozen.classes]
+    names = [*(f"class-{j}" for j in stable_level.watched), "class-others"]
+    alpha_part = parts["classes"] / len(stable_level.classes)
+    bounds = [math.log1p(plan.classes.tolerance / share) for share in stable_level.classes]
     return tuple(
-        Row(
+        RateRow(
             name,
-            Kind.CLASS,
+            RowKind.CLASS,
             bound,
             bound,
-            weight,
+            alpha_part,
             CLASS_WANDER,
             need=Need.DATA,
             index=j,
@@ -183,57 +192,54 @@ def _classes(plan: JudgePlan, frozen: Frozen, parts: dict[str, float]) -> tuple[
     )
 
 
-def _objectives(plan: JudgePlan) -> Iterator[Row]:
+def _objectives(plan: JudgePlan) -> Iterator[RateRow]:
     counted = {name: one for name, one in (plan.objectives or {}).items() if one.kind is not ObjectiveKind.MEAN}
     for name, objective in sorted(counted.items()):
         higher = objective.direction is Direction.HIGHER
         tolerance, margin = (-math.log1p(-part) if higher else math.log1p(part) for part in (objective.tolerance, objective.margin))
-        yield Row(
-            f"{Kind.OBJECTIVE}/{name}",
-            Kind.OBJECTIVE,
+        yield RateRow(
+            f"{RowKind.OBJECTIVE}/{name}",
+            RowKind.OBJECTIVE,
             tolerance,
             margin,
-            objective_weight(plan, objective.gating),
+            objective_alpha_part(plan, objective.gating),
             OBJECTIVE_WANDER,
             ERROR_BURST,
             Need.PROOF,
             swapped=higher,
             gating=objective.gating,
             title=name,
-            what=_exposures(objective),
+            what="answers" if objective.kind is ObjectiveKind.COUNTER else "exposures",
         )
 
 
-def _exposures(objective: ObjectivePlan) -> str:
-    return "answers" if objective.kind is ObjectiveKind.COUNTER else "exposures"
+def could_count(row: RateRow, window: Window) -> bool:
+    """Return whether the window is one in which the row counts, if the servers export what it needs."""
+    return window.frozen and (window.warm if row.kind is RowKind.TAIL else window.settled)
 
 
-def could_count(row: Row, window: Window) -> bool:
-    """Whether the window is one from which errors, classes or tails count, if the servers export them."""
-    return window.frozen and (window.warm if row.kind is Kind.TAIL else window.settled)
-
-
-def count(rows: Sequence[Row], window: Window, frozen: Frozen | None) -> tuple[Quadruple | None, ...]:
-    """What each row counts in a window; None where the window does not count for it."""
-    classes = _classes_of(window, frozen) if frozen else None
+def count(rows: Sequence[RateRow], window: Window, stable_level: StableLevel | None) -> tuple[EventCounts | None, ...]:
+    """Return what each row counts in a window; None for a row that does not count in it."""
+    canary, stable = (stable_level.class_counts(side) if stable_level else None for side in (window.canary, window.stable))
+    classes = None if canary is None or stable is None else (canary.tolist(), stable.tolist())
     return tuple(_count(row, window, classes) for row in rows)
 
 
-def _count(row: Row, window: Window, classes: tuple[list[float], list[float]] | None) -> Quadruple | None:
+def _count(row: RateRow, window: Window, classes: tuple[list[float], list[float]] | None) -> EventCounts | None:
     canary, stable = window.canary, window.stable
     match row.kind:
-        case Kind.OUTAGE:
+        case RowKind.OUTAGE:
             return canary.failed, canary.requests, stable.failed, stable.requests
-        case Kind.ERRORS if could_count(row, window):
+        case RowKind.ERRORS if could_count(row, window):
             return canary.failed, canary.requests, stable.failed, stable.requests
-        case Kind.TRAFFIC if window.settled and window.share is not None and 0 < window.share < 1:
+        case RowKind.TRAFFIC if window.settled and window.share is not None and 0 < window.share < 1:
             return stable.requests, TRAFFIC_SCALE * (1 - window.share), canary.requests, TRAFFIC_SCALE * window.share
-        case Kind.TAIL if could_count(row, window) and canary.latency and stable.latency:
+        case RowKind.TAIL if could_count(row, window) and canary.latency and stable.latency:
             return *_slower(canary.latency, row.index), *_slower(stable.latency, row.index)
-        case Kind.CLASS if classes and could_count(row, window):
-            ours, theirs = classes
-            return ours[row.index], sum(ours), theirs[row.index], sum(theirs)
-        case Kind.OBJECTIVE if could_count(row, window) and row.title in canary.objectives and row.title in stable.objectives:
+        case RowKind.CLASS if classes and could_count(row, window):
+            canary_counts, stable_counts = classes
+            return canary_counts[row.index], sum(canary_counts), stable_counts[row.index], sum(stable_counts)
+        case RowKind.OBJECTIVE if could_count(row, window) and row.title in canary.objectives and row.title in stable.objectives:
             (events_c, n_c), (events_b, n_b) = canary.objectives[row.title][:2], stable.objectives[row.title][:2]
             return (events_b, n_b, events_c, n_c) if row.swapped else (events_c, n_c, events_b, n_b)
     return None
@@ -241,9 +247,3 @@ def _count(row: Row, window: Window, classes: tuple[list[float], list[float]] | 
 
 def _slower(latency: Buckets, bound: int) -> tuple[float, float]:
     return sum(latency.counts[max(bound + 1 - latency.first, 0) :]), sum(latency.counts)
-
-
-def _classes_of(window: Window, frozen: Frozen) -> tuple[list[float], list[float]] | None:
-    """Predictions by watched class on the canary and on stable."""
-    canary, stable = frozen.class_counts(window.canary), frozen.class_counts(window.stable)
-    return None if canary is None or stable is None else (canary.tolist(), stable.tolist())

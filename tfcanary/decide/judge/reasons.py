@@ -1,4 +1,4 @@
-"""What a person on call reads at 3 a.m.: one sentence for each criterion and for the whole, with numbers."""
+"""The sentences of a verdict: one for each criterion and one for the whole, with numbers, for a person on call."""
 
 from __future__ import annotations
 
@@ -6,81 +6,81 @@ import math
 from collections.abc import Sequence
 
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.rate_rows import Kind
-from tfcanary.decide.judge.standing import OF_SHARE, RATIO, Need, Standing
+from tfcanary.decide.judge.rate_rows import RowKind
+from tfcanary.decide.judge.standing import RATIO_UNIT, SHARE_UNIT, Need, Standing
 from tfcanary.decide.judge.watch_windows import Course
 
 HOPELESS = 1e7
-"""Canary requests that nobody waits for: then the histogram is too coarse, or the canary too quiet."""
+"""Number of canary requests beyond which no number is named: the histogram is too coarse, or the canary has too little traffic."""
 
 
-def passed(standing: Standing) -> str:
-    """Why a criterion does not stand in the way."""
+def pass_reason(standing: Standing) -> str:
+    """Return why a criterion passes."""
     if standing.need is not Need.PROOF or standing.interval is None:
-        return f"{standing.title}: {_facts(standing)}; nothing speaks against the canary"
+        return f"{standing.title}: {_facts(standing)}; there is no evidence against the canary"
     if standing.name == "errors" and standing.interval.high >= standing.margin:
         return f"{standing.title}: {_facts(standing)}; so few that the canary's own rate excludes the margin"
-    bound = f"at least {_ratio(standing.interval.low)}" if _turned(standing) else f"at most {_ratio(standing.interval.high)}"
+    bound = f"at least {_ratio(standing.interval.low)}" if standing.lower_is_worse else f"at most {_ratio(standing.interval.high)}"
     return f"{standing.title}: {_facts(standing)}; {bound} times stable's, the margin is {_ratio(standing.margin)}"
 
 
-def failed(standing: Standing) -> str:
-    """Why a criterion convicts."""
+def fail_reason(standing: Standing) -> str:
+    """Return why a criterion fails."""
     if standing.interval is None:
         return f"{standing.title}: {_facts(standing)}"
-    bound = f"at most {_ratio(standing.interval.high)}" if _turned(standing) else f"at least {_ratio(standing.interval.low)}"
-    of = " times stable's" if standing.unit == RATIO else " of the configured share"
+    bound = f"at most {_ratio(standing.interval.high)}" if standing.lower_is_worse else f"at least {_ratio(standing.interval.low)}"
+    of = " times stable's" if standing.unit == RATIO_UNIT else " of the configured share"
     return f"{standing.title}: {_facts(standing)}; {bound}{of}, {_ratio(standing.tolerance)} is tolerated"
 
 
-def waiting(standing: Standing, plan: JudgePlan) -> str:
-    """What an undecided criterion waits for."""
+def wait_reason(standing: Standing, plan: JudgePlan) -> str:
+    """Return what an undecided criterion waits for."""
     if standing.silent:
         since = "nothing counted any more" if standing.counts[1] > 0 else "nothing counted"
-        return f"{standing.title}: {since}, although the canary hears requests"
+        return f"{standing.title}: {since}, although the canary gets requests"
     if standing.interval is None:
-        return f"{standing.title}: nothing counted yet{_from(standing, plan)}"
-    counted, needed = standing.counts[1], standing.needed(plan)
-    if needed is None or needed > HOPELESS:
-        return f"{standing.title}: {counted:,.0f} canary {_counted(standing)} so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
-    if needed > counted:
-        return f"{standing.title}: {counted:,.0f} of about {_about(needed)} canary {_counted(standing)} needed so far; {_facts(standing)}"
+        return f"{standing.title}: nothing counted yet{_counts_from(standing, plan)}"
+    counted, requests_needed = standing.counts[1], standing.requests_needed(plan)
+    if requests_needed is None or requests_needed > HOPELESS:
+        return f"{standing.title}: {counted:,.0f} canary {_exposure_name(standing)} so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
+    if requests_needed > counted:
+        return f"{standing.title}: {counted:,.0f} of about {_two_digits(requests_needed)} canary {_exposure_name(standing)} needed so far; {_facts(standing)}"
     low, high, margin = _ratio(standing.interval.low), _ratio(standing.interval.high), _ratio(standing.margin)
-    bound = f"at least {low}, promotion needs more than" if _turned(standing) else f"at most {high}, promotion needs less than"
+    bound = f"at least {low}, promotion needs more than" if standing.lower_is_worse else f"at most {high}, promotion needs less than"
     return f"{standing.title}: {_facts(standing)}; {bound} {margin} times stable's"
 
 
-def waiting_for(standings: Sequence[Standing], plan: JudgePlan) -> str:
-    """The criterion that is furthest from its end, and which others wait."""
-    last, *others = sorted(standings, key=lambda standing: -_left(standing, plan))
+def hold_reason(standings: Sequence[Standing], plan: JudgePlan) -> str:
+    """Return what the criterion that needs most waits for, and the names of the others that are undecided."""
+    last, *others = sorted(standings, key=lambda standing: -_remaining_factor(standing, plan))
     also = f" (and {', '.join(other.title for other in others)})" if others else ""
-    return f"waiting for {waiting(last, plan)}{also}"
+    return f"waiting for {wait_reason(last, plan)}{also}"
 
 
-def _left(standing: Standing, plan: JudgePlan) -> float:
-    """By what its requests must still be multiplied."""
-    needed = standing.needed(plan)
-    return math.inf if needed is None or standing.interval is None else needed / max(standing.counts[1], 1.0)
+def _remaining_factor(standing: Standing, plan: JudgePlan) -> float:
+    """Return by which factor the criterion's requests must still grow."""
+    requests_needed = standing.requests_needed(plan)
+    return math.inf if requests_needed is None or standing.interval is None else requests_needed / max(standing.counts[1], 1.0)
 
 
-def promoted(standings: Sequence[Standing], course: Course, requests: float) -> str:
-    """Why the canary may become stable."""
+def promotion_reason(standings: Sequence[Standing], course: Course, requests: float) -> str:
+    """Return why the canary may become stable."""
     proven = [standing.title for standing in standings if standing.need is Need.PROOF]
     return f"no worse than its margins in {', '.join(proven)}, after {requests:,.0f} canary requests in {course.now:.0f} s"
 
 
-def together(standings: Sequence[Standing]) -> str:
-    """Why the criteria convict though none does by itself."""
+def combined_reason(standings: Sequence[Standing]) -> str:
+    """Return why the criteria together are enough for a rollback though none is alone: the two with the most evidence."""
     worst = sorted(standings, key=lambda standing: -standing.log_evidence)[:2]
     return "together: " + "; ".join(f"{standing.title}: {_facts(standing)}" for standing in worst)
 
 
-def unseen(course: Course) -> str:
-    """Why a poll brought nothing to decide on."""
+def no_window_reason(course: Course) -> str:
+    """Return why a poll brought nothing to decide on."""
     if course.seen is None:
-        return "nothing was looked at yet"
+        return "there was no poll yet"
     if course.stable_up and course.canary_up:
-        return "the first look at both tracks: nothing to compare yet"
+        return "the first poll of both tracks: there is nothing to compare yet"
     if course.stable_up:
         return f"the canary has not answered for {course.now - course.seen:.0f} s"
     if course.canary_up:
@@ -88,8 +88,8 @@ def unseen(course: Course) -> str:
     return "neither track answers: their metrics cannot be read"
 
 
-def too_early(course: Course, requests: float, plan: JudgePlan) -> str:
-    """Why a canary that has passed everything is not promoted yet; empty where nothing is in the way."""
+def too_early_reason(course: Course, requests: float, plan: JudgePlan) -> str:
+    """Return why a canary that has passed every criterion is not promoted yet; empty where nothing is in the way."""
     least = plan.minimum_time.total_seconds()
     if course.now < least:
         return f"all criteria passed; {course.now:.0f} of at least {least:.0f} s watched"
@@ -98,18 +98,14 @@ def too_early(course: Course, requests: float, plan: JudgePlan) -> str:
     return ""
 
 
-def unfrozen(answered: float, plan: JudgePlan) -> str:
-    """Why nothing is judged before stable's level is known."""
+def unknown_level_reason(answered: float, plan: JudgePlan) -> str:
+    """Return why nothing is compared before stable's level is known."""
     return f"stable has answered {answered:,.0f} of the {plan.freeze_requests:,} requests from which its level is taken: nothing is compared before"
-
-
-def _turned(standing: Standing) -> bool:
-    return standing.lower_is_worse
 
 
 def _facts(standing: Standing) -> str:
     events_c, n_c, events_b, n_b = standing.counts
-    if standing.unit == OF_SHARE:
+    if standing.unit == SHARE_UNIT:
         arrives = (
             f"{standing.interval.estimate:.0%} of its configured share arrives" if standing.interval else "the split was not read back"
         )
@@ -119,24 +115,24 @@ def _facts(standing: Standing) -> str:
     if standing.averaged:
         return f"mean {events_c / max(n_c, 1.0):.4g} of {n_c:,.0f} canary values, {events_b / max(n_b, 1.0):.4g} of stable's"
     if is_objective(standing):
-        return f"{_each(events_c, n_c)} for each of {n_c:,.0f} canary {standing.what}, {_each(events_b, n_b)} for stable's"
+        return f"{_per_exposure(events_c, n_c)} for each of {n_c:,.0f} canary {standing.what}, {_per_exposure(events_b, n_b)} for stable's"
     return f"{_share(events_c, n_c)} of {n_c:,.0f} canary requests {standing.what}, {_share(events_b, n_b)} of stable's"
 
 
 def is_objective(standing: Standing) -> bool:
-    """It is one of the user's."""
-    return standing.name.startswith(f"{Kind.OBJECTIVE}/")
+    """Return whether the criterion is one of the user's objectives."""
+    return standing.name.startswith(f"{RowKind.OBJECTIVE}/")
 
 
-def _each(events: float, exposure: float) -> str:
+def _per_exposure(events: float, exposure: float) -> str:
     return f"{events / exposure:.3g}" if exposure > 0 else "none"
 
 
-def _counted(standing: Standing) -> str:
+def _exposure_name(standing: Standing) -> str:
     return standing.what if is_objective(standing) else "requests"
 
 
-def _from(standing: Standing, plan: JudgePlan) -> str:
+def _counts_from(standing: Standing, plan: JudgePlan) -> str:
     start = plan.warmup if standing.name.startswith("latency") else plan.settle
     return f"; it counts from {start.total_seconds():.0f} s after the canary's start"
 
@@ -149,6 +145,6 @@ def _ratio(number: float) -> str:
     return f"{number:.3g}" if number < 999 else f"{number:,.0f}"
 
 
-def _about(number: float) -> str:
-    """Two digits: more would be a lie."""
+def _two_digits(number: float) -> str:
+    """More digits would claim more than is known."""
     return f"{float(f'{number:.2g}'):,.0f}"

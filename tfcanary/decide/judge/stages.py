@@ -1,8 +1,8 @@
-"""What the judge's word means for a stage: the one combining rule of a release. Pure.
+"""What the judge's decision means for a stage: the one rule that combines all findings of a release. Pure.
 
-Any gating fail rolls back. Before the last stage, no fail and the minimum time make `advance`: no claim, and no
-alpha is spent on it. At the last stage only the judge's own `promote` promotes; else the watch goes on until the
-stage's maximum time and then ends as the plan says.
+Any gating fail rolls back. Before the last stage, no fail and the minimum time give `advance`, which claims nothing, so that no
+alpha is spent on it. At the last stage only the judge's own `promote` promotes. Otherwise the watch goes on until the stage's
+maximum time and then ends as the plan says.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tfcanary.core.timeline import Timeline
 def conclude_stage(
     verdict: Verdict, plan: Plan, stage: int, watched: timedelta, requests: float, blind: timedelta = timedelta(0)
 ) -> Verdict | None:
-    """The stage's verdict, or None to go on polling.
+    """Return the verdict that ends the stage, or None where polling goes on.
 
     Args:
-        verdict: What the judge says now: hold, promote or rollback.
+        verdict: The judge's present verdict: hold, promote or rollback.
         plan: The release's plan.
-        stage: The stage being watched, from 0.
+        stage: Number of the stage that is watched, from 0.
         watched: Time at this stage's weight, without the time in which the counters could not be seen.
-        requests: The canary's requests in this stage: without any, no data never advances.
+        requests: The canary's requests in this stage. Without any, the stage does not advance, unless its weight is 0 by plan.
         blind: For how long the counters have not been seen by now: while it lasts, nothing advances.
     """
     here = replace(verdict, stage=stage, weight=plan.weights[stage])
@@ -43,7 +43,7 @@ def conclude_stage(
 
 
 def blind_too_long(verdict: Verdict, release: Release, seen: Timeline) -> Verdict | None:
-    """The verdict of a watch that has not seen the counters for `judge.guards.blind_after`: undecided, and so a rollback; else None."""
+    """Return the verdict of a watch that has not seen the counters for `judge.guards.blind_after`: undecided, and so a rollback; else None."""
     blind, limit = timeline.blind_for(seen, verdict.at or release.began), release.plan.judge.guards.blind_after
     if verdict.decision is Decision.ROLLBACK or blind < limit:
         return None
@@ -52,7 +52,11 @@ def blind_too_long(verdict: Verdict, release: Release, seen: Timeline) -> Verdic
 
 
 def conclude_release(verdict: Verdict, release: Release, seen: Timeline) -> Verdict | None:
-    """The same for a release as its record stands: a paused stage ends by a rollback only, and its clock stands still."""
+    """Return the verdict that ends the present stage of a release, or None where polling goes on.
+
+    A paused stage ends by a rollback only, and its clock stands still. Where the pause is longer than `stage.patience`, the release is
+    rolled back as undecided.
+    """
     at, began = verdict.at or release.began, release.stage_began or release.began
     waited, blind = release.waiting(at), timeline.blind_for(seen, at)
     watched = at - began - waited - timeline.blind_time_since(seen, began)
@@ -67,7 +71,10 @@ def conclude_release(verdict: Verdict, release: Release, seen: Timeline) -> Verd
 
 
 def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
-    """The stage's verdict with the drift of the same window: a gating fail rolls back, an inconclusive one decides nothing good."""
+    """Return the stage's verdict together with the drift of the same window.
+
+    A gating fail of drift rolls back. An inconclusive drift prevents promotion, unless the plan promotes undecided releases.
+    """
     whole = replace(watched, evidence=(*watched.evidence, *drift.evidence), absent=(*watched.absent, *drift.absent))
     if watched.decision is Decision.ROLLBACK or drift.finding in (Finding.PASS, Finding.WARN):
         return whole
@@ -83,11 +90,11 @@ def _first_reason(evidence: tuple[Evidence, ...], finding: Finding) -> str:
 
 
 def _advance_reason(plan: Plan, stage: int, requests: float) -> str:
-    return f"nothing speaks against {plan.weights[stage]} % after {requests:,.0f} canary requests: on to {plan.weights[stage + 1]} %"
+    return f"no evidence against {plan.weights[stage]} % after {requests:,.0f} canary requests: on to {plan.weights[stage + 1]} %"
 
 
 def _undecided(verdict: Verdict, plan: Plan, stage: int, requests: float) -> Verdict:
-    """A stage that could not decide in its time. `on_undecided: promote` takes the risk of few requests, never that of no data."""
+    """The verdict of a stage whose time is over. `on_undecided: promote` accepts the risk of few requests, never that of no data."""
     waits = [e for e in verdict.evidence if e.gating and e.finding is Finding.INCONCLUSIVE]
     measured = requests > 0 and all(e.interval is not None for e in waits)
     if plan.stage.on_undecided is OnUndecided.PROMOTE and plan.is_last(stage) and measured:

@@ -1,4 +1,4 @@
-"""How a criterion stands: its e-values, its interval, and how far it has come. Every criterion answers with these."""
+"""How a criterion stands after the windows so far: its e-values, its interval, and how far it is from its end."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from enum import StrEnum
 from tfcanary.core.domain import Interval
 from tfcanary.core.plan import GuardsPlan, JudgePlan
 from tfcanary.decide.judge.watch_windows import Window
-from tfcanary.decide.stats.binomial import NO_CHANGE
+from tfcanary.decide.stats.binomial import NO_CHANGE_BET
 from tfcanary.decide.stats.logarithms import Array
 
-RATIO = "ratio to stable"
-OF_SHARE = "part of the configured share"
+RATIO_UNIT = "ratio to stable"
+SHARE_UNIT = "part of the configured share"
 
-Quadruple = tuple[float, float, float, float]
-"""Events and exposure on the canary's side, then on stable's."""
-NOTHING: Quadruple = (0.0, 0.0, 0.0, 0.0)
+EventCounts = tuple[float, float, float, float]
+"""Events and exposure of the canary, then of stable; in a swapped row stable's come first."""
+NO_EVENTS: EventCounts = (0.0, 0.0, 0.0, 0.0)
 
 
 class Need(StrEnum):
@@ -25,35 +25,35 @@ class Need(StrEnum):
 
     NOTHING = "nothing"
     DATA = "data"
-    """That it counts, and does not fail."""
+    """It counts something and does not fail."""
     PROOF = "proof"
-    """That its margin is excluded."""
+    """Its margin is excluded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What several criteria are decided on; arrays over them."""
+    """The numbers on which several criteria are decided; arrays over the criteria."""
 
-    up: Array
-    """Logarithm of the e-value for rollback."""
-    down: Array
-    """Logarithm of the e-value for promote."""
+    log_rollback: Array
+    """Log of the e-value for rollback, shape (criteria,)."""
+    log_promote: Array
+    """Log of the e-value for promotion, shape (criteria,)."""
     phi: Array
-    """Shape (2, criteria): dispersion, for rollback and for promote."""
+    """Dispersion, shape (2, criteria): for rollback and for promotion."""
     information: Array
-    """Of the undivided likelihood."""
+    """Information of the log likelihood before it is divided by the dispersion, shape (criteria,)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What people are shown beside the scores; arrays over the criteria."""
+class Intervals:
+    """What is shown to people beside the scores; arrays of shape (criteria,)."""
 
     low: Array
     estimate: Array
     high: Array
-    """The worse, the larger: log ratios of the canary to stable, or differences."""
+    """Bounds and estimate as log ratios of the canary to stable, or as log factors of latency: the larger, the worse."""
     progress: Array
-    """Logarithm of the e-value for promote that a canary exactly like stable would have by now."""
+    """Log of the e-value for promotion that a canary exactly like stable would have by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,68 +61,69 @@ class Standing:
     """How one criterion stands after the windows so far."""
 
     name: str
-    weight: float
-    """The part of alpha it may spend."""
+    alpha_part: float
+    """The part of alpha that the criterion may spend."""
     title: str
-    """As a sentence calls it."""
+    """The criterion's name in sentences."""
     what: str
-    """What happened to the counted requests, as a sentence says it."""
+    """What happened to the counted requests, as a sentence says it, for example `failed`."""
     need: Need
     unit: str
     tolerance: float
     margin: float
-    log_up: float
-    """Logarithm of the e-value for rollback."""
-    log_down: float
-    """Logarithm of the e-value for promote."""
+    log_rollback: float
+    """Log of the e-value for rollback."""
+    log_promote: float
+    """Log of the e-value for promotion."""
     progress: float
-    counts: Quadruple
-    heard: bool
-    """Both tracks have counted something, and it has not fallen silent."""
+    """Log of the e-value for promotion that a canary exactly like stable would have by now."""
+    counts: EventCounts
+    has_data: bool
+    """Both tracks have counted something, and the criterion has not fallen silent."""
     interval: Interval | None
-    """None: nothing was heard, or nobody asked for a picture."""
+    """None where there are no data, or where the intervals were not asked for."""
     silent: bool
-    """It counts nothing although the canary hears requests."""
+    """The criterion counts nothing although the canary gets requests."""
     lower_is_worse: bool = False
     gating: bool = True
-    """False: a dry run, which never decides."""
+    """False for a dry run, which never decides."""
     averaged: bool = False
-    """Its counts are sums of values and how many there were."""
+    """The counts are sums of values and numbers of values, not events and exposures."""
 
     @property
     def log_evidence(self) -> float:
-        """What it adds to the sum that rollback is decided on."""
-        return math.log(self.weight) + self.log_up
+        """The criterion's term, as a log, in the sum of e-values on which rollback is decided."""
+        return math.log(self.alpha_part) + self.log_rollback
 
     def fails(self, plan: JudgePlan) -> bool:
-        """It convicts by itself, within its part of alpha."""
+        """Return whether the criterion alone is enough for a rollback, within its part of alpha."""
         return self.log_evidence >= -math.log(plan.alpha)
 
     def passes(self, plan: JudgePlan) -> bool:
-        """Promotion's need is met: a criterion that has fallen silent meets none."""
+        """Return whether the criterion meets what promotion needs of it; a criterion that has fallen silent does not."""
         if self.need is Need.NOTHING:
             return True
-        return self.heard and (self.need is Need.DATA or self.log_down >= -math.log(plan.alpha_promote))
+        return self.has_data and (self.need is Need.DATA or self.log_promote >= -math.log(plan.alpha_promote))
 
-    def needed(self, plan: JudgePlan) -> float | None:
-        """Canary requests after which a canary exactly like stable would pass; None: there is nothing yet to tell it from."""
-        price = math.log(NO_CHANGE)
+    def requests_needed(self, plan: JudgePlan) -> float | None:
+        """Return the number of canary requests after which a canary exactly like stable would pass; None where nothing tells it yet."""
+        price = math.log(NO_CHANGE_BET)
         gained = self.progress - price
         return self.counts[1] * (-math.log(plan.alpha_promote) - price) / gained if gained > 0 and self.counts[1] > 0 else None
 
 
 @dataclass(slots=True)
-class Quiet:
+class Silence:
     """For how long, and through how many canary requests, a criterion has counted nothing."""
 
     seconds: float = 0.0
     requests: float = 0.0
 
-    def listen(self, window: Window, heard: bool) -> None:
-        """After a window in which it could have counted."""
-        self.seconds = 0.0 if heard else self.seconds + window.until - window.since
-        self.requests = 0.0 if heard else self.requests + window.canary.requests
+    def add(self, window: Window, counted: bool) -> None:
+        """Add a window in which the criterion could have counted; `counted` says whether it did."""
+        self.seconds = 0.0 if counted else self.seconds + window.until - window.since
+        self.requests = 0.0 if counted else self.requests + window.canary.requests
 
-    def is_silence(self, plan: GuardsPlan) -> bool:
-        """By the measure of the guard of silence."""
+    def is_too_long(self, plan: GuardsPlan) -> bool:
+        """Return whether the silence exceeds the limits of the absence rule for silence, in time and in requests."""
         return self.seconds >= plan.silence_after.total_seconds() and self.requests >= plan.silence_expected

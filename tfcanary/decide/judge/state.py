@@ -1,8 +1,8 @@
-"""The judge's state as text: what was frozen, what was calibrated, and every window as it was counted.
+"""The judge's state as text: stable's level, the calibration, and every window as it was counted.
 
-Everything else is recomputed from the windows, so that each verdict can be audited from the state alone and
-a judge that was stopped at any poll goes on as if it never had been. Alpha is spent once a release: a state
-answers only to its own release and plan.
+All else is recomputed from the windows. So each verdict can be audited from the state alone, and a judge that was stopped at any
+poll goes on as if it had not been stopped. Alpha is spent once in a release: a state can be resumed for its own release and plan
+only.
 """
 
 from __future__ import annotations
@@ -14,39 +14,42 @@ from tfcanary.core import codec
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.calibration import Calibration
-from tfcanary.decide.judge.stable_level import Frozen
+from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.watch_windows import Course, Window
 
 SCHEMA = 4
-"""Raised with every change of the fields below or of what they mean."""
+"""Number of the format. Raise it with every change of the fields below or of their meaning."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """All that the next process needs."""
+class JudgeState:
+    """All that another process needs to go on with the watch."""
 
     schema: int
     release: str
     plan: str
-    """Digest of the judge's plan."""
+    """The digest of the judge's plan."""
     calibration: Calibration
-    frozen: Frozen | None
+    frozen: StableLevel | None
     course: Course
     windows: tuple[Window, ...] = ()
 
 
-def dumps(state: State, windows: Sequence[str]) -> str:
-    """The state as canonical JSON, with its windows encoded already: a long watch encodes each only once."""
+def dumps(state: JudgeState, windows: Sequence[str]) -> str:
+    """Return the state as canonical JSON.
+
+    `windows` are the state's windows as JSON, oldest first: each is encoded once, however long the watch.
+    """
     text = codec.dumps(state)
     empty = '"windows":[]}'
     return f"{text.removesuffix(empty)}{empty[:-2]}{','.join(windows)}]}}"
 
 
-def loads(text: str, release: str, plan: JudgePlan) -> State:
-    """Read a state. Raises Refused where it is none, or is of another schema, release or plan."""
-    state: State = codec.loads(State, text, at="judge state")
+def loads(text: str, release: str, plan: JudgePlan) -> JudgeState:
+    """Read a state from `text`. Raises Refused where it is not a state, or is of another schema, release or plan."""
+    state: JudgeState = codec.loads(JudgeState, text, at="judge state")
     digest = codec.digest(plan)
-    for name, found, right in (("schema", state.schema, SCHEMA), ("release", state.release, release), ("plan", state.plan, digest)):
-        if found != right:
-            raise Refused(f"judge state: {name} {found!r}; this is {right!r}: another judge would spend alpha twice")
+    for name, value, expected in (("schema", state.schema, SCHEMA), ("release", state.release, release), ("plan", state.plan, digest)):
+        if value != expected:
+            raise Refused(f"judge state: {name} {value!r}; this is {expected!r}: another judge would spend alpha twice")
     return state

@@ -1,4 +1,4 @@
-"""From standings to the evidence that a verdict rests on, and to what was not asked."""
+"""Turns standings into the evidence that a verdict rests on, and lists what was not asked."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from tfcanary.core.domain import Absence, Evidence, Finding
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge import reasons
 from tfcanary.decide.judge.calibration import Calibration
-from tfcanary.decide.judge.stable_level import Frozen
-from tfcanary.decide.judge.standing import OF_SHARE, Need, Standing
+from tfcanary.decide.judge.stable_level import StableLevel
+from tfcanary.decide.judge.standing import SHARE_UNIT, Need, Standing
 
 ABSENT = "absent by plan"
 LARGEST_LOG = 700.0
-"""e-values are shown up to e^700: a double holds no more."""
+"""Largest log of an e-value that is shown: a double holds no more than e^709."""
 EVENTS = {"errors": "errors", "outage": "errors"}
 
 
-def weighed(standings: Sequence[Standing], plan: JudgePlan) -> tuple[Evidence, ...]:
-    """What each criterion says now."""
+def criterion_evidence(standings: Sequence[Standing], plan: JudgePlan) -> tuple[Evidence, ...]:
+    """Return the evidence of each criterion after a poll."""
     return tuple(_evidence(standing, plan) for standing in standings)
 
 
 def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
-    finding = finding_of(standing, plan)
+    finding = _finding(standing, plan)
     reason = {
-        Finding.FAIL: reasons.failed,
-        Finding.PASS: reasons.passed,
-    }.get(finding, lambda undecided: reasons.waiting(undecided, plan))(standing)
+        Finding.FAIL: reasons.fail_reason,
+        Finding.PASS: reasons.pass_reason,
+    }.get(finding, lambda undecided: reasons.wait_reason(undecided, plan))(standing)
     return Evidence(
         about=standing.name if reasons.is_objective(standing) else f"metrics/{standing.name}",
         finding=finding,
@@ -42,8 +42,8 @@ def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
     )
 
 
-def finding_of(standing: Standing, plan: JudgePlan) -> Finding:
-    """Outage, traffic and classes pass while nothing speaks against them; the others must prove it."""
+def _finding(standing: Standing, plan: JudgePlan) -> Finding:
+    """Outage, traffic and classes pass as long as they do not fail; the other criteria must exclude their margin."""
     if standing.fails(plan):
         return Finding.FAIL
     return Finding.PASS if standing.passes(plan) else Finding.INCONCLUSIVE
@@ -51,7 +51,7 @@ def finding_of(standing: Standing, plan: JudgePlan) -> Finding:
 
 def _counts(standing: Standing) -> Mapping[str, float]:
     events_c, n_c, events_b, n_b = standing.counts
-    if standing.unit == OF_SHARE:
+    if standing.unit == SHARE_UNIT:
         return {"stable requests": events_c, "canary requests": events_b}
     exposures = {"stable requests": n_b, "canary requests": n_c}
     if standing.name == "latency":
@@ -67,24 +67,27 @@ def _counts(standing: Standing) -> Mapping[str, float]:
 
 
 def _alpha(standing: Standing, plan: JudgePlan) -> Mapping[str, float]:
-    spent = standing.weight * plan.alpha
-    figures = {"alpha spent": spent, "e-value for rollback": _e(standing.log_up), "needed for rollback": 1.0 / spent}
+    spent = standing.alpha_part * plan.alpha
+    figures = {"alpha spent": spent, "e-value for rollback": _e_value(standing.log_rollback), "needed for rollback": 1.0 / spent}
     if standing.need is Need.PROOF:
-        figures |= {"e-value for promotion": _e(standing.log_down), "needed for promotion": 1.0 / plan.alpha_promote}
+        figures |= {"e-value for promotion": _e_value(standing.log_promote), "needed for promotion": 1.0 / plan.alpha_promote}
     return figures
 
 
-def _e(logarithm: float) -> float:
+def _e_value(logarithm: float) -> float:
     return math.exp(min(logarithm, LARGEST_LOG))
 
 
-def unweighed(plan: JudgePlan, frozen: Frozen | None, answered: float) -> tuple[Evidence, ...]:
-    """What the plan asks for and cannot be weighed: stable's level is not known yet, or stable does not export it."""
-    if frozen is None:
-        why = reasons.unfrozen(answered, plan)
+def missing_evidence(plan: JudgePlan, stable_level: StableLevel | None, answered: float) -> tuple[Evidence, ...]:
+    """Return what the plan asks for and cannot be compared: stable's level is not known yet, or stable does not export the metric.
+
+    `answered` is the number of requests that stable has answered so far.
+    """
+    if stable_level is None:
+        why = reasons.unknown_level_reason(answered, plan)
         own = (_unknown(f"objective/{name}", f"{name}: {why}", one.gating) for name, one in sorted((plan.objectives or {}).items()))
-        return (*(_unknown(f"metrics/{name}", f"{name}: {why}") for name in ("errors", *_asked(plan))), *own)
-    return tuple(_missing(name, plan) for name in frozen.missing)
+        return (*(_unknown(f"metrics/{name}", f"{name}: {why}") for name in ("errors", *_plan_metrics(plan))), *own)
+    return tuple(_missing(name, plan) for name in stable_level.missing)
 
 
 def _missing(name: str, plan: JudgePlan) -> Evidence:
@@ -100,19 +103,23 @@ def _unknown(about: str, reason: str, gating: bool = True) -> Evidence:
     return Evidence(about=about, finding=Finding.INCONCLUSIVE, reason=reason, gating=gating)
 
 
-def _asked(plan: JudgePlan) -> Iterator[str]:
-    for name, asked in (("latency", plan.latency), ("quality", plan.quality), ("classes", plan.classes)):
-        if asked is not None:
+def _plan_metrics(plan: JudgePlan) -> Iterator[str]:
+    for name, in_plan in (("latency", plan.latency), ("quality", plan.quality), ("classes", plan.classes)):
+        if in_plan is not None:
             yield name
 
 
-def absent(plan: JudgePlan, frozen: Frozen | None, standings: Sequence[Standing], calibration: Calibration) -> tuple[Absence, ...]:
-    """What was not asked, and why."""
-    asked = tuple(_asked(plan))
+def absences(
+    plan: JudgePlan, stable_level: StableLevel | None, standings: Sequence[Standing], calibration: Calibration
+) -> tuple[Absence, ...]:
+    """Return what was not asked, and why."""
+    in_plan = tuple(_plan_metrics(plan))
     missing = [
-        Absence(f"metrics/{name}", ABSENT) for name in ("latency", "latency-tail", "quality", "classes") if name.split("-")[0] not in asked
+        Absence(f"metrics/{name}", ABSENT)
+        for name in ("latency", "latency-tail", "quality", "classes")
+        if name.split("-")[0] not in in_plan
     ]
-    if frozen and frozen.latency and not any(standing.name.startswith("latency-tail") for standing in standings):
+    if stable_level and stable_level.latency and not any(standing.name.startswith("latency-tail") for standing in standings):
         why = "stable's histogram has no bound near its slowest 3 % or 1 %: the tail is judged within the whole histogram"
         missing.append(Absence("metrics/latency-tail", why))
     if calibration.lacking:

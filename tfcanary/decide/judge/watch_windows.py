@@ -1,7 +1,7 @@
-"""What has happened to a watch apart from the counts: time, who answers, restarts, silence; and when a window closes.
+"""What the judge keeps of a watch besides the counts: time, who answers, restarts and silence; and when a window closes.
 
-The judge's own time never runs backward. Where a clock steps back no time passes at that poll, the counters are
-counted all the same, and time goes on from there; a poll that repeats the last one changes nothing.
+The judge's own time never runs backward. Where a clock steps back, no time passes at that poll, the counters are counted all the
+same, and time goes on from there. A poll that repeats the last one changes nothing.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from dataclasses import dataclass, field, replace
 
 from tfcanary.core.domain import Sample
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.counted_windows import Change, Counts, Readings, change, read
+from tfcanary.decide.judge.counted_windows import ServerReadings, TrackChange, TrackCounts, change, read
 
 EARLY = 0.9
-"""Of the time between two counts, after which a look is late enough: clocks are not exact."""
+"""Part of the time between two counts of the servers after which a poll is late enough: clocks are not exact."""
 LONGEST_INTERVAL = 120.0
-"""Seconds. Whoever counts more rarely than this is not waited for."""
+"""Seconds: the longest time between two counts for which a poll is postponed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One look at both tracks."""
+    """The samples of both tracks at one time."""
 
     t: float
     """Seconds since the first canary traffic; the first poll has t = 0."""
     stable: Sample
     canary: Sample
     weight: int | None
-    """The canary's configured share in percent as read back from the router; None: unknown."""
+    """The canary's configured share in percent, as read back from the router; None where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,61 +37,70 @@ class Window:
     """What both tracks counted between two polls at which both could be counted."""
 
     since: float
+    """Start of the window in the judge's seconds."""
     until: float
+    """End of the window in the judge's seconds."""
     share: float | None
-    """The canary's configured share throughout; None: unknown, moved meanwhile, or a server came, went or restarted."""
+    """The canary's configured share, 0 to 1, during the whole window.
+
+    None where it is unknown or changed during the window, or where a server was added, removed or restarted.
+    """
     settled: bool
-    """It began after the canary's first half minute."""
+    """The window began after the canary's first half minute (`judge.settle`)."""
     warm: bool
-    """It began after the canary's warm-up: latency counts."""
+    """The window began after the canary's warm-up, so that its latency counts."""
     frozen: bool
-    """It began after stable's level was taken."""
-    stable: Counts
-    canary: Counts
+    """The window began after stable's level was taken."""
+    stable: TrackCounts
+    canary: TrackCounts
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """All that the judge remembers of the polls besides the windows."""
+    """What the judge keeps of the polls besides the windows."""
 
     now: float = 0.0
-    """Its own time, in seconds."""
+    """The judge's own time in seconds."""
     late: float = 0.0
-    """How far its own time is ahead of the polls' clock, which has stepped back by so much."""
+    """Seconds by which the judge's time is ahead of the polls' clock, which has stepped back by so much."""
     seen: float | None = None
-    """When the canary last answered, or stable did not either."""
+    """The last time at which the canary answered, or at which stable did not answer either; None before the first poll."""
     born: float | None = None
-    """When the canary first answered."""
+    """The time at which the canary first answered."""
     warm_from: float = 0.0
+    """The time from which windows count for latency."""
     closed: float | None = None
-    """When both tracks were last counted: the present window began there, with these readings and at this weight."""
+    """The last time at which both tracks were counted. The present window began then, with the readings and the weight below."""
     weight: int | None = None
-    stable: Readings = field(default_factory=dict)
-    canary: Readings = field(default_factory=dict)
+    stable: ServerReadings = field(default_factory=dict)
+    canary: ServerReadings = field(default_factory=dict)
     answered: float = 0.0
-    """Requests that stable had answered since its servers started, when it was last seen."""
+    """Number of requests that stable's servers had answered since they started, at the last poll at which stable was up."""
     stable_up: bool = False
     canary_up: bool = False
     fresh: bool = False
-    """The last poll closed a window: only then is there anything new to decide on."""
+    """The last poll closed a window, so that there is something new to decide on."""
     stable_restarts: Mapping[str, int] = field(default_factory=dict)
     canary_restarts: Mapping[str, int] = field(default_factory=dict)
-    stable_fallen: Readings = field(default_factory=dict)
-    canary_fallen: Readings = field(default_factory=dict)
-    """What servers that fell at the last window's end had counted before: they may jump back."""
+    stable_fallen: ServerReadings = field(default_factory=dict)
+    canary_fallen: ServerReadings = field(default_factory=dict)
+    """Readings, before their decrease, of the servers that counted less at the end of the last window: they may jump back."""
     silent: float = 0.0
-    """Seconds for which the canary, alone, has counted no request."""
+    """Seconds of windows with a known split in which the canary has counted no request, since its last request."""
     expected: float = 0.0
-    """Requests that it should have counted in that time."""
+    """Number of requests that the canary should have counted in these seconds."""
 
 
-def repeats(course: Course, poll: Poll) -> bool:
-    """Whether the poll is the last one delivered again: no time has passed and nothing was counted."""
+def is_repeat(course: Course, poll: Poll) -> bool:
+    """Return whether the poll is the last one delivered again: no time has passed and nothing was counted."""
     return _clock(course, poll.t)[0] == course.closed and (read(poll.stable), read(poll.canary)) == (course.stable, course.canary)
 
 
-def too_soon(course: Course, poll: Poll) -> bool:
-    """Whether both tracks answer, but not every server can have been counted again since the window began: its counts would tear them apart."""
+def is_too_soon(course: Course, poll: Poll) -> bool:
+    """Return whether both tracks answer, but some server cannot have been counted again since the window began.
+
+    Such a window would hold new counts of some servers and none of others.
+    """
     every = max(poll.stable.every, poll.canary.every)
     if course.closed is None or not (math.isfinite(every) and every > 0):
         return False
@@ -99,39 +108,42 @@ def too_soon(course: Course, poll: Poll) -> bool:
     return since < EARLY * min(every, LONGEST_INTERVAL) and read(poll.stable) is not None and read(poll.canary) is not None
 
 
-def step(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tuple[Course, Window | None]:
-    """The course after a poll, and the window that it closes, if it closes one."""
+def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tuple[Course, Window | None]:
+    """Return the course after a poll, and the window that the poll closes, if it closes one.
+
+    `frozen` says whether stable's level has been taken.
+    """
     stable, canary = read(poll.stable), read(poll.canary)
-    course = _looked(course, poll, stable is not None, canary is not None, plan)
+    course = _with_poll(course, poll, stable is not None, canary is not None, plan)
     if stable is not None:
         course = replace(course, answered=sum(reading.ok for reading in stable.values()))
     if stable is None or canary is None:
         return course, None
-    began, base = course.closed, course
+    start, before = course.closed, course
     course = replace(course, closed=course.now, weight=_weight(poll.weight), stable=stable, canary=canary)
-    if began is None:
+    if start is None:
         return course, None
-    ours, theirs = change(base.stable, stable, base.stable_fallen), change(base.canary, canary, base.canary_fallen)
-    course = _restarted(course, ours, theirs, plan)
+    stable_change, canary_change = change(before.stable, stable, before.stable_fallen), change(before.canary, canary, before.canary_fallen)
+    course = _with_restarts(course, stable_change, canary_change, plan)
     course = replace(
         course,
-        stable_fallen={name: base.stable[name] for name in ours.fallen},
-        canary_fallen={name: base.canary[name] for name in theirs.fallen},
+        stable_fallen={name: before.stable[name] for name in stable_change.decreased},
+        canary_fallen={name: before.canary[name] for name in canary_change.decreased},
     )
     window = Window(
-        since=began,
+        since=start,
         until=course.now,
-        share=_share(base.weight, course.weight) if ours.whole and theirs.whole else None,
-        settled=began >= (course.born or 0.0) + plan.settle.total_seconds(),
-        warm=began >= course.warm_from,
+        share=_share(before.weight, course.weight) if stable_change.whole and canary_change.whole else None,
+        settled=start >= (course.born or 0.0) + plan.settle.total_seconds(),
+        warm=start >= course.warm_from,
         frozen=frozen,
-        stable=ours.counts,
-        canary=theirs.counts,
+        stable=stable_change.counts,
+        canary=canary_change.counts,
     )
-    return _silence(replace(course, fresh=True), window), window
+    return _with_silence(replace(course, fresh=True), window), window
 
 
-def _looked(course: Course, poll: Poll, stable_up: bool, canary_up: bool, plan: JudgePlan) -> Course:
+def _with_poll(course: Course, poll: Poll, stable_up: bool, canary_up: bool, plan: JudgePlan) -> Course:
     now, late = _clock(course, poll.t)
     first_answer = canary_up and course.born is None
     return replace(
@@ -148,7 +160,7 @@ def _looked(course: Course, poll: Poll, stable_up: bool, canary_up: bool, plan: 
 
 
 def _clock(course: Course, t: float) -> tuple[float, float]:
-    """The judge's own time at a poll, and by how much it is ahead of the poll's."""
+    """Return the judge's own time at a poll, and by how many seconds it is ahead of the poll's clock."""
     own = t + course.late if math.isfinite(t) else course.now
     return max(own, course.now), course.late + max(course.now - own, 0.0)
 
@@ -158,26 +170,29 @@ def _weight(weight: int | None) -> int | None:
 
 
 def _share(before: int | None, after: int | None) -> float | None:
-    """A window across a shift mixes two splits: it tells nothing about either."""
+    """Return the configured share of a window; None where a shift of traffic within it mixes two splits."""
     return after / 100 if after is not None and before == after else None
 
 
-def _restarted(course: Course, stable: Change, canary: Change, plan: JudgePlan) -> Course:
+def _with_restarts(course: Course, stable: TrackChange, canary: TrackChange, plan: JudgePlan) -> Course:
     cold = bool(canary.restarted or canary.joined)
     return replace(
         course,
-        stable_restarts=_count(course.stable_restarts, stable.restarted),
-        canary_restarts=_count(course.canary_restarts, canary.restarted),
+        stable_restarts=_count_restarts(course.stable_restarts, stable.restarted),
+        canary_restarts=_count_restarts(course.canary_restarts, canary.restarted),
         warm_from=max(course.warm_from, course.now + plan.warmup.total_seconds()) if cold else course.warm_from,
     )
 
 
-def _count(restarts: Mapping[str, int], names: tuple[str, ...]) -> Mapping[str, int]:
+def _count_restarts(restarts: Mapping[str, int], names: tuple[str, ...]) -> Mapping[str, int]:
     return {**restarts, **{name: restarts.get(name, 0) + 1 for name in names}}
 
 
-def _silence(course: Course, window: Window) -> Course:
-    """Any request ends the silence; a window that cannot tell what was to be expected neither ends nor prolongs it."""
+def _with_silence(course: Course, window: Window) -> Course:
+    """Return the course with the canary's silence up to date.
+
+    Any request ends the silence. A window in which the expected number of requests is unknown neither ends nor prolongs it.
+    """
     if window.canary.requests > 0:
         return replace(course, silent=0.0, expected=0.0)
     share = window.share

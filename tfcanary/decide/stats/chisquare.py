@@ -1,6 +1,7 @@
-"""The chi-square distribution: its tail far out, and where the tail has a given size.
+"""The chi-square distribution: its upper tail, far out as well, and an approximate quantile.
 
-Called by the drift comparison, which tests thousands of categories at once and needs tails of 1e-6 and less.
+The drift comparison tests thousands of categories at once and needs tails of 1e-6 and less. Written here instead of
+`scipy.special.chdtrc`, whose import every slim step would pay for (see `tfcanary.decide.stats`).
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import math
 from statistics import NormalDist
 
 PRECISION = 1e-15
-"""Terms below this part of the sum change nothing."""
+"""Relative size below which a further term of a sum is ignored."""
 SMALLEST = 1e-300
-"""Stands for a 0 that would be divided by (Lentz's method)."""
+"""Replaces a denominator of 0 in Lentz's method."""
 
 
 def chi_square_tail(x: float, freedom: float) -> float:
-    """The chance of a value above x; relative error below 1e-9 down to 1e-300. Raises ValueError where freedom is not positive."""
+    """Return the probability of a value above `x`, with a relative error below 1e-9 down to 1e-300.
+
+    `freedom` is the number of degrees of freedom, not necessarily whole. Raises ValueError where it is not positive.
+    """
     if not freedom > 0:
         raise ValueError(f"{freedom} degrees of freedom: must be positive")
     if x <= 0:
@@ -27,18 +31,21 @@ def chi_square_tail(x: float, freedom: float) -> float:
 
 
 def chi_square_critical(p: float, freedom: float) -> float:
-    """The value that is exceeded with chance p (Wilson and Hilferty 1931): within 3 % down to p = 0.001, good enough to plan with."""
+    """Return the value that is exceeded with probability `p` (Wilson and Hilferty 1931): within 3 % down to p = 0.001.
+
+    An approximation: it serves to say how many rows would be enough, not to decide.
+    """
     spread = 2 / (9 * freedom)
     return float(freedom * max(0.0, 1 - spread + NormalDist().inv_cdf(1 - p) * math.sqrt(spread)) ** 3)
 
 
 def _front(a: float, x: float) -> float:
-    """x^a e^-x / Gamma(a), which both expansions of the incomplete gamma function share."""
+    """Return x^a e^-x / Gamma(a), the factor that both expansions of the incomplete gamma function share."""
     return math.exp(min(a * math.log(x) - x - math.lgamma(a), 700.0))
 
 
 def _series(a: float, x: float) -> float:
-    """The lower incomplete gamma function over `_front`: sum of x^k/(a (a+1) ... (a+k)) (Abramowitz and Stegun 6.5.29)."""
+    """Return the lower incomplete gamma function divided by `_front`: the sum of x^k/(a (a+1) ... (a+k)) (Abramowitz and Stegun 6.5.29)."""
     term = total = 1 / a
     while term > PRECISION * total:
         a += 1
@@ -48,7 +55,7 @@ def _series(a: float, x: float) -> float:
 
 
 def _fraction(a: float, x: float) -> float:
-    """The upper one: a continued fraction (Abramowitz and Stegun 6.5.31) by Lentz's method."""
+    """Return the upper incomplete gamma function divided by `_front`: a continued fraction (Abramowitz and Stegun 6.5.31), Lentz's method."""
     b = x + 1 - a
     c, d = 1 / SMALLEST, 1 / b
     value, step, k = d, 0.0, 0

@@ -1,6 +1,7 @@
-"""Two shares compared exactly: every way to deal the same rows to two samples is equally likely when nothing differs.
+"""Fisher's exact test of two shares: when nothing differs, every way to deal the same rows to two samples is equally likely.
 
-Called by the drift comparison for null shares and for columns of few values, where no approximation is near enough.
+The drift comparison uses it for shares of nulls and for columns of few values, where no approximation is close enough. Written
+here instead of `scipy.stats.hypergeom`, whose import every slim step would pay for (see `tfcanary.decide.stats`).
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import math
 import numpy as np
 
 SPREADS = 14
-"""Terms are summed over so many standard deviations: what lies beyond is below 1e-40 of the sum."""
+"""Terms are summed over this many standard deviations; what lies beyond is below 1e-40 of the sum."""
 ROUNDING = 1e-9
-"""Shares closer than this, relative, count as the same."""
+"""Shares closer than this relative distance count as equal."""
 
 
 def difference_tail(successes: int, n: int, m: int, distance: float) -> float:
-    """The chance that the shares of two samples lie at least `distance` apart, given their common successes.
+    """Return the probability that the shares of two samples lie at least `distance` apart, given their common number of successes.
 
     Args:
-        successes: Of both samples together, 0 to n + m.
+        successes: Successes of both samples together, 0 to n + m.
         n: Size of the first sample, at least 1.
-        m: Size of the second, at least 1.
-        distance: Between the two shares, 0 to 1.
+        m: Size of the second sample, at least 1.
+        distance: Absolute difference of the two shares, 0 to 1.
 
-    Fisher 1935: the successes of the first sample are hypergeometric. The sum of both tails, at most 1.
+    Given their common number, the successes of the first sample are hypergeometric (Fisher 1935). The result is the sum of both tails,
+    at most 1.
     """
     scale = 1 / n + 1 / m
     centre, reach = successes / m / scale, distance / scale * (1 - ROUNDING)
@@ -36,7 +38,7 @@ def difference_tail(successes: int, n: int, m: int, distance: float) -> float:
 
 
 def _upper_tail(least: int, successes: int, n: int, m: int) -> float:
-    """The chance that at least so many of the successes fall into the first sample; `least` lies above their mean."""
+    """Return the probability that at least `least` of the successes fall into the first sample; `least` lies above their mean."""
     most = min(successes, n)
     if least > most:
         return 0.0

@@ -1,17 +1,20 @@
-"""Kolmogorov's distribution: how far two samples of the same thing drift apart by chance."""
+"""Kolmogorov's distribution: how far apart two samples of one distribution lie by chance.
+
+Written here instead of `scipy.special.kolmogorov`, whose import every slim step would pay for (see `tfcanary.decide.stats`).
+"""
 
 from __future__ import annotations
 
 import math
 
 DUAL_BELOW = 1.0
-"""Below it the alternating series converges slowly, and its theta-function dual in three terms."""
+"""Below this value the alternating series converges slowly, and its theta-function dual in three terms."""
 
 
 def kolmogorov_tail(x: float) -> float:
-    """The chance that sqrt(nm/(n+m)) times the distance of two empirical distribution functions exceeds x, for large n and m.
+    """Return the probability that sqrt(nm/(n + m)) times the distance of two empirical distribution functions exceeds `x`.
 
-    Kolmogorov 1933. An upper bound, about, at every n and m, and for values that repeat.
+    Kolmogorov 1933. Exact for large n and m; at small n and m, and for values that repeat, it is about an upper bound.
     """
     if x <= 0:
         return 1.0
@@ -22,5 +25,5 @@ def kolmogorov_tail(x: float) -> float:
 
 
 def kolmogorov_critical(p: float) -> float:
-    """The value that is exceeded with chance p, by the series' first term: exact to 1 % for p <= 1/2."""
+    """Return the value that is exceeded with probability `p`, by the first term of the series: exact to 1 % for p up to 1/2."""
     return math.sqrt(math.log(2 / p) / 2)

@@ -1,9 +1,9 @@
-"""Arithmetic on logarithms: e-values are products of thousands of factors and fit into no double."""
+"""Arithmetic on logarithms, for e-values: products of thousands of factors, too large or too small for a double.
+
+Written here instead of `scipy.special.logsumexp`, whose import every slim step would pay for (see `tfcanary.decide.stats`).
+"""
 
 from __future__ import annotations
-
-import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,23 +12,12 @@ Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 FLOOR = 1e-300
-"""Stands for 0 where a logarithm is taken."""
+"""Added where the logarithm of 0 would be taken."""
 
 
-def log_sum_exp(values: Array, axis: int = -1) -> Array:
-    """Logarithm of sum exp(values) along an axis, with the maximum taken out so that nothing overflows."""
-    top = np.max(values, axis=axis, keepdims=True)
-    total = np.log(np.sum(np.exp(values - top), axis=axis))
-    result: Array = total + np.squeeze(top, axis=axis)
+def log_sum_exp(values: Array) -> Array:
+    """Return the log of sum exp(values) over the last axis; the maximum is taken out so that nothing overflows."""
+    top = np.max(values, axis=-1, keepdims=True)
+    total = np.log(np.sum(np.exp(values - top), axis=-1))
+    result: Array = total + np.squeeze(top, axis=-1)
     return result
-
-
-def log_add(first: Any, second: Any) -> Array:
-    """ln(exp(first) + exp(second)), element by element."""
-    result: Array = np.logaddexp(first, second)
-    return result
-
-
-def log_weight(weight: float) -> float:
-    """Logarithm of a weight that may be 0."""
-    return math.log(max(weight, FLOOR))

@@ -1,15 +1,18 @@
-"""The normal distribution as far as the judge needs it: its logarithm far out in the tail, and mixtures over it."""
+"""The normal distribution as the judge needs it: the logarithm of its distribution function, and mixtures of likelihoods over it.
+
+Written here instead of `scipy.special.log_ndtr`, whose import every slim step would pay for (see `tfcanary.decide.stats`).
+"""
 
 from __future__ import annotations
 
 import math
 
 ASYMPTOTIC_BELOW = -8.0
-"""Below this many standard deviations the series replaces erfc; both agree there to eight digits."""
+"""Below this z the asymptotic series replaces erfc; both agree there to eight digits."""
 
 
 def log_cdf(z: float) -> float:
-    """Logarithm of the normal distribution function; relative error below 3e-8 anywhere."""
+    """Return the log of the standard normal distribution function at `z`; the relative error is below 3e-8 everywhere."""
     if z > ASYMPTOTIC_BELOW:
         return math.log(0.5 * math.erfc(-z / math.sqrt(2.0)))
     y = 1.0 / (z * z)
@@ -18,10 +21,10 @@ def log_cdf(z: float) -> float:
 
 
 def log_half_normal_mixture(s: float, information: float, scale: float) -> float:
-    """Logarithm of the integral of exp(l s - l^2 J/2) over a half-normal l >= 0 of this scale.
+    """Return the log of the integral of exp(l s - l^2 information/2) over a half-normal l >= 0 with this scale.
 
-    Robbins 1970 (and Howard, Ramdas, McAuliffe, Sekhon 2021, one-sided normal mixture): where s is a sum with
-    variance J = `information` and mean at most 0, this is the logarithm of an e-process.
+    Where `s` is a sum with variance `information` and a mean of at most 0, this is the log of an e-process (Robbins 1970; Howard, Ramdas,
+    McAuliffe and Sekhon 2021, the one-sided normal mixture).
     """
     q = 1.0 / scale**2
     total = information + q

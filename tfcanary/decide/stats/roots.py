@@ -1,4 +1,8 @@
-"""Where rising curves cross zero: the ends of a confidence sequence, several criteria at once."""
+"""Finds where rising curves cross zero: the ends of confidence sequences, for several criteria at once.
+
+Written here because SciPy's root finders take one curve at a time, and every slim step would pay for their import (see
+`tfcanary.decide.stats`).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,16 @@ import numpy as np
 from tfcanary.decide.stats.logarithms import Array
 
 STEPS: Array = np.linspace(0.0, 1.0, 25)
-"""Of the range that is looked at; between two of them the curve is taken to be straight."""
+"""Shape (25,): parts of the searched range at which the curve is evaluated; in between it is taken to be straight."""
 
 
-def rises_above_zero(curve: Callable[[Array], Array], low: Array, high: Array) -> Array:
-    """The first x where each row's rising curve reaches 0.
+def first_root(curve: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Return the first x at which each row's rising curve reaches 0, shape (rows,).
 
     Args:
         curve: Maps x of shape (rows, points) to values of the same shape.
-        low: Where to begin, shape (rows,): the answer where the curve is above 0 already.
-        high: Where to end, shape (rows,): the answer where the curve stays below 0.
+        low: Where the search begins, shape (rows,); the result where the curve is at or above 0 there.
+        high: Where the search ends, shape (rows,); the result where the curve stays below 0.
     """
     x = low[:, None] + (high - low)[:, None] * STEPS
     value = curve(x)

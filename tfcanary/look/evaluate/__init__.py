@@ -1,1 +1,1 @@
-"""Looks at what the tracks answer and count, and says what it found; changes nothing."""
+"""Evaluates the answers and metrics of both tracks and returns evidence; it changes nothing."""

@@ -1,6 +1,6 @@
-"""What an answer says: a REST predict response as rows, and the class that a row stands for.
+"""Reads a REST predict response as rows, and the class that a row stands for.
 
-Called by the comparison of predictions. The answers are untrusted: any JSON value may come, and none raises.
+The comparison of predictions calls these functions. The answers are untrusted: no JSON value makes a function raise.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-Row = Mapping[str, object]
-"""One row of an answer: output to value; the name is empty where the response names none."""
+OutputRow = Mapping[str, object]
+"""One row of an answer: the value of each output by its name, which is empty where the response names none."""
 Numbers = NDArray[np.float64]
 
 
 class Kind(StrEnum):
-    """How a row says its class."""
+    """The ways in which an output tells the class of a row."""
 
     CLASSES = "the class with the highest score"
     LABELS = "the label"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Which output is read, and how."""
+    """The output that is read, and the way in which it tells the class."""
 
     output: str
     kind: Kind
@@ -35,46 +35,46 @@ class Reading:
     def __str__(self) -> str:
         return f"{self.kind.value} in output {self.output!r}" if self.output else self.kind.value
 
-    def of(self, row: Row) -> object:
-        """What the row says; None where it says nothing, as with NaN: None never agrees with anything."""
+    def of(self, row: OutputRow) -> object:
+        """The class of a row; None where it has none, for example because of NaN. None agrees with no class."""
         value = row.get(self.output)
         if self.kind is Kind.LABELS:
             return _label(value)
-        found = numbers(value)
-        if found is None or not found.size or not np.isfinite(found).all():
+        scores = numbers(value)
+        if scores is None or not scores.size or not np.isfinite(scores).all():
             return None
         if self.kind is Kind.SCORES:
-            return int(found.flat[0] > 0.5) if found.size == 1 else None
-        best = np.argmax(found, axis=-1) if found.ndim else np.zeros((), int)
+            return int(scores.flat[0] > 0.5) if scores.size == 1 else None
+        best = np.argmax(scores, axis=-1) if scores.ndim else np.zeros((), int)
         return int(best) if best.ndim == 0 else tuple(best.ravel().tolist())
 
 
-def rows(body: Mapping[str, object]) -> list[Row] | None:
-    """The rows of a response in row (`predictions`) or column (`outputs`) format; None where it is neither."""
+def rows(body: Mapping[str, object]) -> list[OutputRow] | None:
+    """The rows of a response in row format (`predictions`) or column format (`outputs`); None for any other response."""
     if isinstance(predictions := body.get("predictions"), list):
-        return [row if _is_named(row) else {"": row} for row in predictions]
+        return [row if _has_names(row) else {"": row} for row in predictions]
     if "outputs" not in body:
         return None
     outputs = body["outputs"]
-    columns = outputs if isinstance(outputs, dict) and _is_named(outputs) else {"": outputs}
+    columns = outputs if isinstance(outputs, dict) and _has_names(outputs) else {"": outputs}
     lengths = {len(column) if isinstance(column, list) else None for column in columns.values()}
     if len(lengths) != 1 or None in lengths:
         return [columns]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def reading(row: Row, label: object = None) -> Reading:
-    """How to read rows like this one.
+def choose_reading(row: OutputRow, label: object = None) -> Reading:
+    """Choose the output that tells the class, from one row and, where it is known, the label of the row.
 
-    With several outputs: a text where the label is one, else what looks like probabilities, else scores, else whole
-    numbers and texts, else a single score; the first by name among equals.
+    The order of preference is: a text where the label is a text, probabilities, several scores, whole numbers and texts, a
+    single score. Among equals it is the first output by name.
     """
-    ranked = [_ranked(name, value, label) for name, value in row.items()]
-    return min(ranked, key=lambda one: (one[0], one[1].output), default=(0, Reading("", Kind.LABELS)))[1]
+    ranks = [_rank(name, value, label) for name, value in row.items()]
+    return min(ranks, key=lambda one: (one[0], one[1].output), default=(0, Reading("", Kind.LABELS)))[1]
 
 
 def numbers(value: object) -> Numbers | None:
-    """The numbers of an output, null as NaN; None where it holds something else."""
+    """The numbers of an output, with null as NaN; None where the output holds anything else."""
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "fiubO" or (array.dtype.kind == "O" and array.ndim == 0):
@@ -85,40 +85,41 @@ def numbers(value: object) -> Numbers | None:
 
 
 def is_whole(value: object) -> bool:
-    """Whether an output holds whole numbers only: they name classes, and their distance means nothing."""
+    """Whether an output holds only whole numbers: they name classes, so a difference between them has no meaning."""
     try:
         return np.asarray(value).dtype.kind in "iub"
     except ValueError:
         return False
 
 
-def matches(said: object, label: float | str) -> bool:
-    """Whether a row says the label; class 2 is also written "2" and 2.0."""
+def matches(answer: object, label: float | str) -> bool:
+    """Whether the class of a row equals the label; the texts "2" and 2.0 both mean class 2."""
     if isinstance(label, float) and label.is_integer():
         label = int(label)
-    return said is not None and str(said) == str(label)
+    return answer is not None and str(answer) == str(label)
 
 
-def _is_named(row: object) -> bool:
-    # {"b64": ...} is how JSON carries one binary text.
+def _has_names(row: object) -> bool:
+    """Whether a row is an object of outputs; {"b64": ...} is one binary text."""
     return isinstance(row, dict) and set(row) != {"b64"}
 
 
-def _ranked(name: str, value: object, label: object) -> tuple[int, Reading]:
-    said = _label(value)
-    if isinstance(said, str):
+def _rank(name: str, value: object, label: object) -> tuple[int, Reading]:
+    """The reading of an output and its rank; the lowest rank is preferred."""
+    text = _label(value)
+    if isinstance(text, str):
         return (0 if isinstance(label, str) else 3), Reading(name, Kind.LABELS)
-    found = numbers(value)
-    if found is None or is_whole(value):
-        return (3 if said is not None else 5), Reading(name, Kind.LABELS)
-    if found.size < 2:
+    scores = numbers(value)
+    if scores is None or is_whole(value):
+        return (3 if text is not None else 5), Reading(name, Kind.LABELS)
+    if scores.size < 2:
         return 4, Reading(name, Kind.SCORES)
-    shares = found.ndim == 1 and bool((found >= 0).all()) and abs(float(found.sum()) - 1) < 0.001
+    shares = scores.ndim == 1 and bool((scores >= 0).all()) and abs(float(scores.sum()) - 1) < 0.001
     return (1 if shares else 2), Reading(name, Kind.CLASSES)
 
 
 def _label(value: object) -> object:
-    """A text or whole number as it is, also wrapped in a list of one; several of them as a tuple; else None."""
+    """A text or whole number itself, also out of a list of one; several of them as a tuple; None for anything else."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, list):

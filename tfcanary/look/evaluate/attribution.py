@@ -1,7 +1,7 @@
-"""Whose drift it is: three comparisons together say what each of them alone cannot.
+"""Attributes drift to the world, to the split or to the canary, from three comparisons together.
 
-Serving now against the training reference shows the world; the canary's requests against stable's of the same minutes show the split;
-the canary's answers against stable's show the canary, and those of a better model differ, too.
+Requests now against the training reference show a change of the world. The canary's requests against stable's of the same minutes show
+an uneven split. The canary's answers against stable's show a change of the model, which may also be an improvement.
 """
 
 from __future__ import annotations
@@ -16,87 +16,103 @@ ABOUT = "drift/attribution"
 
 
 class Blame(StrEnum):
-    """What has changed."""
+    """The possible causes of drift."""
 
     NOBODY = "nothing"
     SPLIT = "the split"
     WORLD = "the world"
     CANARY = "the canary"
     BOTH = "the world and the canary"
-    OTHERWISE = "the canary's scores"
+    SCORES = "the canary's scores"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One combination and what it means; None stands for any."""
+class Attribution:
+    """A combination of results of the comparisons and its meaning; None as a result stands for any."""
 
     inputs: bool | None
-    """The canary's requests differ from stable's of the same minutes."""
+    """Whether the canary's requests differ from stable's of the same minutes."""
     world: bool | None
-    """Both tracks' requests differ from the training reference."""
+    """Whether both tracks' requests differ from the training reference."""
     classes: bool | None
-    """The canary says other classes than stable."""
+    """Whether the canary answers with other classes than stable."""
     scores: bool | None
+    """Whether the canary's outputs are distributed in another way than stable's."""
     blame: Blame
     sentence: str
 
 
 TABLE = (
-    Row(
+    Attribution(
         True,
         None,
         None,
         None,
         Blame.SPLIT,
-        "requests of the same minutes differ between the tracks: mend the split first, the rest says nothing",
+        "requests of the same minutes differ between the tracks: correct the split first, as the other comparisons depend on it",
     ),
-    Row(False, True, True, None, Blame.BOTH, "the world has changed, and on the same requests the canary says other classes than stable"),
-    Row(
+    Attribution(
+        False, True, True, None, Blame.BOTH, "the world has changed, and on like requests the canary answers other classes than stable"
+    ),
+    Attribution(
         False,
         True,
         False,
         None,
         Blame.WORLD,
-        "both tracks drift alike: the world has changed, hold and think of retraining; the canary is not to blame",
+        "both tracks drift alike: the world has changed, hold and consider retraining; the canary is not the cause",
     ),
-    Row(False, False, True, None, Blame.CANARY, "the requests are alike and as in training: it is the canary that says other classes"),
-    Row(
-        False, False, False, True, Blame.OTHERWISE, "only the canary's scores differ, as a better model's would: this alone decides nothing"
+    Attribution(
+        False,
+        False,
+        True,
+        None,
+        Blame.CANARY,
+        "the requests are alike and as in training, but the canary answers other classes than stable",
     ),
-    Row(False, False, False, False, Blame.NOBODY, "requests and answers are alike on both tracks"),
+    Attribution(
+        False,
+        False,
+        False,
+        True,
+        Blame.SCORES,
+        "only the canary's scores differ, as those of a better model would: this alone decides nothing",
+    ),
+    Attribution(False, False, False, False, Blame.NOBODY, "requests and answers are alike on both tracks"),
 )
-"""The first row that fits is the finding; whatever fits none has too little data to be told."""
-UNTOLD = Row(None, None, None, None, Blame.UNKNOWN, "too few requests to tell whose drift it would be")
+"""The attributions in order; the first one that fits the results is the answer."""
+UNKNOWN = Attribution(None, None, None, None, Blame.UNKNOWN, "too few requests to attribute a drift")
+"""The attribution where a comparison had too few requests, so that no row of the table fits."""
 
 
-def attribute(inputs: bool | None, world: bool | None, classes: bool | None, scores: bool | None) -> Row:
-    """The row of the table for what drifted; None where a comparison could not tell."""
-    seen = (inputs, world, classes, scores)
+def attribute(inputs: bool | None, world: bool | None, classes: bool | None, scores: bool | None) -> Attribution:
+    """The attribution for the results of the four comparisons: whether each one drifted, None where it is undecided."""
+    results = (inputs, world, classes, scores)
     for row in TABLE:
-        if all(want is None or want == is_ for want, is_ in zip((row.inputs, row.world, row.classes, row.scores), seen, strict=True)):
+        wanted = (row.inputs, row.world, row.classes, row.scores)
+        if all(one is None or one == result for one, result in zip(wanted, results, strict=True)):
             return row
-    return UNTOLD
+    return UNKNOWN
 
 
-def evidence(found: Sequence[Evidence]) -> Evidence:
-    """What the comparisons say together; shown only, as each of them decides for itself."""
-    drifted = {e.about.removeprefix("drift/"): _drifted(e.finding) for e in found}
-    # Absent by plan or by nature is not the same as undecided: without a reference the world counts as it was.
-    row = attribute(*(drifted.get(name, False) for name in ("inputs", "world", "classes", "scores")))
+def evidence(comparisons: Sequence[Evidence]) -> Evidence:
+    """The attribution as evidence; it never gates, as each comparison decides for itself."""
+    results = {
+        one.about.removeprefix("drift/"): None if one.finding is Finding.INCONCLUSIVE else one.finding is not Finding.PASS
+        for one in comparisons
+    }
+    # A comparison that is absent is not undecided: without a reference the world counts as unchanged.
+    row = attribute(*(results.get(name, False) for name in ("inputs", "world", "classes", "scores")))
     figures: dict[str, float | str] = {"changed": row.blame.value}
-    quiet = row.blame in (Blame.NOBODY, Blame.OTHERWISE)
-    finding = Finding.PASS if quiet else Finding.INCONCLUSIVE if row is UNTOLD else Finding.WARN
+    quiet = row.blame in (Blame.NOBODY, Blame.SCORES)
+    finding = Finding.PASS if quiet else Finding.INCONCLUSIVE if row is UNKNOWN else Finding.WARN
     return Evidence(ABOUT, finding, row.sentence, gating=False, figures=figures)
 
 
-def world_drifted(found: Sequence[Evidence]) -> str:
-    """The sentence of the world's drift where it is the world's and not the split's; else empty."""
-    blame = next((e.figures.get("changed") for e in found if e.about == ABOUT), "")
+def world_drift_reason(comparisons: Sequence[Evidence]) -> str:
+    """The reason of the evidence about the world, where the drift is attributed to the world; empty otherwise."""
+    blame = next((one.figures.get("changed") for one in comparisons if one.about == ABOUT), "")
     if blame not in (Blame.WORLD.value, Blame.BOTH.value):
         return ""
-    return next((e.reason for e in found if e.about == "drift/world"), "")
-
-
-def _drifted(finding: Finding) -> bool | None:
-    return None if finding is Finding.INCONCLUSIVE else finding in (Finding.WARN, Finding.FAIL)
+    return next((one.reason for one in comparisons if one.about == "drift/world"), "")

@@ -1,7 +1,7 @@
-"""Profiles on Apache Beam: pieces (row groups, files) as elements, the same counting in the workers, one merge.
+"""Counts profiles on Apache Beam, for data that is near Dataflow or Flink.
 
-For data that lies where Dataflow or Flink are. An element is a piece, never a row: row by row Beam is 200 times slower. Needs the
-extra `beam`; nothing else imports this module.
+An element is a piece (a row group or a file) and never a row, as Beam is 200 times slower row by row. The module needs the extra
+`beam`, and no other module imports it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tfcanary.look.evaluate import sources
 
 
 class CountPieces(beam.PTransform):  # type: ignore[misc]  # Beam ships no types
-    """From pieces to one stored profile; all of them are counted in one layout, so the bits are those of one pass in it."""
+    """Turns pieces into one stored profile; all are counted in one layout, so the result equals that of a single pass."""
 
     def __init__(self, layout: drift.Layout, entity: str = "", chosen: sources.Selection = sources.Selection()) -> None:  # noqa: B008
         super().__init__()
         self._layout, self._entity, self._chosen = layout, entity, chosen
 
     def expand(self, pieces: Any) -> Any:
-        """Count each piece where it is read, and add up the counts."""
+        """Count each piece on the worker that reads it, and add up the counts."""
         return pieces | "count" >> beam.Map(self._counted) | "merge" >> beam.CombineGlobally(_Merge())
 
     def _counted(self, piece: sources.Piece) -> bytes:
@@ -31,7 +31,7 @@ class CountPieces(beam.PTransform):  # type: ignore[misc]  # Beam ships no types
 
 
 class _Merge(beam.CombineFn):  # type: ignore[misc]
-    """Adds up stored profiles; between workers they travel as bytes."""
+    """Adds up stored profiles, which travel between the workers as bytes."""
 
     def create_accumulator(self) -> bytes:
         return drift.to_bytes(drift.Profile())
@@ -47,7 +47,7 @@ class _Merge(beam.CombineFn):  # type: ignore[misc]
 
 
 def count(pieces: Sequence[sources.Piece], entity: str = "", options: Any = None) -> drift.Profile:
-    """The profile of pieces that all workers can read, on the runner of the options; by default Beam's own, in this process."""
+    """Count the profile of pieces that all workers can read, on the runner of `options`; by default Beam's own in this process."""
     import tempfile
     from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Intervals that hold however often one looks, and whenever one stops: what a comparison ends on as soon as it is sure.
+"""Confidence intervals that hold at every look and at every stopping time, so that a comparison may end as soon as it is decided.
 
-Each is the set of values that a fair bet against them has not yet made rich (Ville 1939): where the truth is p, the wealth of who bets
-against p grows beyond 1/alpha with chance alpha at most, over all time. Nothing is assumed but that each row is alike distributed,
-given those before it.
+Each interval is a confidence sequence from betting: it holds the values p against which a fair bet has won less than 1/alpha. Where p
+is true, the wealth of such a bet exceeds 1/alpha at any time with probability alpha at most (Ville 1939). The only assumption is that each
+row has the same distribution, given the rows before it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from tfcanary.core.domain import Interval
+from tfcanary.core.domain import Finding, Interval
 
 STAKES = tuple(0.98 * 0.68**k for k in range(14))
-"""Shares of its wealth that a bet stakes at once; all are made side by side, so that one of them is nearly right. It costs ln 14."""
+"""Fractions of the wealth that the parallel bets stake; one of them is near the best, and using 14 costs ln 14 of log wealth."""
 STEPS = 50
-"""Bisections: the bounds are then exact to 15 digits."""
+"""Bisections of a bound, after which it is exact to 15 digits."""
 PRIOR = 0.5
-"""Jeffreys' prior for a share: bets on small and large ones alike."""
+"""Both parameters of Jeffreys' beta prior for a share."""
 
 
 def share(successes: float, n: float, alpha: float) -> Interval:
-    """Of rows in which something happened, with chance 1 - alpha over all looks; 0 to 1 where n = 0.
+    """Interval for the share of successes among rows, with confidence 1 - alpha over all looks; 0 to 1 where n = 0.
 
-    Raises ValueError where 0 <= successes <= n or 0 < alpha < 1 does not hold.
+    Raises ValueError unless 0 <= successes <= n and 0 < alpha < 1.
     """
     if not 0 <= successes <= n or not 0 < alpha < 1:
         raise ValueError(f"{successes} of {n} at alpha {alpha}: must lie between 0 and n, alpha between 0 and 1")
@@ -31,26 +31,29 @@ def share(successes: float, n: float, alpha: float) -> Interval:
         return Interval(0.0, 0.5, 1.0)
     estimate, rest = successes / n, n - successes
 
-    def rich(p: float) -> bool:
+    def has_won(p: float) -> bool:
         against = successes * _log(p) + rest * _log(1 - p)
         return _log_beta(successes + PRIOR, rest + PRIOR) - _log_beta(PRIOR, PRIOR) - against > -math.log(alpha)
 
-    low = 0.0 if successes == 0 else _edge(rich, 0.0, estimate)
-    high = 1.0 if rest == 0 else _edge(rich, 1.0, estimate)
+    low = 0.0 if successes == 0 else _edge(has_won, 0.0, estimate)
+    high = 1.0 if rest == 0 else _edge(has_won, 1.0, estimate)
     return Interval(low, estimate, high)
 
 
 def paired_difference(b: float, c: float, n: float, alpha: float) -> Interval:
-    """Of two shares on the same n rows, (b - c)/n, with chance 1 - alpha over all looks; McNemar's question, asked at any time.
+    """Interval for the difference of two shares on the same rows, (b - c)/n, with confidence 1 - alpha over all looks.
+
+    It is a sequential form of McNemar's test.
 
     Args:
-        b: Rows that only the first has right.
-        c: Rows that only the second has right.
-        n: All rows; -1 to 1 where there is none.
-        alpha: Half of it on either side.
+        b: Number of rows that only the first has right.
+        c: Number of rows that only the second has right.
+        n: Number of all rows; without any the interval is -1 to 1.
+        alpha: Probability of an error; half of it on either side.
 
-    Waudby-Smith and Ramdas 2024, with rows of -1, 0 and 1 as bounded values: the wealth depends on the three counts alone, so the order
-    of the rows does not matter. Raises ValueError where the counts cannot be.
+    The method is that of Waudby-Smith and Ramdas 2024, with rows of -1, 0 and 1 as bounded values: the wealth depends on the three
+    counts alone, so that the order of the rows does not matter. Raises ValueError where the counts are impossible or alpha is not
+    between 0 and 1.
     """
     if b < 0 or c < 0 or b + c > n or not 0 < alpha < 1:
         raise ValueError(f"{b} and {c} of {n} rows at alpha {alpha}: must be counts, together at most n, alpha between 0 and 1")
@@ -63,13 +66,23 @@ def paired_difference(b: float, c: float, n: float, alpha: float) -> Interval:
 
 
 def difference(first: tuple[float, float], second: tuple[float, float], alpha: float) -> Interval:
-    """Of two shares on different rows, first less second; each side is successes and n, and has half of alpha."""
+    """Interval for the difference of two shares on different rows, first minus second.
+
+    Each side is its successes and its number of rows, and gets half of alpha. Raises ValueError as `share` does.
+    """
     a, b = (share(successes, n, alpha / 2) for successes, n in (first, second))
     return Interval(a.low - b.high, a.estimate - b.estimate, a.high - b.low)
 
 
+def not_below(interval: Interval, bound: float) -> Finding:
+    """Whether a value is above a bound: `pass` or `fail` where its whole interval is on one side, else `inconclusive`."""
+    if interval.low > bound:
+        return Finding.PASS
+    return Finding.FAIL if interval.high < bound else Finding.INCONCLUSIVE
+
+
 def _wealth(b: float, c: float, even: float, least: float) -> float:
-    """The logarithm of what betting on "more than `least`" has made of 1."""
+    """Logarithm of the wealth that a bet on "the difference exceeds `least`" has made out of 1."""
     mean = (1 + least) / 2
     if mean <= 0:
         return math.inf if b or even else 0.0
@@ -79,13 +92,13 @@ def _wealth(b: float, c: float, even: float, least: float) -> float:
     return top + math.log(sum(math.exp(one - top) for one in logs))
 
 
-def _edge(rich: Callable[[float], bool], outside: float, inside: float) -> float:
-    """The value between both from which on the bet against it has not won; `outside` where it never has."""
-    if not rich(outside):
+def _edge(has_won: Callable[[float], bool], outside: float, inside: float) -> float:
+    """The border between values against which the bet has won and values against which it has not; `outside` where it won nowhere."""
+    if not has_won(outside):
         return outside
     for _ in range(STEPS):
         middle = (outside + inside) / 2
-        outside, inside = (middle, inside) if rich(middle) else (outside, middle)
+        outside, inside = (middle, inside) if has_won(middle) else (outside, middle)
     return outside
 
 

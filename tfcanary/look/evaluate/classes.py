@@ -1,4 +1,4 @@
-"""The class of each answered row, read from whole columns: what the mix of classes is counted from."""
+"""Reads the class of each answered row from whole columns of a batch, so that the mix of classes can be counted."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from tfcanary.look.evaluate.answers import Kind, Numbers, Reading
 from tfcanary.tf.wire.bodies import OUTPUT
 
 
-def answered(outputs: Any) -> Any:
-    """The rows with any output at all."""
+def answered_rows(outputs: Any) -> Any:
+    """The rows of a record batch of outputs in which at least one output is not null."""
     if not outputs.num_columns:
         return outputs.slice(0, 0)
-    given = [np.asarray(outputs.column(name).is_valid()) for name in outputs.schema.names if name.startswith(OUTPUT)]
-    some = np.any(given, axis=0) if given else np.zeros(outputs.num_rows, bool)
+    valid = [np.asarray(outputs.column(name).is_valid()) for name in outputs.schema.names if name.startswith(OUTPUT)]
+    some = np.any(valid, axis=0) if valid else np.zeros(outputs.num_rows, bool)
     return outputs if some.all() else outputs.filter(some)
 
 
-def said(answers: Any, read: Reading) -> tuple[list[str | None], bool]:
-    """The class of each row, null where it has none; and whether single scores lie between 0 and 1."""
-    name = OUTPUT + read.output
+def read_classes(answers: Any, reading: Reading) -> tuple[list[str | None], bool]:
+    """The class of each row, None where it has none; and whether the scores, where a score tells the class, are between 0 and 1."""
+    name = OUTPUT + reading.output
     if name not in answers.schema.names:
         return [None] * answers.num_rows, True
     column = answers.column(name)
-    table = None if read.kind is Kind.LABELS else _table(column)
+    table = None if reading.kind is Kind.LABELS else _table(column)
     if table is None:
-        return [_class(read.of({read.output: value})) for value in column.to_pylist()], read.kind is not Kind.SCORES
+        return [_class(reading.of({reading.output: value})) for value in column.to_pylist()], reading.kind is not Kind.SCORES
     finite = np.all(np.isfinite(table), axis=1)
-    if read.kind is Kind.CLASSES:
-        return [_class(best) if known else None for best, known in zip(table.argmax(axis=1).tolist(), finite.tolist(), strict=True)], True
+    if reading.kind is Kind.CLASSES:
+        best = table.argmax(axis=1).tolist()
+        return [_class(number) if valid else None for number, valid in zip(best, finite.tolist(), strict=True)], True
     above = (table[:, 0] > 0.5).tolist()
-    said = [("above 0.5" if high else "up to 0.5") if known else None for high, known in zip(above, finite.tolist(), strict=True)]
-    return said, bool(((table >= 0) & (table <= 1))[finite].all())
+    classes = [("above 0.5" if high else "up to 0.5") if valid else None for high, valid in zip(above, finite.tolist(), strict=True)]
+    return classes, bool(((table >= 0) & (table <= 1))[finite].all())
 
 
 def _table(column: Any) -> Numbers | None:
-    """An output as a table of numbers, null as NaN; None where rows differ in length or hold something else."""
+    """An output as a table of numbers with null as NaN; None where the rows differ in length or hold anything else."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -54,7 +55,7 @@ def _table(column: Any) -> Numbers | None:
     return table
 
 
-def _class(said: object) -> str | None:
-    if isinstance(said, tuple):
-        return "classes " + ", ".join(map(str, said))
-    return f"class {said}" if isinstance(said, int) else None if said is None else str(said)
+def _class(value: object) -> str | None:
+    if isinstance(value, tuple):
+        return "classes " + ", ".join(map(str, value))
+    return f"class {value}" if isinstance(value, int) else None if value is None else str(value)

@@ -1,7 +1,7 @@
-"""Labels as counters: a metric source to which labelled quality is added, so that the judge watches it like everything else.
+"""Labels as counters: a metric source with labelled quality added, so that the judge treats it like every other metric.
 
-Labels arrive late and for old requests, too, so all of them since the canary's first request are counted again at each look. Counting
-takes a while, and the watch must not wait for it: it is done beside the watch, and a poll takes what was counted last.
+Labels arrive late, also for old requests, so each count starts again at the canary's first request. A count takes some time, and the
+watch must not wait for it: it runs in a thread of its own, and a poll takes the result of the last one.
 """
 
 from __future__ import annotations
@@ -20,94 +20,94 @@ from tfcanary.core.ports import MetricSource
 log = logging.getLogger("tfcanary.labels")
 
 EVERY = timedelta(seconds=60)
-"""New labels are looked for no more often; and after a look that took longer, there is a pause as long as it."""
+"""Shortest time between two counts; after a count that took longer, the pause is as long as the count."""
 PATIENCE = 30.0
-"""Seconds that the first poll waits to be told: stable's level is taken from it, once."""
+"""Seconds that the first poll waits for the first count, from which the judge takes stable's level once."""
 SINCE, BEFORE = "labels", "labels-before"
-"""The names by which the judge knows these counters among those of the servers: of the release's answers, and of stable's earlier ones."""
+"""Names of these counters among those of the servers: for the answers since the canary's first request, and for stable's earlier ones."""
 
 Quality = tuple[float, float, float]
-"""Sum, sum of squares and number of right answers with a label, as `domain.Counters.quality` holds them."""
+"""Sum and sum of squares of the right answers, and number of labelled answers, as in `domain.Counters.quality`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """What one look at the labels has counted."""
+class LabelCounts:
+    """The result of one count of the labels."""
 
     before: Quality
-    """Of stable, before the canary's first request: its level."""
+    """Stable's quality before the canary's first request, which is its level."""
     since: Mapping[Track, Quality]
-    """Of both tracks from then on."""
+    """Quality of both tracks since the canary's first request."""
 
 
 @dataclass(slots=True)
 class LabelledSource:
-    """A `MetricSource` whose samples hold the labelled quality of their track, as if one more server had counted it."""
+    """A `MetricSource` whose samples also hold the labelled quality of their track, like the counters of one more server."""
 
     inner: MetricSource
-    count: Callable[[], Labelled]
-    """Raises an error of ours where labels or answers cannot be read: then what was known before stays."""
+    count: Callable[[], LabelCounts]
+    """Counts the labels; raises TfcanaryError where labels or answers cannot be read, and then the last result stays."""
     threads: Executor
-    """Where it is counted, one look at a time."""
-    _known: Labelled | None = None
-    _running: Future[Labelled] | None = None
+    """Runs the counts, one at a time."""
+    _latest: LabelCounts | None = None
+    _running: Future[LabelCounts] | None = None
     _began: datetime | None = None
     _due: datetime | None = None
     _at: datetime | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def sample(self, track: Track, at: datetime) -> Sample:
-        """The track's counters, with what was last counted of its labels; both tracks of a poll get it from the same look."""
+        """The counters of a track with the last count of its labels; both tracks of a poll get them from one count."""
         sample = self.inner.sample(track, at)
         with self._lock:
             if at != self._at:
-                self._look(at)
+                self._refresh(at)
                 self._at = at
-            counted = _as_counters(self._known, track)
-        return replace(sample, servers={**sample.servers, **counted}) if sample.servers else sample
+            counters = _as_counters(self._latest, track)
+        return replace(sample, servers={**sample.servers, **counters}) if sample.servers else sample
 
     def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
-        """Without labels: when each of them arrived, nobody has written down."""
+        """The history of the inner source without labels, as their times of arrival are not recorded."""
         return self.inner.history(track, at)
 
-    def _look(self, at: datetime) -> None:
-        """Take what was counted meanwhile, and count again where it is due; only the very first look is waited for."""
+    def _refresh(self, at: datetime) -> None:
+        """Take the result of a count that has ended, and start the next one where it is due; only the first one is waited for."""
         first = self._due is None
         if self._running is None and (self._due is None or at >= self._due):
             self._running, self._began, self._due = self.threads.submit(self.count), at, at
         if self._running is None or not (first or self._running.done()):
             return
         try:
-            self._known = _grown(self._known, self._running.result(PATIENCE))
+            self._latest = _never_smaller(self._latest, self._running.result(PATIENCE))
         except TimeoutError:
-            log.warning("the labels are still being counted after %.0f s: the watch goes on without them", PATIENCE)
+            log.warning("the labels are still being counted after %.0f s: the watch continues without them", PATIENCE)
             return
         except TfcanaryError as error:
-            log.warning("labels: %s; what was counted before stays, and labels are looked for again", error)
+            log.warning("labels: %s; the last counts stay, and the labels will be counted again", error)
         self._running, self._due = None, at + max(EVERY, at - (self._began or at))
 
 
-def _as_counters(known: Labelled | None, track: Track) -> dict[str, Counters]:
-    """The same names at every poll: one that comes and goes would be a server that does."""
-    since = Counters(ok=0.0, quality=known.since[track] if known else None)
+def _as_counters(counts: LabelCounts | None, track: Track) -> dict[str, Counters]:
+    """The counts as counters with the same names at every poll, as the judge takes a name that comes and goes for a server."""
+    since = Counters(ok=0.0, quality=counts.since[track] if counts else None)
     if track is Track.CANARY:
         return {SINCE: since}
-    return {SINCE: since, BEFORE: Counters(ok=0.0, quality=known.before if known else None)}
+    return {SINCE: since, BEFORE: Counters(ok=0.0, quality=counts.before if counts else None)}
 
 
-def _grown(before: Labelled | None, now: Labelled) -> Labelled:
-    """Cumulative counters only grow: labels or answers that have vanished since the last look are kept as they were counted."""
-    if before is None:
-        return now
-    since = dict(now.since)
-    for track, counted in before.since.items():
-        if now.since[track][2] < counted[2]:
+def _never_smaller(last: LabelCounts | None, new: LabelCounts) -> LabelCounts:
+    """The new counts, or the last ones of a track where labels or answers have vanished: cumulative counters only grow."""
+    if last is None:
+        return new
+    since = dict(new.since)
+    for track, quality in last.since.items():
+        if new.since[track][2] < quality[2]:
             log.warning(
-                "%s: %.0f labelled answers, after %.0f a look ago: some are gone, and no new ones are counted until then",
+                "%s: %.0f labelled answers, after %.0f in the last count: some are gone, and the counts stay until there are more",
                 track.value,
-                now.since[track][2],
-                counted[2],
+                new.since[track][2],
+                quality[2],
             )
-            since[track] = counted
-    # What arrives for answers from before the release is no news of these minutes: the level stays as it was first counted.
-    return Labelled(before.before, since)
+            since[track] = quality
+    # Late labels for answers before the release say nothing about these minutes, so the level stays as it was first counted.
+    return LabelCounts(last.before, since)

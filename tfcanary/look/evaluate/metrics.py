@@ -1,7 +1,7 @@
-"""Looking at the metrics of both tracks: what every poll samples, and one look on its own.
+"""Samples the metrics of both tracks, for each poll of a watch or for one evaluation on its own.
 
-`poll` is what the watch loop asks for each time. `evaluate` is for pipelines of other people's making: no traffic is moved
-and nothing is recorded; the judge's state begins and ends with it, so alpha is spent on this look alone.
+The watch loop calls `poll`. `evaluate` is for users' own pipelines: it moves no traffic and records nothing. The judge's state
+begins and ends with it, so that alpha is spent on this evaluation alone.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ log = logging.getLogger("tfcanary.adapters.metrics")
 
 
 def poll(platform: Platform, began: datetime, now: datetime, in_force: Traffic | None) -> Poll:
-    """Both tracks, asked at the same time, and the traffic that was last read back. A source that cannot be asked hides both, and so blames neither."""
+    """Sample both tracks at the same time; `weight` is the canary's weight in percent that was last read back.
+
+    `began` is the time from which the poll counts its seconds. A source that is unavailable hides both tracks, so that it does not
+    look like a fault of one.
+    """
     with ThreadPoolExecutor(2) as threads:
         stable, canary = threads.map(lambda track: _sample(platform, track, now), (Track.STABLE, Track.CANARY))
     return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=in_force.canary if in_force else None)
 
 
 def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]:
-    """What the stable track counted before; nothing where the source keeps none, or cannot be asked."""
+    """The earlier samples of the stable track, each with its time in seconds; empty where the source keeps none or is unavailable."""
     try:
         yield from platform.metrics.history(Track.STABLE, now)
     except Unavailable as error:
@@ -36,7 +40,7 @@ def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]
 
 
 def traffic(platform: Platform) -> Traffic | None:
-    """The traffic in force; None where nobody says."""
+    """The traffic that the router reports to be in force; None where the router is unavailable."""
     try:
         return platform.router.traffic()
     except Unavailable as error:
@@ -45,7 +49,7 @@ def traffic(platform: Platform) -> Traffic | None:
 
 
 def evaluate(platform: Platform, plan: Plan, lasts: timedelta) -> Look:
-    """Poll both tracks for so long and say what the judge makes of it."""
+    """Poll both tracks for the time `lasts` and return the judge's evidence."""
     began = platform.clock.now()
     judge = Judge.begin(plan.judge, "one look", history(platform, began))
     while True:

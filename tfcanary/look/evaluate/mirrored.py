@@ -1,7 +1,7 @@
-"""Answers that both tracks have given to the same requests already: mirrored traffic, joined by the requests' ids. Nothing is sent.
+"""Joins recorded answers of both tracks to the same requests: mirrored traffic, by the ids of the requests. It sends nothing.
 
-Whoever mirrors (Envoy, Istio, KServe) keeps the id in both copies of a request, and a log of each track; `evaluate.predictions` compares
-the pairs as it compares answers that it has asked for itself.
+A mirroring proxy (Envoy, Istio, KServe) keeps the id in both copies of a request, and each track has a log. `evaluate.predictions`
+compares the pairs in the same way as answers to requests that it has sent itself.
 """
 
 from __future__ import annotations
@@ -19,53 +19,53 @@ from tfcanary.look.evaluate.sources.piece import Format
 from tfcanary.look.evaluate.sources.request_logs import exchanges
 
 MOST = 100_000
-"""Answers of the canary that wait for their partners in memory."""
+"""Largest number of the canary's answers in memory that wait for stable's answer to the same request."""
 
 Pair = tuple[Request, Prediction, Prediction]
 
 
-def is_mirrored(path: Path) -> bool:
-    """Whether a folder holds the logs of both tracks."""
+def has_mirrored_logs(path: Path) -> bool:
+    """Whether a folder holds a folder of logs for each track."""
     return all((path / track.value).is_dir() for track in Track)
 
 
 @dataclass(slots=True)
-class Mirrored:
-    """The logs below `stable/` and `canary/`, and what of them found no partner."""
+class MirroredLogs:
+    """The logs below `stable/` and `canary/`, with the numbers of requests that were paired and that were not."""
 
     path: Path
     paired: int = 0
     alone: int = 0
-    """Requests of the canary without an id, or without stable's answer to the same request."""
+    """Number of the canary's requests without an id, or without stable's answer to the same request."""
     unread: int = 0
-    """Of both: half a record, or no JSON."""
+    """Number of records of both tracks without their other half, or without valid JSON."""
 
     def pairs(self, limit: int) -> Iterator[Pair]:
         """At most `limit` requests with both answers, in the order of stable's log. Raises Refused where a log cannot be read."""
         waiting: dict[str, tuple[Mapping[str, Any], Prediction]] = {}
-        for one, body, answer in self._logged(Track.CANARY):
-            if one and len(waiting) < MOST:
-                waiting[one] = body, answer
-            self.alone += not one
-        for one, body, answer in self._logged(Track.STABLE):
+        for request_id, body, answer in self._records(Track.CANARY):
+            if request_id and len(waiting) < MOST:
+                waiting[request_id] = body, answer
+            self.alone += not request_id
+        for request_id, body, answer in self._records(Track.STABLE):
             if self.paired >= limit:
                 break
-            partner = waiting.pop(one, None) if one else None
+            partner = waiting.pop(request_id, None) if request_id else None
             if partner is None:
                 continue
             if partner[0] != body:
-                self.alone += 1  # another request by the same id: no mirror made it
+                self.alone += 1  # two different requests with one id are no mirrored pair
                 continue
             self.paired += 1
-            yield Request(body, one), answer, partner[1]
+            yield Request(body, request_id), answer, partner[1]
         self.alone += len(waiting) if self.paired < limit else 0
 
     def evidence(self) -> Evidence:
-        """How many pairs there were, and what is missing."""
+        """Evidence about the number of pairs and of requests without a partner; complete only after `pairs` has ended."""
         figures: dict[str, float | str] = {"pairs": self.paired, "canary_alone": self.alone, "unread": self.unread}
         reason = f"{self.paired:,} requests have an answer of each track in the logs"
         if not self.paired:
-            reason = f"no request of the canary's log is in stable's by the same id: nothing was compared; {self.alone:,} have no partner"
+            reason = f"no request of the canary's log is in stable's log by its id: nothing was compared; {self.alone:,} have no partner"
             return Evidence("predictions/pairs", Finding.INCONCLUSIVE, reason, figures=figures)
         if self.alone or self.unread:
             reason += (
@@ -74,20 +74,23 @@ class Mirrored:
             return Evidence("predictions/pairs", Finding.WARN, reason, gating=False, figures=figures)
         return Evidence("predictions/pairs", Finding.PASS, reason, gating=False, figures=figures)
 
-    def _logged(self, track: Track) -> Iterator[tuple[str, Mapping[str, Any], Prediction]]:
+    def _records(self, track: Track) -> Iterator[tuple[str, Mapping[str, Any], Prediction]]:
+        """The id, body and answer of each logged request of a track."""
         for piece in pieces(self.path / track.value):
             if piece.format is not Format.LOGGED:
                 raise Refused(
-                    f"{piece.name}: is {piece.format.value}; mirrored requests are logged ones: of KServe, Envoy or the local server"
+                    f"{piece.name}: is {piece.format.value}; mirrored requests must be request logs of KServe, Envoy or the local server"
                 )
-            for one, asked, given in exchanges(piece, self._drop):
+            for request_id, request, response in exchanges(piece, self._drop):
                 try:
-                    body = _object(asked)
-                    answer = Prediction(200, _object(given), 0.0) if given is not None else Prediction(500, {"error": "it failed"}, 0.0)
+                    body = _object(request)
+                    answer = (
+                        Prediction(200, _object(response), 0.0) if response is not None else Prediction(500, {"error": "it failed"}, 0.0)
+                    )
                 except ValueError:
                     self.unread += 1
                     continue
-                yield one, body, answer
+                yield request_id, body, answer
 
     def _drop(self, rows: int) -> None:
         self.unread += rows

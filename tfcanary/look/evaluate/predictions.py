@@ -1,6 +1,6 @@
-"""The same requests to both tracks, and what differs between the answers; before any user sees the candidate.
+"""Sends the same requests to both tracks and compares the answers, before any user gets an answer of the candidate.
 
-Called by the step `compare_predictions`. It only asks: the plan bounds how many requests, and how fast.
+The step `compare_predictions` calls it. The plan limits the number of requests and their rate.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import PredictionsPlan
 from tfcanary.core.ports import Clock, Predictor
 from tfcanary.look.evaluate import betting, slices
-from tfcanary.look.evaluate.tally import CLASS, Tally, shown
+from tfcanary.look.evaluate.tally import CLASS, Tally, display_text
 
 LEAST = 100
-"""Requests before a comparison ends because it is sure: each may be the one that only the canary fails."""
+"""Smallest number of requests before a comparison may end early, as each one may be the first that only the canary fails."""
 EVERY = 10
-"""Requests between two questions whether it is sure."""
-UNSETTLED = 10_000_000
-"""Requests beyond which "so many would settle it" is no advice."""
+"""Requests between two tests whether the comparison is decided."""
+TOO_MANY = 10_000_000
+"""Number of rows beyond which a sentence does not name the number that would decide a question."""
 
 
 def compare(
@@ -32,11 +32,12 @@ def compare(
     clock: Clock,
     progress: Callable[[int], None] | None = None,
 ) -> Look:
-    """Ask both tracks the same and compare their answers row by row.
+    """Send the requests to both tracks and compare their answers row by row.
 
-    Raises Refused where a request cannot be read; a track that does not answer at all ends the comparison as inconclusive.
+    `progress` gets the number of requests after each one. A track that does not answer at all ends the comparison as inconclusive.
+    Raises Refused where a request cannot be read.
     """
-    return compare_pairs(_asked(predictor, requests, plan, clock), plan, progress)
+    return compare_pairs(_ask_both(predictor, requests, plan, clock), plan, progress)
 
 
 def compare_pairs(
@@ -44,8 +45,8 @@ def compare_pairs(
 ) -> Look:
     """Compare stable's and the canary's answers to the same requests, row by row.
 
-    It ends before the plan's limit where all questions with a limit are settled: the intervals hold at every look. `progress` is told the
-    number of requests done.
+    It ends before the plan's limit where every question with a limit is decided, as the intervals hold at every look. `progress` gets
+    the number of requests after each one.
     """
     tally = Tally(names=plan.slices)
     try:
@@ -53,20 +54,21 @@ def compare_pairs(
             tally.add(request, stable, canary)
             if progress:
                 progress(tally.sent)
-            if _settled(tally, plan):
+            if _is_decided(tally, plan):
                 break
     except Unavailable as error:
         tally.unreachable = str(error)
-    found = [_answers(tally)]
+    results = [_answers(tally)]
     if tally.rows:
-        found += [_finite(tally), _flips(tally, plan), _accuracy(tally, plan), _slices(tally, plan), _latency(tally)]
-    return Look("compare", tuple(e for e in found if isinstance(e, Evidence)), tuple(a for a in found if isinstance(a, Absence)))
+        results += [_finite(tally), _flips(tally, plan), _accuracy(tally, plan), _slices(tally, plan), _latency(tally)]
+    evidence = tuple(one for one in results if isinstance(one, Evidence))
+    return Look("compare", evidence, tuple(one for one in results if isinstance(one, Absence)))
 
 
-def _asked(
+def _ask_both(
     predictor: Predictor, requests: Iterable[Request], plan: PredictionsPlan, clock: Clock
 ) -> Iterator[tuple[Request, Prediction, Prediction]]:
-    """Both answers to each request, not faster than the plan allows; the tracks take turns in being asked first."""
+    """Both answers to each request, not faster than the plan allows; the tracks take turns in getting a request first."""
     began = None
     for number, request in enumerate(islice(requests, plan.limit)):
         if began is not None and (early := 1 / plan.rate - (clock.now() - began).total_seconds()) > 0:
@@ -77,19 +79,19 @@ def _asked(
         yield request, answers[Track.STABLE], answers[Track.CANARY]
 
 
-def _settled(tally: Tally, plan: PredictionsPlan) -> bool:
-    """Whether every question that has a limit is answered; where none has, all requests are sent."""
+def _is_decided(tally: Tally, plan: PredictionsPlan) -> bool:
+    """Whether every question with a limit is decided; without such a question all requests are sent."""
     if tally.sent < LEAST or tally.sent % EVERY or not tally.has_classes:
         return False
-    asked = [_flips(tally, plan)] if plan.flips is not None else []
-    asked += [_accuracy(tally, plan)] if tally.labels else []
-    told = [one.finding for one in asked if isinstance(one, Evidence)]
-    return bool(told) and Finding.INCONCLUSIVE not in told
+    questions = [_flips(tally, plan)] if plan.flips is not None else []
+    questions += [_accuracy(tally, plan)] if tally.labels else []
+    findings = [one.finding for one in questions if isinstance(one, Evidence)]
+    return bool(findings) and Finding.INCONCLUSIVE not in findings
 
 
 def _answers(tally: Tally) -> Evidence | Absence:
-    """Every request answered by both; the one question that is asked even when there is nothing to compare."""
-    finding, reason = _answered(tally)
+    """Whether both tracks answered every request; the only question that is asked even without anything to compare."""
+    finding, reason = _answers_finding(tally)
     figures: dict[str, float | str] = {
         "requests": tally.sent,
         "answered": tally.answered,
@@ -100,14 +102,14 @@ def _answers(tally: Tally) -> Evidence | Absence:
     return Evidence("predictions/answers", finding, reason, figures=figures)
 
 
-def _answered(tally: Tally) -> tuple[Finding, str]:
+def _answers_finding(tally: Tally) -> tuple[Finding, str]:
     sent, first = tally.sent, tally.first
     if tally.canary_failed:
         return Finding.FAIL, f"the canary failed {tally.canary_failed} of {sent} requests that stable answered; first {first['canary']}"
     if tally.other_form:
         return (
             Finding.FAIL,
-            f"the canary answers {tally.other_form} of {sent} requests in another form: clients break; first {first['form']}",
+            f"the canary answers {tally.other_form} of {sent} requests in another form, which breaks clients; first {first['form']}",
         )
     if tally.unreachable:
         return Finding.INCONCLUSIVE, f"stopped after {sent} requests: {tally.unreachable}"
@@ -128,7 +130,7 @@ def _answered(tally: Tally) -> tuple[Finding, str]:
 
 
 def _finite(tally: Tally) -> Evidence | Absence:
-    """NaN and infinity are answers with status 200: only a look at the numbers finds them."""
+    """Whether all numbers are finite: answers with NaN or infinity have the status 200, so no error rate shows them."""
     about = "predictions/finite"
     figures: dict[str, float | str] = {
         "rows": tally.rows,
@@ -147,12 +149,12 @@ def _finite(tally: Tally) -> Evidence | Absence:
 
 
 def _flips(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
-    """How many rows say another class; it gates only where the plan says how many may."""
+    """The number of rows with another class; it gates only where the plan has a limit."""
     about, gating = "predictions/flips", plan.flips is not None
     figures: dict[str, float | str] = {
         "rows": tally.rows,
         "flips": tally.flips,
-        "compared": tally.read,
+        "compared": tally.readings_text,
         "largest_change": tally.largest,
         "mean_change": tally.total / max(1, tally.numbers),
         **_flips_by_slice(tally),
@@ -168,49 +170,50 @@ def _flips(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
         return Evidence(about, Finding.PASS, f"{reason}; {change}", gating, "share of rows", interval, figures=figures)
     limit = plan.flips
 
-    def says(times: float) -> Finding:
+    def finding_at(times: float) -> Finding:
         return _below(betting.share(tally.flips * times, tally.rows * times, plan.alpha), limit)
 
-    reason = f"{reason}, allowed {limit:.1%}{_settled_by(says, tally.rows, 'rows')}; {change}"
-    return Evidence(about, says(1), reason, gating, "share of rows", interval, tolerance=limit, figures=figures)
+    reason = f"{reason}, allowed {limit:.1%}{_needed(finding_at, tally.rows, 'rows')}; {change}"
+    return Evidence(about, finding_at(1), reason, gating, "share of rows", interval, tolerance=limit, figures=figures)
 
 
 def _flips_by_slice(tally: Tally) -> dict[str, float | str]:
     """The classes and slices in which most answers changed."""
-    most = sorted(tally.slices.by_name.items(), key=lambda one: (-one[1].flips / max(1, one[1].rows), one[0]))[: slices.NAMED]
-    return {f"flips {shown(name)}": f"{one.flips} of {one.rows}" for name, one in most if one.flips}
+    most = sorted(tally.slices.by_name.items(), key=lambda one: (-one[1].flips / max(1, one[1].rows), one[0]))[: slices.IN_SENTENCE]
+    return {f"flips {display_text(name)}": f"{one.flips} of {one.rows}" for name, one in most if one.flips}
 
 
 def _slices(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
-    """Whether the canary got worse somewhere, although it may not have on the whole."""
+    """Whether the canary is worse than stable in a slice of the requests, even where it is not on the whole."""
     about = "predictions/slices"
     parts = {name: one for name, one in tally.slices.by_name.items() if one.labelled and not name.startswith(f"{CLASS}=")}
     if not plan.slices or not parts or _not_comparable(tally):
         return Absence(about, "no labels to judge the slices by" if plan.slices else "absent by plan")
     alpha = plan.alpha / len(parts)
-    found = {
-        name: betting.paired_difference(one.only_canary_right, one.only_stable_right, one.labelled, alpha) for name, one in parts.items()
+    intervals = {
+        display_text(name): betting.paired_difference(one.only_canary_right, one.only_stable_right, one.labelled, alpha)
+        for name, one in parts.items()
     }
-    return slices.worse({shown(name): one for name, one in found.items()}, plan.accuracy_margin, about, gating=True)
+    return slices.slices_evidence(intervals, plan.accuracy_margin, about, gating=True)
 
 
 def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
-    """Whether the canary is right about as often as stable, on the same labelled rows."""
+    """Whether the canary's accuracy is not worse than stable's by more than the margin, on the same labelled rows."""
     about, n = "predictions/accuracy", tally.labelled
     if not tally.labels:
         return Absence(about, "the requests carry no labels")
     if trouble := _not_comparable(tally):
         return Evidence(about, Finding.INCONCLUSIVE, f"{tally.labels} requests carry a label, but {trouble}", margin=-plan.accuracy_margin)
 
-    def says(times: float) -> Finding:
-        return _not_below(_difference(tally, times, plan.alpha), -plan.accuracy_margin)
+    def finding_at(times: float) -> Finding:
+        return betting.not_below(_difference(tally, times, plan.alpha), -plan.accuracy_margin)
 
     interval = _difference(tally, 1, plan.alpha)
     digits = 2 if plan.accuracy_margin >= 0.01 else 4
     reason = (
         f"accuracy {tally.canary_right / n:.{digits}f} against stable's {tally.stable_right / n:.{digits}f} on {n} labelled requests: "
         f"difference {interval.estimate:+.{digits}f} ({interval.low:+.{digits}f} to {interval.high:+.{digits}f}), "
-        f"allowed {-plan.accuracy_margin:.{digits}f}{_settled_by(says, n, 'labelled requests')}"
+        f"allowed {-plan.accuracy_margin:.{digits}f}{_needed(finding_at, n, 'labelled requests')}"
     )
     figures: dict[str, float | str] = {
         "labelled": n,
@@ -218,32 +221,34 @@ def _accuracy(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:
         "canary_accuracy": tally.canary_right / n,
         "only_stable_right": tally.only_stable_right,
         "only_canary_right": tally.only_canary_right,
-        "compared": tally.read,
+        "compared": tally.readings_text,
     }
     unit = "difference of accuracy, canary - stable"
-    return Evidence(about, says(1), reason, unit=unit, interval=interval, margin=-plan.accuracy_margin, figures=figures)
+    return Evidence(about, finding_at(1), reason, unit=unit, interval=interval, margin=-plan.accuracy_margin, figures=figures)
 
 
 def _not_comparable(tally: Tally) -> str:
-    """Why labels and answers cannot be compared, if so."""
+    """Why labels and answers cannot be compared; empty where they can."""
     if not tally.labelled:
         return "none of their answers has exactly one row: a label belongs to one row"
     if not tally.has_classes:
-        return "the answers are numbers, not classes: accuracy cannot be told; leave the labels out to compare without them"
+        return "the answers are numbers, not classes, so there is no accuracy; leave the labels out to compare without them"
     if not tally.stable_right and not tally.canary_right:
-        return f"no answer of either track equals its label ({tally.read}): are the labels written as the model writes its classes?"
+        return (
+            f"no answer of either track equals its label ({tally.readings_text}): are the labels written as the model writes its classes?"
+        )
     return ""
 
 
 def _difference(tally: Tally, times: float, alpha: float) -> Interval:
-    """Canary's accuracy less stable's, as if each request had been seen so many times."""
+    """Interval for the canary's accuracy minus stable's, with every request counted `times` times."""
     return betting.paired_difference(tally.only_canary_right * times, tally.only_stable_right * times, tally.labelled * times, alpha)
 
 
 def _latency(tally: Tally) -> Evidence | Absence:
-    """Shown only: some hundred requests, one after the other, on servers without other load."""
+    """The latency of both tracks; it never gates, as it comes from some hundred single requests to servers without other load."""
     if not any(tally.stable_seconds):
-        return Absence("predictions/latency", "recorded answers do not say how long they took")
+        return Absence("predictions/latency", "recorded answers have no latency")
     stable, canary = (1000 * median(seconds) for seconds in (tally.stable_seconds, tally.canary_seconds))
     figures: dict[str, float | str] = {
         "requests": tally.answered,
@@ -252,14 +257,8 @@ def _latency(tally: Tally) -> Evidence | Absence:
         "stable_slowest_ms": 1000 * max(tally.stable_seconds),
         "canary_slowest_ms": 1000 * max(tally.canary_seconds),
     }
-    reason = f"median {_number(canary)} ms against stable's {_number(stable)} ms over {tally.answered} requests, asked one by one"
+    reason = f"median {_number(canary)} ms against stable's {_number(stable)} ms over {tally.answered} requests, sent one by one"
     return Evidence("predictions/latency", Finding.PASS, reason, gating=False, unit="ms", figures=figures)
-
-
-def _not_below(interval: Interval, bound: float) -> Finding:
-    if interval.low > bound:
-        return Finding.PASS
-    return Finding.FAIL if interval.high < bound else Finding.INCONCLUSIVE
 
 
 def _below(interval: Interval, bound: float) -> Finding:
@@ -268,16 +267,16 @@ def _below(interval: Interval, bound: float) -> Finding:
     return Finding.FAIL if interval.low > bound else Finding.INCONCLUSIVE
 
 
-def _settled_by(says: Callable[[float], Finding], n: int, what: str) -> str:
-    """For an undecided question: how many more of the same kind would decide it."""
+def _needed(finding_at: Callable[[float], Finding], n: int, what: str) -> str:
+    """The part of a sentence that names the number of rows that would decide an undecided question; empty for a decided one."""
     times = 1.0
-    while says(times) is Finding.INCONCLUSIVE:
+    while finding_at(times) is Finding.INCONCLUSIVE:
         times *= 1.1
-        if n * times > UNSETTLED:
-            return f"; too close for any number of {what} to tell"
+        if n * times > TOO_MANY:
+            return f"; too close to the limit for any number of {what} to decide"
     needed = n * times
     scale = 10 ** max(0, math.floor(math.log10(needed)) - 1)
-    return f"; about {math.ceil(needed / scale) * scale} {what} would tell" if times > 1 else ""
+    return f"; about {math.ceil(needed / scale) * scale} {what} would decide" if times > 1 else ""
 
 
 def _number(value: float) -> str:

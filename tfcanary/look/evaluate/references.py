@@ -1,7 +1,7 @@
-"""What should be: a profile from a file, from inside a SavedModel, or counted from data.
+"""Reads the reference of a drift comparison: a profile from a file, from inside a SavedModel, or counted from data.
 
-A model brings its own reference: `assets.extra/` is no part of what a server loads, so a profile in there travels with the model, is
-covered by its digest, and can never be the wrong one.
+A model can carry its own reference in `assets.extra/`, which a server does not load. Such a profile travels with the model and is
+covered by its digest, so that it always belongs to this model.
 """
 
 from __future__ import annotations
@@ -15,60 +15,60 @@ from tfcanary.decide.drift import Layout, Profile
 from tfcanary.decide.drift.profile_bytes import MARK
 from tfcanary.look.evaluate import sources
 
-CARRIED = Path("assets.extra", "tfcanary_reference.profile")
-"""Where a SavedModel carries its reference."""
+PATH_IN_MODEL = Path("assets.extra", "tfcanary_reference.profile")
+"""Path of the reference inside a SavedModel."""
 KIND = MARK.rpartition(b" ")[0]
-"""How a profile of any version begins."""
+"""First bytes of a profile of any version."""
 LARGEST = 256 << 20
-"""Bytes of a stored profile."""
+"""Largest stored profile in bytes."""
 
 
-def stored(path: Path) -> Profile | None:
-    """The profile in a file or in a SavedModel; None where it is data. Raises Refused where it is damaged, or a model has none."""
+def read_stored(path: Path) -> Profile | None:
+    """Read the profile in a file or in a SavedModel; None where the path is data. Raises Refused where it is damaged or missing."""
     if (path / "saved_model.pb").is_file():
-        carried = path / CARRIED
-        if not carried.is_file():
+        inside = path / PATH_IN_MODEL
+        if not inside.is_file():
             raise Refused(f"{path}: the model carries no reference; `tfcanary profile DATA --into {path}` writes one into it")
-        return _read(carried)
-    if path.is_file() and _begins(path):
-        return _read(path)
+        return _read(inside)
+    if path.is_file():
+        with path.open("rb") as file:
+            is_profile = file.read(len(MARK)).startswith(KIND)
+        return _read(path) if is_profile else None
     return None
 
 
-def carried_by(model: Path) -> Profile | None:
-    """The reference that a model carries, if it does."""
-    return _read(model / CARRIED) if (model / CARRIED).is_file() else None
+def read_from_model(model: Path) -> Profile | None:
+    """Read the reference that a SavedModel carries; None where it carries none. Raises Refused where it is damaged."""
+    return _read(model / PATH_IN_MODEL) if (model / PATH_IN_MODEL).is_file() else None
 
 
-def carry(profile: Profile, model: Path) -> Path:
-    """Write a profile into a SavedModel; returns the file. Raises Refused where the folder holds none."""
+def write_into_model(profile: Profile, model: Path) -> Path:
+    """Write a profile into a SavedModel and return the path of the file. Raises Refused where the folder is no SavedModel."""
     if not (model / "saved_model.pb").is_file():
-        raise Refused(f"{model}: holds no saved_model.pb; a profile travels inside a SavedModel only")
-    path = model / CARRIED
+        raise Refused(f"{model}: holds no saved_model.pb; a profile can only be written into a SavedModel")
+    path = model / PATH_IN_MODEL
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(drift.to_bytes(profile))
     return path
 
 
-def counted(
+def read_or_count(
     path: Path,
     like: Layout | None = None,
     entity: str = "",
     chosen: sources.Selection = sources.Selection(),  # noqa: B008  a frozen value
     progress: Callable[[int, int], None] | None = None,
 ) -> Profile:
-    """The profile of whatever lies there: a stored one as it is, data counted in the layout of another profile."""
-    return stored(path) or sources.count(sources.pieces(path), like, entity, chosen, progress)
+    """The profile at a path: a stored profile is read, and data is counted in the layout `like`, or in one chosen from the data.
 
-
-def _begins(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MARK)).startswith(KIND)
+    Raises Refused where the path cannot be read.
+    """
+    return read_stored(path) or sources.count(sources.pieces(path), like, entity, chosen, progress)
 
 
 def _read(path: Path) -> Profile:
     if path.stat().st_size > LARGEST:
-        raise Refused(f"{path}: {path.stat().st_size} bytes; at most {LARGEST} are read of a profile")
+        raise Refused(f"{path}: {path.stat().st_size} bytes; a profile has at most {LARGEST}")
     try:
         return drift.from_bytes(path.read_bytes())
     except Refused as error:

@@ -1,4 +1,4 @@
-"""What the judge would have said: the same polls again, from a tape or from a metric source that remembers."""
+"""Replays polls to the judge: those of a recorded release, or those from the history of a metric source."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from tfcanary.core.timeline import Timeline, extend
 from tfcanary.decide.judge import Judge, Poll
 
 HISTORY = timedelta(hours=2)
-"""How far back a source's `history` goes: longer spans are asked for in such pieces."""
+"""The span of a source's `history`; a longer span is read in pieces of this length."""
 LONGEST = timedelta(days=7)
-"""The longest that a stage may last."""
-ALARM = "watch/"
-"""How evidence begins that is the watcher's, not the judge's: a split that somebody changed, servers that are down."""
+"""Longest span of a replay, which is the longest time of a stage."""
+WATCH_PREFIX = "watch/"
+"""First characters of the names of the watch's own evidence, which the judge does not make: a changed split, servers that are down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """All that was said, poll by poll."""
+    """The verdicts of a replay, one for each poll."""
 
     verdicts: tuple[Verdict, ...]
-    """Each with its instant; `stage` counts how often the weight has risen."""
+    """The verdicts with the times of their polls; `stage` is the number of times that the weight has risen."""
     timeline: Timeline
 
     @property
     def last(self) -> Verdict:
-        """The last word."""
+        """The verdict of the last poll."""
         return self.verdicts[-1]
 
     def by_minute(self) -> tuple[Verdict, ...]:
-        """The last word of each minute, and each word that differs from the one before."""
-        told = self.verdicts
-        ends = {_minute(told[0], verdict): i for i, verdict in enumerate(told)}
-        turns = {i for i in range(1, len(told)) if told[i].decision is not told[i - 1].decision}
-        return tuple(told[i] for i in sorted({0, *ends.values(), *turns}))
+        """The first verdict, the last one of each minute, and each one whose decision differs from the decision before it."""
+        verdicts = self.verdicts
+        ends = {_minute(verdicts[0], verdict): i for i, verdict in enumerate(verdicts)}
+        changes = {i for i in range(1, len(verdicts)) if verdicts[i].decision is not verdicts[i - 1].decision}
+        return tuple(verdicts[i] for i in sorted({0, *ends.values(), *changes}))
 
 
 def _minute(first: Verdict, verdict: Verdict) -> int:
@@ -48,17 +48,17 @@ def _minute(first: Verdict, verdict: Verdict) -> int:
 
 
 def replay(judge: Judge, polls: Iterable[tuple[datetime, Poll]]) -> Replay:
-    """Hand the polls to the judge; a rollback ends it. Raises Refused where there is no poll."""
-    said = tuple(_said(judge, polls))
-    if not said:
+    """Give the polls to the judge until the last one or a rollback. Raises Refused where there is no poll."""
+    judged = tuple(_judge_polls(judge, polls))
+    if not judged:
         raise Refused("replay: there is no poll to judge")
-    seen = Timeline()
-    for poll, verdict in said:
-        seen = extend(seen, poll.stable, poll.canary, verdict)
-    return Replay(tuple(verdict for _, verdict in said), seen)
+    timeline = Timeline()
+    for poll, verdict in judged:
+        timeline = extend(timeline, poll.stable, poll.canary, verdict)
+    return Replay(tuple(verdict for _, verdict in judged), timeline)
 
 
-def _said(judge: Judge, polls: Iterable[tuple[datetime, Poll]]) -> Iterator[tuple[Poll, Verdict]]:
+def _judge_polls(judge: Judge, polls: Iterable[tuple[datetime, Poll]]) -> Iterator[tuple[Poll, Verdict]]:
     stage, weight = 0, None
     for at, poll in polls:
         if poll.weight is not None:
@@ -70,28 +70,31 @@ def _said(judge: Judge, polls: Iterable[tuple[datetime, Poll]]) -> Iterator[tupl
             return
 
 
-def same(said: Verdict, live: Verdict) -> bool:
-    """Whether the judge's part of the live verdict is this one, bit for bit."""
-    evidence = tuple(one for one in live.evidence if not one.about.startswith(ALARM))
-    alarmed = len(evidence) < len(live.evidence)
-    word = (said.decision, said.reason) == (live.decision, live.reason)
-    return (said.evidence, said.absent) == (evidence, live.absent) and (alarmed or word)
+def agrees_with_live(verdict: Verdict, live: Verdict) -> bool:
+    """Whether a verdict of a replay equals the judge's part of the live verdict bit by bit.
+
+    The decisions may differ where the live verdict has evidence of the watch.
+    """
+    evidence = tuple(one for one in live.evidence if not one.about.startswith(WATCH_PREFIX))
+    from_watch = len(evidence) < len(live.evidence)
+    same_decision = (verdict.decision, verdict.reason) == (live.decision, live.reason)
+    return (verdict.evidence, verdict.absent) == (evidence, live.absent) and (from_watch or same_decision)
 
 
-def remembered(source: MetricSource, begin: datetime, end: datetime, weight: int | None) -> tuple[tuple[datetime, Poll], ...]:
-    """The polls of a span of time, from a source's memory; the first one is where the canary is first there.
+def history_polls(source: MetricSource, begin: datetime, end: datetime, weight: int | None) -> tuple[tuple[datetime, Poll], ...]:
+    """The polls of a span of time, from the history of a metric source; the first one is the first with the canary up.
 
-    `weight`: the canary's share in percent, if it was the same throughout; a source does not know it. Raises Refused where
-    the span is none, or the canary was not there in it.
+    `weight` is the canary's share in percent where it was constant; a source does not keep it. Raises Refused where the span is
+    empty or too long, or the canary was never up in it.
     """
     if not timedelta(0) < end - begin <= LONGEST:
         raise Refused(f"replay from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: must be a span of at most {LONGEST.days} days")
     tracks = {track: _samples(source, track, begin, end) for track in Track}
-    born = min((t for t, sample in tracks[Track.CANARY].items() if sample.up), default=None)
-    if born is None:
-        raise Refused(f"replay: no canary was there from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: check its selector")
-    instants = sorted(t for t in {*tracks[Track.STABLE], *tracks[Track.CANARY]} if t >= born)
-    return tuple((datetime.fromtimestamp(t, UTC), _poll(t - born, weight, [tracks[track].get(t) for track in Track])) for t in instants)
+    first = min((t for t, sample in tracks[Track.CANARY].items() if sample.up), default=None)
+    if first is None:
+        raise Refused(f"replay: no canary was up from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: check its selector")
+    instants = sorted(t for t in {*tracks[Track.STABLE], *tracks[Track.CANARY]} if t >= first)
+    return tuple((datetime.fromtimestamp(t, UTC), _poll(t - first, weight, [tracks[track].get(t) for track in Track])) for t in instants)
 
 
 def _poll(t: float, weight: int | None, samples: Sequence[Sample | None]) -> Poll:
@@ -100,9 +103,9 @@ def _poll(t: float, weight: int | None, samples: Sequence[Sample | None]) -> Pol
 
 
 def _samples(source: MetricSource, track: Track, begin: datetime, end: datetime) -> dict[float, Sample]:
-    found: dict[float, Sample] = {}
+    samples: dict[float, Sample] = {}
     at = end.replace(microsecond=0)
     while at > begin:
-        found |= {(at - HISTORY).timestamp() + seconds: sample for seconds, sample in source.history(track, at)}
+        samples |= {(at - HISTORY).timestamp() + seconds: sample for seconds, sample in source.history(track, at)}
         at -= HISTORY
-    return {t: sample for t, sample in found.items() if t >= begin.timestamp()}
+    return {t: sample for t, sample in samples.items() if t >= begin.timestamp()}

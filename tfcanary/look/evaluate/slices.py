@@ -1,22 +1,22 @@
-"""Slices: how each part of the requests fares, named where it gets worse although the mean gets better."""
+"""Slices: counts for each part of the requests, so that a part that gets worse is named although the mean gets better."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Evidence, Finding, Interval
 
 MOST = 200
-"""Slices that are counted; the values that come later are counted together."""
+"""Largest number of slices; later values are counted together in the slice OTHERS."""
 OTHERS = "others"
-NAMED = 5
-"""Slices that a sentence names."""
+IN_SENTENCE = 5
+"""Largest number of slices that a sentence names."""
 
 
 @dataclass(slots=True)
 class Slice:
-    """What was counted of the requests of one slice."""
+    """The counts of one slice of the requests."""
 
     rows: int = 0
     flips: int = 0
@@ -25,46 +25,40 @@ class Slice:
     only_canary_right: int = 0
     stable_right: int = 0
     canary_right: int = 0
-    """Of the one track, where both answered different requests."""
+    """Number of right answers of the canary; where the tracks answered different requests, of the one track that is counted."""
 
 
 @dataclass(slots=True)
 class Slices:
-    """All of them, by name: `country=DE`, `class=3`."""
+    """All slices by their names, for example `country=DE` or `class=3`."""
 
     by_name: dict[str, Slice] = field(default_factory=dict)
 
     def of(self, name: str, value: object) -> Slice:
-        """The slice of a value; one for all beyond MOST."""
+        """The slice of the value of a column; from MOST slices on, one slice for all new values."""
         key = f"{name}={str(value)[:40]}"
         if key not in self.by_name and len(self.by_name) >= MOST:
             key = f"{name}={OTHERS}"
         return self.by_name.setdefault(key, Slice())
 
 
-def named(row: Mapping[str, object], names: Iterable[str]) -> list[tuple[str, object]]:
-    """The slices that a row belongs to; a number stands for itself, and a missing value is one, too."""
-    return [(name, row.get(name)) for name in names]
+def slices_evidence(intervals: Mapping[str, Interval], margin: float, about: str, gating: bool) -> Evidence:
+    """Whether the canary is worse by more than the margin in a slice; the `intervals` of all slices already share one alpha.
 
-
-def worse(intervals: Mapping[str, Interval], margin: float, about: str, gating: bool) -> Evidence:
-    """Whether a slice lies surely below the margin; `intervals` share one alpha already.
-
-    A slice that may be worse and has too few rows to say so is a warning: it never passes in silence, and never blocks for being small.
+    A slice that seems worse but has too few rows to decide is a warning: it is named, and does not refuse the canary.
     """
     surely = [name for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate) if one.high < -margin]
     maybe = [name for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate) if one.estimate < -margin <= one.high]
     figures: dict[str, float | str] = {"slices": len(intervals), "worse": len(surely), "perhaps_worse": len(maybe)}
     if surely:
-        return Evidence(about, Finding.FAIL, f"worse in {_listed(surely, intervals)}; allowed {-margin:.2f}", gating, figures=figures)
+        return Evidence(about, Finding.FAIL, f"worse in {_list(surely, intervals)}; allowed {-margin:.2f}", gating, figures=figures)
     if maybe:
-        few = f"perhaps worse in {_listed(maybe, intervals)}; too few labels there to be sure"
+        few = f"perhaps worse in {_list(maybe, intervals)}; too few labels there to decide"
         return Evidence(about, Finding.WARN, few, gating, figures=figures)
     return Evidence(about, Finding.PASS, f"none of {len(intervals)} slices is worse by more than {margin:.2f}", gating, figures=figures)
 
 
-def _listed(names: list[str], intervals: Mapping[str, Interval]) -> str:
-    shown = "; ".join(
-        f"{name}: {intervals[name].estimate:+.2f} ({intervals[name].low:+.2f} to {intervals[name].high:+.2f})" for name in names[:NAMED]
-    )
-    return shown + (f"; and {len(names) - NAMED} more" if len(names) > NAMED else "")
+def _list(names: list[str], intervals: Mapping[str, Interval]) -> str:
+    first = {name: intervals[name] for name in names[:IN_SENTENCE]}
+    text = "; ".join(f"{name}: {one.estimate:+.2f} ({one.low:+.2f} to {one.high:+.2f})" for name, one in first.items())
+    return text + (f"; and {len(names) - IN_SENTENCE} more" if len(names) > IN_SENTENCE else "")

@@ -1,7 +1,7 @@
-"""The gate before any traffic: what can be known of a SavedModel without running it.
+"""The static part of the gate: checks of a SavedModel's files that need neither TensorFlow nor a network.
 
-Nothing here needs TensorFlow or a network, and nothing of the model is executed: hostile bytes end in a finding. The
-step that validates calls `manifest` and `check`; whether the model also runs is asked by `tfcanary.look.trial`.
+No part of the model is executed, and hostile bytes end in a finding. The step `validate_savedmodel` calls `manifest` and
+`check`; `tfcanary.look.trial` then runs the model.
 """
 
 from __future__ import annotations
@@ -13,36 +13,38 @@ from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel.case import Case
 from tfcanary.look.savedmodel.checks import CHECKS, PARSE, TREE
 from tfcanary.look.savedmodel.facts import SavedModelFacts, SignatureFact, TensorFact
-from tfcanary.look.savedmodel.findings import evidence, fails
-from tfcanary.look.savedmodel.known_operations import known
+from tfcanary.look.savedmodel.findings import evidence, failure
+from tfcanary.look.savedmodel.known_operations import operation_list
 from tfcanary.look.savedmodel.protobuf_walk import Unreadable
 from tfcanary.look.savedmodel.reader import parse_model, read
-from tfcanary.look.savedmodel.tree import MODEL, FileDigest, Manifest, Tree, look, manifest
+from tfcanary.look.savedmodel.tree import MODEL, FileDigest, Manifest, Tree, list_files, manifest
 
 __all__ = ["CHECKS", "FileDigest", "Manifest", "SavedModelFacts", "SignatureFact", "TensorFact", "check", "manifest", "read"]
 
 
 def check(model: Path, plan: ValidationPlan, stable: Path | SavedModelFacts | None) -> Look:
-    """Everything that can be asked of the candidate without running it.
+    """Run every check of the candidate's files that does not execute the model.
 
-    Raises Refused where there is no SavedModel, the stable one cannot be read, or the plan names a TensorFlow that is not known.
+    `stable` is the model that serves now, or its facts; None skips the checks that compare with it. Raises Refused where
+    `model` has no SavedModel, the stable model cannot be read, or the plan names a TensorFlow whose operations are not listed.
     """
-    known(plan.tensorflow)
-    tree = look(model)
-    found = [TREE.advised(_check_tree(tree))]
+    operation_list(plan.tensorflow)
+    tree = list_files(model)
+    evidences = [TREE.with_remedy(_check_tree(tree))]
     path = stable if isinstance(stable, Path) else None
     stable = read(stable) if isinstance(stable, Path) else stable
     try:
         facts = parse_model(model)
     except Unreadable as error:
-        said = str(error) if str(error).startswith(MODEL) else f"{MODEL}: {error}"
-        found.append(PARSE.advised(evidence("parse", [fails(said)], "")))
-        return Look("validate", tuple(found), tuple(Absence(one.id, f"not asked: {MODEL} could not be read") for one in CHECKS))
-    found.append(PARSE.advised(_check_parse(facts)))
+        reason = str(error) if str(error).startswith(MODEL) else f"{MODEL}: {error}"
+        evidences.append(PARSE.with_remedy(evidence("parse", [failure(reason)], "")))
+        return Look("validate", tuple(evidences), tuple(Absence(one.id, f"not checked: {MODEL} could not be read") for one in CHECKS))
+    evidences.append(PARSE.with_remedy(_check_parse(facts)))
     case = Case(model, tree, facts, plan, stable, path)
-    asked = [one for one in CHECKS if one.ask is not None and (stable is not None or not one.needs_stable)]
-    absent = tuple(Absence(one.id, "no stable model to compare with") for one in CHECKS if one.needs_stable and stable is None)
-    return Look("validate", (*found, *(one.advised(one.ask(case)) for one in asked if one.ask is not None)), absent)
+    checks = [one for one in CHECKS if stable is not None or not one.needs_stable]
+    absent = tuple(Absence(one.id, "no stable model to compare with") for one in CHECKS if one not in checks)
+    evidences += [one.with_remedy(one.run(case)) for one in checks if one.run is not None]
+    return Look("validate", tuple(evidences), absent)
 
 
 def _check_tree(tree: Tree) -> Evidence:
@@ -53,7 +55,10 @@ def _check_tree(tree: Tree) -> Evidence:
 
 
 def _check_parse(facts: SavedModelFacts) -> Evidence:
-    problems = [] if facts.schema == 1 else [fails(f"SavedModel schema version {facts.schema}: 1 is the only one there is")]
+    problems = [] if facts.schema == 1 else [failure(f"SavedModel schema version {facts.schema}: only version 1 exists")]
     return evidence(
-        "parse", problems, f"exported by TensorFlow {facts.tensorflow_version or 'of unknown version'}", {"producer": float(facts.producer)}
+        "parse",
+        problems,
+        f"exported by {f'TensorFlow {facts.tensorflow_version}' if facts.tensorflow_version else 'an unknown version of TensorFlow'}",
+        {"producer": float(facts.producer)},
     )

@@ -1,6 +1,6 @@
-"""Whether the files that the graph reads when it is loaded lie in the model.
+"""Checks that the files which the graph reads when it is loaded are in the model.
 
-TensorFlow joins an asset's name to the model's path as it is: `../../../etc/passwd` loads without a word.
+TensorFlow appends an asset's name to the model's path unchanged, so `../../../etc/passwd` loads without an error.
 """
 
 from __future__ import annotations
@@ -9,36 +9,37 @@ from collections.abc import Iterator
 
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
-from tfcanary.look.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.look.savedmodel.findings import Problem, evidence, failure, quote, warning
 from tfcanary.look.savedmodel.reach import node_of
 
-FED = frozenset({"Const", "Placeholder", "PlaceholderWithDefault", "VariableV2", "Variable"})
-"""What a server replaces by the path of an asset."""
+PATH_OPERATIONS = frozenset({"Const", "Placeholder", "PlaceholderWithDefault", "VariableV2", "Variable"})
+"""Operations whose value a server replaces by the path of an asset."""
 
 
 def check_assets(case: Case) -> Evidence:
-    """Each asset is a file below assets/, and a node of the graph takes its name."""
+    """Check that each asset is a file below assets/ and that a node of the graph takes its path."""
     count = len(case.facts.assets)
     return evidence(
-        "assets", _problems(case), f"{count} assets, all there" if count else "the model has no assets", {"assets": float(count)}
+        "assets", _problems(case), f"all {count} assets exist" if count else "the model has no assets", {"assets": float(count)}
     )
 
 
 def _problems(case: Case) -> Iterator[Problem]:
     for asset in case.facts.assets:
-        if _leaves(asset.filename):
-            yield fails(f"asset {shown(asset.filename)} lies outside the model's assets")
+        if _is_outside(asset.filename):
+            yield failure(f"asset {quote(asset.filename)} is outside the model's assets")
         elif f"assets/{asset.filename}" not in case.tree.sizes:
             folder = any(name.startswith(f"assets/{asset.filename}/") for name in case.tree.sizes)
-            yield fails(f"asset {shown(asset.filename)} is {'a directory' if folder else 'missing: the copy is not complete'}")
+            yield failure(f"asset {quote(asset.filename)} is {'a directory' if folder else 'missing: the copy is incomplete'}")
         if node_of(asset.tensor) not in case.facts.nodes:
-            yield fails(f"asset {shown(asset.filename)} is for the tensor {shown(asset.tensor)}, which is not in the graph")
-        elif case.facts.nodes[node_of(asset.tensor)].op not in FED:
-            yield fails(f"asset {shown(asset.filename)} is for the tensor {shown(asset.tensor)}, which takes no file name")
-    named = {f"assets/{asset.filename}" for asset in case.facts.assets}
-    if spare := sorted(name for name in case.tree.sizes if name.startswith("assets/") and name not in named):
-        yield warns(f"{shown(spare[0])} is read by nothing in the graph" + (f", nor are {len(spare) - 1} other files" if spare[1:] else ""))
+            yield failure(f"asset {quote(asset.filename)} is for the tensor {quote(asset.tensor)}, which is not in the graph")
+        elif case.facts.nodes[node_of(asset.tensor)].op not in PATH_OPERATIONS:
+            yield failure(f"asset {quote(asset.filename)} is for the tensor {quote(asset.tensor)}, which takes no file name")
+    asset_files = {f"assets/{asset.filename}" for asset in case.facts.assets}
+    if unused := sorted(name for name in case.tree.sizes if name.startswith("assets/") and name not in asset_files):
+        others = f", and {len(unused) - 1} other files are not either" if unused[1:] else ""
+        yield warning(f"{quote(unused[0])} is not read by the graph{others}")
 
 
-def _leaves(filename: str) -> bool:
+def _is_outside(filename: str) -> bool:
     return not filename or filename.startswith("/") or "\\" in filename or any(part in ("", ".", "..") for part in filename.split("/"))

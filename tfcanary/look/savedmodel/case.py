@@ -1,4 +1,4 @@
-"""What the checks of the gate are asked about."""
+"""The argument of every static check: the candidate, the plan and the stable model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfcanary.look.savedmodel.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A candidate that could be read, and what it is held against."""
+    """A candidate that could be read, with the plan and the stable model that it is compared with."""
 
     model: Path
     tree: Tree
@@ -20,4 +20,4 @@ class Case:
     plan: ValidationPlan
     stable: SavedModelFacts | None = None
     stable_path: Path | None = None
-    """None also where only the facts of the stable model are known."""
+    """Path of the stable model; None where there is no stable model or only its facts are available."""

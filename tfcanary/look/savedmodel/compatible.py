@@ -1,4 +1,4 @@
-"""Whether whoever asks the stable model today can ask the candidate the same way."""
+"""Checks that the candidate takes the requests of the stable model's clients and answers them in the same form."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
-from tfcanary.look.savedmodel.facts import Shape, SignatureFact, TensorFact
-from tfcanary.look.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.look.savedmodel.facts import Shape, SignatureFact
+from tfcanary.look.savedmodel.findings import Problem, evidence, failure, quote, warning
 
 
 def check_compatible(case: Case) -> Evidence:
-    """Every signature that the stable model answers, the candidate answers: same requests in, same answers out."""
+    """Check that the candidate has every signature of the stable model, with compatible inputs and outputs."""
     assert case.stable is not None
     problems = [p for name, stable in sorted(case.stable.public.items()) for p in differences(name, stable, case.facts.public.get(name))]
     count = len(case.stable.public)
@@ -19,56 +19,52 @@ def check_compatible(case: Case) -> Evidence:
 
 
 def differences(name: str, stable: SignatureFact, candidate: SignatureFact | None) -> Iterator[Problem]:
-    """What whoever asks this signature today would trip over."""
+    """The differences that break a client of this signature; `candidate` is None where the candidate lacks the signature."""
     if candidate is None:
-        yield fails(f"signature {shown(name)}: stable answers it, the candidate does not have it")
+        yield failure(f"signature {quote(name)}: the stable model has it, the candidate does not")
         return
     problems = [*_inputs(stable, candidate), *_outputs(stable, candidate)]
-    prefix = "" if name == "serving_default" else f"signature {shown(name)}: "
+    prefix = "" if name == "serving_default" else f"signature {quote(name)}: "
     yield from (Problem(one.finding, prefix + one.sentence) for one in problems)
     if stable.method != candidate.method:
-        yield warns(f"{prefix}method name {shown(stable.method)} became {shown(candidate.method)}")
+        yield warning(f"{prefix}method name {quote(stable.method)} became {quote(candidate.method)}")
 
 
 def _inputs(stable: SignatureFact, candidate: SignatureFact) -> Iterator[Problem]:
     for name, takes in sorted(stable.inputs.items()):
         wants = candidate.inputs.get(name)
         if wants is None:
-            yield fails(f"input {shown(name)}: stable takes {takes}, the candidate has no such input")
+            yield failure(f"input {quote(name)}: stable takes {takes}, the candidate has no such input")
         elif wants.dtype != takes.dtype or not accepts(wants.shape, takes.shape):
-            yield fails(f"input {shown(name)}: stable takes {takes}, the candidate wants {wants}")
+            yield failure(f"input {quote(name)}: stable takes {takes}, the candidate wants {wants}")
     for name in sorted(candidate.inputs.keys() - stable.inputs.keys()):
         if name not in candidate.defaults:
-            yield fails(f"input {shown(name)}: the candidate requires {candidate.inputs[name]}, which today's requests do not carry")
+            yield failure(f"input {quote(name)}: the candidate requires {candidate.inputs[name]}, which today's requests do not carry")
         elif len(stable.inputs) == 1:
-            yield fails(
-                f"input {shown(name)}: a second input changes the JSON of a row from a value to an object; today's REST requests would fail"
+            yield failure(
+                f"input {quote(name)}: a second input changes the JSON of a row from a value to an object; today's REST requests would fail"
             )
     for name in sorted(stable.defaults & candidate.inputs.keys() - candidate.defaults):
-        yield fails(f"input {shown(name)}: requests may leave it out today, the candidate requires it")
+        yield failure(f"input {quote(name)}: today's requests may leave it out, the candidate requires it")
 
 
 def _outputs(stable: SignatureFact, candidate: SignatureFact) -> Iterator[Problem]:
     for name, gives in sorted(stable.outputs.items()):
-        found = candidate.outputs.get(name)
-        if found is None:
-            yield fails(f"output {shown(name)}: stable gives {gives}, the candidate has no such output")
-        elif not _same_answer(gives, found):
-            yield fails(f"output {shown(name)}: stable gives {gives}, the candidate gives {found}")
+        offered = candidate.outputs.get(name)
+        if offered is None:
+            yield failure(f"output {quote(name)}: stable gives {gives}, the candidate has no such output")
+        elif offered.dtype != gives.dtype or not accepts(gives.shape, offered.shape):
+            yield failure(f"output {quote(name)}: stable gives {gives}, the candidate gives {offered}")
     added = sorted(candidate.outputs.keys() - stable.outputs.keys())
     if added and len(stable.outputs) == 1:
-        names = ", ".join(map(shown, added[:3]))
-        yield fails(
+        names = ", ".join(map(quote, added[:3]))
+        yield failure(
             f"output {names}: a second output changes the JSON of an answer from a value to an object; REST clients would break (give it a signature of its own)"
         )
 
 
-def _same_answer(stable: TensorFact, candidate: TensorFact) -> bool:
-    return stable.dtype == candidate.dtype and accepts(stable.shape, candidate.shape)
-
-
 def accepts(wide: Shape | None, narrow: Shape | None) -> bool:
-    """Whether every tensor of the narrow shape fits the wide one."""
+    """Whether every tensor of the shape `narrow` also has the shape `wide`; None as a shape is any rank, None as a size any size."""
     if wide is None or narrow is None:
         return wide is None
     return len(wide) == len(narrow) and all(w is None or w == n for w, n in zip(wide, narrow, strict=True))

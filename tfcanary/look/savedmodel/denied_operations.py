@@ -1,7 +1,7 @@
-"""Operations that reach out of the model: files, network, other processes, Python.
+"""The list of denied operations: those that use files, the network, other processes or Python.
 
-TensorFlow's graphs are programs. A model that is served needs none of these; whatever an operation here reads or
-writes, it does with the server's rights.
+A TensorFlow graph is a program. A served model needs none of these operations, and each of them runs with the rights of the
+server.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 FILES_READ, FILES_WRITTEN = "reads files", "writes files"
 NETWORK, PYTHON, OUTSIDE = "uses the network", "calls Python", "reaches outside the model"
-HIDDEN = "hides a graph in a text, where nobody can look at it"
+HIDDEN = "hides a graph in a text, where the gate cannot check it"
 
 DENIED: dict[str, str] = {
     name: does
@@ -43,41 +43,41 @@ DENIED_FAMILIES = (
 SAVER_ONLY = frozenset(
     ["SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "ShardedFilespec", "Save", "SaveSlices", "Restore", "RestoreSlice"],
 )
-"""Every export has these: they write and read the checkpoint, and nothing else may reach them."""
+"""Operations of every export that write and read the checkpoint; only the saver may reach them."""
 ASSET_READERS: dict[str, int] = {
     **dict.fromkeys(("ReadFile", "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2", "FixedLengthRecordDataset"), 0),
     **dict.fromkeys(("FixedLengthRecordDatasetV2", "CSVDataset", "CSVDatasetV2"), 0),
     **dict.fromkeys(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2"), 1),
 }
-"""Operations that may read a file where it is an asset of the model, and which input names the file."""
+"""Operations that may read an asset of the model; the value is the position of the input that names the file."""
 CACHES = frozenset({"CacheDataset", "CacheDatasetV2"})
-"""They write a file where their second input names one, and keep the rows in memory where it is empty."""
+"""Operations that cache rows in the file that their second input names, or in memory where that input is empty."""
 
-PRINTED = frozenset({"stderr", "stdout", "log(info)", "log(warning)", "log(error)"})
+PRINT_STREAMS = frozenset({"stderr", "stdout", "log(info)", "log(warning)", "log(error)"})
+"""Streams of PrintV2 that are no files."""
 
 
 def _debugs_outside(texts: Mapping[str, str]) -> bool:
     return bool(texts.get("debug_urls") or texts.get("dump_root") or texts.get("tfdbg_run_id") or texts.get("file_path"))
 
 
-def _foreign_descriptor(texts: Mapping[str, str]) -> bool:
-    return not texts.get("descriptor_source", "local://").startswith("local://")
-
-
 CONDITIONAL: dict[str, tuple[Callable[[Mapping[str, str]], bool], str]] = {
-    "PrintV2": (lambda texts: texts.get("output_stream", "stderr") not in PRINTED, FILES_WRITTEN),
-    **dict.fromkeys(("EncodeProto", "DecodeProto", "DecodeProtoV2"), (_foreign_descriptor, FILES_READ)),
+    "PrintV2": (lambda texts: texts.get("output_stream", "stderr") not in PRINT_STREAMS, FILES_WRITTEN),
+    **dict.fromkeys(
+        ("EncodeProto", "DecodeProto", "DecodeProtoV2"),
+        (lambda texts: not texts.get("descriptor_source", "local://").startswith("local://"), FILES_READ),
+    ),
     **dict.fromkeys(("DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount"), (_debugs_outside, OUTSIDE)),
     **dict.fromkeys(("DebugNumericSummary", "DebugNumericSummaryV2"), (_debugs_outside, OUTSIDE)),
 }
-"""Operations that are dangerous only with certain attributes."""
+"""Operations that are denied only with certain attributes: a test of the text attributes, and what the operation then does."""
 
 NOT_PORTABLE = re.compile(r"XlaCallModule|XlaLaunch|_?TPU\w*|TPU\w*")
-"""A stock server has no compiler for these, or no such hardware."""
+"""Operations for which a standard server has no compiler or no hardware."""
 
 
 def danger(op: str, texts: Mapping[str, str]) -> str | None:
-    """What an operation does that no served model needs; None where it is harmless."""
+    """What a denied operation does, for a sentence; None where the operation is allowed. `texts` are its text attributes."""
     if op in DENIED:
         return DENIED[op]
     if op in CONDITIONAL:

@@ -1,19 +1,18 @@
-"""What is known of a SavedModel once it has been read: values without protobuf, for every check."""
+"""The content of a SavedModel as plain values without protobuf: the input of every check."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tfcanary.look.savedmodel.findings import shown
 from tfcanary.tf.wire import messages
 
 Shape = tuple[int | None, ...]
-"""Dimensions; None where any size fits."""
+"""Sizes of the dimensions; None where any size fits."""
 
 NUMPY_NAMES = {"float": "float32", "double": "float64", "half": "float16"}
 PRIVATE = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
-"""Signatures that TensorFlow keeps for itself; whatever else is there can be asked for."""
+"""Signatures for TensorFlow's own use; clients can call every other one."""
 VARIABLE_OPERATIONS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 
 
@@ -22,11 +21,11 @@ class TensorFact:
     """One input or output of a signature."""
 
     dtype: str
-    """NumPy's name where there is one: float32, int64, string, bfloat16."""
+    """Type of the elements, by NumPy's name where NumPy has the type: float32, int64, string, bfloat16."""
     shape: Shape | None
-    """None: any rank."""
+    """Sizes of the dimensions; None for any rank."""
     tensor: str
-    """`node:output` in the graph; empty for sparse and composite tensors."""
+    """Name of the tensor in the graph, `node:output`; empty for sparse and composite tensors."""
 
     def __str__(self) -> str:
         return f"{self.dtype} {shape_text(self.shape)}"
@@ -34,7 +33,7 @@ class TensorFact:
 
 @dataclass(frozen=True, slots=True)
 class SignatureFact:
-    """One way to ask the model."""
+    """One signature of the model: its inputs, its outputs and its method."""
 
     inputs: Mapping[str, TensorFact]
     outputs: Mapping[str, TensorFact]
@@ -45,16 +44,16 @@ class SignatureFact:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """What a Const node declares, against what is stored for it."""
+    """A Const node: the type and shape that it declares, and how many bytes are stored for it."""
 
     dtype: str
     shape: Shape | None
     stored: int
-    """Bytes in the file."""
+    """Bytes of the value in the file."""
     text: str | None = None
     """The first element of a string constant."""
     texts: tuple[str, ...] = ()
-    """All of them, where they are the names of what a checkpoint holds."""
+    """All elements of a string constant, where they are the names of variables in the checkpoint."""
     content: int | None = None
     """Bytes of packed values; None where the values are listed one by one."""
 
@@ -70,14 +69,14 @@ class Node:
     functions: tuple[str, ...] = ()
     """The functions that its attributes call."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Its short text attributes."""
+    """The node's short text attributes, by name."""
     dtypes: tuple[str, ...] = ()
-    """The types of its outputs, where an attribute says them: `dtype`, or `Tout`."""
+    """The types of the node's outputs, from the attribute `dtype` or `Tout`; empty where the node has neither."""
     constant: Constant | None = None
     attributes: tuple[str, ...] = ()
-    """The names of all its attributes."""
+    """The names of all attributes of the node."""
     shape: Shape | None = None
-    """Of a placeholder; None where it takes any."""
+    """The declared shape of a placeholder; None where it takes any shape, and for every other operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +85,13 @@ class Function:
 
     name: str
     arguments: Mapping[str, int]
-    """Their positions by name."""
+    """Position of each argument, by its name."""
     outputs: tuple[str, ...]
     nodes: Mapping[str, Node]
     returns: Mapping[str, str]
-    """Output to the tensor in the function that it is."""
-    controls: tuple[str, ...] = ()
-    """Nodes that run whatever is asked for."""
+    """The tensor inside the function that each output returns, by the name of the output."""
     implements: str = ""
-    """TensorFlow may exchange functions that implement the same interface."""
+    """Name of the interface that the function implements; TensorFlow may replace it by another function with the same interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,39 +106,35 @@ class Asset:
 class SavedModelFacts:
     """The serving graph of a SavedModel."""
 
-    tags: tuple[frozenset[str], ...]
-    """Of every meta graph in the file; the facts below are of the one for serving."""
     schema: int
     tensorflow_version: str
-    """That exported it."""
+    """Version of the TensorFlow that exported the model."""
     producer: int
     min_consumer: int
     signatures: Mapping[str, SignatureFact]
     nodes: Mapping[str, Node]
     functions: Mapping[str, Function]
     saver: tuple[str, str, str] = ("", "", "")
-    """Tensor of the file name, tensor that saves, operation that restores."""
+    """Names of the file name's tensor, of the tensor that saves, and of the operation that restores."""
     starters: tuple[str, ...] = ()
-    """Operations that run once the variables are restored."""
+    """Operations that run at the server's start, after the variables are restored."""
     assets: tuple[Asset, ...] = ()
     layers: tuple[str, ...] = ()
-    """Keras layers that carry Python code."""
+    """Names of the Keras layers that carry Python code."""
     bad_consumers: tuple[int, ...] = ()
-    """Versions of TensorFlow that must not load it."""
+    """Graph versions of TensorFlow that must not load the model."""
     gradients: Mapping[str, str] = field(default_factory=dict)
-    """Function to the function that is its gradient."""
-    warmup: bool = False
-    """Whether there are requests that the server sends itself before it becomes available."""
+    """The function that computes the gradient of a function, by the name of the latter."""
 
     def all_nodes(self) -> Iterator[tuple[str, Node]]:
-        """Every node with the function it lies in, "" for the graph itself."""
+        """Every node, with the name of its function; the name is "" for nodes of the graph itself."""
         yield from (("", node) for node in self.nodes.values())
         for function in self.functions.values():
             yield from ((function.name, node) for node in function.nodes.values())
 
     @property
     def operations(self) -> Mapping[str, int]:
-        """How often each operation occurs."""
+        """Number of nodes of each operation, functions included."""
         counts: dict[str, int] = {}
         for _, node in self.all_nodes():
             counts[node.op] = counts.get(node.op, 0) + 1
@@ -149,12 +142,12 @@ class SavedModelFacts:
 
     @property
     def variables(self) -> tuple[Node, ...]:
-        """The nodes that hold variables."""
+        """The nodes of the graph and its functions that hold variables."""
         return tuple(node for _, node in self.all_nodes() if node.op in VARIABLE_OPERATIONS)
 
     @property
     def public(self) -> Mapping[str, SignatureFact]:
-        """The signatures that clients may ask for."""
+        """The signatures that clients may call."""
         return {name: one for name, one in self.signatures.items() if name not in PRIVATE}
 
 
@@ -167,10 +160,5 @@ def dtype_name(number: int) -> str:
 
 
 def shape_text(shape: Shape | None) -> str:
-    """For example `[?,64]`; `of any rank` where it is unknown."""
+    """The shape as text, for example `[?,64]`; `of any rank` for None."""
     return "of any rank" if shape is None else "[" + ",".join("?" if size is None else str(size) for size in shape) + "]"
-
-
-def tensor_text(name: str, tensor: TensorFact) -> str:
-    """For example `'image' float32 [?,64]`."""
-    return f"{shown(name)} {tensor}"

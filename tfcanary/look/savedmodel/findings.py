@@ -1,4 +1,4 @@
-"""Problems into evidence: every check of the gate ends here."""
+"""Builds evidence from the problems that a check of the gate finds."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from dataclasses import dataclass
 
 from tfcanary.core.domain import Evidence, Finding
 
-SHOWN = 80
-"""Characters of a foreign text that a sentence shows."""
+QUOTE_LENGTH = 80
+"""Largest number of characters of a foreign text in a sentence."""
 SENTENCES = 3
-"""Problems that a reason spells out; the others are counted."""
+"""Problems that a reason describes; the others are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is not as it should be."""
+    """One problem that a check found, with its severity."""
 
     finding: Finding
     sentence: str
 
 
-def fails(sentence: str) -> Problem:
-    """A problem that no traffic should ever meet."""
+def failure(sentence: str) -> Problem:
+    """A problem that refuses the model."""
     return Problem(Finding.FAIL, sentence)
 
 
-def warns(sentence: str) -> Problem:
-    """A problem that somebody should look at."""
+def warning(sentence: str) -> Problem:
+    """A problem that does not refuse the model and that a person should look at."""
     return Problem(Finding.WARN, sentence)
 
 
 def evidence(about: str, problems: Iterable[Problem], good: str, figures: Mapping[str, float | str] | None = None) -> Evidence:
-    """The worst problems as one piece of evidence; `good` is its reason where there are none."""
+    """The evidence of a check: the worst problems first, or `pass` with the reason `good` where there is no problem."""
     order = list(Finding)
-    found = sorted(problems, key=lambda one: -order.index(one.finding))
-    finding = found[0].finding if found else Finding.PASS
-    reason = "; ".join(one.sentence for one in found[:SENTENCES]) or good
-    if len(found) > SENTENCES:
-        reason += f"; and {len(found) - SENTENCES} more"
-    return Evidence(about=f"savedmodel/{about}", finding=finding, reason=_unexpanded(reason), figures=figures or {})
+    worst_first = sorted(problems, key=lambda one: -order.index(one.finding))
+    finding = worst_first[0].finding if worst_first else Finding.PASS
+    reason = "; ".join(one.sentence for one in worst_first[:SENTENCES]) or good
+    if len(worst_first) > SENTENCES:
+        reason += f"; and {len(worst_first) - SENTENCES} more"
+    return Evidence(about=f"savedmodel/{about}", finding=finding, reason=_without_expansions(reason), figures=figures or {})
 
 
-def shown(text: str, longest: int = SHOWN) -> str:
-    """A text from a model, quoted, cut, and harmless wherever a reason goes: printable, and nothing that Argo or Kubernetes would expand."""
-    plain = repr(_unexpanded(text))
+def quote(text: str, longest: int = QUOTE_LENGTH) -> str:
+    """A text from a model in quotes, at most `longest` characters, printable, and without what Argo or Kubernetes would expand."""
+    plain = repr(_without_expansions(text))
     return plain if len(plain) <= longest else plain[: longest - 4] + "...'"
 
 
-def _unexpanded(text: str) -> str:
+def _without_expansions(text: str) -> str:
     return text.replace("{{", "{ {").replace("$(", "$ (")

@@ -1,6 +1,6 @@
-"""Reads a SavedModel into facts without TensorFlow, piece by piece, whatever its size.
+"""Reads a SavedModel of any size into facts, piece by piece and without TensorFlow.
 
-Nothing of it is executed, and memory stays bounded: weights and large constants are stepped over.
+No part of the model is executed, and memory stays bounded: the reader skips weights and large constants.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any
 
 from tfcanary.core.errors import Refused
 from tfcanary.look.savedmodel.facts import Asset, Function, Node, SavedModelFacts, SignatureFact, TensorFact, dtype_name
-from tfcanary.look.savedmodel.findings import shown
-from tfcanary.look.savedmodel.keras import code_in
+from tfcanary.look.savedmodel.findings import quote
+from tfcanary.look.savedmodel.keras import layers_with_code
 from tfcanary.look.savedmodel.nodes import TEXT, add_node, map_entry, read_function, read_node, shape_of
 from tfcanary.look.savedmodel.protobuf_walk import BYTES, VARINT, Field, Unreadable, Walk, parse
-from tfcanary.look.savedmodel.tree import GRAPH_BYTES, MODEL, WARMUP, look
+from tfcanary.look.savedmodel.tree import GRAPH_BYTES, MODEL, list_files
 from tfcanary.tf.wire import messages
 
 SERVE = frozenset({"serve"})
 SIGNATURES = 1000
-"""More than any model has."""
+"""Largest number of signatures, more than any model has."""
 STARTERS = ("saved_model_main_op", "legacy_init_op")
-# Field numbers in TensorFlow's .proto files; the messages have them, too, but are not used for what may be large.
+# Field numbers in TensorFlow's .proto files; the message classes are not used for fields that may be large.
 META_INFO, GRAPH, SAVER, COLLECTION, SIGNATURE, ASSET, OBJECTS = range(1, 8)
 
 
 @dataclass(slots=True)
 class _Meta:
-    """One meta graph while it is read."""
+    """The facts of one meta graph while they are read."""
 
     info: Any = field(default_factory=lambda: messages.MetaGraphDef.MetaInfoDef())
     versions: Any = field(default_factory=lambda: messages.VersionDef())
@@ -45,8 +45,8 @@ class _Meta:
 
 
 def read(model: Path) -> SavedModelFacts:
-    """The facts of a SavedModel. Raises Refused where there is none or its bytes are damaged."""
-    look(model)
+    """Read the facts of a SavedModel's meta graph for serving. Raises Refused where there is no SavedModel, or it is damaged."""
+    list_files(model)
     try:
         return parse_model(model)
     except Unreadable as error:
@@ -54,7 +54,7 @@ def read(model: Path) -> SavedModelFacts:
 
 
 def parse_model(model: Path) -> SavedModelFacts:
-    """The facts of the meta graph for serving; raises Unreadable with the reason where there is not exactly one, or the bytes are damaged."""
+    """The facts of the meta graph for serving. Raises Unreadable where there is not exactly one, or the bytes are damaged."""
     path = model / MODEL
     try:
         if not stat.S_ISREG(mode := path.lstat().st_mode):
@@ -64,14 +64,14 @@ def parse_model(model: Path) -> SavedModelFacts:
         if size > GRAPH_BYTES:
             raise Unreadable(f"{MODEL} has {size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}")
         with path.open("rb") as file:
-            return _facts(Walk(file, size), warmup=(model / WARMUP).exists())
+            return _facts(Walk(file, size))
     except FileNotFoundError as error:
-        raise Unreadable(f"{MODEL} is missing: the copy is not complete") from error
+        raise Unreadable(f"{MODEL} is missing: the copy is incomplete") from error
     except OSError as error:
         raise Unreadable(f"{MODEL} cannot be read ({error.strerror})") from error
 
 
-def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
+def _facts(walk: Walk) -> SavedModelFacts:
     schema, graphs = 0, []
     for one in walk.fields(walk.whole):
         if one.kind == VARINT and one.number == 1:
@@ -79,13 +79,12 @@ def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
         elif one.kind == BYTES and one.number == 2:
             graphs.append(one)
     tags = tuple(frozenset(_info(walk, graph).tags) for graph in graphs)
-    serving = [graph for graph, of_it in zip(graphs, tags, strict=True) if of_it == SERVE]
+    serving = [graph for graph, its_tags in zip(graphs, tags, strict=True) if its_tags == SERVE]
     if len(serving) != 1:
-        found = ", ".join(sorted({"{" + ",".join(shown(tag) for tag in sorted(of_it)) + "}" for of_it in tags})) or "none"
+        found = ", ".join(sorted({"{" + ",".join(map(quote, sorted(one))) + "}" for one in tags})) or "none"
         raise Unreadable(f"{MODEL} has {len(serving)} graphs tagged {{serve}} (it has: {found}); a server needs exactly one")
     meta = _meta(walk, serving[0])
     return SavedModelFacts(
-        tags=tags,
         schema=schema,
         tensorflow_version=meta.info.tensorflow_version,
         producer=meta.versions.producer,
@@ -99,12 +98,11 @@ def _facts(walk: Walk, warmup: bool) -> SavedModelFacts:
         starters=tuple(dict.fromkeys(_starters(meta))),
         assets=tuple(meta.assets) or tuple(_old_assets(meta)),
         layers=tuple(meta.layers),
-        warmup=warmup,
     )
 
 
 def _meta(walk: Walk, graph: Field) -> _Meta:
-    """One pass over a meta graph. A field that occurs twice is merged, as a parser would."""
+    """Read a meta graph in one pass. A field that occurs twice is merged, as a protobuf parser does."""
     meta = _Meta(info=_info(walk, graph))
     for one in walk.nested(graph, GRAPH, SAVER, COLLECTION, SIGNATURE, ASSET, OBJECTS):
         _READERS[one.number](walk, one, meta)
@@ -112,7 +110,7 @@ def _meta(walk: Walk, graph: Field) -> _Meta:
 
 
 def _info(walk: Walk, graph: Field) -> Any:
-    """Tags and versions; the list of operations in it is stepped over."""
+    """The tags and versions of a meta graph; the list of operations in the same message is skipped."""
     content = b"".join(walk.raw(one) for info in walk.nested(graph, META_INFO) for one in walk.nested(info, 4, 5, 6) if one.size <= TEXT)
     return parse(messages.MetaGraphDef.MetaInfoDef, content)
 
@@ -136,7 +134,7 @@ def _read_library(walk: Walk, library: Field, meta: _Meta) -> None:
             continue
         function = read_function(walk, one)
         if function.name in meta.functions:
-            raise Unreadable(f"two functions are called {shown(function.name)}")
+            raise Unreadable(f"two functions are called {quote(function.name)}")
         meta.functions[function.name] = function
 
 
@@ -170,10 +168,10 @@ def _read_asset(walk: Walk, one: Field, meta: _Meta) -> None:
 
 
 def _read_objects(walk: Walk, one: Field, meta: _Meta) -> None:
-    """Keras kept what rebuilds its layers, Python code included, in the objects' metadata until TensorFlow 2.5."""
+    """Read the names of Keras layers with Python code: until TensorFlow 2.5 Keras kept its layers in the objects' metadata."""
     for saved in walk.nested(one, 1):
         for user_object in walk.nested(saved, 4):
-            found = [layer for metadata in walk.nested(user_object, 3) for layer in code_in(walk, metadata)]
+            found = [layer for metadata in walk.nested(user_object, 3) for layer in layers_with_code(walk, metadata)]
             walk.keep(sum(map(len, found)) + 100 * len(found))
             meta.layers += found
 
@@ -197,7 +195,7 @@ def _starters(meta: _Meta) -> Iterator[str]:
 
 
 def _old_assets(meta: _Meta) -> Iterator[Asset]:
-    """TensorFlow 1 listed its assets in a collection."""
+    """The assets of an export of TensorFlow 1, which lists them in a collection."""
     if found := meta.collections.get("saved_model_assets"):
         for item in found.any_list.value:
             yield _asset(parse(messages.AssetFileDef, item.value))

@@ -1,6 +1,6 @@
-"""Requests made up from what a signature declares: for the trial, and to warm a server with.
+"""Makes up requests from what a signature declares: for the trial, and for the warm-up of a server.
 
-The same model gets the same requests every time.
+The requests are deterministic: one signature always gets the same ones.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tfcanary.core.domain import Request
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel.facts import SignatureFact, TensorFact
-from tfcanary.look.savedmodel.findings import shown
+from tfcanary.look.savedmodel.findings import quote
 from tfcanary.look.savedmodel.reader import read
 
 SEED = 20_260_131
-"""Samples are random, and the same in every trial."""
+"""Seed of the random values, so that every trial makes the same ones."""
 SIZES = (1, 8, 32, 224)
-"""Tried one after the other where a dimension other than the batch's may have any size."""
+"""Sizes that are tried in this order for a dimension, other than the batch's, that may have any size."""
 ELEMENTS = 2**24
-"""Numbers in a row at most, where its size is free."""
+"""Largest number of elements in a row whose size is free."""
 PIXEL = base64.b64decode(
     "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEBEQCgwSExIQEw8QEBD/yQALCAABAAEBAREA"
     "/8wABgAQEAX/2gAIAQEAAD8A0s8g/9k="
@@ -39,44 +39,45 @@ TEXTS: tuple[tuple[bytes, ...], ...] = (
     (PIXEL,),
     (b"{}",),
 )
-"""What a text input may want: words, numbers, images or JSON; the first kind that is answered is used."""
+"""Kinds of texts that an input may need: words, numbers, images or JSON; the trial uses the first kind that the model answers."""
 
 UNICODE = tuple(text.encode() for text in ("名前", "e\u0301", "\u05e9\u05dc\u05d5\u05dd", "\U0001f44d\U0001f3fd", "\u200b", "a" * 1000))
-"""Other scripts, combining characters, right to left, beyond the basic plane, invisible, long."""
+"""Unusual texts: other scripts, combining characters, right to left, beyond the basic plane, invisible, long."""
 LARGE = 1e4
 EXTREMES = {"large numbers": "fc", "largest whole numbers": "iu", "smallest whole numbers": "iu", "unicode texts": "S"}
-"""What is asked besides, and for which kinds of numbers or texts."""
+"""Contents of the unusual requests, each with NumPy's kinds of types for which it is made; S stands for texts."""
 
 Feeds = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One request, as tensors."""
+class TensorRequest:
+    """One request to a signature, as tensors."""
 
     what: str
-    """For sentences, for example `8 rows of zeros`."""
+    """Description for sentences, for example `8 rows of zeros`."""
     feeds: Feeds
     rows: int | None
-    """None: the signature has no batch."""
+    """Number of rows; None where the signature has no batch dimension."""
     content: str = ""
-    """What each row is made of; samples of the same content differ in rows alone."""
+    """Name of the values in each row; requests of one content differ only in their number of rows."""
     ordinary: bool = True
-    """Most models answer it with numbers; the extremes of a type are not ordinary."""
-    given: bool = False
-    """Somebody says that it is a request for this model; else it was made up."""
+    """Whether a sound model answers it with finite numbers; False for the extreme values of a type."""
+    recorded: bool = False
+    """Whether it was recorded for this model; False where it was made up from the signature."""
     label: object = None
-    """The answer that is expected, where somebody says so."""
+    """The expected answer; None where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to make requests of one signature."""
+    """The choices by which requests of one signature are made up."""
 
     inputs: Mapping[str, TensorFact]
     size: int
-    """Of every dimension that may have any, but for the batch's."""
+    """Size of every dimension, other than the batch's, that may have any size."""
     texts: tuple[bytes, ...]
+    """Values of the text inputs."""
 
     @property
     def batched(self) -> tuple[str, ...]:
@@ -85,14 +86,14 @@ class Recipe:
 
     @property
     def elements(self) -> int:
-        """Numbers in one row of all inputs."""
+        """Number of elements in one row of all inputs."""
         return sum(math.prod(self._shape(one, 1)) for one in self.inputs.values())
 
-    def sample(self, what: str, rows: int, ordinary: bool = True) -> Sample:
-        """`rows` rows; what is made of a seed is the same row by row whatever their number."""
+    def request(self, what: str, rows: int, ordinary: bool = True) -> TensorRequest:
+        """A request of `rows` rows with the content `what`; its first rows do not depend on the number of rows."""
         feeds = {name: self._fill(what, self._shape(one, rows), one.dtype) for name, one in self.inputs.items()}
         described = f"{rows} row{'s' * (rows != 1)} of {what}" if self.batched else what
-        return Sample(described, feeds, rows if self.batched else None, what, ordinary)
+        return TensorRequest(described, feeds, rows if self.batched else None, what, ordinary)
 
     def _shape(self, one: TensorFact, rows: int) -> tuple[int, ...]:
         if one.shape is None:
@@ -122,7 +123,7 @@ def _positive(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _large(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Larger than anything that was normalized, both signs."""
+    """Values of both signs, larger than any normalized input."""
     values = np.ones(math.prod(shape), dtype)
     if dtype.kind in "fc":
         values *= LARGE
@@ -152,7 +153,7 @@ _FILLS = {
 
 
 def recipes(signature: SignatureFact) -> Iterator[Recipe]:
-    """Ways to make requests, the likeliest first. Raises Refused where an input is of a kind that cannot be made up."""
+    """The recipes for requests of a signature, the likeliest first. Raises Refused where values of an input's type cannot be made up."""
     for name, one in signature.inputs.items():
         if one.dtype != "string":
             numpy_dtype(one.dtype, name)
@@ -166,25 +167,25 @@ def recipes(signature: SignatureFact) -> Iterator[Recipe]:
 
 
 def declared_in_full(signature: SignatureFact) -> bool:
-    """Whether every value of the declared types and shapes is a request: fractions, with no open dimension but the batch's."""
+    """Whether every value of the declared types and shapes is a valid request: only fractions, and only the batch's size is free."""
     return all(
         one.dtype in ("float32", "float64") and one.shape is not None and None not in one.shape[1:] for one in signature.inputs.values()
     )
 
 
-def generated(model: Path, plan: ValidationPlan) -> Iterator[Request]:
-    """Ordinary requests of every batch size, in TF Serving's JSON form. Raises Refused where the model has no such signature, or none can be made up."""
+def generate_requests(model: Path, plan: ValidationPlan) -> Iterator[Request]:
+    """Make up ordinary requests of every batch size of the plan, in TF Serving's JSON form.
+
+    Raises Refused where the model lacks the plan's signature, or where values of an input's type cannot be made up.
+    """
     signature = read(model).public.get(plan.signature)
     if signature is None:
-        raise Refused(f"{model}: has no signature {shown(plan.signature)}")
-    for sample in samples(next(recipes(signature)), plan.batches):
-        if sample.ordinary:
-            yield Request(_body(sample.feeds, plan.signature), id=sample.what)
-
-
-def _body(feeds: Feeds, signature: str) -> Mapping[str, object]:
-    """Column by column: this form fits every signature, with or without a batch."""
-    return {"signature_name": signature, "inputs": {name: _json(value) for name, value in feeds.items()}}
+        raise Refused(f"{model}: has no signature {quote(plan.signature)}")
+    for one in tensor_requests(next(recipes(signature)), plan.batches):
+        if one.ordinary:
+            # The column format fits every signature, with or without a batch dimension.
+            body = {"signature_name": plan.signature, "inputs": {name: _json(value) for name, value in one.feeds.items()}}
+            yield Request(body, id=one.what)
 
 
 def _json(value: NDArray[Any]) -> object:
@@ -196,21 +197,21 @@ def _json(value: NDArray[Any]) -> object:
     return {"b64": base64.b64encode(value.item()).decode()}
 
 
-def samples(recipe: Recipe, batches: Sequence[int]) -> Iterator[Sample]:
-    """The samples of a trial: ordinary ones at each batch size, then the extremes of whole numbers."""
+def tensor_requests(recipe: Recipe, batches: Sequence[int]) -> Iterator[TensorRequest]:
+    """The requests of a trial: ordinary ones of each batch size, then those with extreme values."""
     for rows in batches if recipe.batched else (1,):
         for what in ("zeros", "random values"):
-            yield recipe.sample(what, rows)
-    yield recipe.sample("positive values", batches[0])
+            yield recipe.request(what, rows)
+    yield recipe.request("positive values", batches[0])
     kinds = {numpy_dtype(one.dtype).kind if one.dtype != "string" else "S" for one in recipe.inputs.values()}
     for what, of in EXTREMES.items():
         if kinds & set(of):
-            yield recipe.sample(what, 1, ordinary=False)
+            yield recipe.request(what, 1, ordinary=False)
 
 
 def numpy_dtype(name: str, of: str = "") -> np.dtype[Any]:
-    """The type of an input; raises Refused where NumPy has none."""
+    """NumPy's type of this name, for the input `of`. Raises Refused where NumPy lacks the type."""
     try:
         return np.dtype(name)
     except TypeError as error:
-        raise Refused(f"input {shown(of)} is of type {name}, which cannot be made up") from error
+        raise Refused(f"input {quote(of)} is of type {name}, whose values cannot be made up") from error

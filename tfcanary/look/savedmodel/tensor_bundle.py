@@ -1,8 +1,8 @@
-"""Reads the index of a checkpoint: which variable lies where in which shard.
+"""Reads the index of a checkpoint, which names the shard and the bytes of each variable.
 
-The index is a table as LevelDB writes it (github.com/google/leveldb, doc/table_format.md): blocks of sorted keys with
-shared prefixes, a block that points to them, and a footer that points to that. The key "" holds the header, every other
-one the entry of a tensor.
+The index is a table in LevelDB's format (github.com/google/leveldb, doc/table_format.md): blocks of sorted keys with shared
+prefixes, one block that points to these blocks, and a footer that points to that block. The key "" holds the header, and
+every other key holds the entry of one tensor.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ FOOTER = 48
 MAGIC = 0xDB4775248B80FB57
 TRAILER = 5
 BLOCK_BYTES = 2**24
-"""Larger than any block that TensorFlow writes."""
+"""Largest number of bytes in a block, more than TensorFlow ever writes."""
 NAME_BYTES = 300
 ENTRIES = 100_000
-"""More tensors than any checkpoint that the gate can judge."""
+"""Largest number of tensors in a checkpoint that the gate can check."""
 
 
-class Compressed(Unreadable):
-    """An index of TensorFlow 1, compressed with Snappy: TensorFlow reads it, this does not."""
+class CompressedIndex(Unreadable):
+    """Raised for an index of TensorFlow 1 that is compressed with Snappy: TensorFlow can read it, this module cannot."""
 
 
 class Entry(NamedTuple):
-    """Where a tensor lies, and what it is."""
+    """The type, the shape and the place of one tensor of a checkpoint."""
 
     name: str
     dtype: str
@@ -43,20 +43,20 @@ class Entry(NamedTuple):
     offset: int
     size: int
     checksum: int
-    """CRC32C of its bytes, masked."""
+    """CRC32C of the tensor's bytes, masked."""
     sliced: bool
-    """Its values lie in entries of their own."""
+    """Whether the values are in entries of their own, one for each slice of the tensor."""
 
 
 class Index(NamedTuple):
-    """How many shards there should be, and every tensor, in the order of the shards."""
+    """The number of shards that a checkpoint should have, and its tensors in the order of the shards."""
 
     shards: int
     entries: list[Entry]
 
 
 def read_index(path: Path) -> Index:
-    """The whole index, checksums compared. Raises Unreadable where it is damaged, Compressed where it is of the old kind."""
+    """Read an index and compare its checksums. Raises Unreadable where it is damaged, CompressedIndex where it is compressed."""
     header: Any = None
     entries: dict[bytes, Entry] = {}
     try:
@@ -77,7 +77,7 @@ def read_index(path: Path) -> Index:
 def _entry(key: bytes, value: bytes) -> Entry:
     found = parse(messages.BundleEntryProto, value)
     if len(found.shape.dim) > RANK:
-        raise Unreadable(f"a shape of {len(found.shape.dim):,} dimensions; TensorFlow knows {RANK}")
+        raise Unreadable(f"a shape of {len(found.shape.dim):,} dimensions; TensorFlow supports {RANK}")
     shape = tuple(dim.size for dim in found.shape.dim)
     name = key[:NAME_BYTES].decode(errors="replace")
     return Entry(name, dtype_name(found.dtype), shape, found.shard_id, found.offset, found.size, found.crc32c, bool(found.slices))
@@ -89,7 +89,7 @@ def _records(path: Path) -> Iterator[tuple[bytes, bytes]]:
         file.seek(max(0, size - FOOTER))
         footer = file.read(FOOTER)
         if len(footer) < FOOTER or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
-            raise Unreadable("damaged or cut off: it does not end as an index does")
+            raise Unreadable("damaged or cut off: it does not end with the footer of an index")
         _, at = _handle(footer, 0)
         where, _ = _handle(footer, at)
         count = 0
@@ -120,12 +120,12 @@ def _block(file: Any, size: int, handle: tuple[int, int]) -> bytes:
     if _masked(crc32c(content[: length + 1])) != struct.unpack("<I", content[-4:])[0]:
         raise Unreadable(f"damaged: the checksum of the block at byte {offset:,} is wrong")
     if content[length] != 0:
-        raise Compressed("is compressed, as TensorFlow 1 wrote it")
+        raise CompressedIndex("is compressed, as TensorFlow 1 wrote it")
     return bytes(content[:length])
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values; each key repeats the beginning of the one before."""
+    """The keys and values of a block; each key shares a prefix with the key before it."""
     restarts = struct.unpack("<I", block[-4:])[0] if len(block) >= 4 else 0
     end, at, key = len(block) - 4 * (restarts + 1), 0, b""
     while at < end:
@@ -141,10 +141,10 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _masked(checksum: int) -> int:
-    """As LevelDB and TensorFlow store a CRC32C."""
+    """A CRC32C in the masked form in which LevelDB and TensorFlow store it."""
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def same_checksum(stored: int, checksum: int) -> bool:
-    """Whether a CRC32C is the one that is stored in an entry."""
+    """Whether the checksum equals the stored one, which is masked."""
     return stored == _masked(checksum)

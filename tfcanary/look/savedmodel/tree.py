@@ -1,7 +1,7 @@
-"""The files of a SavedModel: which there may be, and the manifest that is the version's identity.
+"""The files of a SavedModel: the rules for their names, and the manifest whose digest is the version's identity.
 
-Only regular files with plain names pass: whatever a server, a copy to a bucket or another tool might read as
-something else than the gate did is refused.
+Only regular files with plain names pass. A file that a server, a copy to a bucket or another tool could read in another way
+than the gate is refused.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from itertools import islice
 from pathlib import Path
 
 from tfcanary.core.errors import Refused
-from tfcanary.look.savedmodel.findings import Problem, fails, shown, warns
+from tfcanary.look.savedmodel.findings import Problem, failure, quote, warning
 
 FILES = 10_000
-"""More files than any export has."""
+"""Largest number of files, more than any export has."""
 DEPTH = 16
 NAME_BYTES = 900
-"""A bucket's names end at 1,024 bytes; the prefix needs some."""
+"""Largest number of bytes in a name: a bucket allows 1,024, and the prefix takes some of them."""
 GRAPH_BYTES = 2**31 - 1
-"""TensorFlow cannot read a larger message."""
+"""Largest message in bytes that TensorFlow can read."""
 TOTAL_BYTES = 2**40
 PIECE = 2**20
 
@@ -36,14 +36,13 @@ KNOWN = re.compile(
     r"saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|batching_params\.pbtxt|debug/saved_model_debug_info\.pb"
     r"|variables/variables\.(index|data-\d{5}-of-\d{5})|assets/.+|assets\.extra/(tf_serving_warmup_requests|tfcanary_reference\.profile)|_SUCCESS"
 )
-OTHERWISE = {
+FORBIDDEN = {
     "model.tflite": "a server with prefer_tflite_model would serve it in place of saved_model.pb",
     "assets.extra/saved_model_config.pb": "it overrides the server's session options",
 }
-
-
+"""Files that change what a server does, with the reason."""
 PARTS = ("saved_model.", "variables/variables.", "fingerprint.pb", "keras_metadata.pb")
-"""What the files of an export begin with: where some lie without the graph, a copy is not complete."""
+"""First characters of the names in an export: where such files exist without the graph, the copy is incomplete."""
 PROGRAM = re.compile(r".*\.(so|dll|dylib|exe|py|pyc|sh|bat|jar|pkl|pickle|joblib)(\.\d+)*", re.IGNORECASE)
 
 
@@ -52,7 +51,7 @@ class FileDigest:
     """One file of the manifest."""
 
     name: str
-    """Relative to the model, with `/`."""
+    """Path of the file relative to the model's folder, with `/` as separator."""
     size: int
     sha256: str
 
@@ -63,28 +62,28 @@ class Manifest:
 
     files: tuple[FileDigest, ...]
     digest: str
-    """`sha256:` and the Merkle root: two models have the same one only if each file has the same name and bytes."""
+    """`sha256:` and the Merkle root in hexadecimal: equal for two models only where all names and bytes of files are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What lies in the directory of a model."""
+    """The content of a model's directory: its regular files and the problems with the others."""
 
     sizes: dict[str, int]
-    """Regular files with sound names, by name."""
+    """Size in bytes of each regular file with a valid name."""
     problems: tuple[Problem, ...]
 
 
 def manifest(model: Path) -> Manifest:
-    """Hash every regular file, in pieces; what else lies there is for `check` to refuse and is never copied.
+    """Hash every regular file of a SavedModel; `check` refuses a model with anything else, which is never copied.
 
-    Raises Refused where the path is missing, empty, no SavedModel, or has too many files to name them all.
+    Raises Refused where the path is missing, empty or no SavedModel, or has too many files.
     """
-    tree = look(model)
+    tree = list_files(model)
     if not tree.sizes:
         raise Refused(f"{model}: has no regular file, so there is nothing to hash")
     if len(tree.sizes) >= FILES:
-        raise Refused(f"{model}: has {FILES:,} files or more, which no SavedModel needs")
+        raise Refused(f"{model}: has {FILES:,} files or more, more than any SavedModel needs")
     try:
         files = tuple(FileDigest(name, size, _sha256(model / name, size)) for name, size in sorted(tree.sizes.items()))
     except OSError as error:
@@ -92,8 +91,8 @@ def manifest(model: Path) -> Manifest:
     return Manifest(files, "sha256:" + _root([_leaf(one) for one in files]).hex())
 
 
-def look(model: Path) -> Tree:
-    """List the directory without following a link. Raises Refused where there is no SavedModel at all."""
+def list_files(model: Path) -> Tree:
+    """List the directory of a model without following links. Raises Refused where there is no SavedModel at all."""
     try:
         entries = list(islice(_entries(model), FILES + 1)) if model.is_dir() else None
     except OSError as error:
@@ -104,13 +103,13 @@ def look(model: Path) -> Tree:
         )
     if not any(name.startswith(PARTS) for name, _ in entries):
         raise Refused(f"{model}: {_hint([name for name, _ in entries])}")
-    sizes = {name: info.st_size for name, info in entries if stat.S_ISREG(info.st_mode) and _bad_name(name) is None}
+    sizes = {name: info.st_size for name, info in entries if stat.S_ISREG(info.st_mode) and _name_fault(name) is None}
     problems = [problem for name, info in entries if (problem := _problem(name, info))]
     return Tree(sizes, (*problems, *_excess(entries)))
 
 
 def _entries(model: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below, directories too, breadth first so that the model's own files come first."""
+    """All files and directories below the model, breadth first, so that the model's own files come first."""
     rows = [""]
     for prefix in rows:
         with os.scandir(model / prefix) as directory:
@@ -128,7 +127,7 @@ def _hint(names: list[str]) -> str:
     return f"has no {MODEL}, so it is no SavedModel" + (f"; did you mean {inner[0]!r} in it?" if inner else "")
 
 
-def _bad_name(name: str) -> str | None:
+def _name_fault(name: str) -> str | None:
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
@@ -144,33 +143,33 @@ def _bad_name(name: str) -> str | None:
 
 def _problem(name: str, info: os.stat_result) -> Problem | None:
     if stat.S_ISLNK(info.st_mode):
-        return fails(f"{shown(name)} is a link: what it points to can change after the gate")
+        return failure(f"{quote(name)} is a link: what it points to can change after the gate")
     if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
-        return fails(f"{shown(name)} is neither a file nor a directory")
-    if wrong := _bad_name(name):
-        return fails(f"the name {shown(name)} {wrong}")
+        return failure(f"{quote(name)} is neither a file nor a directory")
+    if fault := _name_fault(name):
+        return failure(f"the name {quote(name)} {fault}")
     if name.count("/") >= DEPTH:
-        return fails(f"{shown(name)} lies deeper than {DEPTH} directories")
+        return failure(f"{quote(name)} is deeper than {DEPTH} directories")
     if stat.S_ISDIR(info.st_mode):
         return None
     if name == MODEL:
         return (
-            fails(f"{MODEL} has {info.st_size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}") if info.st_size > GRAPH_BYTES else None
+            failure(f"{MODEL} has {info.st_size:,} bytes; TensorFlow reads at most {GRAPH_BYTES:,}") if info.st_size > GRAPH_BYTES else None
         )
     if name.startswith("saved_model."):
-        return fails(f"{shown(name)} beside or in place of {MODEL}: a server might read another model than the gate does")
-    if reason := OTHERWISE.get(name):
-        return fails(f"{shown(name)}: {reason}")
+        return failure(f"{quote(name)} is beside or in place of {MODEL}: a server could read another model than the gate does")
+    if reason := FORBIDDEN.get(name):
+        return failure(f"{quote(name)}: {reason}")
     if PROGRAM.fullmatch(name) and not name.startswith("assets/"):
-        return fails(f"{shown(name)} is a program or can carry one: it is no part of a SavedModel")
-    return None if KNOWN.fullmatch(name) else warns(f"{shown(name)} is no part of a SavedModel")
+        return failure(f"{quote(name)} is a program or can hold one: it is no part of a SavedModel")
+    return None if KNOWN.fullmatch(name) else warning(f"{quote(name)} is no part of a SavedModel")
 
 
 def _excess(entries: list[tuple[str, os.stat_result]]) -> Iterator[Problem]:
     if len(entries) > FILES:
-        yield fails(f"more than {FILES:,} files")
+        yield failure(f"more than {FILES:,} files")
     if (total := sum(info.st_size for _, info in entries if stat.S_ISREG(info.st_mode))) > TOTAL_BYTES:
-        yield fails(f"{total:,} bytes in all; at most {TOTAL_BYTES:,}")
+        yield failure(f"{total:,} bytes in all; at most {TOTAL_BYTES:,}")
 
 
 def _sha256(path: Path, size: int) -> str:
@@ -181,7 +180,7 @@ def _sha256(path: Path, size: int) -> str:
             digest.update(piece)
             left -= len(piece)
     if left:
-        raise Refused(f"{path}: changed while it was read; the model is still being written")
+        raise Refused(f"{path}: changed while it was read, so the model is still being written")
     return digest.hexdigest()
 
 
@@ -191,7 +190,8 @@ def _leaf(one: FileDigest) -> bytes:
 
 
 def _root(row: list[bytes]) -> bytes:
-    """The Merkle root (RFC 6962, section 2.1, the odd one passed upwards): leaves and inner nodes hash with different first bytes."""
+    """The Merkle root of a row of leaves (RFC 6962, section 2.1, with an odd last node moved up unchanged)."""
+    # Leaves and inner nodes begin with different bytes, so that one cannot stand for the other.
     while len(row) > 1:
         pairs = [hashlib.sha256(b"\1" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
         row = pairs + row[len(pairs) * 2 :]

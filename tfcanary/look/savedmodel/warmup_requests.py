@@ -1,6 +1,6 @@
-"""Whether the requests that a server sends itself before it becomes available are ones that it can answer.
+"""Checks the warm-up requests, which a server runs before it becomes available.
 
-One failing record fails the load, and a server tries a failed load again for minutes.
+One request that fails makes the load fail, and a server repeats a failed load for minutes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfcanary.core.errors import Refused
 from tfcanary.look.savedmodel.case import Case
 from tfcanary.look.savedmodel.compatible import accepts
 from tfcanary.look.savedmodel.facts import SignatureFact, TensorFact, dtype_name
-from tfcanary.look.savedmodel.findings import Problem, evidence, fails, shown, warns
+from tfcanary.look.savedmodel.findings import Problem, evidence, failure, quote, warning
 from tfcanary.look.savedmodel.nodes import shape_of
 from tfcanary.look.savedmodel.placement import UNFOLDED
 from tfcanary.look.savedmodel.protobuf_walk import Unreadable, parse
@@ -25,70 +25,73 @@ from tfcanary.look.savedmodel.variables import SIZES
 from tfcanary.tf.wire import messages, tfrecord
 
 RECORDS = 1000
-"""A server refuses more (tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc)."""
+"""Largest number of records that a server takes (tensorflow_serving/servables/tensorflow/saved_model_warmup_util.cc)."""
 RECORD_BYTES = 2**22
-"""A larger record is not looked into."""
+"""Largest record in bytes that is checked."""
 KINDS = ("predict_log", "classify_log", "regress_log", "multi_inference_log")
 GZIP = b"\x1f\x8b"
 
 
 def check_warmup(case: Case) -> Evidence:
-    """At most 1,000 records, each a request for a signature of the model, with its inputs."""
+    """Check that there are at most 1,000 records, each a request for a signature of the model that fits its inputs."""
     if WARMUP not in case.tree.sizes:
-        return evidence("warmup", [], "no warm-up requests: the first users' requests will be slow, unless somebody sends others before")
+        return evidence("warmup", [], "no warm-up requests: the first requests to a new server will be slow")
     try:
         with (case.model / WARMUP).open("rb") as file:
             compressed = file.read(2) == GZIP
-        found = list(islice(_problems(case), 10))
+        problems = list(islice(_problems(case), 10))
     except (Refused, OSError) as error:
-        return evidence("warmup", [fails(f"{WARMUP}: {shown(str(error), 200)}")], "")
-    problems = [fails(f"{WARMUP} is compressed, which servers do not read")] if compressed else found
+        return evidence("warmup", [failure(f"{WARMUP}: {quote(str(error), 200)}")], "")
+    if compressed:
+        problems = [failure(f"{WARMUP} is compressed, which servers cannot read")]
     return evidence("warmup", problems, "every warm-up request fits the model")
 
 
 def _problems(case: Case) -> Iterator[Problem]:
     for number, record in enumerate(tfrecord.read(case.model / WARMUP), 1):
         if number > RECORDS:
-            yield fails(f"more than {RECORDS:,} warm-up requests, which no server takes")
+            yield failure(f"more than {RECORDS:,} warm-up requests, more than a server takes")
             return
         if len(record) > RECORD_BYTES:
-            yield warns(f"warm-up request {number} has {len(record):,} bytes and was not looked into")
+            yield warning(f"warm-up request {number} has {len(record):,} bytes, too many to be checked")
             continue
         try:
-            wrong = _wrong(case.facts.signatures, parse(messages.PredictionLog, record))
+            fault = _fault(case.facts.signatures, parse(messages.PredictionLog, record))
         except Unreadable as error:
-            wrong = str(error)
-        if wrong:
-            yield fails(f"warm-up request {number} {wrong}: a server fails to load the model for it")
+            fault = str(error)
+        if fault:
+            yield failure(f"warm-up request {number} {fault}: a server fails to load a model with this request")
 
 
-def _wrong(signatures: Mapping[str, SignatureFact], log: Any) -> str | None:
+def _fault(signatures: Mapping[str, SignatureFact], log: Any) -> str | None:
+    """Why the model cannot answer a recorded request; None where it can."""
     kind = log.WhichOneof("log_type")
     if kind not in KINDS:
-        return f"is a {kind or 'nothing'}, which servers do not send themselves"
+        return f"is a record of the type {kind}, which servers cannot run" if kind else "is an empty record"
     if kind == "multi_inference_log":
         return None
     request = getattr(log, kind).request
     name = request.model_spec.signature_name or "serving_default"
     if name not in signatures:
-        return f"asks for the signature {shown(name)}, which the model does not have"
+        return f"is for the signature {quote(name)}, which the model does not have"
     wanted = signatures[name]
     if kind != "predict_log":
-        return None if METHODS.get(wanted.method) or "inputs" in wanted.inputs else f"asks {shown(name)} for what it does not do"
+        fits = METHODS.get(wanted.method) or "inputs" in wanted.inputs
+        return None if fits else f"is for {kind.removesuffix('_log')}, which the signature {quote(name)} does not do"
     return _misfit(wanted, request.inputs)
 
 
 def _misfit(signature: SignatureFact, inputs: Mapping[str, Any]) -> str | None:
     if missing := sorted(signature.inputs.keys() - inputs.keys() - signature.defaults):
-        return f"lacks the input {shown(missing[0])}"
+        return f"lacks the input {quote(missing[0])}"
     if extra := sorted(inputs.keys() - signature.inputs.keys()):
-        return f"has the input {shown(extra[0])}, which the signature does not"
+        return f"has the input {quote(extra[0])}, which the signature does not have"
     for name in sorted(inputs):
-        given = TensorFact(dtype_name(inputs[name].dtype), shape_of(inputs[name].tensor_shape), "")
+        value = TensorFact(dtype_name(inputs[name].dtype), shape_of(inputs[name].tensor_shape), "")
         takes = signature.inputs[name]
-        if given.dtype != takes.dtype or not accepts(takes.shape, given.shape):
-            return f"gives {shown(name)} as {given}, the model takes {takes}"
-        declared = math.prod(size or 0 for size in given.shape or ()) * SIZES.get(given.dtype, 1)
+        if value.dtype != takes.dtype or not accepts(takes.shape, value.shape):
+            return f"gives {quote(name)} as {value}, the model takes {takes}"
+        declared = math.prod(size or 0 for size in value.shape or ()) * SIZES.get(value.dtype, 1)
         if declared > UNFOLDED and declared > inputs[name].ByteSize() * 2:
-            return f"gives {shown(name)} as {given} in {inputs[name].ByteSize():,} bytes of values, which unfold to {declared:,}"
+            return f"gives {quote(name)} as {value} in {inputs[name].ByteSize():,} bytes of values, which become {declared:,} in memory"
     return None

@@ -1,6 +1,6 @@
-"""The trial's process: `python -m tfcanary.look.trial FD`, a job as JSON on stdin, lines of JSON to the descriptor FD.
+"""The trial's process: `python -m tfcanary.look.trial FD` reads a job as JSON on stdin and writes lines of JSON to descriptor FD.
 
-Confinement comes first, before any import that starts a thread.
+The process confines itself first, before any import that starts a thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tfcanary.look.trial.process_seal import seal
 
 
 def main() -> None:
-    """Try the model that stdin names and say what was found."""
+    """Try the model of the job on stdin, and write the evidence to the descriptor."""
     os.set_inheritable(result := int(sys.argv[1]), False)
     job: Job = codec.loads(Job, sys.stdin.buffer.read(), at="job")
     empty = Path.cwd()
@@ -27,31 +27,32 @@ def main() -> None:
     models = [Path(path) for path in (job.model, job.stable) if path]
     confinement = confine([*models, *libraries], empty)
 
-    def say(progress: Progress) -> None:
+    def send(progress: Progress) -> None:
         os.write(result, codec.dumps(progress).encode() + b"\n")
 
-    say(Progress(doing="starting TensorFlow"))
+    send(Progress(activity="starting TensorFlow"))
     from tfcanary.look.trial import trial_child
 
     trial_child.start_tensorflow()
     try:
         limit(job.plan.memory_mib, math.ceil(time.process_time() + job.plan.timeout.total_seconds() * (os.cpu_count() or 1)))
     except ValueError as error:
-        say(Progress(refused=f"validation.{error}"))
+        send(Progress(refusal=f"validation.{error}"))
         return
-    words, sealed = seal()
-    say(Progress(ready=True))
-    evidence = [_evidence(confinement, words, sealed)]
-    for found in trial_child.try_out(job, lambda doing: say(Progress(doing=doing))):
-        evidence.append(found)
-        say(Progress(look=Look("trial", tuple(evidence))))
-    say(Progress(done=True))
+    filter_text, sealed = seal()
+    send(Progress(ready=True))
+    evidence = [_confinement_evidence(confinement, filter_text, sealed)]
+    for one in trial_child.try_out(job, lambda activity: send(Progress(activity=activity))):
+        evidence.append(one)
+        send(Progress(look=Look("trial", tuple(evidence))))
+    send(Progress(complete=True))
 
 
-def _evidence(confinement: Confinement, words: str, sealed: bool) -> Evidence:
-    """For people: it says nothing about the model."""
-    finding = Finding.PASS if sealed and not confinement.open else Finding.WARN
-    return Evidence("trial/confinement", finding, "; ".join((*confinement.held, words, *confinement.open)), gating=False)
+def _confinement_evidence(confinement: Confinement, filter_text: str, sealed: bool) -> Evidence:
+    """Evidence about this machine and not about the model, so it never gates."""
+    finding = Finding.PASS if sealed and not confinement.missing else Finding.WARN
+    reason = "; ".join((*confinement.in_force, filter_text, *confinement.missing))
+    return Evidence("trial/confinement", finding, reason, gating=False)
 
 
 if __name__ == "__main__":

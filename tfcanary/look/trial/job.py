@@ -1,4 +1,4 @@
-"""What the trial's process is told, and how it says how far it got."""
+"""The messages between the gate and the trial's process: the job, and the progress of the trial."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from tfcanary.core.plan import ValidationPlan
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The model to try, and with what."""
+    """What the trial's process should do: the model to try, and the requests to send."""
 
     model: str
+    """Path of the candidate."""
     plan: ValidationPlan
     requests: tuple[Request, ...] = ()
+    """The plan's golden requests; where it is empty, the trial makes requests up."""
     stable: str = ""
-    """The model that serves now, to be tried beside it; empty where there is none."""
+    """Path of the stable model, which is tried beside the candidate; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One line of the result: what the process does now, or all that it found."""
+    """One line from the trial's process: the activity that begins now, or the evidence so far."""
 
-    doing: str = ""
+    activity: str = ""
+    """Name of the activity that begins now, for sentences."""
     ready: bool = False
-    """From here on, whatever happens is the model's doing, not TensorFlow's start."""
-    refused: str = ""
-    """Why the plan cannot be followed."""
+    """Whether TensorFlow has started: the model causes every later event."""
+    refusal: str = ""
+    """Why the plan cannot be followed; empty where it can."""
     look: Look | None = None
-    """Everything that was found so far; the last one counts."""
-    done: bool = False
+    """All evidence so far; the last line with evidence counts."""
+    complete: bool = False
+    """Whether the trial has finished."""

@@ -1,4 +1,4 @@
-"""Starts the trial's process, waits for it no longer than the plan says, and tells how it ended."""
+"""Starts the trial's process, waits for its end or for the plan's timeout, and returns the result."""
 
 from __future__ import annotations
 
@@ -18,32 +18,37 @@ from tfcanary.core.errors import Refused
 from tfcanary.look.trial.job import Job, Progress
 
 RESULT_BYTES = 2**20
-"""More than any trial has to say."""
+"""Largest number of bytes that are read from the process, more than any trial writes."""
 START = 180.0
-"""Seconds for Python and TensorFlow to start: not the model's time."""
+"""Seconds for the start of Python and TensorFlow, which the plan's timeout does not include."""
 LAST_WORDS = 2000
-"""Bytes of the process's error output that are looked at for a cause."""
+"""Bytes at the end of the process's error output in which a cause is searched."""
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How the process ended."""
+class ProcessEnd:
+    """How the trial's process ended, and what it reported before."""
 
-    doing: str
-    """The last thing it said it began."""
-    was_ready: bool
+    activity: str
+    """The last activity that the process began."""
+    ready: bool
+    """Whether TensorFlow had started."""
     look: Look | None
-    refused: str
+    refusal: str
     status: int | None
-    """None: it ran out of time and was killed; negative: killed by that signal."""
+    """Exit status; negative for the signal that killed the process, None where it was killed at the timeout."""
     seconds: float
     last_words: str = ""
-    done: bool = False
-    """It said everything that it had to say."""
+    """End of the process's error output."""
+    complete: bool = False
+    """Whether the trial had finished."""
 
 
-def run(job: Job, scratch: Path) -> End:
-    """Run the trial to its end or to its timeout; whatever it started is gone afterwards."""
+def run(job: Job, scratch: Path) -> ProcessEnd:
+    """Run the trial's process to its end or to its timeout, then kill every process that it started.
+
+    `scratch` is an empty folder for the process and its files.
+    """
     task, errors = scratch / "task.json", scratch / "errors.txt"
     task.write_text(codec.dumps(job))
     reading, writing = os.pipe()
@@ -54,19 +59,19 @@ def run(job: Job, scratch: Path) -> End:
         finally:
             os.close(writing)
         try:
-            said, deadline = _listen(results.fileno(), job.plan.timeout.total_seconds())
+            lines, deadline = _listen(results.fileno(), job.plan.timeout.total_seconds())
             status = _wait(process, deadline)
         finally:
             _kill(process)
-    return End(
-        doing=next((one.doing for one in reversed(said) if one.doing), "starting Python"),
-        was_ready=any(one.ready for one in said),
-        look=next((one.look for one in reversed(said) if one.look is not None), None),
-        refused=next((one.refused for one in said if one.refused), ""),
+    return ProcessEnd(
+        activity=next((one.activity for one in reversed(lines) if one.activity), "starting Python"),
+        ready=any(one.ready for one in lines),
+        look=next((one.look for one in reversed(lines) if one.look is not None), None),
+        refusal=next((one.refusal for one in lines if one.refusal), ""),
         status=status,
         seconds=time.monotonic() - began,
         last_words=_tail(errors),
-        done=any(one.done for one in said),
+        complete=any(one.complete for one in lines),
     )
 
 
@@ -83,7 +88,7 @@ def _start(stdin: int, stderr: int, result: int, empty: Path) -> subprocess.Pope
         "CUDA_VISIBLE_DEVICES": "-1",
         **{name: os.environ[name] for name in ("LD_LIBRARY_PATH", "LANG") if name in os.environ},
     }
-    # -P: what a model writes into its folder must not be imported in Python's place.
+    # -P: Python must not import a module that the model wrote into its folder.
     command = [sys.executable, "-P", "-m", "tfcanary.look.trial", str(result)]
     return subprocess.Popen(
         command, stdin=stdin, stdout=stderr, stderr=stderr, cwd=empty, env=environment, pass_fds=(result,), start_new_session=True
@@ -91,8 +96,11 @@ def _start(stdin: int, stderr: int, result: int, empty: Path) -> subprocess.Pope
 
 
 def _listen(descriptor: int, timeout: float) -> tuple[list[Progress], float]:
-    """What the process says until it closes its end, says too much, or time is up; and when that is."""
-    said: list[Progress] = []
+    """The lines of the process until it closes the pipe, writes too much or reaches the deadline; and that deadline.
+
+    The deadline is on the monotonic clock; it is set anew, `timeout` seconds away, when TensorFlow has started.
+    """
+    progress: list[Progress] = []
     deadline, ready, rest, total = time.monotonic() + START, False, b"", 0
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
@@ -102,19 +110,19 @@ def _listen(descriptor: int, timeout: float) -> tuple[list[Progress], float]:
             if not piece or total > RESULT_BYTES:
                 break
             *lines, rest = (rest + piece).split(b"\n")
-            said += [one for line in lines if (one := _progress(line)) is not None]
-            if any(one.ready for one in said) and not ready:
+            progress += [one for line in lines if (one := _progress(line)) is not None]
+            if any(one.ready for one in progress) and not ready:
                 ready, deadline = True, time.monotonic() + timeout
-    return said, deadline
+    return progress, deadline
 
 
 def _progress(line: bytes) -> Progress | None:
-    """None for what the trial does not say: the model may have found the descriptor."""
+    """The progress in a line; None for an invalid line, which the model can write where it finds the descriptor."""
     try:
-        said: Progress = codec.loads(Progress, line)
+        progress: Progress = codec.loads(Progress, line)
     except Refused:
         return None
-    return said
+    return progress
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> int | None:
@@ -125,7 +133,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int | None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The whole session: also what the model may have started."""
+    """Kill the whole session, with every process that the model started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,4 +1,4 @@
-"""How much memory a part of the trial takes at its peak."""
+"""Measures the peak memory of a part of the trial."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from types import TracebackType
 
 STATM = Path("/proc/self/statm")
 INTERVAL = 0.005
-"""Seconds between two looks."""
+"""Seconds between two measurements."""
 
 
-class Peak:
-    """While it is open, notes how far the process grows beyond what it had at the beginning."""
+class PeakMemory:
+    """A context manager that measures by how many bytes the process grows at most while it is open."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -24,15 +24,15 @@ class Peak:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Peak:
-        """Begin to look."""
+    def __enter__(self) -> PeakMemory:
+        """Start the measurements in a thread."""
         release()
         self._began = resident()
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Look a last time."""
+        """Measure a last time and stop the thread."""
         self._over.set()
         self._thread.join()
 
@@ -45,7 +45,7 @@ class Peak:
 
 
 def resident() -> int:
-    """Bytes of this process in memory; its peak so far where the system says no more."""
+    """Bytes of this process in memory; where the system does not tell them, the peak so far."""
     if STATM.exists():
         return int(STATM.read_text().split()[1]) * resource.getpagesize()
     # Kilobytes on Linux, bytes on macOS.
@@ -53,6 +53,6 @@ def resident() -> int:
 
 
 def release() -> None:
-    """Give freed memory back, so that it is not counted as somebody else's."""
+    """Return freed memory to the system, so that the next measurement does not include it."""
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""A view of the file system in which nothing can be written but one folder: for kernels without Landlock."""
+"""Makes the file system read-only for this process, except for one folder: for kernels without Landlock."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ CAPABILITIES_3 = 0x20080522
 
 
 def read_only(libc: ctypes.CDLL, writable: Path) -> None:
-    """Everything read-only but `writable`, for this process alone; raises OSError where the kernel does not allow it.
+    """Make every file system but the folder `writable` read-only, for this process alone.
 
-    Needs a user namespace of its own, and gives up what that one allows.
+    The process must be in a user namespace of its own, and gives up the capabilities that it has there. Raises OSError where
+    the kernel does not allow it.
     """
-    # What ctypes passes on for None is no null pointer to a variadic call.
+    # A plain None is no null pointer in a variadic call of ctypes.
     nothing = ctypes.c_char_p(None)
     folder = os.fsencode(writable)
-    _done(libc.unshare(CLONE_NEWNS))
-    _done(libc.mount(nothing, b"/", nothing, ctypes.c_ulong(MS_REC | MS_PRIVATE), nothing))
-    _done(libc.mount(folder, folder, nothing, ctypes.c_ulong(MS_BIND), nothing))
+    check_call(libc.unshare(CLONE_NEWNS))
+    check_call(libc.mount(nothing, b"/", nothing, ctypes.c_ulong(MS_REC | MS_PRIVATE), nothing))
+    check_call(libc.mount(folder, folder, nothing, ctypes.c_ulong(MS_BIND), nothing))
     _set(libc, b"/", AT_RECURSIVE, struct.pack("<QQQQ", READ_ONLY, 0, 0, 0))
     _set(libc, folder, 0, struct.pack("<QQQQ", 0, READ_ONLY, 0, 0))
     os.chdir(writable)
     # Without its capabilities the process cannot mount anything back.
-    _done(libc.capset(struct.pack("<Ii", CAPABILITIES_3, 0), bytes(24)))
+    check_call(libc.capset(struct.pack("<Ii", CAPABILITIES_3, 0), bytes(24)))
 
 
 def _set(libc: ctypes.CDLL, path: bytes, flags: int, attributes: bytes) -> None:
-    _done(libc.syscall(MOUNT_SETATTR, AT_FDCWD, path, flags, attributes, ctypes.c_size_t(len(attributes))))
+    check_call(libc.syscall(MOUNT_SETATTR, AT_FDCWD, path, flags, attributes, ctypes.c_size_t(len(attributes))))
 
 
-def _done(result: int) -> None:
+def check_call(result: int) -> int:
+    """The result of a system call. Raises OSError where it is negative."""
     if result < 0:
         code = ctypes.get_errno() or errno.EPERM
         raise OSError(code, os.strerror(code))
+    return result

@@ -1,7 +1,7 @@
-"""Closes what only Python and TensorFlow's start need: from here on no process starts, and no socket opens.
+"""Installs a seccomp filter under which no process starts and no socket opens.
 
-A seccomp filter, put on every thread at once once TensorFlow runs. Namespaces and Landlock may be missing on a machine;
-this one asks for nothing but Linux.
+Only the start of Python and TensorFlow needs these calls, so the filter comes after it and covers every thread. Namespaces
+and Landlock may be missing on a machine; seccomp needs only Linux.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ MACHINES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
     "x86_64": (0xC000003E, 317, 56, (59, 322, 57, 58, 101, 41, 42, 49, 165, 166, 272, 308, 62, 311, 321, 250, 425)),
     "aarch64": (0xC00000B7, 277, 220, (221, 281, 117, 198, 203, 200, 40, 39, 97, 268, 129, 271, 280, 219, 425)),
 }
-"""Architecture, number of seccomp and of clone, and the calls that are refused."""
+"""For each machine: the architecture's number, those of the system calls seccomp and clone, and those of the refused calls."""
 WHAT = "starts no process, opens no socket, signals nobody"
 
 
 def seal() -> tuple[str, bool]:
-    """What is in force from now on, or why not; and whether it is."""
+    """Install the filter. Returns a part of a sentence about it, and whether it is in force."""
     machine = MACHINES.get(platform.machine())
     if sys.platform != "linux" or machine is None:
-        return f"not in force here: {WHAT} ({sys.platform} on {platform.machine()} is not known)", False
+        return f"not in force here: {WHAT} (no filter for {sys.platform} on {platform.machine()})", False
     program = _program(machine)
     buffer = ctypes.create_string_buffer(program, len(program))
     filters = struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
@@ -47,7 +47,7 @@ def seal() -> tuple[str, bool]:
 
 
 def _program(machine: tuple[int, int, int, tuple[int, ...]]) -> bytes:
-    """Each step: code, how far to jump where it holds, how far where not, operand."""
+    """The filter as a BPF program. Each step is an operation, the jumps where its test holds and where not, and an operand."""
     architecture, _, clone, refused = machine
     steps = [
         (LOAD, 0, 0, ARCHITECTURE),
@@ -55,7 +55,7 @@ def _program(machine: tuple[int, int, int, tuple[int, ...]]) -> bytes:
         (RETURN, 0, 0, KILL),
         (LOAD, 0, 0, NUMBER),
         *_refuse(AT_LEAST, X32, errno.EPERM),
-        # glibc falls back to clone, whose flags a filter can see.
+        # Where clone3 does not exist, glibc calls clone, whose flags a filter can read.
         *_refuse(EQUAL, CLONE3, errno.ENOSYS),
         *(step for number in refused for step in _refuse(EQUAL, number, errno.EPERM)),
         (EQUAL, 1, 0, clone),

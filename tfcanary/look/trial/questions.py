@@ -1,4 +1,4 @@
-"""What a model that answers must answer: finite numbers in the declared shapes, the same for a row alone and among others."""
+"""Checks of a model's answers: finite numbers, declared shapes, expected labels, and independence of rows and repetitions."""
 
 from __future__ import annotations
 
@@ -12,112 +12,115 @@ from numpy.typing import NDArray
 from tfcanary.core.domain import Evidence, Finding
 from tfcanary.look.savedmodel.compatible import accepts
 from tfcanary.look.savedmodel.facts import SignatureFact, shape_text
-from tfcanary.look.savedmodel.findings import shown
-from tfcanary.look.savedmodel.samples import Feeds, Sample
+from tfcanary.look.savedmodel.findings import quote
+from tfcanary.look.savedmodel.samples import Feeds, TensorRequest
 
 Outputs = Mapping[str, NDArray[Any]]
 Ask = Callable[[Feeds], Outputs]
 
 SAME = 1e-3
-"""Relative to the largest value of an output: kernels may round a row differently alone and in a batch."""
+"""Largest difference, relative to the largest value of an output, that counts as none: a kernel may round a row alone differently."""
 ROWS_ALONE = 8
-"""Rows of a batch that are asked again one by one."""
+"""Rows of a batch that are sent again one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A sample and what the model made of it."""
+class ModelAnswer:
+    """A request, the model's outputs for it, and the seconds that they took."""
 
-    sample: Sample
+    request: TensorRequest
     outputs: Outputs
     seconds: float = 0.0
 
 
-def finite(answers: Sequence[Answer]) -> Evidence:
-    """NaN and infinity are answers for TF Serving: status OK, and no error rate ever shows them."""
-    wrong = [(one.sample, text) for one in answers for name, value in one.outputs.items() if (text := _not_finite(name, value))]
-    asked = [one.sample for one in answers if one.sample.ordinary]
-    sick = {sample.what for sample, _ in wrong}
-    # What is made up may lie outside of what a model is for: only where no answer at all is a number is the model to blame.
-    blamed = [(s, text) for s, text in wrong if s.given] or (wrong if asked and all(s.what in sick for s in asked) else [])
-    finding = Finding.FAIL if blamed else Finding.WARN if wrong else Finding.PASS
-    shown_ = next(iter(blamed or wrong), None)
-    reason = f"{shown_[1]} for {shown_[0].what}" if shown_ else "every answer is a finite number"
-    return Evidence("trial/finite", finding, reason, figures={"answers": float(len(answers)), "not finite": float(len(wrong))})
+def check_finite(answers: Sequence[ModelAnswer]) -> Evidence:
+    """Check for NaN and infinity, which TF Serving answers with the status OK, so that no error rate shows them."""
+    faults = [(one.request, text) for one in answers for name, value in one.outputs.items() if (text := _not_finite(name, value))]
+    ordinary = [one.request.what for one in answers if one.request.ordinary]
+    affected = {request.what for request, _ in faults}
+    # A made-up request may be outside of the model's domain, so such requests refuse the model only where all are affected.
+    certain = [one for one in faults if one[0].recorded] or (faults if ordinary and affected.issuperset(ordinary) else [])
+    finding = Finding.FAIL if certain else Finding.WARN if faults else Finding.PASS
+    reason = next((f"{text} for {request.what}" for request, text in certain or faults), "every number in the answers is finite")
+    return Evidence("trial/finite", finding, reason, figures={"answers": float(len(answers)), "not finite": float(len(faults))})
 
 
 def _not_finite(name: str, value: NDArray[Any]) -> str | None:
     if not _is_fraction(value) or not value.size:
         return None
     count = int(value.size - np.isfinite(value).sum())
-    return f"output {shown(name)}: {count} of {value.size} values are NaN or infinite" if count else None
+    return f"output {quote(name)}: {count} of {value.size} values are NaN or infinite" if count else None
 
 
-def shapes(answers: Sequence[Answer], signature: SignatureFact) -> Evidence:
-    """The answers are what the signature says they are."""
-    wrong = [found for one in answers for found in _misshapen(one, signature)]
-    first = next((one for one in wrong if one[0] is Finding.FAIL), wrong[0] if wrong else None)
+def check_shapes(answers: Sequence[ModelAnswer], signature: SignatureFact) -> Evidence:
+    """Check that the outputs have the types and shapes that the signature declares."""
+    faults = [fault for one in answers for fault in _shape_faults(one, signature)]
+    first = next((one for one in faults if one[0] is Finding.FAIL), faults[0] if faults else None)
     finding, reason = first or (Finding.PASS, "every answer has the declared type and shape")
     return Evidence("trial/shapes", finding, reason)
 
 
-def _misshapen(answer: Answer, signature: SignatureFact) -> Iterator[tuple[Finding, str]]:
+def _shape_faults(answer: ModelAnswer, signature: SignatureFact) -> Iterator[tuple[Finding, str]]:
     for name, declared in signature.outputs.items():
         value = answer.outputs[name]
         dtype = "string" if value.dtype.kind == "O" else value.dtype.name
         if dtype != declared.dtype or not accepts(declared.shape, value.shape):
             yield (
                 Finding.FAIL,
-                f"output {shown(name)}: declared {declared}, answered {dtype} {shape_text(value.shape)} to {answer.sample.what}",
+                f"output {quote(name)}: declared {declared}, answered {dtype} {shape_text(value.shape)} to {answer.request.what}",
             )
-        elif answer.sample.rows and declared.shape and declared.shape[0] is None and value.shape[0] != answer.sample.rows:
-            yield Finding.WARN, f"output {shown(name)}: {value.shape[0]} rows answered to {answer.sample.what}"
+        elif answer.request.rows and declared.shape and declared.shape[0] is None and value.shape[0] != answer.request.rows:
+            yield Finding.WARN, f"output {quote(name)}: {value.shape[0]} rows answered to {answer.request.what}"
 
 
-def alone(ask: Ask, answers: Sequence[Answer], batched: Sequence[str], branches: bool = False) -> Evidence | None:
-    """A row's answer may not depend on its neighbours: they are other users' requests. None where no batch was answered.
+def check_batching(ask: Ask, answers: Sequence[ModelAnswer], batched: Sequence[str], branches: bool = False) -> Evidence | None:
+    """Check that the answer to a row does not depend on the other rows of its batch, which are other users' requests.
 
-    Where the graph branches, somebody may have wanted a decision for the whole batch: that is shown.
+    `batched` are the inputs whose first dimension is the batch. Where the graph has `branches`, a decision for the whole batch
+    may be intended, so that a difference is only a warning. None where no batch was answered.
     """
-    largest = max(
-        (one for one in answers if one.sample.ordinary and (one.sample.rows or 0) > 1), key=lambda one: _spread(one), default=None
-    )
-    if largest is None or largest.sample.rows is None:
+    batches = [one for one in answers if one.request.ordinary and (one.request.rows or 0) > 1]
+    largest = max(batches, key=_distinctness, default=None)
+    if largest is None or largest.request.rows is None:
         return None
     worst, where = 0.0, ""
-    for row in range(min(largest.sample.rows, ROWS_ALONE)):
-        feeds = {name: value[row : row + 1] if name in batched else value for name, value in largest.sample.feeds.items()}
+    for row in range(min(largest.request.rows, ROWS_ALONE)):
+        feeds = {name: value[row : row + 1] if name in batched else value for name, value in largest.request.feeds.items()}
         for name, value in ask(feeds).items():
-            among = largest.outputs[name][row : row + 1] if _rows(largest.outputs[name]) == largest.sample.rows else value[:0]
-            # Whole numbers and texts flip at a tie, and what is padded has another shape alone: only fractions are compared.
-            if _is_fraction(value) and value.shape == among.shape and (gap := distance(value, among)) > worst:
-                worst, where = gap, f"output {shown(name)}: row {row + 1} of {largest.sample.what} is answered differently when it is alone"
+            whole = largest.outputs[name]
+            in_batch = whole[row : row + 1] if whole.ndim and whole.shape[0] == largest.request.rows else value[:0]
+            # Only fractions of one shape are compared: labels change at a tie, and padding depends on the other rows.
+            if _is_fraction(value) and value.shape == in_batch.shape and (gap := distance(value, in_batch)) > worst:
+                worst, where = (
+                    gap,
+                    f"output {quote(name)}: row {row + 1} of {largest.request.what} is answered differently when it is alone",
+                )
     finding = Finding.PASS if worst <= SAME else Finding.WARN if branches else Finding.FAIL
     reason = f"{where} (by {worst:.3g} of its largest value)" if worst > SAME else "a row alone is answered as in a batch"
     return Evidence("trial/batching", finding, reason, figures={"distance": worst})
 
 
-def _rows(value: NDArray[Any]) -> int | None:
-    return value.shape[0] if value.ndim else None
+def check_golden(answers: Sequence[ModelAnswer], signature: SignatureFact, tolerance: float) -> Evidence | None:
+    """Check that the model answers golden requests with their labels; None where no request has a label.
 
-
-def golden(answers: Sequence[Answer], signature: SignatureFact, tolerance: float) -> Evidence | None:
-    """The labels of the plan's golden requests are what the model answers. None where no request has one."""
-    labelled = [one for one in answers if one.sample.label is not None]
+    `tolerance` is the largest difference of a single number, relative to its label.
+    """
+    labelled = [one for one in answers if one.request.label is not None]
     if not labelled:
         return None
     name = sorted(signature.outputs)[0]
-    wrong = [one for one in labelled if not _agrees(one.outputs[name], one.sample.label, tolerance)]
+    wrong = [one for one in labelled if not _agrees(one.outputs[name], one.request.label, tolerance)]
     figures = {"labelled": float(len(labelled)), "wrong": float(len(wrong))}
     if not wrong:
         return Evidence("trial/golden", Finding.PASS, f"{len(labelled)} golden answers are as expected", figures=figures)
     first = wrong[0]
-    said = f"output {shown(name)}: {first.sample.what} wants {shown(str(first.sample.label))}, answered {_said(first.outputs[name])}"
-    return Evidence("trial/golden", Finding.FAIL, f"{len(wrong)} of {len(labelled)} golden answers differ; {said}", figures=figures)
+    values = quote(", ".join(map(_text, first.outputs[name].reshape(-1)[:8])))
+    example = f"output {quote(name)}: {first.request.what} has the label {quote(str(first.request.label))}, the answer is {values}"
+    return Evidence("trial/golden", Finding.FAIL, f"{len(wrong)} of {len(labelled)} golden answers differ; {example}", figures=figures)
 
 
 def _agrees(value: NDArray[Any], label: object, tolerance: float) -> bool:
-    """A single value is compared, of several the largest one's place."""
+    """Whether an output equals a label: a single value itself, or the index of the largest of several values."""
     flat = value.reshape(-1)
     if not flat.size:
         return False
@@ -127,45 +130,44 @@ def _agrees(value: NDArray[Any], label: object, tolerance: float) -> bool:
         return False
     if flat.size > 1:
         return bool(int(flat.astype("float64").argmax()) == label)
-    given, wanted = float(flat[0]), float(label)
-    return given == wanted if value.dtype.kind in "iub" else abs(given - wanted) <= tolerance * max(abs(wanted), 1e-6)
+    actual, expected = float(flat[0]), float(label)
+    return actual == expected if value.dtype.kind in "iub" else abs(actual - expected) <= tolerance * max(abs(expected), 1e-6)
 
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _said(value: NDArray[Any]) -> str:
-    return shown(", ".join(_text(one) for one in value.reshape(-1)[:8]))
+def _distinctness(answer: ModelAnswer) -> tuple[bool, int]:
+    """The order of batches by their use for a comparison of rows: distinct rows above equal ones, then many above few."""
+    return any(len(np.unique(value)) > 1 for value in answer.request.feeds.values()), answer.request.rows or 0
 
 
-def _spread(answer: Answer) -> tuple[bool, int]:
-    """Random rows before equal ones, many before few."""
-    return any(len(np.unique(value)) > 1 for value in answer.sample.feeds.values()), answer.sample.rows or 0
-
-
-def repeated(ask: Ask, answers: Sequence[Answer]) -> Evidence:
-    """The same request twice. Some models sample on purpose, so a difference is shown and passes."""
-    gaps = [distance(value, one.outputs[name]) for one in answers[-2:] for name, value in ask(one.sample.feeds).items()]
+def check_repeat(ask: Ask, answers: Sequence[ModelAnswer]) -> Evidence:
+    """Check that a repeated request gets an equal answer; a difference is only a warning, as some models sample on purpose."""
+    gaps = [distance(value, one.outputs[name]) for one in answers[-2:] for name, value in ask(one.request.feeds).items()]
     worst = max(gaps, default=0.0)
     same = worst <= SAME
     reason = (
-        "the same request is answered the same again"
+        "a repeated request gets an equal answer"
         if same
-        else f"the same request is answered differently again (by {worst:.3g}): comparisons will see noise"
+        else f"a repeated request gets another answer (different by {worst:.3g}), so comparisons will contain noise"
     )
     return Evidence("trial/repeat", Finding.PASS if same else Finding.WARN, reason, figures={"distance": worst})
 
 
 def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Largest difference relative to the largest value, 0 for equal (NaN equals NaN), 1 for what is no number and differs."""
+    """The largest difference of two outputs relative to their largest value, at most 1.
+
+    It is 0 for equal outputs (NaN equals NaN) and 1 for different texts, whole numbers or shapes.
+    """
     if one.shape != other.shape:
         return 1.0
     if not _is_fraction(one):
         return float(not np.array_equal(one, other))
     if not one.size or np.array_equal(one, other, equal_nan=True):
         return 0.0
-    # In float64, so that a gap of half-precision numbers does not overflow; they are coarse, and may differ ten times as much.
+    # In float64 a difference of half-precision numbers cannot overflow; as they are coarse, they may differ ten times as much.
     first, second = (value.astype("complex128" if value.dtype.kind == "c" else "float64") for value in (one, other))
     numbers = np.isfinite(first)
     if not np.array_equal(first[~numbers], second[~numbers], equal_nan=True) or not np.isfinite(second[numbers]).all():
@@ -179,5 +181,5 @@ def distance(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def _is_fraction(value: NDArray[Any]) -> bool:
-    """Also of the kinds that NumPy itself does not have, such as bfloat16."""
+    """Whether an output holds fractions, also of types that NumPy itself lacks, such as bfloat16."""
     return value.dtype.kind in "fc" or value.dtype.name.startswith(("bfloat", "float8"))

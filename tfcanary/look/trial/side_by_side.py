@@ -1,6 +1,6 @@
-"""The candidate beside the stable model, in one process and on the same requests: latency, memory, and the first call.
+"""Compares the candidate with the stable model in one process and on the same requests: latency, memory and first call.
 
-A trial is no load test: what it finds here is shown, and never refuses a model.
+A trial is no load test, so this evidence is only for people and never refuses a model.
 """
 
 from __future__ import annotations
@@ -14,81 +14,86 @@ from pathlib import Path
 from tfcanary.core.domain import Evidence, Finding
 from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel import read
-from tfcanary.look.trial.memory import Peak
-from tfcanary.look.trial.questions import Answer, distance
+from tfcanary.look.trial.memory import PeakMemory
+from tfcanary.look.trial.questions import ModelAnswer, distance
 from tfcanary.look.trial.trial_messages import STABLE
-from tfcanary.look.trial.trial_requests import Asking, Unanswered
-from tfcanary.tf.runtime import Failed, load
+from tfcanary.look.trial.trial_requests import FailedAnswer, TrialModel
+from tfcanary.tf.runtime import TensorFlowError, load
 
 LEAST = 2**26
-"""Bytes below which a difference is the allocator's, not the model's."""
+"""Bytes of peak memory below which a difference says nothing about the model, only about the memory allocator."""
 ROUNDS = 50
+"""Largest number of times that one request is repeated."""
 SECONDS = 2.0
-"""Time that is spent on repeating one request; at least three rounds are."""
+"""Seconds after which the repetition of one request ends, but not before three rounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one model took."""
+    """The memory and time that one model took."""
 
     peak: float
-    """Bytes beyond what the process had before."""
+    """Bytes by which the process grew at most."""
     first: float
-    """Seconds of its first answer."""
+    """Seconds of the first answer."""
     latency: float = 0.0
-    """Seconds of a later answer, the median."""
+    """Median seconds of a later answer."""
 
 
-def beside(asking: Asking, answers: Sequence[Answer], cost: Cost, stable: Path, plan: ValidationPlan) -> Iterator[Evidence]:
-    """Three pieces of evidence, or one where the stable model cannot be asked the same."""
-    asking.say(STABLE)
-    chosen = next((one for one in answers if one.sample.ordinary), None)
-    if chosen is None or asking.name not in read(stable).public:
+def compare_with_stable(
+    model: TrialModel, answers: Sequence[ModelAnswer], cost: Cost, stable: Path, plan: ValidationPlan
+) -> Iterator[Evidence]:
+    """Load the stable model, send it the requests of `answers` and compare the costs; one piece of evidence where that fails."""
+    model.announce(STABLE)
+    ordinary = next((one for one in answers if one.request.ordinary), None)
+    if ordinary is None or model.name not in read(stable).public:
         yield _not_compared("there is no request that both models take")
         return
-    with Peak() as peak:
+    with PeakMemory() as peak:
         try:
             servable = load(stable)
-        except Failed as error:
+        except TensorFlowError as error:
             yield _not_compared(f"the stable model cannot be loaded ({error.code})")
             return
-        other = Asking(servable, asking.name, read(stable).public[asking.name], lambda _: None)
-        theirs = [other.answer(one.sample) for one in answers]
+        other = TrialModel(servable, model.name, read(stable).public[model.name], lambda _: None)
+        theirs = [other.answer(one.request) for one in answers]
     first = theirs[0]
-    if any(isinstance(one, Unanswered) for one in theirs) or isinstance(first, Unanswered):
+    if any(isinstance(one, FailedAnswer) for one in theirs) or isinstance(first, FailedAnswer):
         yield _not_compared("the stable model does not answer the same requests")
         return
-    ours, before = _latencies(asking, other, chosen)
-    yield from compared(Cost(cost.peak, cost.first, ours), Cost(float(peak.bytes), first.seconds, before), plan, _apart(answers, theirs))
+    ours, before = _latencies(model, other, ordinary)
+    gap = _largest_distance(answers, theirs)
+    yield from compare_costs(Cost(cost.peak, cost.first, ours), Cost(float(peak.bytes), first.seconds, before), plan, gap)
 
 
-def compared(ours: Cost, stable: Cost, plan: ValidationPlan, apart: float) -> Iterator[Evidence]:
-    """The figures as findings."""
+def compare_costs(ours: Cost, stable: Cost, plan: ValidationPlan, gap: float) -> Iterator[Evidence]:
+    """The costs of both models as evidence; `gap` is the largest distance of their answers."""
     yield _ratio("trial/latency", "answers in {ours:.3g} ms, stable in {stable:.3g} ms", 1e3, ours.latency, stable.latency, plan.slower)
     yield _ratio("trial/first-call", "first answer after {ours:.3g} ms, stable's after {stable:.3g} ms", 1e3, ours.first, stable.first, 0)
     most = plan.larger if ours.peak > LEAST else 0
     yield _ratio("trial/memory", "takes {ours:.3g} MiB, stable {stable:.3g} MiB", 2**-20, ours.peak, stable.peak, most)
     yield Evidence(
-        "trial/agreement", Finding.PASS, f"answers differ from stable's by {apart:.3g} at most", gating=False, figures={"distance": apart}
+        "trial/agreement", Finding.PASS, f"answers differ from stable's by {gap:.3g} at most", gating=False, figures={"distance": gap}
     )
 
 
-def alone(asking: Asking, answers: Sequence[Answer], cost: Cost) -> Iterator[Evidence]:
-    """The same figures where there is no stable model to compare with."""
-    chosen = next((one for one in answers if one.sample.ordinary), None)
+def measure_alone(model: TrialModel, answers: Sequence[ModelAnswer], cost: Cost) -> Iterator[Evidence]:
+    """The memory and latency of the candidate as evidence, where there is no stable model."""
+    ordinary = next((one for one in answers if one.request.ordinary), None)
     figures: Mapping[str, float] = {"peak": cost.peak}
     yield Evidence("trial/memory", Finding.PASS, f"takes {cost.peak / 2**20:.0f} MiB", gating=False, unit="bytes", figures=figures)
-    if chosen is not None:
-        latency = statistics.median(_time(asking, chosen) for _ in range(5))
-        said = f"answers in {latency * 1e3:.3g} ms, the first time in {cost.first * 1e3:.3g} ms"
-        yield Evidence("trial/latency", Finding.PASS, said, gating=False, unit="s", figures={"median": latency, "first": cost.first})
+    if ordinary is not None:
+        latency = statistics.median(_time(model, ordinary) for _ in range(5))
+        reason = f"answers in {latency * 1e3:.3g} ms, the first time in {cost.first * 1e3:.3g} ms"
+        yield Evidence("trial/latency", Finding.PASS, reason, gating=False, unit="s", figures={"median": latency, "first": cost.first})
 
 
-def _ratio(about: str, said: str, unit: float, ours: float, stable: float, most: float) -> Evidence:
+def _ratio(about: str, template: str, unit: float, ours: float, stable: float, most: float) -> Evidence:
+    """Two costs as evidence: a warning where their ratio exceeds `most`, unless that is 0."""
     ratio = ours / stable if stable else 1.0
     finding = Finding.WARN if most and ratio > most else Finding.PASS
     figures = {"candidate": ours, "stable": stable, "ratio": ratio}
-    reason = said.format(ours=ours * unit, stable=stable * unit) + f" ({ratio:.2f} times)"
+    reason = template.format(ours=ours * unit, stable=stable * unit) + f" ({ratio:.2f} times)"
     return Evidence(about, finding, reason, gating=False, unit="ratio to stable", figures=figures)
 
 
@@ -96,28 +101,28 @@ def _not_compared(why: str) -> Evidence:
     return Evidence("trial/stable", Finding.INCONCLUSIVE, f"not compared with the stable model: {why}", gating=False)
 
 
-def _latencies(asking: Asking, other: Asking, answer: Answer) -> tuple[float, float]:
-    """Medians, the two models in turns: what disturbs one disturbs the other."""
+def _latencies(model: TrialModel, other: TrialModel, answer: ModelAnswer) -> tuple[float, float]:
+    """Median seconds of an answer of each model; the models take turns, so that a disturbance affects both."""
     ours: list[float] = []
     theirs: list[float] = []
     until = time.perf_counter() + SECONDS
     while len(ours) < 3 or (len(ours) < ROUNDS and time.perf_counter() < until):
-        ours.append(_time(asking, answer))
+        ours.append(_time(model, answer))
         theirs.append(_time(other, answer))
     return statistics.median(ours), statistics.median(theirs)
 
 
-def _time(asking: Asking, answer: Answer) -> float:
+def _time(model: TrialModel, answer: ModelAnswer) -> float:
     began = time.perf_counter()
-    asking.ask(answer.sample.feeds)
+    model.outputs(answer.request.feeds)
     return time.perf_counter() - began
 
 
-def _apart(answers: Sequence[Answer], theirs: Sequence[Answer | Unanswered]) -> float:
+def _largest_distance(answers: Sequence[ModelAnswer], theirs: Sequence[ModelAnswer | FailedAnswer]) -> float:
     gaps = [
         distance(value, other.outputs[name])
         for one, other in zip(answers, theirs, strict=True)
-        if isinstance(other, Answer)
+        if isinstance(other, ModelAnswer)
         for name, value in one.outputs.items()
         if name in other.outputs
     ]

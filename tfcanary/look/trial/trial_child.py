@@ -1,4 +1,4 @@
-"""Loads the model and asks it: all of it runs in the trial's own process."""
+"""Loads the model, sends it requests and checks the answers; runs in the trial's own process."""
 
 from __future__ import annotations
 
@@ -9,97 +9,109 @@ from pathlib import Path
 
 from tfcanary.core.domain import Evidence, Finding
 from tfcanary.look.savedmodel import SavedModelFacts, read
-from tfcanary.look.savedmodel.findings import shown
+from tfcanary.look.savedmodel.findings import quote
 from tfcanary.look.trial import questions
 from tfcanary.look.trial.job import Job
-from tfcanary.look.trial.memory import Peak, release
-from tfcanary.look.trial.questions import Answer
-from tfcanary.look.trial.side_by_side import Cost, alone, beside
-from tfcanary.look.trial.trial_requests import SENTENCE, Asking, Say, made_up, others, recorded, settled, warmed
-from tfcanary.tf.runtime import Failed, Servable, load, load_natively
+from tfcanary.look.trial.memory import PeakMemory, release
+from tfcanary.look.trial.questions import ModelAnswer
+from tfcanary.look.trial.side_by_side import Cost, compare_with_stable, measure_alone
+from tfcanary.look.trial.trial_requests import (
+    SENTENCE,
+    Announce,
+    TrialModel,
+    ask_made_up_requests,
+    ask_recorded_requests,
+    ask_warmup_requests,
+    other_signature_faults,
+    settle_by_warmup,
+)
+from tfcanary.tf.runtime import Servable, TensorFlowError, load, load_natively
 
 BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase", "Switch", "RefSwitch"})
 OTHERS = 16
-"""Further signatures that are asked."""
+"""Largest number of other signatures that are called."""
 
 
 def start_tensorflow() -> None:
-    """Import it, by asking for what is not there: some seconds and a gigabyte of address space that are not the model's."""
-    with suppress(Failed):
+    """Import TensorFlow by loading a model that does not exist, so that its seconds and its gigabyte do not count as the model's."""
+    with suppress(TensorFlowError):
         load(Path.cwd())
 
 
-def try_out(job: Job, say: Say) -> Iterator[Evidence]:
-    """Load the model, ask it, and judge the answers; `say` is told before each thing that may never return."""
-    model, name = Path(job.model), job.plan.signature
-    facts = read(model)
+def try_out(job: Job, announce: Announce) -> Iterator[Evidence]:
+    """Load the model of the job, send it requests, and check the answers; `announce` is called before each activity."""
+    path, name = Path(job.model), job.plan.signature
+    facts = read(path)
     if name not in facts.public:
-        yield Evidence("trial/answers", Finding.FAIL, f"no signature {shown(name)} to be asked")
+        yield Evidence("trial/answers", Finding.FAIL, f"the model has no signature {quote(name)}")
         return
     began = time.monotonic()
-    with Peak() as peak:
+    with PeakMemory() as peak:
         try:
-            servable = _loaded(model, facts, say)
-        except Failed as error:
-            yield Evidence("trial/load", Finding.FAIL, f"cannot be loaded: {error.code} {shown(str(error), SENTENCE)}")
+            servable = _load(path, facts, announce)
+        except TensorFlowError as error:
+            yield Evidence("trial/load", Finding.FAIL, f"cannot be loaded: {error.code} {quote(str(error), SENTENCE)}")
             return
         seconds = time.monotonic() - began
         yield Evidence("trial/load", Finding.PASS, f"loaded in {seconds:.1f} s", figures={"seconds": seconds})
-        asking = Asking(servable, name, facts.public[name], say)
-        answers: list[Answer] = []
-        yield from _asked(asking, facts, job, answers)
+        model = TrialModel(servable, name, facts.public[name], announce)
+        answers: list[ModelAnswer] = []
+        yield from _check_model(model, facts, job, answers)
     cost = Cost(float(peak.bytes), next((one.seconds for one in answers), 0.0))
-    yield from beside(asking, answers, cost, Path(job.stable), job.plan) if job.stable else alone(asking, answers, cost)
+    if job.stable:
+        yield from compare_with_stable(model, answers, cost, Path(job.stable), job.plan)
+    else:
+        yield from measure_alone(model, answers, cost)
 
 
-def _loaded(model: Path, facts: SavedModelFacts, say: Say) -> Servable:
-    """By the original first; then step by step, so that it can be asked, with every signature ready to be run."""
-    say("loading it")
-    load_natively(model)
+def _load(path: Path, facts: SavedModelFacts, announce: Announce) -> Servable:
+    """Load the model with TensorFlow's own loader, then as a servable whose signatures are all ready to run."""
+    announce("loading it")
+    load_natively(path)
     release()
-    servable = load(model)
-    say("getting ready for requests")
+    servable = load(path)
+    announce("getting ready for requests")
     for name in facts.public:
         servable.prepare(name)
     return servable
 
 
-def _asked(asking: Asking, facts: SavedModelFacts, job: Job, answers: list[Answer]) -> Iterator[Evidence]:
-    """Everything that is asked of the candidate alone; `answers` takes what was answered."""
+def _check_model(model: TrialModel, facts: SavedModelFacts, job: Job, answers: list[ModelAnswer]) -> Iterator[Evidence]:
+    """All checks of the candidate alone; the answers of the plan's signature are appended to `answers`."""
     try:
-        yield from judge(asking, job, answers, any(op in BRANCHES for op in facts.operations))
-        further = {name: one for name, one in list(facts.public.items())[:OTHERS] if name != asking.name}
-        if further:
-            wrong = list(others(asking, further, job.plan.batches))
-            reason = wrong[0] if wrong else f"{len(further)} other signatures can be asked"
-            yield Evidence("trial/signatures", Finding.FAIL if wrong else Finding.PASS, reason)
-    except Failed as error:
-        said = f"what was answered once was not answered again: {error.code} {shown(str(error), SENTENCE)}"
-        yield Evidence("trial/repeat", Finding.FAIL, said)
+        yield from _check_signature(model, job, answers, any(op in BRANCHES for op in facts.operations))
+        others = {name: one for name, one in list(facts.public.items())[:OTHERS] if name != model.name}
+        if others:
+            faults = list(other_signature_faults(model, others, job.plan.batches))
+            reason = faults[0] if faults else f"{len(others)} other signatures can be called"
+            yield Evidence("trial/signatures", Finding.FAIL if faults else Finding.PASS, reason)
+    except TensorFlowError as error:
+        reason = f"a request that was answered once fails when it is repeated: {error.code} {quote(str(error), SENTENCE)}"
+        yield Evidence("trial/repeat", Finding.FAIL, reason)
 
 
-def judge(asking: Asking, job: Job, answers: list[Answer], branches: bool) -> Iterator[Evidence]:
-    """Ask the warm-up requests and the recorded or made-up ones, then the questions about what was answered."""
-    warmup, own = warmed(asking, Path(job.model))
-    if warmup is not None:
-        yield warmup
-    batched: Sequence[str] = tuple(asking.signature.inputs)
+def _check_signature(model: TrialModel, job: Job, answers: list[ModelAnswer], branches: bool) -> Iterator[Evidence]:
+    """Send the warm-up requests and the golden or made-up ones, then check the answers. Raises TensorFlowError where a repetition fails."""
+    warmup_evidence, warmup_answers = ask_warmup_requests(model, Path(job.model))
+    if warmup_evidence is not None:
+        yield warmup_evidence
+    batched: Sequence[str] = tuple(model.signature.inputs)
     if job.requests:
-        evidence, tried = recorded(asking, job)
+        evidence, request_answers = ask_recorded_requests(model, job)
     else:
-        evidence, tried, recipe = made_up(asking, job.plan.batches)
+        evidence, request_answers, recipe = ask_made_up_requests(model, job.plan.batches)
         batched = recipe.batched if recipe else batched
-    yield settled(evidence, own)
-    answers += [one for one in (*tried, *own) if isinstance(one, Answer)]
+    yield settle_by_warmup(evidence, warmup_answers)
+    answers += [one for one in (*request_answers, *warmup_answers) if isinstance(one, ModelAnswer)]
     if not answers:
         return
-    yield questions.finite(answers)
-    yield questions.shapes(answers, asking.signature)
-    if (golden := questions.golden(answers, asking.signature, job.plan.golden_tolerance)) is not None:
+    yield questions.check_finite(answers)
+    yield questions.check_shapes(answers, model.signature)
+    if (golden := questions.check_golden(answers, model.signature, job.plan.golden_tolerance)) is not None:
         yield golden
-    asking.say("answering the same requests again")
-    repeated = questions.repeated(asking.ask, answers)
-    yield repeated
-    asking.say("answering single rows of a batch")
-    if repeated.finding is Finding.PASS and (among := questions.alone(asking.ask, answers, batched, branches)) is not None:
-        yield among
+    model.announce("answering the same requests again")
+    repeat = questions.check_repeat(model.outputs, answers)
+    yield repeat
+    model.announce("answering single rows of a batch")
+    if repeat.finding is Finding.PASS and (batching := questions.check_batching(model.outputs, answers, batched, branches)) is not None:
+        yield batching

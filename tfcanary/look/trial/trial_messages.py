@@ -1,6 +1,6 @@
-"""What the trial's process says of itself, where its launcher must understand it."""
+"""The name of the activity that the gate recognizes in the progress of the trial's process."""
 
 from __future__ import annotations
 
 STABLE = "trying the stable model beside it"
-"""From here on, whatever happens is no fault of the candidate."""
+"""The activity after which no event is the candidate's fault."""

@@ -1,4 +1,4 @@
-"""A loaded model, and what is asked of it: the plan's golden requests, its own warm-up requests, or made-up ones."""
+"""Sends requests to a loaded model: the plan's golden requests, the model's own warm-up requests, or made-up ones."""
 
 from __future__ import annotations
 
@@ -12,166 +12,167 @@ from google.protobuf.message import DecodeError
 from tfcanary.core.domain import Evidence, Finding
 from tfcanary.core.errors import Refused
 from tfcanary.look.savedmodel import SignatureFact
-from tfcanary.look.savedmodel.findings import shown
-from tfcanary.look.savedmodel.samples import Feeds, Recipe, Sample, declared_in_full, recipes, samples
+from tfcanary.look.savedmodel.findings import quote
+from tfcanary.look.savedmodel.samples import Feeds, Recipe, TensorRequest, declared_in_full, recipes, tensor_requests
 from tfcanary.look.trial.job import Job
-from tfcanary.look.trial.questions import Answer, Outputs
-from tfcanary.look.trial.recorded_requests import given, warmups
-from tfcanary.tf.runtime import Failed, Servable
+from tfcanary.look.trial.questions import ModelAnswer, Outputs
+from tfcanary.look.trial.recorded_requests import to_tensors, warmup_requests
+from tfcanary.tf.runtime import Servable, TensorFlowError
 
-Say = Callable[[str], None]
+Announce = Callable[[str], None]
+"""Takes the name of an activity before it begins, since the activity may never end."""
 SENTENCE = 300
-"""Characters of TensorFlow's own words that a reason shows."""
+"""Largest number of characters of TensorFlow's own message in a reason."""
 REFUSALS = frozenset({"INVALID_ARGUMENT", "OUT_OF_RANGE", "UNKNOWN"})
-"""How a sound model turns down a request that is none."""
+"""Error codes with which a sound model refuses an invalid request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
-    """A sample that the model refused or failed to answer."""
+class FailedAnswer:
+    """A request that the model refused or failed to answer."""
 
-    sample: Sample
+    request: TensorRequest
     code: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.sample.what}: {self.code} {shown(self.message, SENTENCE)}"
+        return f"{self.request.what}: {self.code} {quote(self.message, SENTENCE)}"
 
 
-Tried = Sequence[Answer | Unanswered]
+Answers = Sequence[ModelAnswer | FailedAnswer]
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A loaded model and the signature that is tried."""
+class TrialModel:
+    """A loaded model and the signature that the trial calls."""
 
     servable: Servable
     name: str
     signature: SignatureFact
-    say: Say
+    announce: Announce
 
-    def ask(self, feeds: Feeds) -> Outputs:
-        """The model's answer; raises Failed where it has none."""
+    def outputs(self, feeds: Feeds) -> Outputs:
+        """The model's outputs for these inputs. Raises TensorFlowError where the model does not answer."""
         return self.servable.run(self.name, feeds)
 
-    def answer(self, sample: Sample) -> Answer | Unanswered:
-        """The same, as a value."""
-        self.say(f"answering {sample.what}")
+    def answer(self, request: TensorRequest) -> ModelAnswer | FailedAnswer:
+        """The model's answer to a request, or its failure as a value."""
+        self.announce(f"answering {request.what}")
         began = time.perf_counter()
         try:
-            return Answer(sample, self.ask(sample.feeds), time.perf_counter() - began)
-        except Failed as error:
-            return Unanswered(sample, error.code, str(error))
+            return ModelAnswer(request, self.outputs(request.feeds), time.perf_counter() - began)
+        except TensorFlowError as error:
+            return FailedAnswer(request, error.code, str(error))
 
 
-def warmed(asking: Asking, model: Path) -> tuple[Evidence | None, Tried]:
-    """What the model makes of the requests that a server sends itself; no evidence where there are none."""
+def ask_warmup_requests(model: TrialModel, path: Path) -> tuple[Evidence | None, Answers]:
+    """Send the warm-up requests of the SavedModel at `path`; the evidence is None where it has none for this signature."""
     try:
-        tried = [asking.answer(sample) for sample in warmups(model, asking.name, asking.signature)]
+        answers = [model.answer(request) for request in warmup_requests(path, model.name, model.signature)]
     except (Refused, DecodeError) as error:
-        return Evidence("trial/warmup", Finding.FAIL, f"a warm-up request cannot be read: {shown(str(error), SENTENCE)}"), []
-    failed = [one for one in tried if isinstance(one, Unanswered)]
-    if not tried:
+        return Evidence("trial/warmup", Finding.FAIL, f"a warm-up request cannot be read: {quote(str(error), SENTENCE)}"), []
+    if not answers:
         return None, []
-    figures = {"requests": float(len(tried)), "unanswered": float(len(failed))}
+    failed = [one for one in answers if isinstance(one, FailedAnswer)]
+    figures = {"requests": float(len(answers)), "unanswered": float(len(failed))}
     if failed:
-        return Evidence("trial/warmup", Finding.FAIL, f"{failed[0]}: a server does not load the model for it", figures=figures), tried
-    return Evidence("trial/warmup", Finding.PASS, f"{len(tried)} warm-up requests are answered", figures=figures), tried
+        reason = f"{failed[0]}: a server cannot load a model that fails its warm-up requests"
+        return Evidence("trial/warmup", Finding.FAIL, reason, figures=figures), answers
+    return Evidence("trial/warmup", Finding.PASS, f"{len(answers)} warm-up requests are answered", figures=figures), answers
 
 
-def recorded(asking: Asking, job: Job) -> tuple[Evidence, Tried]:
-    """What the model makes of the plan's requests."""
-    tried: list[Answer | Unanswered] = []
+def ask_recorded_requests(model: TrialModel, job: Job) -> tuple[Evidence, Answers]:
+    """Send the plan's golden requests for this signature."""
+    answers: list[ModelAnswer | FailedAnswer] = []
     for request in job.requests:
-        if request.body.get("signature_name", "serving_default") != asking.name:
+        if request.body.get("signature_name", "serving_default") != model.name:
             continue
         try:
-            tried.append(asking.answer(given(request, asking.signature)))
+            answers.append(model.answer(to_tensors(request, model.signature)))
         except Refused as error:
-            tried.append(Unanswered(Sample(f"request {request.id}", {}, None, given=True), "does not fit:", str(error)))
-    return (_all_answered(tried) if tried else could_not_ask("every recorded request is for another signature")), tried
+            answers.append(FailedAnswer(TensorRequest(f"request {request.id}", {}, None, recorded=True), "does not fit:", str(error)))
+    return (_recorded_evidence(answers) if answers else could_not_ask("every recorded request is for another signature")), answers
 
 
-def made_up(asking: Asking, batches: Sequence[int]) -> tuple[Evidence, Tried, Recipe | None]:
-    """What the model makes of requests that its signature allows."""
+def ask_made_up_requests(model: TrialModel, batches: Sequence[int]) -> tuple[Evidence, Answers, Recipe | None]:
+    """Send made-up requests of these batch sizes; the recipe is None where the values of an input cannot be made up."""
     try:
-        recipe, tried = _first_answered(asking, batches)
+        recipe, answers = _first_answered(model, batches)
     except Refused as error:
         return could_not_ask(str(error)), [], None
-    return _answered(tried, asking.signature), tried, recipe
+    return _made_up_evidence(answers, model.signature), answers, recipe
 
 
 def could_not_ask(why: str) -> Evidence:
-    """Nobody knows what this model wants to be asked: that is no fault of the model."""
-    return Evidence("trial/answers", Finding.INCONCLUSIVE, f"the trial could not ask: {why}; golden requests settle it", gating=False)
+    """The evidence where no valid request for the model is known, which is no fault of the model."""
+    reason = f"the trial could not ask: {why}; name golden requests in the plan to settle it"
+    return Evidence("trial/answers", Finding.INCONCLUSIVE, reason, gating=False)
 
 
-def settled(evidence: Evidence, by: Tried) -> Evidence:
-    """Where made-up requests are none for this model, its own warm-up requests say that it answers."""
-    answered = sum(isinstance(one, Answer) for one in by)
+def settle_by_warmup(evidence: Evidence, warmup: Answers) -> Evidence:
+    """The evidence, as `pass` where it was inconclusive and the model answers its own warm-up requests."""
+    answered = sum(isinstance(one, ModelAnswer) for one in warmup)
     if evidence.finding is not Finding.INCONCLUSIVE or not answered:
         return evidence
-    return replace(
-        evidence, finding=Finding.PASS, gating=True, reason=f"its {answered} own warm-up requests are answered; no other could be made up"
-    )
+    reason = f"the model answers {answered} of its own warm-up requests; no other valid request could be made up"
+    return replace(evidence, finding=Finding.PASS, gating=True, reason=reason)
 
 
-def _first_answered(asking: Asking, batches: Sequence[int]) -> tuple[Recipe, Tried]:
-    """The first recipe that is answered, or the first of all where none is."""
-    first: tuple[Recipe, Tried] | None = None
-    for recipe in recipes(asking.signature):
-        made = list(samples(recipe, batches))
-        probes = [sample for sample in made if sample.ordinary and sample.rows == made[0].rows]
-        tried = [asking.answer(sample) for sample in probes]
-        if any(isinstance(one, Answer) for one in tried):
-            return recipe, [*tried, *(asking.answer(sample) for sample in made if not any(sample is probe for probe in probes))]
-        first = first or (recipe, tried)
+def _first_answered(model: TrialModel, batches: Sequence[int]) -> tuple[Recipe, Answers]:
+    """The first recipe of which a request is answered, with all its answers; the first of all where none is answered."""
+    first: tuple[Recipe, Answers] | None = None
+    for recipe in recipes(model.signature):
+        requests = list(tensor_requests(recipe, batches))
+        probes = [one for one in requests if one.ordinary and one.rows == requests[0].rows]
+        answers = [model.answer(one) for one in probes]
+        if any(isinstance(one, ModelAnswer) for one in answers):
+            return recipe, [*answers, *(model.answer(one) for one in requests if not any(one is probe for probe in probes))]
+        first = first or (recipe, answers)
     assert first is not None
     return first
 
 
-def _all_answered(tried: Tried) -> Evidence:
-    failed = [one for one in tried if isinstance(one, Unanswered)]
-    figures = {"requests": float(len(tried)), "unanswered": float(len(failed))}
+def _recorded_evidence(answers: Answers) -> Evidence:
+    failed = [one for one in answers if isinstance(one, FailedAnswer)]
+    figures = {"requests": float(len(answers)), "unanswered": float(len(failed))}
     if failed:
-        return Evidence(
-            "trial/answers", Finding.FAIL, f"{len(failed)} of {len(tried)} recorded requests are not answered; {failed[0]}", figures=figures
-        )
-    return Evidence("trial/answers", Finding.PASS, f"{len(tried)} recorded requests are answered", figures=figures)
+        reason = f"{len(failed)} of {len(answers)} recorded requests are not answered; {failed[0]}"
+        return Evidence("trial/answers", Finding.FAIL, reason, figures=figures)
+    return Evidence("trial/answers", Finding.PASS, f"{len(answers)} recorded requests are answered", figures=figures)
 
 
-def _answered(tried: Tried, signature: SignatureFact) -> Evidence:
-    """A made-up request may be wrong itself: where the model only says that it is, the trial could not ask."""
-    failed = [one for one in tried if isinstance(one, Unanswered)]
-    figures = {"samples": float(len(tried)), "unanswered": float(len(failed))}
-    if broken := next((one for one in failed if _is_to_blame(one, tried, signature)), None):
-        return Evidence("trial/answers", Finding.FAIL, str(broken), figures=figures)
-    if len(failed) == len(tried):
-        return could_not_ask(f"no made-up request is one for this model ({failed[0]})")
-    return Evidence(
-        "trial/answers", Finding.PASS, f"{len(tried) - len(failed)} of {len(tried)} made-up requests are answered", figures=figures
-    )
+def _made_up_evidence(answers: Answers, signature: SignatureFact) -> Evidence:
+    """A made-up request may be invalid: where the model only refuses such requests, the trial could not ask it."""
+    failed = [one for one in answers if isinstance(one, FailedAnswer)]
+    figures = {"samples": float(len(answers)), "unanswered": float(len(failed))}
+    if fault := next((one for one in failed if _is_fault(one, answers, signature)), None):
+        return Evidence("trial/answers", Finding.FAIL, str(fault), figures=figures)
+    if len(failed) == len(answers):
+        return could_not_ask(f"the model takes none of the made-up requests ({failed[0]})")
+    reason = f"{len(answers) - len(failed)} of {len(answers)} made-up requests are answered"
+    return Evidence("trial/answers", Finding.PASS, reason, figures=figures)
 
 
-def _is_to_blame(one: Unanswered, tried: Tried, signature: SignatureFact) -> bool:
-    if not one.sample.ordinary:
+def _is_fault(failed: FailedAnswer, answers: Answers, signature: SignatureFact) -> bool:
+    """Whether the failure is the model's fault, and not that of a made-up request."""
+    request = failed.request
+    if not request.ordinary:
         return False
-    if one.code not in REFUSALS or declared_in_full(signature):
+    if failed.code not in REFUSALS or declared_in_full(signature):
         return True
-    # Rows of random texts differ from one another, and the model may want only one of the kinds.
-    if one.sample.content != "zeros" and any(tensor.dtype == "string" for tensor in signature.inputs.values()):
+    # Rows of random texts differ from one another, and the model may take only one of their kinds.
+    if request.content != "zeros" and any(tensor.dtype == "string" for tensor in signature.inputs.values()):
         return False
-    smaller = (other.sample for other in tried if isinstance(other, Answer))
-    return any(other.content == one.sample.content and (other.rows or 0) < (one.sample.rows or 0) for other in smaller)
+    answered = (one.request for one in answers if isinstance(one, ModelAnswer))
+    return any(one.content == request.content and (one.rows or 0) < (request.rows or 0) for one in answered)
 
 
-def others(asking: Asking, signatures: dict[str, SignatureFact], batches: Sequence[int]) -> Iterator[str]:
-    """What is wrong with the model's other signatures, asked once each: only what no request could be the reason for."""
+def other_signature_faults(model: TrialModel, signatures: dict[str, SignatureFact], batches: Sequence[int]) -> Iterator[str]:
+    """The faults of the model's other signatures, each called once; a failure that the request may have caused is no fault."""
     for name, signature in sorted(signatures.items()):
-        evidence, tried, _ = made_up(Asking(asking.servable, name, signature, asking.say), batches[:1])
-        if evidence.finding is Finding.FAIL and not declared_in_full(signature):
-            failed = [one for one in tried if isinstance(one, Unanswered) and one.code not in REFUSALS]
-            if not failed:
-                continue
-        if evidence.finding is Finding.FAIL:
-            yield f"signature {shown(name)}: {evidence.reason}"
+        evidence, answers, _ = ask_made_up_requests(TrialModel(model.servable, name, signature, model.announce), batches[:1])
+        if evidence.finding is not Finding.FAIL:
+            continue
+        certain = any(isinstance(one, FailedAnswer) and one.code not in REFUSALS for one in answers)
+        if certain or declared_in_full(signature):
+            yield f"signature {quote(name)}: {evidence.reason}"

@@ -1,4 +1,4 @@
-"""Pictures as inline SVG: values in, markup out. No script, no font, no colour of their own; `style.PLOTS` draws them.
+"""Pictures as inline SVG. The functions are pure, contain no script, font or colour, and get their colours from `tfcanary/report/style.py`.
 
-The report is the only caller. Texts keep their size while the pictures grow with the page: positions are percentages.
+Horizontal positions are percentages, so that texts keep their size when a picture grows with the page.
 """

@@ -1,4 +1,4 @@
-"""Small signs that tell findings apart by their shape, for those who cannot by their colour."""
+"""Small signs that distinguish findings by their shape, for readers who cannot distinguish the colours."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from tfcanary.report.plots.markup import Markup, element
 
 
 class Tone(StrEnum):
-    """How something is meant: the class of its colour, and the shape of its sign."""
+    """The meaning of a word or mark: it selects the CSS class of its colour and the shape of its sign."""
 
     GOOD = "good"
     WARN = "warn"
     DOUBT = "doubt"
+    """Undecided."""
     BAD = "bad"
     PLAIN = "plain"
+    """Neither good nor bad."""
 
 
-# On a field of 16 by 16: a tick in a disc, a triangle, a dashed ring, a cross in a square, a dot.
+# Shapes on a field of 16 by 16: a tick in a disc, a triangle, a dashed ring, a cross in a square, a dot.
 _SHAPES: dict[Tone, tuple[Markup, ...]] = {
     Tone.GOOD: (
         element("circle", cx=8, cy=8, r=7, class_="solid"),
@@ -40,5 +42,5 @@ _SHAPES: dict[Tone, tuple[Markup, ...]] = {
 
 
 def glyph(tone: Tone, size: int = 14) -> Markup:
-    """The sign of a tone; the word beside it carries the meaning, so readers of the page aloud do not hear the sign."""
+    """Return the sign of a tone, `size` pixels wide. Screen readers skip it, because the word beside it has the same meaning."""
     return element("svg", *_SHAPES[tone], class_=f"glyph {tone.value}", viewBox="0 0 16 16", width=size, height=size, aria_hidden="true")

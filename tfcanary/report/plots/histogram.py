@@ -1,4 +1,4 @@
-"""Two distributions over each other: where the reference's rows lie, and where the current ones do."""
+"""Two distributions overlaid: for each place the share of the reference's rows and the share of the current rows."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from tfcanary.report.plots.text import cut
 
 HEIGHT = 96
 _BASE = 74
-"""Where the bars stand, from the top."""
+"""Vertical position of the base line, in pixels from the top."""
 _GAP = 0.12
-"""Of a bar's place, left and right of it."""
+"""Free width left and right of a bar, as a part of its place."""
 _LABEL = 28
-"""Characters beneath the picture."""
+"""The largest number of characters of a label below the picture."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One place, and the share of each side's rows that lies there."""
+class SharePair:
+    """One place of a distribution (a category or a range of values) with the share of rows of both sides, between 0 and 1."""
 
     label: str
     reference: float
     current: float
 
 
-def histogram(pairs: Sequence[Pair], name: str) -> Markup:
-    """A bar each side and place: the reference wide and pale, the current rows narrow in front of it; the labels of first and last."""
+def histogram(pairs: Sequence[SharePair], name: str) -> Markup:
+    """Return two bars for each place: the reference wide and pale, the current rows narrow in front of it; the first and last place have labels."""
     highest = max((max(pair.reference, pair.current) for pair in pairs), default=0.0) or 1.0
     bars = (bar for place, pair in enumerate(pairs) for bar in _bars(pair, place / len(pairs), 1 / len(pairs), highest))
     return picture(
@@ -42,7 +42,7 @@ def histogram(pairs: Sequence[Pair], name: str) -> Markup:
     )
 
 
-def _bars(pair: Pair, left: float, width: float, highest: float) -> tuple[Markup, Markup]:
+def _bars(pair: SharePair, left: float, width: float, highest: float) -> tuple[Markup, Markup]:
     wide, narrow = width * (1 - 2 * _GAP), width * (1 - 5 * _GAP)
     return (
         _bar(left + _GAP * width, wide, pair.reference / highest, "stable"),
@@ -55,7 +55,7 @@ def _bar(left: float, width: float, share: float, class_: str) -> Markup:
     return element("rect", x=percent(left), y=_BASE - height, width=percent(width), height=height, class_=class_)
 
 
-def _labels(pairs: Sequence[Pair]) -> tuple[Markup, ...]:
+def _labels(pairs: Sequence[SharePair]) -> tuple[Markup, ...]:
     if not pairs:
         return ()
     first = element("text", cut(pairs[0].label, _LABEL), x="0%", y=HEIGHT - 6, class_="tick", text_anchor="start")

@@ -1,4 +1,4 @@
-"""Markup that cannot be injected into: data enters as `str` and is escaped, only what `element` built is taken as it is."""
+"""Builds HTML and SVG without injection: a `str` is always escaped, and only `Markup` that `element` built is inserted unchanged."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from tfcanary.report.plots.text import visible
 
-# Each begins a line of the document, so that a person can read it and a comparison shows what changed; no browser shows the difference.
+# Each of these begins on a new line, so that people can read the document and a comparison shows the change; browsers ignore it.
 _LINES = frozenset({"head", "body", "main", "section", "header", "div", "dl", "table", "tr", "p", "h2", "h3", "details"})
-# Without children, these are written `<rect/>`, which is both HTML and XML. Every other element is closed by name.
+# Without children these are written `<rect/>`, which is valid in HTML and in XML. Every other element has a closing tag.
 _EMPTY = frozenset({"meta", "wbr", "col", "rect", "line", "circle", "path", "polyline", "polygon"})
 
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """Finished markup: well-formed, with all data in it escaped."""
+    """Well-formed markup in which all data is escaped."""
 
     text: str
 
@@ -26,8 +26,9 @@ Child = Markup | str
 
 
 def element(name: str, /, *children: Child, **attributes: str | float | None) -> Markup:
-    """`<name attributes>children</name>`; `class_` becomes `class`, `stroke_width` `stroke-width`; None leaves an attribute out."""
-    written = "".join(f' {_key(key)}="{_value(value)}"' for key, value in attributes.items() if value is not None)
+    """Return `<name attributes>children</name>`; `class_` becomes `class`, `stroke_width` becomes `stroke-width`, and None omits an attribute."""
+    pairs = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None)
+    written = "".join(f' {key}="{_escape(value) if isinstance(value, str) else number(value)}"' for key, value in pairs)
     if name in _EMPTY and not children:
         return Markup(f"<{name}{written}/>")
     line = "\n" if name in _LINES else ""
@@ -35,39 +36,31 @@ def element(name: str, /, *children: Child, **attributes: str | float | None) ->
 
 
 def join(children: Iterable[Child]) -> Markup:
-    """One after the other."""
+    """Return the children one after the other; texts are escaped."""
     return Markup("".join(child.text if isinstance(child, Markup) else _escape(child) for child in children))
 
 
 def picture(title: str, description: str, /, *children: Child, **attributes: str | float | None) -> Markup:
-    """An `<svg>` that says in words what it shows."""
+    """Return an `<svg>` with a title and a description that says the content in words, for screen readers."""
     return element("svg", element("title", title), element("desc", description), *children, role="img", **attributes)
 
 
 def code(text: str, **attributes: str | float | None) -> Markup:
-    """An id or a path, which may break into lines after its slashes and dots."""
+    """Return a `<code>` element with an id or a path, which may break into lines after slashes and dots."""
     pieces = [piece for piece in re.split(r"(?<=[/.])", visible(text)) if piece]
-    broken = [part for piece in pieces for part in (element("wbr"), piece)][1:]
-    return element("code", *broken, **attributes)
+    with_breaks = [part for piece in pieces for part in (element("wbr"), piece)][1:]
+    return element("code", *with_breaks, **attributes)
 
 
 def percent(position: float) -> str:
-    """A position between 0 and 1 as a coordinate of a picture that grows with the page."""
+    """Return a position between 0 and 1 as a coordinate in percent of the picture's width or height."""
     return f"{number(100 * position)}%"
 
 
 def number(value: float) -> str:
-    """A coordinate with two decimals at most."""
+    """Return a coordinate with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _escape(text: str) -> str:
     return html.escape(visible(text), quote=True)
-
-
-def _key(name: str) -> str:
-    return name.rstrip("_").replace("_", "-")
-
-
-def _value(value: str | float) -> str:
-    return _escape(value) if isinstance(value, str) else number(value)

@@ -1,4 +1,4 @@
-"""What happened over time: weight, requests, findings and intervals, each a row on the same span."""
+"""Pictures of a release over time: weight, requests, findings and intervals, each a row on the same time axis."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from datetime import datetime
 
 from tfcanary.core.domain import Finding, Interval
 from tfcanary.report.plots.glyph import Tone, glyph
-from tfcanary.report.plots.interval import Measure, axis, known
+from tfcanary.report.plots.interval import Measure, axis, with_infinite_bounds
 from tfcanary.report.plots.markup import Markup, element, join, number, percent, picture
 from tfcanary.report.plots.scale import Scale
 from tfcanary.report.plots.text import cut
-from tfcanary.report.plots.time_axis import Band, Span, bands_behind
+from tfcanary.report.plots.time_axis import StageBand, TimeSpan, bands_behind
 
-# Paths have no percentages: they are drawn on a field of 1000 by 1000 that is stretched over the picture.
+# A path cannot use percentages, so it is drawn on a field of 1000 by 1000 that is stretched over the picture.
 _FIELD = 1000
 _TITLE = 300
+"""The largest number of characters of a mark's tooltip."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class DecisionMark:
     """A decision on the picture of the weight."""
 
     at: datetime
@@ -29,7 +30,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RequestRates:
     """Requests a second of both tracks between two instants."""
 
     begins: datetime
@@ -39,22 +40,24 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One finding that lasted."""
+class FindingPeriod:
+    """A period in which a criterion had one finding."""
 
     begins: datetime
     ends: datetime
     finding: Finding
 
 
-def weight_plot(span: Span, changes: Sequence[tuple[datetime, int]], bands: tuple[Band, ...], marks: Sequence[Mark]) -> Markup:
-    """The canary's weight as a step line from each change to the next, stages behind it, decisions above it."""
+def weight_plot(
+    span: TimeSpan, changes: Sequence[tuple[datetime, int]], bands: tuple[StageBand, ...], marks: Sequence[DecisionMark]
+) -> Markup:
+    """Return the canary's weight as a step line, with the stages as background and the decisions as marks."""
     scale = Scale(0.0, 100.0)
-    said = "; ".join(f"{weight} % from {at:%H:%M:%S}" for at, weight in changes)
+    description = "; ".join(f"{weight} % from {at:%H:%M:%S}" for at, weight in changes)
     steps = _steps(span, changes, scale)
     return picture(
         "Weight over time",
-        said or "no traffic",
+        description or "no traffic",
         _grid(scale, (0.0, 50.0, 100.0), lambda v: f"{v:.0f} %"),
         bands_behind(span, bands),
         _stretched(element("path", d=f"{steps}V{_FIELD}H0z", class_="area"), element("path", d=steps, class_="step")),
@@ -66,36 +69,36 @@ def weight_plot(span: Span, changes: Sequence[tuple[datetime, int]], bands: tupl
     )
 
 
-def requests_plot(span: Span, columns: Sequence[Column], bands: tuple[Band, ...], write: Callable[[float], str]) -> Markup:
-    """Requests a second as columns, the canary's on top of the stable's: what each track really got."""
-    highest = max((c.stable + c.canary for c in columns), default=0.0)
+def requests_plot(span: TimeSpan, rates: Sequence[RequestRates], bands: tuple[StageBand, ...], write: Callable[[float], str]) -> Markup:
+    """Return the counted requests a second as columns, the canary's on top of the stable version's; `write` writes a number."""
+    highest = max((r.stable + r.canary for r in rates), default=0.0)
     top = Scale(0.0, 1.1 * highest if highest > 0 else 1.0)
-    said = f"At most {write(highest)} requests a second" if highest > 0 else "No request was counted"
+    description = f"At most {write(highest)} requests a second" if highest > 0 else "No request was counted"
     return picture(
         "Requests over time",
-        said,
+        description,
         _grid(top, top.ticks(3), write),
         bands_behind(span, bands),
-        *(_column(span, column, top) for column in columns),
+        *(_columns(span, one, top) for one in rates),
         class_="plot rows",
         width="100%",
         height=96,
     )
 
 
-# A finding's height as a share of the row, so that it is read without colour, too.
+# The height of a finding as a part of the row, so that findings differ without colour.
 _HEIGHTS = {Finding.PASS: 0.3, Finding.WARN: 0.6, Finding.INCONCLUSIVE: 0.12, Finding.FAIL: 1.0}
 _TONES = {Finding.PASS: Tone.GOOD, Finding.WARN: Tone.WARN, Finding.INCONCLUSIVE: Tone.DOUBT, Finding.FAIL: Tone.BAD}
 
 
-def findings_plot(span: Span, runs: Sequence[Run], bands: tuple[Band, ...], name: str) -> Markup:
-    """One criterion's finding as a strip: the worse, the higher."""
-    said = "; ".join(f"{run.finding.value} from {run.begins:%H:%M:%S}" for run in runs[:40])
+def findings_plot(span: TimeSpan, periods: Sequence[FindingPeriod], bands: tuple[StageBand, ...], name: str) -> Markup:
+    """Return the findings of one criterion as a strip; a worse finding is higher."""
+    description = "; ".join(f"{period.finding.value} from {period.begins:%H:%M:%S}" for period in periods[:40])
     return picture(
         f"Finding over time: {name}",
-        said or "never asked",
+        description or "the criterion was never judged",
         bands_behind(span, bands),
-        *(_run(span, run) for run in runs),
+        *(_period(span, period) for period in periods),
         class_="plot strip",
         width="100%",
         height=18,
@@ -103,14 +106,14 @@ def findings_plot(span: Span, runs: Sequence[Run], bands: tuple[Band, ...], name
 
 
 def intervals_plot(
-    span: Span,
+    span: TimeSpan,
     series: Sequence[tuple[datetime, Interval]],
     measure: Measure,
-    bands: tuple[Band, ...],
+    bands: tuple[StageBand, ...],
     name: str,
 ) -> Markup:
-    """How one criterion's interval closed in on its limits; the axis is that of the last interval."""
-    series = [(at, known(interval)) for at, interval in series]
+    """Return how the interval of one criterion became narrower; the axis is that of the last interval."""
+    series = [(at, with_infinite_bounds(interval)) for at, interval in series]
     last = series[-1][1]
     scale = axis(last, measure)
     estimate, low, high = (measure.write(v) for v in (last.estimate, last.low, last.high))
@@ -142,35 +145,34 @@ def _stretched(*paths: Markup) -> Markup:
     return element("svg", *paths, viewBox=f"0 0 {_FIELD} {_FIELD}", preserveAspectRatio="none", width="100%", height="100%")
 
 
-def _steps(span: Span, changes: Sequence[tuple[datetime, int]], scale: Scale) -> str:
+def _steps(span: TimeSpan, changes: Sequence[tuple[datetime, int]], scale: Scale) -> str:
     path = f"M0 {_FIELD}"
     for at, weight in changes:
         path += f"H{number(_FIELD * span.at(at))}V{number(_FIELD * (1 - scale.at(weight)))}"
     return f"{path}H{_FIELD}"
 
 
-def _band_label(span: Span, band: Band) -> Markup:
-    """Left out where the stage is too narrow for it: the table of the stages names them all."""
+def _band_label(span: TimeSpan, band: StageBand) -> Markup:
+    """Return the name of the stage, or nothing where the stage is too narrow for it; the table of the stages has all names."""
     left, right = span.at(band.begins), span.at(band.ends)
     if right - left < 0.016 * len(band.label):
         return Markup("")
     return element("text", band.label, x=percent(left), dx=6, y=14, class_="label")
 
 
-def _mark(span: Span, mark: Mark) -> Markup:
+def _mark(span: TimeSpan, mark: DecisionMark) -> Markup:
     position = span.at(mark.at)
     x = percent(position)
     shift = -8 if 0.01 < position < 0.99 else -15 if position >= 0.99 else 0
     sign = element("svg", element("g", glyph(mark.tone, 16), transform=f"translate({shift} 24)"), x=x, y=0, overflow="visible")
-    return element(
-        "g", element("title", cut(mark.words, _TITLE)), element("line", x1=x, x2=x, y1=0, y2="100%", class_=f"mark {mark.tone.value}"), sign
-    )
+    line = element("line", x1=x, x2=x, y1=0, y2="100%", class_=f"mark {mark.tone.value}")
+    return element("g", element("title", cut(mark.words, _TITLE)), line, sign)
 
 
-def _column(span: Span, column: Column, top: Scale) -> Markup:
-    left, right = span.at(column.begins), span.at(column.ends)
+def _columns(span: TimeSpan, rates: RequestRates, top: Scale) -> Markup:
+    left, right = span.at(rates.begins), span.at(rates.ends)
     width = percent(max(right - left, 0.0) * 0.86)
-    stable, both = top.at(column.stable), top.at(column.stable + column.canary)
+    stable, both = top.at(rates.stable), top.at(rates.stable + rates.canary)
     return join(
         [
             element("rect", x=percent(left), y=percent(1 - stable), width=width, height=percent(stable), class_="stable"),
@@ -179,27 +181,29 @@ def _column(span: Span, column: Column, top: Scale) -> Markup:
     )
 
 
-def _run(span: Span, run: Run) -> Markup:
-    left, right = span.at(run.begins), span.at(run.ends)
-    height = _HEIGHTS[run.finding]
+def _period(span: TimeSpan, period: FindingPeriod) -> Markup:
+    left, right = span.at(period.begins), span.at(period.ends)
+    height = _HEIGHTS[period.finding]
     shape = {"x": percent(left), "width": percent(right - left), "y": percent(1 - height), "height": percent(height)}
-    return element("rect", element("title", run.finding.value), **shape, class_=f"run {_TONES[run.finding].value}")
+    return element("rect", element("title", period.finding.value), **shape, class_=f"run {_TONES[period.finding].value}")
 
 
-def _place(span: Span, at: datetime, value: float, scale: Scale) -> str:
+def _place(span: TimeSpan, at: datetime, value: float, scale: Scale) -> str:
     return f"{number(_FIELD * span.at(at))} {number(_FIELD * (1 - scale.at(value)))}"
 
 
-def _ribbon(span: Span, series: Sequence[tuple[datetime, Interval]], scale: Scale) -> str:
-    above = [_place(span, at, interval.high, scale) for at, interval in series]
-    below = [_place(span, at, interval.low, scale) for at, interval in reversed(series)]
-    return f"M{'L'.join([*above, *below])}z"
+def _ribbon(span: TimeSpan, series: Sequence[tuple[datetime, Interval]], scale: Scale) -> str:
+    """Return the path around the area between the upper and the lower bounds."""
+    upper = [_place(span, at, interval.high, scale) for at, interval in series]
+    lower = [_place(span, at, interval.low, scale) for at, interval in reversed(series)]
+    return f"M{'L'.join([*upper, *lower])}z"
 
 
-def _trace(span: Span, series: Sequence[tuple[datetime, Interval]], scale: Scale) -> str:
+def _trace(span: TimeSpan, series: Sequence[tuple[datetime, Interval]], scale: Scale) -> str:
+    """Return the path along the estimates."""
     return "M" + "L".join(_place(span, at, interval.estimate, scale) for at, interval in series)
 
 
 def _limit_lines(scale: Scale, measure: Measure) -> list[Markup]:
-    rows = ((word, percent(1 - scale.at(value))) for word, value in measure.lines)
-    return [element("line", x1="0%", x2="100%", y1=y, y2=y, class_=word) for word, y in rows]
+    rows = ((name, percent(1 - scale.at(value))) for name, value in measure.lines)
+    return [element("line", x1="0%", x2="100%", y1=y, y2=y, class_=name) for name, y in rows]

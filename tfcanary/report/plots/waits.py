@@ -1,4 +1,4 @@
-"""How long things take, each a bar on one logarithmic axis of time, beside the time that there is."""
+"""Bars that show how long outcomes take, on one logarithmic time axis, beside the time that a stage has."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ from tfcanary.report.plots.markup import Markup, element, join, percent, picture
 from tfcanary.report.plots.scale import Scale
 
 AXIS = Scale(10.0, 30 * 86400.0, logarithmic=True)
-"""Ten seconds to a month: all pictures of waiting have the same axis, so that they can be compared."""
+"""Ten seconds to a month; the axis is the same in all pictures, so that they can be compared."""
 _TICKS = (10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 604800.0)
 _HEIGHT = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Something that takes so long."""
+    """The time until a named outcome."""
 
     label: str
     seconds: float | None
-    """None: it never comes."""
+    """None where the outcome does not come within the axis."""
     tone: Tone
     words: str
-    """The same in words."""
+    """The time in words, for screen readers and Markdown."""
 
 
 def wait_plot(wait: Wait, minimum: float, maximum: float) -> Markup:
-    """A bar from the left to the time; the shaded part is the time that there is, the line the least of it."""
-    here, least = AXIS.at(AXIS.high if wait.seconds is None else wait.seconds), percent(AXIS.at(minimum))
+    """Return a bar up to the time of the outcome; the shaded part ends at `maximum`, the vertical line stands at `minimum`, both in seconds."""
+    position, least = AXIS.at(AXIS.high if wait.seconds is None else wait.seconds), percent(AXIS.at(minimum))
     bar = element(
-        "rect", x="0%", width=percent(here), y=5, height=8, class_=f"run {wait.tone.value}", opacity=0.3 if wait.seconds is None else None
+        "rect",
+        x="0%",
+        width=percent(position),
+        y=5,
+        height=8,
+        class_=f"run {wait.tone.value}",
+        opacity=0.3 if wait.seconds is None else None,
     )
     return picture(
         wait.label,
@@ -46,7 +52,7 @@ def wait_plot(wait: Wait, minimum: float, maximum: float) -> Markup:
 
 
 def wait_axis(write: Callable[[float], str]) -> Markup:
-    """The axis beneath the bars."""
+    """Return the axis below the bars; `write` writes a number of seconds."""
     marks = [element("line", x1="0%", x2="100%", y1=0, y2=0, class_="axis")]
     for seconds in _TICKS:
         x = percent(AXIS.at(seconds))

@@ -1,10 +1,21 @@
-"""tfcanary watched from outside: its own metrics, and the rules and the dashboard over them.
+"""Monitoring: tfcanary's own metrics for Prometheus, and the alert rules and the Grafana dashboard over them.
 
-`families` says what is exported, `exporter` serves it. `rules`, `monitors` and `dashboard` are descriptions, which
-`python -m tfcanary.run.monitor deploy/monitoring` writes as files. Nothing here changes a release.
+`families` computes the metrics and `exporter` serves them. `rules`, `monitors` and `dashboard` are descriptions, which
+`python -m tfcanary.run.monitor deploy/monitoring docs/monitoring.md` writes as files. Nothing here changes a release.
 """
 
-from tfcanary.run.monitor.exporter import EVERYWHERE, HERE, Exporter, Served, beside_a_watch, of_models, page, serve
-from tfcanary.run.monitor.families import Seen, families
+from tfcanary.run.monitor.exporter import EVERYWHERE, HERE, Exporter, MetricsServer, models_exporter, page, serve, serve_beside_watch
+from tfcanary.run.monitor.families import ModelReading, families
 
-__all__ = ["EVERYWHERE", "HERE", "Exporter", "Seen", "Served", "beside_a_watch", "families", "of_models", "page", "serve"]
+__all__ = [
+    "EVERYWHERE",
+    "HERE",
+    "Exporter",
+    "MetricsServer",
+    "ModelReading",
+    "families",
+    "models_exporter",
+    "page",
+    "serve",
+    "serve_beside_watch",
+]

@@ -1,4 +1,4 @@
-"""The Grafana dashboard: one release of one model on a page."""
+"""The Grafana dashboard, which shows one release of one model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tfcanary.run.monitor.panels import Panel
 
 UID = "tfcanary-release"
 SCHEMA = 39
-"""Of Grafana 10.4; later ones read it, too."""
+"""The version of the dashboard's schema: Grafana 10.4 has it, and later ones read it, too."""
 VARIABLES_FROM = "tfcanary_record_read_timestamp_seconds"
-"""The metric that every exporter has of every model."""
+"""The metric from which the variables take their values: every exporter has it for every model."""
 
 Json = dict[str, Any]
 
 
 def _annotation(name: str, metric: str, label: str, title: str, colour: str) -> Json:
-    """At the instant that a series says: a series may be scraped long after."""
+    """Marks on every graph at the instants that are the values of a metric, whenever they were scraped."""
     expr = f"{newest(metric, 'version', label)} * 1000"
     return {
         "name": name,
@@ -37,7 +37,7 @@ def _annotation(name: str, metric: str, label: str, title: str, colour: str) -> 
 
 
 def marks() -> list[Json]:
-    """Beginnings of stages, and ends of releases."""
+    """Return the annotations of the beginnings of stages and of the ends of releases."""
     return [
         _annotation("stages", "tfcanary_stage_began_timestamp_seconds", "stage", "stage {{stage}}", "blue"),
         _annotation("verdicts", "tfcanary_release_over_timestamp_seconds", "outcome", "{{outcome}}", "purple"),
@@ -45,7 +45,7 @@ def marks() -> list[Json]:
 
 
 def variables() -> list[Json]:
-    """What one may choose."""
+    """Return the variables that a person may choose."""
     source = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0}
     return [
         source,
@@ -56,15 +56,15 @@ def variables() -> list[Json]:
 
 
 def _values(name: str, label: str, query: str, every: bool = False) -> Json:
-    """One of the label's values, or `every` one that was not deselected; a namespace may be empty, and a query without one is right then."""
+    """A variable with one value of a label, or, with `every`, with all that were not deselected. An empty namespace is a value, too."""
     current = {"text": ["All"], "value": ["$__all"]} if every else {}
-    asked = {"query": query, "refId": "Variable"}
+    reference = {"query": query, "refId": "Variable"}
     return {
         "name": name,
         "label": label,
         "type": "query",
         "datasource": panels.SOURCE,
-        "query": asked,
+        "query": reference,
         "definition": query,
         "refresh": 2,
         "sort": 1,
@@ -76,12 +76,12 @@ def _values(name: str, label: str, query: str, every: bool = False) -> Json:
 
 
 def dashboard() -> Json:
-    """The whole of it."""
-    placed: list[Json] = []
+    """Return the whole dashboard as Grafana's JSON."""
+    laid_out: list[Json] = []
     y = 0
     for title, of in ROWS.items():
-        placed.append(panels.row(title, len(placed) + 1, y))
-        y = _fill(placed, of(), y + 1)
+        laid_out.append(panels.row(title, len(laid_out) + 1, y))
+        y = _lay_out(laid_out, of(), y + 1)
     builtin = {
         "builtIn": 1,
         "datasource": {"type": "grafana", "uid": "-- Grafana --"},
@@ -110,16 +110,16 @@ def dashboard() -> Json:
         "links": [],
         "annotations": {"list": [builtin, *marks()]},
         "templating": {"list": variables()},
-        "panels": placed,
+        "panels": laid_out,
     }
 
 
-def _fill(placed: list[Json], of: list[Panel], y: int) -> int:
-    """Put panels side by side, line by line; returns where the next line begins."""
+def _lay_out(laid_out: list[Json], of: list[Panel], y: int) -> int:
+    """Append panels side by side, line by line, from row `y` on; returns the row below them."""
     x, height = 0, 0
     for one in of:
         if x + one.width > 24 or one.repeat:
             x, y, height = 0, y + height, 0
-        placed.append(one.placed(len(placed) + 1, x, y))
+        laid_out.append(one.to_json(len(laid_out) + 1, x, y))
         x, height = (24, one.height) if one.repeat else (x + one.width, max(height, one.height))
     return y + height

@@ -1,6 +1,6 @@
-"""The rows of the dashboard: from whether a release is safe now down to how the last ones ended.
+"""The rows of the dashboard: from the safety of the present release down to the ends of the last ones.
 
-Only Grafana's variables stand in the queries; their values are labels that `families` made plain before anybody saw them.
+The queries contain Grafana's variables only; their values are labels that `families` has made plain.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from tfcanary.core.domain import Decision, Finding
 from tfcanary.core.record import State
 from tfcanary.run.monitor import panels
-from tfcanary.run.monitor.panels import Panel, Query, bars, lines, stat, steps, timeline
+from tfcanary.run.monitor.panels import Panel, Query, bar_gauge, stat, state_timeline, thresholds, time_series
 from tfcanary.run.monitor.recordings import WINDOW
 
 MODEL = 'namespace=~"$namespace", model=~"$model"'
@@ -23,7 +23,7 @@ STATES = {
     State.ROLLING_BACK: "orange",
     State.ROLLED_BACK: "red",
 }
-"""The later one wins where two exporters are not of one mind yet."""
+"""The colour of each state; where two exporters disagree for a moment, the later state in this order is shown."""
 DECISIONS = {Decision.HOLD: "blue", Decision.ADVANCE: "light-green", Decision.PROMOTE: "green", Decision.ROLLBACK: "red"}
 FINDINGS = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.INCONCLUSIVE: "blue", Finding.FAIL: "red"}
 OUTCOMES = {"promoted": "green", "rolled back": "red", "refused": "yellow"}
@@ -33,18 +33,18 @@ Json = dict[str, Any]
 
 
 def newest(metric: str, *labels: str, only: str = "") -> str:
-    """The value of a metric of ours for the chosen model, whoever exports it."""
+    """Return the expression of a metric of ours for the chosen model, whichever process exports it."""
     more = f", {only}" if only else ""
     return f"max by ({', '.join(('model', *labels))}) ({metric}{{{MODEL}{more}}})"
 
 
 def of_track(recorded: str) -> str:
-    """A recorded series of the chosen model, by track."""
+    """Return the expression of a recorded series of the chosen model, by track."""
     return f"max by (track, version) ({recorded}{{{MODEL}}})"
 
 
 def coded(metric: str, label: str, values: list[str], by: str = "model") -> str:
-    """The place in the list of the value whose series is 1."""
+    """Return the expression of the place, from 1, that the value whose series is 1 has in `values`."""
     parts = [
         f'max by ({by}) ({metric}{{{MODEL}, {label}="{value}"}} == 1) * {place}' for place, value in reversed(list(enumerate(values, 1)))
     ]
@@ -52,12 +52,12 @@ def coded(metric: str, label: str, values: list[str], by: str = "model") -> str:
 
 
 def meanings(colours: dict[Any, str]) -> dict[int, tuple[str, str]]:
-    """What the numbers of `coded` mean."""
+    """Return the text and the colour of each number of `coded`."""
     return {place: (value.value, colour) for place, (value, colour) in enumerate(colours.items(), 1)}
 
 
 def latency(quantile: float) -> Query:
-    """Of the answered requests, by track; TF Serving counts microseconds."""
+    """Return the query of a quantile of the latency of answered requests in seconds, by track; TF Serving counts microseconds."""
     buckets = f"sum by (track, le) (tfcanary:latency_bucket:rate{WINDOW}{{{MODEL}}})"
     return Query(f"histogram_quantile({quantile}, {buckets}) / 1e6", f"{{{{track}}}} p{quantile * 100:.0f}")
 
@@ -72,7 +72,13 @@ CRITERION = 'criterion=~"$criterion"'
 
 def _now() -> list[Panel]:
     return [
-        stat("State", "Of the present or last release, as its record says.", Query(STATE), 4, mappings=panels.words(meanings(STATES))),
+        stat(
+            "State",
+            "The state of the present or last release, as its record says.",
+            Query(STATE),
+            4,
+            mappings=panels.value_texts(meanings(STATES)),
+        ),
         stat(
             "Candidate",
             "The version that is released.",
@@ -80,18 +86,29 @@ def _now() -> list[Panel]:
             3,
             text="name",
         ),
-        stat("Stable", "The version that everybody gets otherwise.", Query(newest("tfcanary_stable_version")), 3),
+        stat("Stable", "The version that gets all other requests.", Query(newest("tfcanary_stable_version")), 3),
         stat(
             "Weight asked",
-            "The canary's share that was last asked of the router.",
+            "The canary's weight that the router was last told to set.",
             Query(newest("tfcanary_weight_asked_ratio")),
             3,
             "percentunit",
         ),
-        stat("Decision", "Of the judge, at the last poll.", Query(DECISION), 4, mappings=panels.words(meanings(DECISIONS))),
-        stat("Watched by", "A step during a stage, otherwise the guard.", Query(WATCHER), 3, mappings=panels.words(WATCHED_BY)),
+        stat("Decision", "The judge's decision at the last poll.", Query(DECISION), 4, mappings=panels.value_texts(meanings(DECISIONS))),
         stat(
-            "Guard heard", "Time since its last heartbeat.", Query(GUARD_AGE), 4, "s", steps((None, "green"), (30, "yellow"), (60, "red"))
+            "Watched by",
+            "Who watches the release: a step during a stage, otherwise the guard.",
+            Query(WATCHER),
+            3,
+            mappings=panels.value_texts(WATCHED_BY),
+        ),
+        stat(
+            "Guard's heartbeat",
+            "The time since the guard's last heartbeat.",
+            Query(GUARD_AGE),
+            4,
+            "s",
+            thresholds((None, "green"), (30, "yellow"), (60, "red")),
         ),
     ]
 
@@ -110,10 +127,10 @@ def _course() -> list[Panel]:
     step = panels.colours("/^asked$/", "text", **{"custom.lineInterpolation": "stepAfter"})
     requests = f"max by (track, version) (rate(tfcanary_requests_total{{{MODEL}}}[$__rate_interval]))"
     return [
-        timeline("Course of the release", "State, the judge's decision, and who watches.", bands, meant, 24, 6),
-        lines(
+        state_timeline("Course of the release", "The state, the judge's decision, and who watches.", bands, meant, 24, 6),
+        time_series(
             "Weight",
-            "Asked of the router, and the canary's share of the stage's requests.",
+            "The weight that the router was told to set, and the canary's share of the stage's requests.",
             measured,
             "percentunit",
             12,
@@ -121,13 +138,13 @@ def _course() -> list[Panel]:
             min=0,
             max=1,
         ),
-        lines(
+        time_series(
             "Requests by track",
-            "Answered or failed, as the watch counted them.",
+            "Requests that were answered or failed, as the watch counted them.",
             [Query(requests, "{{track}} {{version}}")],
             "reqps",
             12,
-            panels.by_track(),
+            panels.colours_of_tracks(),
             min=0,
         ),
     ]
@@ -136,22 +153,22 @@ def _course() -> list[Panel]:
 def _servers() -> list[Panel]:
     ratio = Query(of_track(f"tfcanary:error_ratio:rate{WINDOW}"), "{{track}} {{version}}")
     return [
-        lines(
+        time_series(
             "Error ratio by track",
-            "Failed requests of all requests, from TF Serving's own counters.",
+            "The share of failed requests, from TF Serving's own counters.",
             [ratio],
             "percentunit",
             12,
-            panels.by_track(),
+            panels.colours_of_tracks(),
             min=0,
         ),
-        lines(
+        time_series(
             "Latency by track",
-            "Of answered requests, between the bounds of TF Serving's buckets.",
+            "The latency of answered requests, interpolated between the bounds of TF Serving's buckets.",
             [latency(0.5), latency(0.95), latency(0.99)],
             "s",
             12,
-            [*panels.by_track(), panels.stroked("/p95$/", 8, 4), panels.stroked("/p99$/", 2, 4)],
+            [*panels.colours_of_tracks(), panels.dash_pattern("/p95$/", 8, 4), panels.dash_pattern("/p99$/", 2, 4)],
             min=0,
         ),
     ]
@@ -166,35 +183,37 @@ def _judge() -> list[Panel]:
     look = [
         *panels.band("high", "low", "blue"),
         panels.colour("estimate", "blue"),
-        panels.dashed("margin", "red"),
-        panels.dashed("tolerance", "yellow"),
+        panels.bound_line("margin", "red"),
+        panels.bound_line("tolerance", "yellow"),
     ]
     evidence = Query(newest("tfcanary_criterion_evidence_ratio", "criterion", "towards"), "{{criterion}} → {{towards}}")
     return [
-        timeline("Findings", "What each criterion said at each poll.", [Query(finding, "{{criterion}}")], meanings(FINDINGS), 24, 8),
-        lines(
+        state_timeline(
+            "Findings", "The finding of each criterion at each poll.", [Query(finding, "{{criterion}}")], meanings(FINDINGS), 24, 8
+        ),
+        time_series(
             "$criterion",
-            "Canary to stable (traffic: to the configured share): estimate with its interval; promotion must exclude the margin, and what lies within the tolerance causes no rollback.",
+            "The ratio of canary to stable (traffic: to the configured share) with its interval. Promotion must exclude the margin; a ratio within the tolerance causes no rollback.",
             bounds,
             "none",
             8,
             look,
             "criterion",
         ),
-        lines(
+        time_series(
             "Evidence",
-            "1: enough by itself. Rollback is also decided by all criteria together.",
+            "At 1 a criterion decides by itself. All criteria together may decide a rollback, too.",
             [evidence],
             "percentunit",
             16,
             min=-1,
             max=1.2,
-            thresholds=steps((None, "transparent"), (1, "red")),
+            thresholds=thresholds((None, "transparent"), (1, "red")),
             custom={"thresholdsStyle": {"mode": "line"}},
         ),
-        bars(
+        bar_gauge(
             "Alpha spent",
-            "What each criterion may spend of the chance to roll a healthy canary back, over all its looks.",
+            "The part that each criterion may spend of the chance to roll back a healthy canary, over all its polls.",
             Query(newest("tfcanary_alpha_spent_ratio", "criterion"), "{{criterion}}"),
             8,
             "percentunit",
@@ -204,7 +223,7 @@ def _judge() -> list[Panel]:
 
 
 def _safety() -> list[Panel]:
-    guard = [Query(GUARD_AGE, "last heard of"), Query(newest("tfcanary_guard_heartbeat_seconds"), "dead after")]
+    guard = [Query(GUARD_AGE, "last heartbeat"), Query(newest("tfcanary_guard_heartbeat_seconds"), "dead after")]
     hold = [Query(f"{newest('tfcanary_hold_until_timestamp_seconds')} - time()", "left")]
     stage = [
         Query(IN_STAGE, "in stage"),
@@ -212,25 +231,25 @@ def _safety() -> list[Panel]:
         Query(newest("tfcanary_stage_maximum_seconds"), "maximum"),
         Query(newest("tfcanary_stage_waited_seconds"), "of it paused"),
     ]
-    at_zero = steps((None, "red"), (0, "transparent"))
+    at_zero = thresholds((None, "red"), (0, "transparent"))
     return [
-        lines("Guard", "Time since its last heartbeat.", guard, "s", 8, [panels.dashed("dead after", "red")], min=0),
-        lines(
+        time_series("Guard", "The time since the guard's last heartbeat.", guard, "s", 8, [panels.bound_line("dead after", "red")], min=0),
+        time_series(
             "Hold",
-            "Time until the guard rolls back, if nobody renews the hold.",
+            "The time until the guard rolls back, if nobody renews the hold.",
             hold,
             "s",
             8,
             thresholds=at_zero,
             custom={"thresholdsStyle": {"mode": "area"}},
         ),
-        lines(
+        time_series(
             "Time in stage",
             "A stage ends between its minimum and its maximum.",
             stage,
             "s",
             8,
-            [panels.dashed("minimum", "green"), panels.dashed("maximum", "red")],
+            [panels.bound_line("minimum", "green"), panels.bound_line("maximum", "red")],
             min=0,
         ),
     ]
@@ -240,10 +259,10 @@ def _history() -> list[Panel]:
     firing = f'max by (alertname) (ALERTS{{alertstate="firing", alertname=~"Tfcanary.+", {MODEL}}})'
     ended = Query(newest("tfcanary_history_releases", "outcome"), "{{outcome}}")
     return [
-        timeline("Alerts", "Those of tfcanary that fire.", [Query(firing, "{{alertname}}")], {1: ("fires", "red")}, 16, 8),
-        bars(
+        state_timeline("Alerts", "The alerts of tfcanary that fire.", [Query(firing, "{{alertname}}")], {1: ("fires", "red")}, 16, 8),
+        bar_gauge(
             "Ended releases",
-            "That the record remembers, by outcome.",
+            "The ended releases that the record holds, by outcome.",
             ended,
             8,
             "none",

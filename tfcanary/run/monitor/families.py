@@ -1,6 +1,6 @@
-"""From a record and the last checkpoint to metric families: pure, and the same whoever exports them.
+"""Metric families from records and checkpoints: pure, so that every process that exports a release exports the same values.
 
-Names come from models and plans: a label holds few characters, and only plain ones. Numbers that are none are left out.
+Names come from models and plans, so a label's value is cut short and has plain characters only. NaN and infinities are left out.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from tfcanary.core.timeline import Point
 from tfcanary.run.monitor.metric_table import TABLE
 
 LONGEST = 80
-"""Characters of a label's value."""
+"""Characters of a label's value; longer values are cut."""
 MOST_CRITERIA = 50
-"""Of one release: a plan may name any number of objectives, and each makes a dozen series."""
+"""Criteria of one release that are exported: a plan may name any number of objectives, and each makes a dozen series."""
 NOT_IN_A_LABEL = re.compile(r"[^-A-Za-z0-9_.:/ ]")
 OUTCOMES = {State.PROMOTED: "promoted", State.ROLLED_BACK: "rolled back", State.ROLLING_BACK: "rolled back", State.REFUSED: "refused"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a process knows of one model."""
+class ModelReading:
+    """What one process read about one model."""
 
     namespace: str
     model: str
     read: datetime | None
-    """When the record was last read; None: it never was."""
+    """When the record was last read; None where it never was."""
     record: Record | None = None
-    """None: it cannot be read now, and what it was says nothing about what it is."""
+    """The record; None where it cannot be read now, because an old record says nothing about the present."""
     checkpoint: Checkpoint | None = None
 
 
@@ -49,37 +49,40 @@ class _Value:
     labels: Mapping[str, str]
 
 
-def families(seen: Iterable[Seen]) -> tuple[Metric, ...]:
-    """A page about these models. Of series that cleaning made equal the first one stays."""
-    made = {name: row.family() for name, row in TABLE.items()}
-    known: set[tuple[str, ...]] = set()
-    for one in (_Value("tfcanary_build_info", 1.0, {"version": __version__}), *(v for s in seen for v in _of_model(s))):
+def families(readings: Iterable[ModelReading]) -> tuple[Metric, ...]:
+    """Return the metric families about these models; where cleaning makes the labels of two series equal, the first one stays."""
+    built = {name: row.family() for name, row in TABLE.items()}
+    taken: set[tuple[str, ...]] = set()
+    for one in (
+        _Value("tfcanary_build_info", 1.0, {"version": __version__}),
+        *(value for reading in readings for value in _of_model(reading)),
+    ):
         labels = tuple(clean(one.labels.get(name, "")) for name in TABLE[one.name].labels)
-        if math.isfinite(one.value) and (one.name, *labels) not in known:
-            known.add((one.name, *labels))
-            made[one.name].add_metric(labels, one.value)  # type: ignore[attr-defined]
-    return tuple(family for family in made.values() if family.samples)
+        if math.isfinite(one.value) and (one.name, *labels) not in taken:
+            taken.add((one.name, *labels))
+            built[one.name].add_metric(labels, one.value)  # type: ignore[attr-defined]
+    return tuple(family for family in built.values() if family.samples)
 
 
 def clean(text: str) -> str:
-    """A value that is short and plain, whatever it was."""
+    """Return a label's value with at most LONGEST characters, plain ones only."""
     return NOT_IN_A_LABEL.sub("_", text[:LONGEST])
 
 
-def _of_model(seen: Seen) -> Iterator[_Value]:
-    model = {"namespace": seen.namespace, "model": seen.model}
-    yield _Value("tfcanary_record_read_timestamp_seconds", seen.read.timestamp() if seen.read else 0.0, model)
-    if seen.record is None:
+def _of_model(reading: ModelReading) -> Iterator[_Value]:
+    model = {"namespace": reading.namespace, "model": reading.model}
+    yield _Value("tfcanary_record_read_timestamp_seconds", reading.read.timestamp() if reading.read else 0.0, model)
+    if reading.record is None:
         return
-    yield from _of_record(seen.record, model)
-    if release := seen.record.release:
+    yield from _of_record(reading.record, model)
+    if release := reading.record.release:
         labels = {**model, "version": str(release.candidate.number) if release.candidate else ""}
         yield from _of_release(release, labels)
         if not release.state.ended:
             yield from _of_holds(release, labels)
             yield _Value("tfcanary_paused", float(release.pause is not None), labels)
-            yield from _durations(labels, stage_waited=release.waiting(seen.read or release.began))
-            yield from _of_polls(release, seen.checkpoint, labels) if seen.checkpoint else ()
+            yield from _durations(labels, stage_waited=release.waiting(reading.read or release.began))
+            yield from _of_polls(release, reading.checkpoint, labels) if reading.checkpoint else ()
 
 
 def _of_record(record: Record, model: Mapping[str, str]) -> Iterator[_Value]:
@@ -117,10 +120,10 @@ def _of_release(release: Release, labels: Mapping[str, str]) -> Iterator[_Value]
 
 
 def _of_holds(release: Release, labels: Mapping[str, str]) -> Iterator[_Value]:
-    """Who watches, and until when."""
+    """Who watches the release, and until when."""
     holder, deploy = release.holder, release.plan.deploy
     yield _Value("tfcanary_watching", float(holder is not None and holder.watching), labels)
-    yield from _instants(labels, hold_until=holder.until if holder else None, guard_seen=release.guard_seen)
+    yield from _instants(labels, hold_until=holder.until if holder else None, guard_seen=release.beat.at if release.beat else None)
     yield from _durations(labels, lease=deploy.lease, handover=deploy.handover, guard_heartbeat=deploy.heartbeat)
 
 
@@ -140,12 +143,12 @@ def _of_polls(release: Release, last: Checkpoint, labels: Mapping[str, str]) -> 
 
 
 def _requests(points: Sequence[Point]) -> dict[Track, float]:
-    """As the last of these polls counted them."""
+    """The requests of both tracks, as the last of these polls counted them; empty without a poll."""
     return {Track.STABLE: points[-1].stable_requests, Track.CANARY: points[-1].canary_requests} if points else {}
 
 
 def _of_stage(release: Release, points: Sequence[Point]) -> dict[Track, float]:
-    """From the stage's first poll on: what came before it was divided by another weight."""
+    """The requests since the stage's first poll: earlier ones were divided by another weight."""
     began = release.stage_began
     polls = [p for p in points if began and p.at >= began and p.stage == release.stage and p.weight == release.weight]
     first = _requests(polls[:1])

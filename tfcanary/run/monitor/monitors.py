@@ -1,6 +1,6 @@
-"""Whom Prometheus scrapes: one description, as PodMonitors and as plain scrape configurations.
+"""The pods that Prometheus scrapes: one description, written as PodMonitors and as plain scrape configurations.
 
-Ports that no container declares are given by address: a step's pod is made by Kubeflow Pipelines, which knows no ports.
+Ports are given by address, because a step's pod, which Kubeflow Pipelines makes, declares none.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from tfcanary.run.monitor.recordings import OURS, SERVERS
 
 PAGE = "/monitoring/prometheus/metrics"
 INTERVAL = "15s"
-"""Twice in each of the shortest times that an alert waits for."""
+"""The time between two scrapes: at least two of them fit into the shortest time that an alert waits for."""
 TIMEOUT = "10s"
 STEP = "main"
-"""How Kubeflow Pipelines calls the container of a step."""
+"""The name that Kubeflow Pipelines gives the container of a step."""
 META = "__meta_kubernetes_pod_"
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Scraped:
-    """Pods of one kind."""
+class ScrapeTarget:
+    """Pods of one kind that Prometheus scrapes."""
 
     name: str
     job: str
@@ -34,34 +34,34 @@ class Scraped:
     port: int
     path: str = "/metrics"
     anywhere: bool = False
-    """In any namespace, not the monitor's alone: runs need not be where the models are."""
+    """Whether pods of every namespace are scraped, because runs need not be in the namespace of the models."""
 
     def relabelings(self) -> list[Json]:
-        """In Prometheus' own spelling. Each port of a pod is a target: those of one container become the same."""
+        """Return the relabelings in Prometheus' spelling. Each port of a pod is a target; the ports of one container become one target."""
         address = {"source_labels": [f"{META}ip"], "target_label": "__address__"}
         return [
             {"action": "keep", "source_labels": [f"{META}container_init", f"{META}container_name"], "regex": f"false;{self.container}"},
             {"action": "drop", "source_labels": [f"{META}phase"], "regex": "Succeeded|Failed"},
             {**address, "regex": r"([^:]+)", "replacement": f"$1:{self.port}"},
             {**address, "regex": r"(.*:.*)", "replacement": f"[$1]:{self.port}"},
-            *(_named(label, of) for label, of in {"namespace": "__meta_kubernetes_namespace", "pod": f"{META}name"}.items()),
-            *(_named(label, f"{META}label_tfcanary_dev_{label}") for label in ("model", "version") if self.job == SERVERS),
+            *(_copy_label(label, of) for label, of in {"namespace": "__meta_kubernetes_namespace", "pod": f"{META}name"}.items()),
+            *(_copy_label(label, f"{META}label_tfcanary_dev_{label}") for label in ("model", "version") if self.job == SERVERS),
             {"target_label": "job", "replacement": self.job},
         ]
 
     def monitor(self) -> Json:
-        """A PodMonitor. What we export names its namespace itself, for a step may run in another one than the model."""
+        """Return a PodMonitor. Our own metrics name their namespace themselves, because a step may run in another one than the model."""
         endpoint = {"path": self.path, "interval": INTERVAL, "scrapeTimeout": TIMEOUT, "honorLabels": self.job == OURS}
         spec = {
             **({"namespaceSelector": {"any": True}} if self.anywhere else {}),
             "selector": {"matchLabels": dict(self.labels)},
-            "podMetricsEndpoints": [{**endpoint, "relabelings": [_as_operator_says(one) for one in self.relabelings()]}],
+            "podMetricsEndpoints": [{**endpoint, "relabelings": [_operator_spelling(one) for one in self.relabelings()]}],
         }
         metadata = {"name": self.name, "labels": {"app.kubernetes.io/part-of": "tfcanary"}}
         return {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": metadata, "spec": spec}
 
     def scrape_config(self) -> Json:
-        """The same for a Prometheus without the operator."""
+        """Return the scrape configuration of a Prometheus without the operator."""
         selected = ",".join(f"{name}={value}" for name, value in self.labels.items())
         return {
             "job_name": self.name,
@@ -74,24 +74,24 @@ class Scraped:
         }
 
 
-def _named(label: str, source: str) -> Json:
+def _copy_label(label: str, source: str) -> Json:
     return {"source_labels": [source], "target_label": label}
 
 
-def _as_operator_says(relabeling: Json) -> Json:
+def _operator_spelling(relabeling: Json) -> Json:
     spelled = {"source_labels": "sourceLabels", "target_label": "targetLabel"}
     return {spelled.get(name, name): value for name, value in relabeling.items()}
 
 
-SCRAPED = (
-    Scraped(
+SCRAPE_TARGETS = (
+    ScrapeTarget(
         "tfcanary-guards",
         OURS,
         {"app.kubernetes.io/name": "tfcanary", "app.kubernetes.io/component": "guard"},
         "guard",
         object_names.METRICS,
     ),
-    Scraped(
+    ScrapeTarget(
         "tfcanary-steps",
         OURS,
         {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "step", object_names.WATCHES: "true"},
@@ -99,7 +99,7 @@ SCRAPED = (
         object_names.METRICS,
         anywhere=True,
     ),
-    Scraped(
+    ScrapeTarget(
         "tfcanary-servers",
         SERVERS,
         {"app.kubernetes.io/name": "tensorflow-serving", object_names.MANAGED_BY: object_names.MANAGER},

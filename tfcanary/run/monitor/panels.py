@@ -1,4 +1,4 @@
-"""The panels that a dashboard is made of, as Grafana's JSON: one small function a kind of panel."""
+"""Grafana's panels as JSON: one small function for each kind of panel."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 TRACKS = {"stable": "blue", "canary": "orange"}
-"""Colours that also the colour-blind tell apart."""
+"""The colours of the tracks, which colour-blind people can tell apart, too."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question, and what its answers are called."""
+    """One query, and the legend of its series."""
 
     expr: str
     legend: str = ""
@@ -24,7 +24,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel without its place."""
+    """A panel without its place on the dashboard."""
 
     kind: str
     title: str
@@ -36,10 +36,10 @@ class Panel:
     overrides: Sequence[Json] = ()
     options: Json = field(default_factory=dict)
     repeat: str = ""
-    """A variable; for each of its values there is one panel."""
+    """A variable of the dashboard; Grafana draws one panel for each of its values."""
 
-    def placed(self, number: int, x: int, y: int) -> Json:
-        """As Grafana reads it."""
+    def to_json(self, number: int, x: int, y: int) -> Json:
+        """Return the panel as Grafana reads it, with its id and its place in columns and rows."""
         targets = [
             {
                 "refId": chr(ord("A") + i),
@@ -52,7 +52,7 @@ class Panel:
             }
             for i, one in enumerate(self.queries)
         ]
-        shown = {
+        panel = {
             "id": number,
             "type": self.kind,
             "title": self.title,
@@ -63,25 +63,25 @@ class Panel:
             "options": self.options,
             "targets": targets,
         }
-        return {**shown, **({"repeat": self.repeat, "repeatDirection": "h", "maxPerRow": 24 // self.width} if self.repeat else {})}
+        return {**panel, **({"repeat": self.repeat, "repeatDirection": "h", "maxPerRow": 24 // self.width} if self.repeat else {})}
 
 
 def row(title: str, number: int, y: int) -> Json:
-    """A heading."""
+    """Return a heading at row `y`."""
     return {"id": number, "type": "row", "title": title, "collapsed": False, "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}, "panels": []}
 
 
-def words(of: Mapping[int, tuple[str, str]]) -> list[Json]:
-    """What a number means: its text and its colour."""
+def value_texts(of: Mapping[int, tuple[str, str]]) -> list[Json]:
+    """Return the value mappings that show a text and a colour for each number."""
     return [{"type": "value", "options": {str(n): {"text": text, "color": colour, "index": n} for n, (text, colour) in of.items()}}]
 
 
-def steps(*steps: tuple[float | None, str]) -> Json:
-    """From which value on which colour."""
+def thresholds(*steps: tuple[float | None, str]) -> Json:
+    """Return the thresholds from which on each colour is used."""
     return {"mode": "absolute", "steps": [{"value": value, "color": colour} for value, colour in steps]}
 
 
-def lines(
+def time_series(
     title: str,
     description: str,
     queries: Sequence[Query],
@@ -91,7 +91,7 @@ def lines(
     repeat: str = "",
     **defaults: Any,
 ) -> Panel:
-    """Values over time."""
+    """Return a panel that draws values over time as lines."""
     custom = {
         "drawStyle": "line",
         "lineWidth": 2,
@@ -117,10 +117,10 @@ def lines(
     )
 
 
-def timeline(
+def state_timeline(
     title: str, description: str, queries: Sequence[Query], meanings: Mapping[int, tuple[str, str]], width: int, height: int
 ) -> Panel:
-    """States over time, one band a series."""
+    """Return a panel that draws states over time, one band for each series."""
     return Panel(
         "state-timeline",
         title,
@@ -129,7 +129,7 @@ def timeline(
         width,
         height,
         defaults={
-            "mappings": words(meanings),
+            "mappings": value_texts(meanings),
             "color": {"mode": "fixed", "fixedColor": "text"},
             "custom": {"fillOpacity": 75, "lineWidth": 0},
         },
@@ -150,11 +150,11 @@ def stat(
     query: Query,
     width: int,
     unit: str = "none",
-    thresholds: Json | None = None,
+    limits: Json | None = None,
     text: str = "value",
     **defaults: Any,
 ) -> Panel:
-    """One value, large; `text`: `name` shows what it is called instead."""
+    """Return a panel with one large value; with `text` as `name` it shows the series' legend instead."""
     by_threshold = {"mode": "thresholds"}
     return Panel(
         "stat",
@@ -163,7 +163,7 @@ def stat(
         [query],
         width,
         4,
-        defaults={"unit": unit, "color": by_threshold, "thresholds": thresholds or steps((None, "text")), "noValue": "–", **defaults},
+        defaults={"unit": unit, "color": by_threshold, "thresholds": limits or thresholds((None, "text")), "noValue": "–", **defaults},
         options={
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "colorMode": "value",
@@ -175,15 +175,15 @@ def stat(
     )
 
 
-def bars(title: str, description: str, query: Query, width: int, unit: str, overrides: Iterable[Json] = (), **defaults: Any) -> Panel:
-    """The present values side by side."""
+def bar_gauge(title: str, description: str, query: Query, width: int, unit: str, overrides: Iterable[Json] = (), **defaults: Any) -> Panel:
+    """Return a panel that draws the present values side by side."""
     return Panel(
         "bargauge",
         title,
         description,
         [query],
         width,
-        defaults={"unit": unit, "color": {"mode": "palette-classic"}, "thresholds": steps((None, "blue")), **defaults},
+        defaults={"unit": unit, "color": {"mode": "palette-classic"}, "thresholds": thresholds((None, "blue")), **defaults},
         overrides=tuple(overrides),
         options={
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -200,39 +200,39 @@ def bars(title: str, description: str, query: Query, width: int, unit: str, over
 
 
 def colour(name: str, colour: str) -> Json:
-    """Of the series of a name."""
-    return _of({"id": "byName", "options": name}, color={"mode": "fixed", "fixedColor": colour})
+    """Return the override that colours the series of a name."""
+    return _override({"id": "byName", "options": name}, color={"mode": "fixed", "fixedColor": colour})
 
 
 def colours(pattern: str, colour: str, **custom: Any) -> Json:
-    """Of the series whose name is like the pattern, and how their line is drawn."""
-    return _of({"id": "byRegexp", "options": pattern}, color={"mode": "fixed", "fixedColor": colour}, **custom)
+    """Return the override that colours the series whose names match a pattern, and sets how their lines are drawn."""
+    return _override({"id": "byRegexp", "options": pattern}, color={"mode": "fixed", "fixedColor": colour}, **custom)
 
 
-def dashed(name: str, colour: str) -> Json:
-    """A bound, not a measurement."""
+def bound_line(name: str, colour: str) -> Json:
+    """Return the override that draws a series as a thin dashed line: a bound, and no measurement."""
     look = {"custom.lineStyle": {"fill": "dash", "dash": [8, 6]}, "custom.lineWidth": 1}
-    return _of({"id": "byName", "options": name}, color={"mode": "fixed", "fixedColor": colour}, **look)
+    return _override({"id": "byName", "options": name}, color={"mode": "fixed", "fixedColor": colour}, **look)
 
 
-def stroked(pattern: str, *dash: int) -> Json:
-    """The line of the series whose name is like the pattern: dots and gaps of so many pixels."""
-    return _of({"id": "byRegexp", "options": pattern}, **{"custom.lineStyle": {"fill": "dash", "dash": list(dash)}})
+def dash_pattern(pattern: str, *dash: int) -> Json:
+    """Return the override that dashes the lines of the series whose names match a pattern; `dash` holds dashes and gaps in pixels."""
+    return _override({"id": "byRegexp", "options": pattern}, **{"custom.lineStyle": {"fill": "dash", "dash": list(dash)}})
 
 
 def band(high: str, low: str, colour: str) -> list[Json]:
-    """The space between two series, filled."""
+    """Return the overrides that fill the space between two series."""
     faint = {"color": {"mode": "fixed", "fixedColor": colour}, "custom.lineWidth": 0}
     return [
-        _of({"id": "byName", "options": high}, **faint, **{"custom.fillBelowTo": low, "custom.fillOpacity": 20}),
-        _of({"id": "byName", "options": low}, **faint),
+        _override({"id": "byName", "options": high}, **faint, **{"custom.fillBelowTo": low, "custom.fillOpacity": 20}),
+        _override({"id": "byName", "options": low}, **faint),
     ]
 
 
-def by_track() -> list[Json]:
-    """Each track in its colour, whatever else the name of its series says."""
+def colours_of_tracks() -> list[Json]:
+    """Return the overrides that draw each track in its colour, by the beginning of its series' names."""
     return [colours(f"/^{track}/", of) for track, of in TRACKS.items()]
 
 
-def _of(matcher: Json, **properties: Any) -> Json:
+def _override(matcher: Json, **properties: Any) -> Json:
     return {"matcher": matcher, "properties": [{"id": name, "value": value} for name, value in properties.items()]}

@@ -1,7 +1,7 @@
-"""What Prometheus computes of what it scrapes: series that alerts and dashboard are made of, and how both ask.
+"""The recording rules: series that Prometheus computes for the alerts and the dashboard, and the expressions that both share.
 
-Whatever may come from two processes is taken by `max by`. A series of TF Serving's belongs to a model by its pod, and counts
-only where the name that the client asked for is that model's: clients may ask for anything.
+A metric that two processes may export is taken by `max by`. A series of TF Serving belongs to a model by its pod, and counts
+only where the model name of the request is that model's, because clients may ask for any name.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 SERVERS, OURS = "tfcanary-servers", "tfcanary"
-"""The jobs: the model servers, and the guards and steps."""
+"""The two jobs: the model servers, and the guards and steps."""
 SCRAPES = "2m"
-"""At least two scrapes of any usual interval: what a rate needs."""
+"""A window with at least two scrapes of any usual interval, which a rate needs."""
 WINDOW = "5m"
 VERBS = '{API=~"(?i:predict|classify|regress)"}'
-"""Probes of the REST API are in the histogram, too, with an empty API."""
+"""The calls that are requests of users; the histogram also has the probes of the REST API, with an empty `API`."""
 FAILED = 'request_count{status!="OK"}'
 OF_RELEASE = "namespace, model, version"
 Json = dict[str, Any]
@@ -23,45 +23,45 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A series that others are made of."""
+    """One recording rule: a series that other expressions use."""
 
     record: str
     expr: str
 
     def rule(self) -> Json:
-        """As Prometheus reads it."""
+        """Return the rule as Prometheus reads it."""
         return {"record": self.record, "expr": tidy(self.expr)}
 
 
 def tidy(expr: str) -> str:
-    """Without the indentation of the source."""
+    """Return an expression without the indentation of the source."""
     lines = [line.strip() for line in expr.strip().splitlines()]
     return "\n".join(lines)
 
 
 def newest(metric: str, by: str = OF_RELEASE) -> str:
-    """The value of a metric of ours, whoever exports it."""
+    """Return the expression of a metric of ours, whichever process exports it."""
     return f"max by ({by}) ({metric})"
 
 
 def age(metric: str) -> str:
-    """Seconds since an instant of ours."""
+    """Return the expression of the seconds since an instant that we export."""
     return f"time() - {newest(metric)}"
 
 
 def of_servers(metric: str, window: str) -> str:
-    """A rate of each server, by the model that was asked for, where its pod serves that model."""
+    """Return the expression of a rate for each server and requested model, where the server's pod serves that model."""
     rate = f"rate(:tensorflow:serving:{metric}[{window}])"
     return f'label_replace({rate}, "model", "$1", "model_name", "(.+)") and on (namespace, pod, model) up{{job="{SERVERS}"}}'
 
 
 def by_track(expr: str) -> str:
-    """With the track that a version serves; a version that serves none is left out."""
+    """Return an expression with the track that each version serves; a version that serves none is left out."""
     return f"({expr}) * on ({OF_RELEASE}) group_left (track) tfcanary:track:info"
 
 
 RECORDINGS = (
-    # A version is of one track, also while two exporters are not of one mind yet.
+    # A version has one track, also while two exporters disagree for a moment.
     Recording(
         "tfcanary:track:info",
         f"""{newest('tfcanary_track_info{track="stable"}', f"{OF_RELEASE}, track")}

@@ -1,4 +1,4 @@
-"""Findings turned into artifacts, and artifacts back into values."""
+"""A step's findings as output artifacts, and input artifacts as values."""
 
 from __future__ import annotations
 
@@ -20,61 +20,71 @@ from tfcanary.run.steps.model_files import graph_of
 from tfcanary.run.steps.step_inputs import Artifact, Step, lineage
 
 MOVED = "moved "
-"""How the figures of drift name a column's effect."""
+"""The prefix of those figures of a drift finding that hold a column's effect."""
 
 
-def gate(look: Look) -> str:
-    """The word that a gate compares: `pass` (a warning passes, too) or the finding."""
+def gate_word(look: Look) -> str:
+    """Return the word that a gate compares: `pass` where the look passed or only warned, else its finding."""
     return Finding.PASS.value if look.finding in (Finding.PASS, Finding.WARN) else look.finding.value
 
 
-def scalars(outcome: StrEnum, evidence: Iterable[Evidence]) -> dict[str, float | str]:
-    """What was said and the estimates that it rests on, for KFP's table of metrics, where runs are compared.
+def metric_rows(outcome: StrEnum, evidence: Iterable[Evidence]) -> dict[str, float | str]:
+    """Return the outcome and the estimates that it rests on, as rows of KFP's metrics table, where runs are compared.
 
-    An estimate without an interval is drift's largest effect. The names of columns and slices are data and stay on the pages.
+    An evidence without an interval contributes drift's largest effect. The names of columns and slices are data of
+    users, so they stay on the pages and are not rows of the table.
     """
-    found = {e.about: _estimate(e) for e in evidence}
-    return {"outcome": outcome.value, **{about: round(value, 6) for about, value in found.items() if math.isfinite(value)}}
+    estimates = {e.about: _estimate(e) for e in evidence}
+    return {"outcome": outcome.value, **{about: round(value, 6) for about, value in estimates.items() if math.isfinite(value)}}
 
 
 def _estimate(evidence: Evidence) -> float:
     if evidence.interval:
         return evidence.interval.estimate
-    moved = [value for name, value in evidence.figures.items() if name.startswith(MOVED) and isinstance(value, int | float)]
-    return max(moved, default=math.nan)
+    effects = [value for name, value in evidence.figures.items() if name.startswith(MOVED) and isinstance(value, int | float)]
+    return max(effects, default=math.nan)
 
 
-def outcome(step: Step) -> dict[str, float | str]:
-    """How this run's release ended, how long that took and how many requests met the canary: the same rows in every run."""
+def outcome_rows(step: Step) -> dict[str, float | str]:
+    """Return how this run's release ended, how long it took, and how many requests the canary got, as rows of KFP's metrics table.
+
+    The rows have the same names in every run, so that Kubeflow can compare runs.
+    """
     release = step.record.release
     if release is None or release.run_id != step.run_id:
         return {"outcome": "none"}
-    verdict, requests = report.last_verdict(release), report.canary_requests(release, timeline(step))
-    known: dict[str, float | str] = scalars(release.state, verdict.evidence if verdict else ())
+    verdict, requests = report.last_verdict(release), report.canary_requests(release, read_timeline(step))
+    rows: dict[str, float | str] = metric_rows(release.state, verdict.evidence if verdict else ())
     if requests is not None:
-        known["canary requests"] = round(requests)
+        rows["canary requests"] = round(requests)
     if release.ended:
-        known["seconds to the end"] = round((release.ended - release.began).total_seconds(), 1)
+        rows["seconds to the end"] = round((release.ended - release.began).total_seconds(), 1)
         traffic = release.ended - (release.first_traffic or release.ended)
-        known["seconds with traffic"] = round(traffic.total_seconds(), 1)
-    return known
+        rows["seconds with traffic"] = round(traffic.total_seconds(), 1)
+    return rows
 
 
-def signatures(step: Step) -> SignaturePairs | None:
-    """What the candidate and the version before it declare; None where one of them is not in reach: a page is not worth a step that fails."""
+def release_signatures(step: Step) -> SignaturePairs | None:
+    """Return what the candidate and the version before it declare, side by side.
+
+    Returns None where one of them is missing or cannot be read: a page without signatures is better than a failed step.
+    """
     record = step.record
     candidate = record.release.candidate if record.release else None
     before = next((version for version in (record.stable, *record.previous) if version and version != candidate), None)
     if candidate is None or before is None:
         return None
     try:
-        return side_by_side(step.plan.validation.signature, graph_of(step.platform, before), graph_of(step.platform, candidate))
+        return signature_pairs(step.plan.validation.signature, graph_of(step.platform, before), graph_of(step.platform, candidate))
     except TfcanaryError:
         return None
 
 
-def side_by_side(signature: str, stable: Path | None, candidate: Path) -> SignaturePairs | None:
-    """What the two models declare under one signature; None where one of them cannot be read, which the checks say in their own words."""
+def signature_pairs(signature: str, stable: Path | None, candidate: Path) -> SignaturePairs | None:
+    """Return what the two models declare under one signature; without a stable model its column is empty.
+
+    Returns None where a model cannot be read: the checks of validation report that in their own words.
+    """
     from tfcanary.look import savedmodel
 
     try:
@@ -83,15 +93,15 @@ def side_by_side(signature: str, stable: Path | None, candidate: Path) -> Signat
         return None
     rows = []
     for direction in ("inputs", "outputs"):
-        ours, theirs = ({k: str(v) for k, v in getattr(side, direction).items()} if side else {} for side in sides)
-        rows += [SignatureRow(alias, direction[:-1], ours.get(alias), theirs.get(alias)) for alias in sorted(ours | theirs)]
+        before, after = ({k: str(v) for k, v in getattr(side, direction).items()} if side else {} for side in sides)
+        rows += [SignatureRow(alias, direction[:-1], before.get(alias), after.get(alias)) for alias in sorted(before | after)]
     return SignaturePairs(signature, tuple(rows))
 
 
 def publish_look(
     step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
 ) -> str:
-    """Note the look in the record and write its three artifacts; returns the gate's word."""
+    """Write the look into the record and into its three artifacts; returns the word that a gate compares."""
     ledger.note(step.platform, step.run_id, look)
     return write_look(step, look, title, evidence, page, summary, pairs)
 
@@ -99,45 +109,45 @@ def publish_look(
 def write_look(
     step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
 ) -> str:
-    """Write a look's three artifacts; returns the gate's word."""
+    """Write the look into its three artifacts, and not into the record; returns the word that a gate compares."""
     _write(evidence, codec.dumps(look), {**lineage(step), "finding": look.finding.value})
     _write(page, report.look_html(look, title, pairs), lineage(step))
     _write(summary, report.look_markdown(look, title, pairs), lineage(step))
-    return gate(look)
+    return gate_word(look)
 
 
 def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact, page: Artifact, summary: Artifact) -> str:
-    """Write a verdict's three artifacts; returns the decision."""
-    said = {**lineage(step), "decision": verdict.decision.value, "reason": verdict.reason}
-    _write(evidence, codec.dumps(verdict), said)
-    _write(page, report.verdict_html(verdict, title, timeline(step)), said)
-    _write(summary, report.verdict_markdown(verdict, title, timeline(step)), said)
+    """Write the verdict into its three artifacts; returns the word of its decision."""
+    metadata = {**lineage(step), "decision": verdict.decision.value, "reason": verdict.reason}
+    _write(evidence, codec.dumps(verdict), metadata)
+    _write(page, report.verdict_html(verdict, title, read_timeline(step)), metadata)
+    _write(summary, report.verdict_markdown(verdict, title, read_timeline(step)), metadata)
     return verdict.decision.value
 
 
 def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
-    """Write the whole release's report; returns its state."""
-    record, points, pairs = step.record, timeline(step), signatures(step)
+    """Write the report of the whole release into its two artifacts; returns the release's state, `none` where the run has no release."""
+    record, points, pairs = step.record, read_timeline(step), release_signatures(step)
     _write(page, report.release_html(record, points, pairs), lineage(step))
     _write(summary, report.release_markdown(record, points, pairs), lineage(step))
     ours = record.release and record.release.run_id == step.run_id
     return record.release.state.value if record.release and ours else "none"
 
 
-def seen(step: Step) -> Checkpoint | None:
-    """What was seen and said at every poll so far; None before the first."""
+def read_checkpoint(step: Step) -> Checkpoint | None:
+    """Read the last poll's verdict and the timeline of the record's release; None before the first poll. Raises Unavailable."""
     release = step.record.release
     return checkpoint.load(step.platform, release) if release else None
 
 
-def timeline(step: Step) -> Timeline | None:
-    """What was seen at every poll so far; None before the first."""
-    kept = seen(step)
-    return kept.timeline if kept else None
+def read_timeline(step: Step) -> Timeline | None:
+    """Read what every poll of the record's release measured; None before the first poll. Raises Unavailable."""
+    last = read_checkpoint(step)
+    return last.timeline if last else None
 
 
 def read_artifact(kind: Any, artifact: Artifact) -> Any:
-    """Decode an input artifact; raises Refused where it is missing or is something else."""
+    """Decode an input artifact into a value of type `kind`; raises Refused where it is missing or holds something else."""
     try:
         return codec.loads(kind, Path(artifact.path).read_bytes(), at=artifact.path)
     except OSError as error:

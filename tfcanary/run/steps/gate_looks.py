@@ -1,8 +1,9 @@
-"""What the gates ask for: each look of a step, out of the plan and the record."""
+"""The looks behind the gates: what each step examines, by the plan and the record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,86 +11,104 @@ from typing import Any
 
 from tfcanary import __version__
 from tfcanary.act import ledger, notify
+from tfcanary.act.hold import holding
 from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Look, ModelVersion, Track, Verdict
 from tfcanary.core.errors import Refused
-from tfcanary.core.plan import PredictionsPlan
-from tfcanary.core.record import DriftTold, Record
+from tfcanary.core.plan import DriftPlan, PredictionsPlan
+from tfcanary.core.record import DriftTold, Record, Release
 from tfcanary.decide.drift import Profile
+from tfcanary.report import SignaturePairs
 from tfcanary.run import watch
-from tfcanary.run.steps.artifacts import gate, read_artifact
+from tfcanary.run.steps.artifacts import gate_word, read_artifact, signature_pairs
 from tfcanary.run.steps.model_files import fetch, fetch_one
-from tfcanary.run.steps.recorded_answers import Window, answered
-from tfcanary.run.steps.step_inputs import Artifact, Step, mirrored, requests
+from tfcanary.run.steps.recorded_answers import Window, read_answers
+from tfcanary.run.steps.step_inputs import Artifact, Step, golden_requests, mirror_folder, recorded_requests, stable_model
 
 WORLD_DRIFT = "the world has drifted"
-"""How the event begins that asks for retraining."""
+"""The beginning of the event that asks for retraining."""
 
 
-def compared(step: Step) -> Look:
-    """Compare predictions as the plan asks; what was found before in this run is returned as it was."""
+def validate_candidate(step: Step, model_uri: str) -> tuple[Look, SignaturePairs | None]:
+    """Begin the release and validate its candidate; returns the look, and both models' signatures where they can be read."""
+    from tfcanary.look import trial
+
+    notify.settle(step.platform)
+    if ledger.begin(step.platform, step.plan, step.run_id, step.begun_by).state.ended:
+        raise Refused(f"release {step.run_id!r} has ended: {step.release.reason}; submit a new run")
+    with holding(step.platform, step.run_id, "validate"):
+        model, stable = fetch(model_uri), stable_model(step)
+        look = trial.validate(model, step.plan.validation, stable, golden_requests(step, trial.GOLDEN))
+        return look, signature_pairs(step.plan.validation.signature, stable, model)
+
+
+def compare_predictions(step: Step) -> Look:
+    """Compare the answers of both tracks as the plan asks; a look that the record holds already is returned unchanged."""
     from tfcanary.look.evaluate import predictions
 
     release = step.release
-    if found := release.looks.get("compare"):
-        return found
-    came_up = release.looks.get("deploy", Look("deploy"))
+    if recorded := release.looks.get("compare"):
+        return recorded
+    deployment = release.looks.get("deploy", Look("deploy"))
     if step.plan.predictions is None or release.state.ended:
-        why = "absent by plan" if step.plan.predictions is None else "first release: there is no stable version to compare with"
-        return Look("compare", came_up.evidence, absent=(Absence("predictions", why),))
-    if gate(came_up) != Finding.PASS.value:
-        return replace(came_up, about="compare")
-    ledger.hold(step.platform, step.run_id, "compare predictions")
-    if folder := mirrored(step.plan.predictions.source):
-        return _of_pairs(folder, step.plan.predictions)
-    asked = requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
-    return predictions.compare(step.platform.predictor, asked, step.plan.predictions, step.platform.clock)
+        reason = "absent by plan" if step.plan.predictions is None else "first release: there is no stable version to compare with"
+        return Look("compare", deployment.evidence, absent=(Absence("predictions", reason),))
+    if gate_word(deployment) != Finding.PASS.value:
+        return replace(deployment, about="compare")
+    with holding(step.platform, step.run_id, "compare predictions"):
+        if folder := mirror_folder(step.plan.predictions.source):
+            return _compare_mirrored(folder, step.plan.predictions)
+        sample = recorded_requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
+        return predictions.compare(step.platform.predictor, sample, step.plan.predictions, step.platform.clock)
 
 
-def _of_pairs(folder: Path, plan: PredictionsPlan) -> Look:
-    """Answers that both tracks have given already: nothing is sent."""
+def _compare_mirrored(folder: Path, plan: PredictionsPlan) -> Look:
+    """Compare answers that both tracks have given already, to mirrored requests; no request is sent."""
     from tfcanary.look.evaluate import predictions
-    from tfcanary.look.evaluate.mirrored import Mirrored
+    from tfcanary.look.evaluate.mirrored import MirroredLogs
 
-    logs = Mirrored(folder)
+    logs = MirroredLogs(folder)
     look = predictions.compare_pairs(logs.pairs(plan.limit), plan)
     return replace(look, evidence=(logs.evidence(), *look.evidence))
 
 
-def drifted(step: Step, stage: int, watched: Artifact) -> Look:
-    """Compare the stage's recorded requests as the plan asks; what was found before in this run is returned as it was."""
+def evaluate_drift(step: Step, stage: int, watch_verdict: Artifact) -> Look:
+    """Compare the stage's recorded requests as the plan asks; a look that the record holds already is returned unchanged."""
+    release, about = step.release, f"drift-{stage}"
+    if recorded := release.looks.get(about):
+        return recorded
+    verdict: Verdict = read_artifact(Verdict, watch_verdict)
+    if step.plan.drift is None or verdict.decision is Decision.ROLLBACK:
+        reason = "absent by plan" if step.plan.drift is None else "not asked: the stage was rolled back while it was watched"
+        return Look(about, absent=(Absence("drift", reason),))
+    with nullcontext() if release.state.ended else holding(step.platform, step.run_id, f"drift of stage {stage}"):
+        return _evaluate_drift(step, stage, release, verdict, step.plan.drift)
+
+
+def _evaluate_drift(step: Step, stage: int, release: Release, verdict: Verdict, plan: DriftPlan) -> Look:
     from tfcanary.look.evaluate import drift
 
-    release, about = step.release, f"drift-{stage}"
-    if found := release.looks.get(about):
-        return found
-    verdict: Verdict = read_artifact(Verdict, watched)
-    if step.plan.drift is None or verdict.decision is Decision.ROLLBACK:
-        why = "absent by plan" if step.plan.drift is None else "not asked: the stage was rolled back while it was watched"
-        return Look(about, absent=(Absence("drift", why),))
-    if not release.state.ended:
-        ledger.hold(step.platform, step.run_id, f"drift of stage {stage}")
     window = release.stage_began or release.began, verdict.at or step.platform.clock.now()
-    lost: list[int] = []
-    stable, canary = (_answered(step, step.plan.drift.source, track, window, lost) for track in (Track.STABLE, Track.CANARY))
-    look = drift.evaluate(stable, canary, step.plan.drift, stage + 1, reference(step))
-    _tell_of_the_world(step, look)
-    return replace(look, about=about, evidence=(*look.evidence, *_unread("drift", lost)))
+    unreadable: list[int] = []
+    stable, canary = (_answers(step, plan.source, track, window, unreadable) for track in (Track.STABLE, Track.CANARY))
+    look = drift.evaluate(stable, canary, plan, stage + 1, training_reference(step))
+    _record_world_drift(step, look)
+    return replace(look, about=f"drift-{stage}", evidence=(*look.evidence, *_unreadable_evidence("drift", unreadable)))
 
 
-def _unread(about: str, lost: list[int]) -> tuple[Evidence, ...]:
-    """Requests of the source that could not be read are said, never passed over."""
-    if not sum(lost):
+def _unreadable_evidence(about: str, unreadable: list[int]) -> tuple[Evidence, ...]:
+    """A warning with the number of recorded requests that could not be read, so that none is left out in silence."""
+    if not sum(unreadable):
         return ()
-    reason = f"{sum(lost):,} recorded requests could not be read and are not compared: no answer with their id, or no body"
-    return (Evidence(f"{about}/unread", Finding.WARN, reason, gating=False, figures={"dropped": sum(lost)}),)
+    reason = f"{sum(unreadable):,} recorded requests could not be read and are not compared: no answer with their id, or no body"
+    return (Evidence(f"{about}/unread", Finding.WARN, reason, gating=False, figures={"dropped": sum(unreadable)}),)
 
 
-def _answered(step: Step, source: str, track: Track, window: Window, lost: list[int]) -> Iterator[Any]:
-    return answered(step.platform, source, track, window, step.plan.drift.time if step.plan.drift else "", lost=lost)
+def _answers(step: Step, source: str, track: Track, window: Window, unreadable: list[int]) -> Iterator[Any]:
+    return read_answers(step.platform, source, track, window, step.plan.drift.time if step.plan.drift else "", unreadable=unreadable)
 
 
-def good(step: Step) -> Look:
-    """How right both tracks were, by the plan's labels; beside the graph: nothing is recorded."""
+def evaluate_quality(step: Step) -> Look:
+    """Compare how often both tracks were right, by the plan's labels; nothing is written into the record."""
     from tfcanary.look.evaluate import quality
 
     plan, release = step.plan.labelled, step.record.release
@@ -97,35 +116,38 @@ def good(step: Step) -> Look:
         return Look("quality", absent=(Absence("quality", "absent by plan"),))
     since = (release.first_traffic or release.began) if release else datetime.min.replace(tzinfo=UTC)
     window = since, step.platform.clock.now()
-    lost: list[int] = []
-    stable, canary = (_answered(step, plan.source, track, window, lost) for track in (Track.STABLE, Track.CANARY))
+    unreadable: list[int] = []
+    stable, canary = (_answers(step, plan.source, track, window, unreadable) for track in (Track.STABLE, Track.CANARY))
     look = quality.evaluate(stable, canary, quality.read_labels(fetch(plan.labels)), plan)
-    return replace(look, evidence=(*look.evidence, *_unread("quality", lost)))
+    return replace(look, evidence=(*look.evidence, *_unreadable_evidence("quality", unreadable)))
 
 
-def profiled(data: str, artifact: Artifact, entity: str, columns: tuple[str, ...], shard: int, shards: int) -> str:
-    """Count a data set, or one shard of its files and row groups, into the artifact; returns its uri. Refused where there are no rows."""
+def profile_data(data: str, artifact: Artifact, entity: str, columns: tuple[str, ...], shard: int, shards: int) -> str:
+    """Count a data set, or one shard of its files and row groups, into the artifact; returns the artifact's uri.
+
+    Raises Refused where the data cannot be read, the shard's number does not exist, or a whole data set has no rows.
+    """
     from tfcanary.look.evaluate import sources
 
     if not 0 <= shard < shards:
         raise Refused(f"shard {shard} of {shards}: must be from 0 to {shards - 1}")
     pieces = sources.pieces(fetch(data))
-    chosen = sources.Selection(columns=(*columns, *((entity,) if entity and columns else ())))
-    layout = sources.layout_of(pieces, entity, chosen) if shards > 1 else None
-    counted = sources.count(pieces[shard::shards], layout, entity, chosen)
-    if not counted.rows and shards == 1:
+    selection = sources.Selection(columns=(*columns, *((entity,) if entity and columns else ())))
+    layout = sources.layout_of(pieces, entity, selection) if shards > 1 else None
+    profile = sources.count(pieces[shard::shards], layout, entity, selection)
+    if not profile.rows and shards == 1:
         raise Refused(f"{data}: no rows; a reference without rows says nothing")
-    return _store(counted, artifact)
+    return _write_profile(profile, artifact)
 
 
-def merged(shards: Sequence[Artifact], artifact: Artifact) -> str:
-    """Add up the profiles of all shards in the artifact; returns its uri."""
+def merge_profiles(shards: Sequence[Artifact], artifact: Artifact) -> str:
+    """Add up the profiles of all shards into one artifact; returns the artifact's uri. Raises Refused where their layouts differ."""
     from tfcanary.decide import drift
 
-    return _store(drift.merge([drift.from_bytes(Path(shard.path).read_bytes()) for shard in shards]), artifact)
+    return _write_profile(drift.merge([drift.from_bytes(Path(shard.path).read_bytes()) for shard in shards]), artifact)
 
 
-def _store(profile: Profile, artifact: Artifact) -> str:
+def _write_profile(profile: Profile, artifact: Artifact) -> str:
     from tfcanary.decide import drift
 
     path = Path(artifact.path)
@@ -135,38 +157,41 @@ def _store(profile: Profile, artifact: Artifact) -> str:
     return str(getattr(artifact, "uri", "") or artifact.path)
 
 
-def reference(step: Step) -> Profile | None:
-    """What requests were like in training: the plan's reference, or what the candidate carries, or stable; None where nobody says."""
+def training_reference(step: Step) -> Profile | None:
+    """Return the profile of the training data: the plan's reference, else the one inside the candidate, else the one inside stable.
+
+    Returns None where none of them has one.
+    """
     from tfcanary.look.evaluate import references
 
     if step.plan.drift and step.plan.drift.reference:
-        return references.counted(fetch(step.plan.drift.reference), None, step.plan.drift.entity)
+        return references.read_or_count(fetch(step.plan.drift.reference), None, step.plan.drift.entity)
     versions = [version for version in (step.release.candidate, step.record.stable) if version]
-    return next((found for version in versions if (found := _carried(step, version))), None)
+    return next((found for version in versions if (found := _reference_inside(step, version))), None)
 
 
-def _carried(step: Step, version: ModelVersion) -> Profile | None:
-    """The reference inside a pushed version; of a bucket only that one file is read."""
+def _reference_inside(step: Step, version: ModelVersion) -> Profile | None:
+    """The reference inside a pushed version; from a bucket only that one file is read."""
     from tfcanary.look.evaluate import references
 
     if "://" not in version.uri:
-        return references.carried_by(Path(version.uri))
-    name = f"{step.platform.model}/{version.number}/{references.CARRIED.as_posix()}"
+        return references.read_from_model(Path(version.uri))
+    name = f"{step.platform.model}/{version.number}/{references.PATH_IN_MODEL.as_posix()}"
     if not any(blob.name == name for blob in step.platform.storage.list(name)):
         return None
-    return references.stored(fetch_one(step.platform.storage, name))
+    return references.read_stored(fetch_one(step.platform.storage, name))
 
 
-def _tell_of_the_world(step: Step, look: Look) -> None:
-    """Write down that the world has drifted, once a release: the sentence, and who is asked to retrain, if that was not done lately."""
+def _record_world_drift(step: Step, look: Look) -> None:
+    """Write into the record that the world has drifted, once a release, and who is asked to retrain unless that was asked lately."""
     from tfcanary.look.evaluate import attribution
 
-    reason, drift = attribution.world_drifted(look.evidence), step.plan.drift
+    reason, drift = attribution.world_drift_reason(look.evidence), step.plan.drift
     if not reason or drift is None:
         return
     now = step.platform.clock.now()
 
-    def told(record: Record) -> Record:
+    def with_event(record: Record) -> Record:
         release, last = ledger.ours(record, step.run_id), record.drift_told
         if any(event.what.startswith(WORLD_DRIFT) for event in release.events):
             return record
@@ -177,12 +202,16 @@ def _tell_of_the_world(step: Step, look: Look) -> None:
         noted = release.happened(now, f"{WORLD_DRIFT}: {reason}{asks}")
         return replace(record, release=noted, drift_told=DriftTold(step.run_id, now, reason))
 
-    ledger.update(step.platform, told)
+    ledger.update(step.platform, with_event)
 
 
-def judged(step: Step, stage: int, watched: Artifact, drift: Artifact) -> Verdict:
-    """The stage's verdict out of what was watched and what drifted. Where it is no rollback, who asked for it is told now: the guard watches meanwhile."""
-    verdict = watch.judge_stage(step.platform, step.run_id, stage, read_artifact(Verdict, watched), read_artifact(Look, drift))
-    if verdict.decision is not Decision.ROLLBACK:
-        notify.deliver(step.platform, step.run_id)
+def judge_stage(step: Step, stage: int, watch_verdict: Artifact, drift: Artifact) -> Verdict:
+    """Return the stage's verdict, from the verdict of its watch and the look at drift, and write it into the record.
+
+    Unless it is a rollback, receivers that the plan names are notified now, while the guard watches.
+    """
+    verdict = watch.judge_stage(step.platform, step.run_id, stage, read_artifact(Verdict, watch_verdict), read_artifact(Look, drift))
+    if verdict.decision is not Decision.ROLLBACK and not step.release.state.ended:
+        with holding(step.platform, step.run_id, f"judge stage {stage}"):
+            notify.deliver(step.platform, step.run_id)
     return verdict

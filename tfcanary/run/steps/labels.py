@@ -1,4 +1,4 @@
-"""Labels that arrive during the watch: read again and again, from wherever the plan says, and handed to the judge as counters."""
+"""Labels that arrive during the watch: read again and again from where the plan says, and given to the judge as counters."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from tfcanary.act import ledger
 from tfcanary.core.domain import Track
 from tfcanary.core.plan import LabelledPlan, Plan
 from tfcanary.core.ports import Platform
-from tfcanary.look.evaluate.labelled import Labelled, LabelledSource, Quality
+from tfcanary.look.evaluate.labelled import LabelCounts, LabelledSource, Quality
 from tfcanary.run.steps.model_files import Copies
-from tfcanary.run.steps.recorded_answers import EVERYTHING, answered
+from tfcanary.run.steps.recorded_answers import EVERYTHING, read_answers
 
 
 def with_labels(platform: Platform, plan: Plan, threads: Executor | None = None) -> Platform:
-    """The platform, its metrics with labelled quality where the plan asks for both `labelled` and `judge.quality`."""
+    """Return the platform with labelled quality among its metrics, where the plan has both `labelled` and `judge.quality`.
+
+    Without one of them the platform is returned unchanged. Labels are counted by `threads`, by default one thread of its own.
+    """
     if plan.labelled is None or plan.judge.quality is None:
         return platform
     time = plan.drift.time if plan.drift else ""
-    count = _Count(platform, plan.labelled, time)
+    count = _LabelCount(platform, plan.labelled, time)
     return replace(platform, metrics=LabelledSource(platform.metrics, count, threads or ThreadPoolExecutor(1, thread_name_prefix="labels")))
 
 
 @dataclass(slots=True)
-class _Count:
-    """One look at all labels and answers; of a bucket only what is new is copied."""
+class _LabelCount:
+    """Counts right and wrong answers from all labels at each call; from a bucket only new files are copied."""
 
     platform: Platform
     plan: LabelledPlan
@@ -36,9 +39,9 @@ class _Count:
     """The column of the time, as in `drift.time`."""
     copies: Copies = field(default_factory=Copies)
     before: Quality | None = None
-    """Counted once."""
+    """Stable's quality before the release, counted at the first call."""
 
-    def __call__(self) -> Labelled:
+    def __call__(self) -> LabelCounts:
         from tfcanary.look.evaluate import quality
 
         now = self.platform.clock.now()
@@ -46,11 +49,11 @@ class _Count:
         began = (release.first_traffic or now) if release else now
         labels = quality.read_labels(self.copies.fetch(self.plan.labels))
         if self.before is None:
-            # Without times, what lies there is all of this release.
-            earlier = () if self.time == EVERYTHING else self._answered(Track.STABLE, began - self.plan.history, began)
+            # Without times nothing can be told apart from this release, so nothing counts as earlier.
+            earlier = () if self.time == EVERYTHING else self._answers(Track.STABLE, began - self.plan.history, began)
             self.before = quality.count(earlier, labels).quality
-        since = {track: quality.count(self._answered(track, began, now), labels).quality for track in Track}
-        return Labelled(self.before, since)
+        since = {track: quality.count(self._answers(track, began, now), labels).quality for track in Track}
+        return LabelCounts(self.before, since)
 
-    def _answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
-        return answered(self.platform, self.plan.source, track, (since, until), self.time, self.copies.fetch)
+    def _answers(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
+        return read_answers(self.platform, self.plan.source, track, (since, until), self.time, self.copies.fetch)

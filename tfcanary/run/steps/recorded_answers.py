@@ -1,4 +1,4 @@
-"""Recorded answers of a track: of the servers' own log, or of a folder with one folder a track."""
+"""A track's recorded answers: from the servers' own log, or from a folder with one subfolder for each track."""
 
 from __future__ import annotations
 
@@ -12,20 +12,30 @@ from tfcanary.core.ports import Platform
 from tfcanary.run.steps.model_files import fetch
 
 EVERYTHING = "all"
-"""A plan's `drift.time` where no window is taken."""
+"""The value of a plan's `drift.time` that asks for all rows, without a window of time."""
 Window = tuple[datetime, datetime]
 
 
-def answered(
+def read_answers(
     platform: Platform,
     source: str,
     track: Track,
     window: Window,
     time: str,
-    fetched: Callable[[str], Path] = fetch,
-    lost: list[int] | None = None,
+    fetch_files: Callable[[str], Path] = fetch,
+    unreadable: list[int] | None = None,
 ) -> Iterator[Any]:
-    """A track's answered requests of these minutes, with their ids. What could not be read is added to `lost`."""
+    """Yield a track's requests with their answers and ids, in batches of rows, from one window of time.
+
+    Args:
+        platform: Its log is read where the source is `log`.
+        source: `log`, or a folder or `gs://` prefix with the subfolders `stable` and `canary`.
+        track: Whose answers are read.
+        window: From when until when, in UTC.
+        time: The column of the time; `all` reads every row, whatever its time.
+        fetch_files: Copies a URI to this machine and returns where it lies.
+        unreadable: The number of rows that could not be read is appended, once for each file that has some.
+    """
     from tfcanary.look.evaluate import sources
 
     since, until = window
@@ -33,8 +43,8 @@ def answered(
         yield from platform.log.answered(track, since, until)
         return
     whole = time == EVERYTHING
-    chosen = sources.Selection(ids=True) if whole else sources.Selection(time=time, since=since, until=until, ids=True)
-    dropped = [] if lost is None else lost
-    for piece in sources.pieces(fetched(f"{source.rstrip('/')}/{track.value}")):
-        for batch, _ in sources.read(piece, chosen, dropped.append):
+    selection = sources.Selection(ids=True) if whole else sources.Selection(time=time, since=since, until=until, ids=True)
+    dropped = [] if unreadable is None else unreadable
+    for piece in sources.pieces(fetch_files(f"{source.rstrip('/')}/{track.value}")):
+        for batch, _ in sources.read(piece, selection, dropped.append):
             yield batch

@@ -1,11 +1,11 @@
-"""A step's arguments turned into values: the platform, the plan, and what the plan points to."""
+"""A step's arguments as values: the platform, the plan, and the files that the plan names."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from tfcanary import __version__, adapters
 from tfcanary.act import ledger
 from tfcanary.core import codec
 from tfcanary.core.domain import Request
-from tfcanary.core.errors import Held, TfcanaryError
+from tfcanary.core.errors import Held, Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, RequestSource
 from tfcanary.core.record import Record, Release
@@ -22,11 +22,11 @@ from tfcanary.run.steps.labels import with_labels
 from tfcanary.run.steps.model_files import fetch, files_of
 
 LONGEST_FAILURE = 500
-"""Characters of what a failed step says: the record is no log."""
+"""Characters of a failed step's message that the record keeps: the record is no log."""
 
 
 class Artifact(Protocol):
-    """What is used of a KFP output artifact."""
+    """The two attributes of a KFP artifact that the steps use."""
 
     path: str
     metadata: dict[str, Any]
@@ -39,26 +39,46 @@ class Step:
     platform: Platform
     plan: Plan
     run_id: str
+    """The release's id."""
+    begun_by: str = ""
+    """The pipeline's run: it alone may begin the release, and its exit step may end it."""
 
     @property
     def record(self) -> Record:
-        """The model's record, read now."""
+        """The model's record, read now. Raises Unavailable."""
         return ledger.read(self.platform)
 
     @property
     def release(self) -> Release:
-        """This run's release, read now; raises Held where the record holds another one."""
+        """The release of this run, read now; raises Held where the record holds another run's release."""
         return ledger.ours(self.record, self.run_id)
 
 
-def open_step(platform: str, model_name: str, plan: Mapping[str, Any], run_id: str) -> Step:
-    """Decode the plan and bind the platform; raises Refused where one of them is wrong."""
+def open_step(platform: str, model_name: str, plan: Mapping[str, Any], run_id: str, release_id: str = "") -> Step:
+    """Decode a step's plan and bind its platform; raises Refused where one of the arguments is wrong.
+
+    The release is called `release_id`; where that is empty, it is called as the pipeline's run, `run_id`.
+
+    From here on an error of tfcanary that ends this process is written into the record, too.
+    """
+    check_run_id(run_id)
     decoded: Plan = codec.decode(Plan, plan, at="plan")
-    return _tells_of_its_failure(_bound(platform, model_name, decoded, run_id))
+    step = replace(_bind(platform, model_name, decoded, release_id or run_id), begun_by=run_id)
+    _record_failure_at_exit(step)
+    return step
 
 
-def _tells_of_its_failure(step: Step) -> Step:
-    """Where this process ends by an error of ours, the record says which: a person sees the record, and not every pod's log."""
+def check_run_id(run_id: str) -> None:
+    """Raises Refused where a step does not know its run: then Kubeflow's cache would answer for it, with what an earlier run found.
+
+    The run's id is the one argument that differs in each run. Kubeflow puts it in only where the whole argument is the placeholder.
+    """
+    if not run_id or "{{" in run_id:
+        raise Refused(f"run_id {run_id!r}: is no run's id; pass dsl.PIPELINE_JOB_ID_PLACEHOLDER itself, not inside of a longer text")
+
+
+def _record_failure_at_exit(step: Step) -> None:
+    """Write an error that ends this process into the record: people look at the record, and not into every pod's log."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -68,61 +88,63 @@ def _tells_of_its_failure(step: Step) -> Step:
                 ledger.failed(step.platform, step.run_id, str(error)[:LONGEST_FAILURE])
 
     sys.excepthook = hook
-    return step
 
 
 def reopen_step(platform: str, model_name: str, run_id: str = "") -> Step:
-    """The same, with the plan of the record's release: for whoever knows only the model. Without `run_id`, the release that the record holds."""
+    """Bind the platform with the plan of the record's release, for callers who know only the model.
+
+    Without `run_id` the step is the one of the release that the record holds. Raises Refused and Unavailable.
+    """
     bare = adapters.open_platform(platform, model_name, Plan())
     release = ledger.read(bare).release
     if release is None:
         return Step(bare, Plan(), run_id)
-    return _bound(platform, model_name, release.plan, run_id or release.run_id)
+    return _bind(platform, model_name, release.plan, run_id or release.run_id)
 
 
-def _bound(platform: str, model_name: str, plan: Plan, run_id: str) -> Step:
+def _bind(platform: str, model_name: str, plan: Plan, run_id: str) -> Step:
     return Step(with_labels(adapters.open_platform(platform, model_name, plan), plan), plan, run_id)
 
 
 def stable_model(step: Step) -> Path | None:
-    """The stable version's files, to compare the candidate with; None before the first release."""
+    """Return a directory with the stable version's files, to compare the candidate with; None before the first release."""
     stable = step.record.stable
     return files_of(step.platform, stable) if stable else None
 
 
-def requests(step: Step, source: str) -> RequestSource:
-    """Recorded requests: `log` is the servers' own, else a file, directory or `gs://` URI."""
+def recorded_requests(step: Step, source: str) -> RequestSource:
+    """Open recorded requests: `log` means the servers' own log, anything else is a file, a directory or a `gs://` URI."""
     from tfcanary.adapters.serving.requests import open_requests
 
     return step.platform.log if source == "log" else open_requests(str(fetch(source)))
 
 
 def golden_requests(step: Step, most: int) -> list[Request]:
-    """The plan's golden requests, the first of them; none where it names none."""
+    """Read at most `most` of the plan's golden requests; the list is empty where the plan names none."""
     golden = step.plan.validation.golden
-    return list(requests(step, golden).requests(most)) if golden else []
+    return list(recorded_requests(step, golden).requests(most)) if golden else []
 
 
-def mirrored(source: str) -> Path | None:
-    """The folder of a source that holds the logs of both tracks, as a mirror leaves them; None where it does not."""
-    from tfcanary.look.evaluate.mirrored import is_mirrored
+def mirror_folder(source: str) -> Path | None:
+    """Return the folder behind a source that holds the logs of both tracks, as a mirror writes them; None for other sources."""
+    from tfcanary.look.evaluate.mirrored import has_mirrored_logs
 
     path = fetch(source) if source != "log" else None
-    return path if path and is_mirrored(path) else None
+    return path if path and has_mirrored_logs(path) else None
 
 
-def sample_requests(step: Step) -> Iterator[Request]:
-    """Requests to warm a server with: the plan's own, else made up from the candidate's signature."""
-    from tfcanary.look.savedmodel.samples import generated
+def warmup_requests(step: Step) -> Iterator[Request]:
+    """Yield requests that warm a server: those of the plan's predictions, else requests generated from the candidate's signature."""
+    from tfcanary.look.savedmodel.samples import generate_requests
 
-    if step.plan.predictions and not mirrored(step.plan.predictions.source):
-        yield from requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
+    if step.plan.predictions and not mirror_folder(step.plan.predictions.source):
+        yield from recorded_requests(step, step.plan.predictions.source).requests(step.plan.predictions.limit)
     elif step.release.candidate:
-        yield from generated(files_of(step.platform, step.release.candidate), step.plan.validation)
+        yield from generate_requests(files_of(step.platform, step.release.candidate), step.plan.validation)
 
 
 def lineage(step: Step) -> dict[str, str]:
-    """Where a result comes from: what every artifact carries as metadata."""
+    """Return the metadata of every artifact: model, version, digests, run, training data, and the version of tfcanary."""
     release = step.record.release
     candidate = release.candidate if release else None
     return {

@@ -1,6 +1,6 @@
-"""Submission of a compiled pipeline, shared by the command line and the triggers: on this machine or on a KFP host.
+"""The submission of a compiled pipeline, to this machine or to a KFP host, for the command line and the triggers.
 
-The only package that imports the KFP SDK. Progress is not asked of a run: whoever wants to know reads the record.
+This is the only package that imports the KFP SDK. The progress of a release is read from its record, and not from its run.
 """
 
 from __future__ import annotations
@@ -12,45 +12,50 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tfcanary.core.domain import Look
+from tfcanary.run.submit.host_auth import HostAuth
 
 
 class Run(Protocol):
     """A submitted pipeline."""
 
     def finished(self) -> bool | None:
-        """None while it runs; then whether it succeeded (a rolled-back release is a success). Raises Unavailable where nobody knows."""
+        """Return None while the pipeline runs, then whether it succeeded; a release that was rolled back is a success. Raises Unavailable."""
 
     def stop(self) -> None:
-        """Stop the pipeline's own processes or pods; the guard and the record are not touched."""
+        """Stop the pipeline's own processes or pods; the guard and the record are not touched. Raises Unavailable."""
 
     def describe(self) -> str:
-        """Where to look: a log file or an address."""
+        """Return where a person can look at the run: a log file or an address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What is submitted: a package's name, its arguments, and where."""
+    """A package with its arguments, and where it is submitted."""
 
     pipeline: str
-    """`canary_release` or `abort_release`."""
+    """The package's name: `canary_release` or `abort_release`."""
     arguments: Mapping[str, Any]
     folder: Path
-    """Where a local run keeps its artifacts and its log."""
+    """The folder in which a local run keeps its artifacts and its log."""
     host: str = ""
-    """A KFP API endpoint; empty: this machine."""
+    """The endpoint of a KFP API; empty means this machine."""
+    host_ui: str = ""
+    """The address at which people open that host's pages; empty means `host`."""
+    host_auth: HostAuth = HostAuth()
+    """The credentials for that host."""
     image: str = ""
-    """The image in which the steps run on a KFP host; empty: the one that the package was compiled with."""
+    """The image in which the steps run on a KFP host; empty means the image that the package names."""
     service_account: str = ""
-    """The Kubernetes service account of the run's pods on a KFP host; empty: the host's default."""
+    """The Kubernetes service account of the run's pods on a KFP host; empty means the host's default account."""
 
 
 def package(name: str) -> str:
-    """The compiled pipeline or component as YAML."""
+    """Return a compiled pipeline or component as YAML."""
     return resources.files("tfcanary").joinpath("packages", f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def start(submission: Submission) -> Run:
-    """Submit it; raises Unavailable where the KFP host cannot be reached."""
+    """Submit a pipeline; raises Unavailable where the KFP host cannot be reached."""
     if submission.host:
         from tfcanary.run.submit.remote_run import RemoteRun
 
@@ -60,11 +65,10 @@ def start(submission: Submission) -> Run:
     return LocalRun.start(submission)
 
 
-def examine(host: str) -> Look:
-    """Whether a KFP host would take a pipeline."""
-    from tfcanary.adapters.doctor_checks import Check, examined
-    from tfcanary.run.submit.remote_run import answers
+def examine(host: str, auth: HostAuth | None = None) -> Look:
+    """Return whether a KFP host would take a pipeline, as a look with one finding."""
+    from tfcanary.adapters.doctor_checks import Check, run_checks
+    from tfcanary.run.submit.remote_run import check_host
 
-    return examined(
-        "doctor", [Check("pipelines", lambda: answers(host), unasked="look at --host; a port that is forwarded may have been closed")]
-    )
+    check = Check("pipelines", lambda: check_host(host, auth), advice="look at --host; a port that is forwarded may have been closed")
+    return run_checks("doctor", [check])

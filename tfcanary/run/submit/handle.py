@@ -1,11 +1,12 @@
-"""A release from outside the pipeline: submit it, follow its record, look at it, stop it.
+"""A release from Python: check it, submit it, follow it, show it, stop it.
 
-`tfcanary.release` is the function below; the command line and a notebook are thin layers over it.
+`tfcanary.release` is the function below; the command line and notebooks are thin layers over it.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,85 +14,92 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tfcanary import adapters, report
-from tfcanary.act import checkpoint, ledger, push, rollback
-from tfcanary.act.checkpoint import Checkpoint
+from tfcanary.act import ledger, push, rollback
 from tfcanary.core import codec
 from tfcanary.core.domain import Verdict
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
-from tfcanary.core.record import Record, Release
-from tfcanary.core.timeline import Timeline
+from tfcanary.core.record import Release
+from tfcanary.core.retry import Pauses, attempts
 from tfcanary.look import savedmodel
 from tfcanary.report.plots.markup import element
 from tfcanary.run import steps
 from tfcanary.run.submit import Run, Submission, start
-from tfcanary.run.submit.pages import ReleaseReport, framed
+from tfcanary.run.submit import progress as live
+from tfcanary.run.submit.host_auth import HostAuth, read_auth
+from tfcanary.run.submit.pages import ReleaseReport, frame
+from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 RUNS = Path(".tfcanary") / "runs"
-"""Where a local run keeps its log and artifacts, below the working directory."""
-REFRESH = 1.0
-"""Seconds between two looks at the record."""
+"""The folder below the working directory in which a local run keeps its log and its artifacts."""
 PATIENCE = 600.0
-"""Seconds for which a cluster may not answer before waiting for a release there is given up: hours must not end by a minute's failure."""
-PAUSE = 10.0
-"""Seconds before one who did not answer is asked again."""
+"""Seconds for which a cluster may be unreachable before following its release ends: one bad minute must not end hours of waiting."""
+PAUSES = Pauses(first=10.0, longest=10.0, jitter=(1.0, 1.0), at_deadline=True)
+"""Between two attempts to ask a cluster that could not be reached."""
+CLOSING = timedelta(seconds=120)
+"""How long a pipeline may take after its release has ended: its last steps write pages. It is not waited for any longer."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How far a release is."""
-
-    record: Record
-    release: Release
-    seen: Checkpoint | None
-    """The last poll's verdict and the timeline; None before the first poll."""
-
-    @property
-    def timeline(self) -> Timeline | None:
-        """What was seen at every poll so far."""
-        return self.seen.timeline if self.seen else None
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Handle:
-    """A submitted release. In a notebook it shows where the release stands: state, stage, weight and why."""
+    """A submitted release. In a notebook it shows where the release stands: state, stage, weight and the reason."""
 
     platform: Platform
     plan: Plan
     run: Run
     remote: bool
-    before: str
-    """The run id of the release that the record held before."""
+    """Whether the pipeline runs on a KFP host."""
+    run_id: str
+    """The id of the release, made before its submission: only this release is followed, shown and stopped."""
 
     def follow(self) -> Iterator[Snapshot]:
-        """The release as it goes on, about once a second, until its pipeline has ended.
+        """Yield a snapshot of the release about once a second, until the release has ended in the record.
 
-        Raises Unavailable where it ended before the release began, or where nobody answers for PATIENCE; the release goes on then.
+        A pipeline that ends earlier, because somebody terminated it or a step of it failed, ends no release: its guard does. Raises
+        Unavailable where the pipeline ended before the release began, where it ended and nobody is left to end the release, and
+        where a cluster cannot be reached for PATIENCE; the record stays as it is then.
         """
+        last_sign, warned = self.platform.clock.now(), False
         while True:
-            finished, seen = self._patiently(lambda: (self.run.finished(), self.snapshot()))
-            if seen is not None:
-                yield seen
-            if finished is not None:
-                break
+            finished, snapshot = self._retry_unavailable(self._finished_and_snapshot)
+            now = self.platform.clock.now()
+            if snapshot is not None:
+                yield snapshot
+            elif finished is not None:
+                raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
+            release = snapshot.release if snapshot else None
+            if release and release.state.ended and (finished is not None or now - (release.ended or now) >= CLOSING):
+                return
+            if finished is None or release is None or release.state.ended:
+                last_sign = now
+            else:
+                last_sign = max(
+                    [last_sign, *(at for at in (release.holder and release.holder.until, release.beat and release.beat.at) if at)]
+                )
+                if now - last_sign > timedelta(seconds=PATIENCE):
+                    raise Unavailable(f"the pipeline has ended, and nobody ends its release: tfcanary abort {self.platform.model}")
+                if not warned:
+                    LOG.warning("the pipeline has ended before its release, which its guard ends: see %s", self.run.describe())
+                    warned = True
             self.platform.clock.sleep(REFRESH)
-        if self.snapshot() is None:
-            raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
+
+    def _finished_and_snapshot(self) -> tuple[bool | None, Snapshot | None]:
+        """Whether the pipeline has ended, and the record after that: so a release that began at the last moment is not overlooked."""
+        return self.run.finished(), self.snapshot()
 
     def wait(self, progress: bool = True) -> Release:
-        """Wait for the pipeline's end; returns the release as it ended. `progress` shows how far it is: in a notebook, a terminal, or line by line.
+        """Wait until the release has ended; returns it as it ended. Raises Unavailable as `follow` does.
 
-        An interrupt ends the waiting, not the release: that is what `abort` does.
+        With `progress` it shows how far the release is: as a picture in a notebook or a terminal, else line by line.
+        An interrupt ends the waiting and not the release; `abort` ends the release.
         """
-        from tfcanary.run.submit.progress import follow
-
         if progress:
-            last = follow(self)
+            last = live.show(self.follow(), self.platform.clock)
         else:
             *_, last = self.follow()
         if self.failed():
@@ -99,95 +107,78 @@ class Handle:
         return last.release
 
     def failed(self) -> bool:
-        """Whether the pipeline has ended with a step that failed."""
-        return self._patiently(self.run.finished) is False
+        """Return whether the pipeline has ended with a failed step. Raises Unavailable."""
+        return self._retry_unavailable(self.run.finished) is False
 
     def snapshot(self) -> Snapshot | None:
-        """The record and what was seen so far; None while the record does not show this release."""
-        found = look(self.platform)
-        return None if found is None or found.release.run_id == self.before else found
+        """Read where the release stands now; None while the record does not hold this release. Raises Unavailable."""
+        current = read_snapshot(self.platform)
+        return current if current and current.release.run_id == self.run_id else None
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the judge said last, read now; None where it has said nothing yet, or never will, because a gate refused the candidate."""
-        seen = self.snapshot()
-        if seen is None:
+        """The judge's last verdict, read now; None before the first one, and where a gate refused the candidate. Raises Unavailable."""
+        snapshot = self.snapshot()
+        if snapshot is None:
             return None
-        polled = seen.seen.verdict if seen.seen and not seen.release.state.ended else None
-        return polled or report.last_verdict(seen.release)
+        if snapshot.checkpoint and not snapshot.release.state.ended and (polled := snapshot.checkpoint.verdict):
+            return polled
+        return report.last_verdict(snapshot.release)
 
     @property
     def report(self) -> ReleaseReport:
-        """The release's page as it stands now, shown in a notebook with its pictures. Raises Unavailable where the release has not begun."""
-        seen = self.snapshot()
-        if seen is None:
-            raise Unavailable(self._not_yet())
-        step = steps.Step(self.platform, self.plan, seen.release.run_id)
-        return ReleaseReport(seen.record, seen.timeline, steps.signatures(step))
+        """The release's report as it is now; in a notebook it shows itself. Raises Unavailable where the release has not begun."""
+        snapshot = self.snapshot()
+        if snapshot is None:
+            raise Unavailable(self._not_begun())
+        step = steps.Step(self.platform, self.plan, snapshot.release.run_id)
+        return ReleaseReport(snapshot.record, snapshot.timeline, steps.release_signatures(step))
+
+    def abort(self, reason: str) -> Release | None:
+        """Give all traffic to the stable version, then stop the pipeline; returns the ended release, None where none had begun."""
+        self._roll_back(reason)
+        self.run.stop()
+        # The release may have begun between the two calls above.
+        return self._roll_back(reason)
+
+    def _roll_back(self, reason: str) -> Release | None:
+        return rollback.roll_back(self.platform, self.run_id, reason)
+
+    def _retry_unavailable(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer or PATIENCE is over; on this machine only once, because whatever does not answer there is gone."""
+        failure: Unavailable | None = None
+        for attempt in attempts(PAUSES, PATIENCE if self.remote else 0.0, self.platform.clock):
+            try:
+                return ask()
+            except Unavailable as error:
+                failure = error
+                if attempt.number == 1 and self.remote:
+                    LOG.warning("%s; the release goes on, and is asked about again", error)
+        assert failure
+        raise failure
+
+    def _not_begun(self) -> str:
+        return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
 
     def __repr__(self) -> str:
         return f"<release of {self.platform.model}: {self.run.describe()}>"
 
     def _repr_html_(self) -> str:
-        seen = self.snapshot()
-        return framed(ReleaseReport(seen.record, brief=True).html, HEAD) if seen else element("p", self._not_yet()).text
+        snapshot = self.snapshot()
+        return frame(ReleaseReport(snapshot.record, brief=True).html, HEAD) if snapshot else element("p", self._not_begun()).text
 
     def _repr_markdown_(self) -> str:
-        seen = self.snapshot()
-        return ReleaseReport(seen.record, brief=True).markdown if seen else self._not_yet()
-
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        """On this machine whoever does not answer is gone; elsewhere it is asked again."""
-        until = self.platform.clock.now() + timedelta(seconds=PATIENCE)
-        said = False
-        while True:
-            try:
-                return ask()
-            except Unavailable as error:
-                if not self.remote or self.platform.clock.now() >= until:
-                    raise
-                if not said:
-                    LOG.warning("%s; the release goes on, and is asked about again", error)
-                    said = True
-                self.platform.clock.sleep(PAUSE)
-
-    def _not_yet(self) -> str:
-        return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"
-
-    def abort(self, reason: str) -> Release | None:
-        """Traffic back to the stable version first, then stop the pipeline. Returns the ended release, None where none had begun."""
-        self._roll_back(reason)
-        self.run.stop()
-        # The release may have begun between the two.
-        return self._roll_back(reason)
-
-    def _roll_back(self, reason: str) -> Release | None:
-        seen = self.snapshot()
-        return rollback.roll_back(self.platform, seen.release.run_id, reason) if seen else None
+        snapshot = self.snapshot()
+        return ReleaseReport(snapshot.record, brief=True).markdown if snapshot else self._not_begun()
 
 
 def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
-    """A plan as it is, out of a mapping, or out of a YAML or JSON file; raises Refused with the place that is wrong."""
+    """Return a plan unchanged, or decode one from a mapping or from a YAML or JSON file; raises Refused naming the wrong place."""
     if isinstance(plan, Plan):
         return plan
     at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), codec.read_document(Path(plan)))
     decoded: Plan = codec.decode(Plan, {} if document is None else document, at=at)
     return decoded
-
-
-def look(platform: Platform) -> Snapshot | None:
-    """How far the release in the record is; None where there never was one."""
-    record = ledger.read(platform)
-    return Snapshot(record, record.release, checkpoint.load(platform, record.release)) if record.release else None
-
-
-def watching(platform: Platform) -> Iterator[Snapshot]:
-    """The release in the record as it goes on, about once a second, until it has ended; whoever submitted it."""
-    while (seen := look(platform)) is not None:
-        yield seen
-        if seen.release.state.ended:
-            return
-        platform.clock.sleep(REFRESH)
 
 
 def release(
@@ -198,27 +189,36 @@ def release(
     host: str = "",
     image: str = "",
     service_account: str = "",
+    host_ui: str = "",
+    host_auth: HostAuth | Mapping[str, Any] | str | Path | None = None,
+    release_id: str = "",
 ) -> Handle:
-    """Check what can be checked from here, then submit the pipeline `canary_release`.
+    """Check what can be checked from this machine, then submit the pipeline `canary_release`.
 
     Args:
-        model: An exported SavedModel: a directory or a gs:// URI.
-        name: The name under which TensorFlow Serving serves it.
-        plan: A Plan, a mapping with its fields, or a YAML or JSON file.
-        platform: kube://<namespace> or local:///<state folder>; empty: $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
-        host: A Kubeflow Pipelines endpoint; empty: the pipeline runs on this machine.
-        image: The image in which the steps run on that host; empty: the one that the package was compiled with.
-        service_account: As whom the steps run on that host; empty: the host's own.
+        model: The exported SavedModel: a directory or a gs:// URI.
+        name: The name under which TensorFlow Serving serves the model.
+        plan: The release plan: a Plan, a mapping with its fields, or a YAML or JSON file.
+        platform: kube://<namespace> or local:///<state folder>; empty means $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
+        host: The endpoint of a Kubeflow Pipelines API; empty means that the pipeline runs on this machine.
+        image: The image in which the steps run on that host; empty means the image that the package names.
+        service_account: The Kubernetes service account of the steps on that host; empty means the host's default account.
+        host_ui: The address at which people open that host's pages; empty means `host`.
+        host_auth: The credentials for that host: a HostAuth, a mapping with its fields, or a YAML or JSON file. Without them a pod uses
+            the token that Kubeflow has mounted into it.
+        release_id: A name of your own for this release, used once; empty means that one is made.
 
-    Raises Refused (a path that is no SavedModel, no stable version and no `bootstrap: true`), Held (another release is on
-    the road), Unavailable.
+    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`), Held (another release is active)
+    and Unavailable.
     """
-    asked, platform = read_plan(plan), platform or adapters.default()
-    bound = adapters.open_platform(platform, name, asked)
-    record = ledger.check(bound, asked)
+    decoded, platform = read_plan(plan), platform or adapters.default_platform()
+    auth = read_auth(host_auth)
+    bound = adapters.open_platform(platform, name, decoded)
+    release_id = release_id or f"{name}-{secrets.token_hex(6)}"
+    record = ledger.check(bound, decoded, release_id)
     uri = str(model) if "://" in str(model) else str(Path(model).resolve())
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
-    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(asked)}
-    run = start(Submission("canary_release", arguments, RUNS, host, image, service_account))
-    return Handle(bound, asked, run, bool(host), record.release.run_id if record.release else "")
+    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(decoded), "release_id": release_id}
+    run = start(Submission("canary_release", arguments, RUNS, host, host_ui, auth, image, service_account))
+    return Handle(bound, decoded, run, bool(host), release_id)

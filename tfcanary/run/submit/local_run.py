@@ -1,6 +1,6 @@
-"""A pipeline on this machine: KFP's own local runner in a process of its own, so that its chatter goes to a log file.
+"""A pipeline on this machine: KFP's local runner in a process of its own, so that its many lines of output go to a log file.
 
-Its own session, too: Ctrl-C in a terminal reaches the command line, which rolls back first.
+The process has a session of its own, too: Ctrl-C in a terminal reaches only the command line, which rolls back first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tfcanary.run.submit import Submission, package
 
@@ -24,17 +23,19 @@ LOG = "pipeline.log"
 
 @dataclass(slots=True)
 class LocalRun:
-    """The runner's process."""
+    """A pipeline that KFP's local runner runs in a process of this machine."""
 
     process: subprocess.Popen[str]
     log: Path
 
     @classmethod
     def start(cls, submission: Submission) -> LocalRun:
-        """Start the runner; its job goes in through standard input."""
+        """Start the runner's process; the job goes in through its standard input."""
         submission.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{submission.pipeline}-", dir=submission.folder))
         job = {"pipeline": submission.pipeline, "arguments": submission.arguments, "folder": str(folder)}
+        # A step of a compiled pipeline has this variable, and with it `kfp` has no local runner.
+        environment = {name: value for name, value in os.environ.items() if name != "_KFP_RUNTIME"}
         with (folder / LOG).open("w") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tfcanary.run.submit.local_run"],
@@ -42,35 +43,33 @@ class LocalRun:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,
+                env=environment,
                 start_new_session=True,
             )
-        _hand_over(process.stdin, json.dumps(job))
+        assert process.stdin is not None
+        # A runner that ended at once is noticed by its exit code, not here.
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(json.dumps(job))
         return cls(process, folder / LOG)
 
     def finished(self) -> bool | None:
-        """None while it runs; then whether every step succeeded."""
+        """Return None while the pipeline runs, then whether every step succeeded."""
         code = self.process.poll()
         return None if code is None else code == 0
 
     def stop(self) -> None:
-        """Kill the runner and its steps: whatever they leave undone, the record knows."""
+        """Kill the runner and its steps; the record knows what they leave undone."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def describe(self) -> str:
-        """The log file."""
+        """Return the path of the log file."""
         return str(self.log)
 
 
-def _hand_over(pipe: IO[str] | None, text: str) -> None:
-    assert pipe is not None
-    with contextlib.suppress(BrokenPipeError), pipe:
-        pipe.write(text)
-
-
 def main() -> None:
-    """Run the job that standard input describes; a failed step ends it with KFP's own exception."""
+    """Run the job that standard input describes; a failed step ends the process with KFP's own exception."""
     from kfp import components, local
 
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""A release's page as people hold it: shown in a notebook, saved to a file, printed."""
+"""A release's report in Python: shown in a notebook, saved to a file, or printed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from tfcanary.report import SignaturePairs
 from tfcanary.report.plots.markup import element
 
 PAGE = 720
-"""Pixels of a page in a notebook before one scrolls in it; its corner makes it larger."""
+"""Pixels of a page in a notebook before one scrolls in it; the reader makes it larger by its corner."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReleaseReport:
-    """The report of the record's release, as it stood when it was read."""
+    """The report of the record's release, as the record was when it was read."""
 
     record: Record
     timeline: Timeline | None = None
     pairs: SignaturePairs | None = None
     brief: bool = False
-    """Only its head: the answer, why, and the first figures."""
+    """Whether the report is only its head: the answer, the reason, and the first figures."""
 
     @property
     def html(self) -> str:
-        """A page that needs nothing else."""
+        """The report as a page that needs no other file."""
         return report.release_html(self.record, self.timeline, self.pairs, self.brief)
 
     @property
     def markdown(self) -> str:
-        """The same words without pictures."""
+        """The report as Markdown, without the page's pictures."""
         return report.release_markdown(self.record, self.timeline, self.pairs, self.brief)
 
     def save(self, path: str | Path) -> Path:
-        """Write it: Markdown where the name ends with `.md`, else the page. Returns where it lies."""
+        """Write the report to a file: as Markdown where the name ends with `.md`, else as a page. Returns the file's path."""
         into = Path(path)
         into.write_text(self.markdown if into.suffix == ".md" else self.html, encoding="utf-8")
         return into
@@ -45,10 +45,10 @@ class ReleaseReport:
         return f"<report of {self.record.release.run_id if self.record.release else self.record.model}>"
 
     def _repr_html_(self) -> str:
-        return framed(self.html)
+        return frame(self.html)
 
 
-def framed(page: str, height: int = PAGE) -> str:
-    """A page inside another one, each with its own styles; nothing in it may run."""
+def frame(page: str, height: int = PAGE) -> str:
+    """Return an iframe that shows a page inside another one, `height` pixels high, with its own styles and without scripts."""
     style = f"width: 100%; height: {height}px; border: 0; resize: vertical"
     return element("iframe", sandbox="", srcdoc=page, style=style, title="report").text

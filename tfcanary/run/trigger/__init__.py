@@ -1,5 +1,5 @@
-"""Continuous training: whatever makes a model starts its release, by an event, by a look into a bucket, or as a pipeline's last step.
+"""Continuous training: a new version starts its release by an event, by a look into a folder, or as the last step of a pipeline.
 
-All three ways offer a candidate to the waiting list in the model's record (`acts.queue`), and a dispatcher submits whose turn
-it is. Nothing here is the truth about anything: a server that is killed forgets nothing that it had acknowledged.
+Each of the three ways offers a candidate to the waiting list in the model's record (`tfcanary.act.queue`), and a dispatcher submits the
+candidate whose turn it is. All state is in the record: a server that is killed loses nothing that it had acknowledged.
 """

@@ -1,4 +1,4 @@
-"""Who may call: the bearer of the one token, or of a token that an issuer signed. What a caller sent is never logged."""
+"""Who may call the trigger: a caller with the one token, or with a token that an issuer signed. What a caller sent is never logged."""
 
 from __future__ import annotations
 
@@ -14,54 +14,55 @@ from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.run.trigger.settings import Auth, Oidc
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Asymmetric ones alone: with the others, whoever knows the public key could sign."""
+"""The signatures that are accepted: asymmetric ones alone, because with the others everybody who knows the public key could sign."""
 LEEWAY = 30.0
-"""Seconds by which two clocks may differ."""
+"""Seconds by which the clocks of issuer and trigger may differ."""
 TIMEOUT = 5.0
-"""Seconds for the issuer's keys."""
+"""Seconds that a request for the issuer's keys may take."""
 KEPT = 300.0
-"""Seconds for which the issuer's keys are used again."""
+"""Seconds for which the issuer's keys are used before they are fetched again."""
 SHORTEST = 16
 """Characters of a token: shorter ones can be guessed."""
 LONGEST = 16_384
-"""Characters of a token that is looked at."""
+"""Characters of a token: longer ones are not looked at."""
 
 log = logging.getLogger("tfcanary.run.trigger")
 
 
 class Denied(Exception):
-    """The caller is not let in; the text is for the log, the caller learns nothing."""
+    """The caller is not let in. The message is for the log; the caller is not told the reason."""
 
 
-class Gate(Protocol):
-    """Lets a caller in or not. May be called by several threads, and may block."""
-
-    def check(self, authorization: str) -> None:
-        """Takes the request's header. Raises Denied where its token is none of ours, Unavailable where nobody can tell."""
-
-
-class Nobody:
-    """No authentication: for loopback alone."""
+class Authenticator(Protocol):
+    """Decides whether a caller is let in. It may be called by several threads, and may block."""
 
     def check(self, authorization: str) -> None:
-        """Everybody is let in."""
+        """Check the request's header `Authorization`. Raises Denied where its token is not accepted, Unavailable where that cannot be found out."""
+
+
+class NoAuthentication:
+    """Lets every caller in; for addresses that only this machine reaches."""
+
+    def check(self, authorization: str) -> None:
+        """Let every caller in, whatever the header is."""
 
 
 @dataclass(slots=True)
 class TokenFile:
-    """The one token, as its file has it now: a Secret that is mounted changes under a running process."""
+    """Accepts the one token in a file, which is read again when it changes, as a mounted Secret does."""
 
     path: Path
     state: tuple[int, int, int] = (0, 0, 0)
+    """Inode, size and time of change of the file that was read last."""
     digest: bytes = b""
 
     def check(self, authorization: str) -> None:
-        """Compared in constant time."""
-        if not hmac.compare_digest(_hashed(bearer(authorization)), self.expected()):
+        """Compare the header's token with the file's, in constant time. Raises Denied where they differ, Unavailable as `expected` does."""
+        if not hmac.compare_digest(_hash(bearer(authorization)), self.expected()):
             raise Denied("another token than the file's")
 
     def expected(self) -> bytes:
-        """The hash of the token as the file has it now; raises Unavailable where it has none."""
+        """Return the hash of the token that the file holds now; raises Unavailable where it cannot be read or is too short."""
         try:
             stat = os.stat(self.path)
             state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -69,25 +70,25 @@ class TokenFile:
                 token = self.path.read_text(encoding="ascii").strip()
                 if len(token) < SHORTEST:
                     raise Unavailable(f"{self.path}: its token has fewer than {SHORTEST} characters")
-                self.digest, self.state = _hashed(token), state
+                self.digest, self.state = _hash(token), state
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"{self.path}: the token cannot be read ({error.__class__.__name__})") from None
         return self.digest
 
 
-def _hashed(token: str) -> bytes:
+def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 @dataclass(slots=True)
-class Signed:
-    """Tokens of an issuer: signature, issuer, audience, time and caller must all be right."""
+class SignedToken:
+    """Accepts tokens that an OpenID Connect issuer signed: signature, issuer, audience, time and caller must all be right."""
 
-    of: Oidc
+    oidc: Oidc
     _keys: Any = field(default=None, repr=False)
 
     def check(self, authorization: str) -> None:
-        """Asks the issuer for its keys where they are not known, or a token names a new one."""
+        """Verify the header's token. Raises Denied where something of it is wrong, Unavailable where the issuer's keys cannot be fetched."""
         import jwt
 
         token = bearer(authorization)
@@ -97,36 +98,33 @@ class Signed:
                 token,
                 key,
                 algorithms=list(ALGORITHMS),
-                audience=self.of.audience,
-                issuer=self.of.issuer,
+                audience=self.oidc.audience,
+                issuer=self.oidc.issuer,
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud"]},
             )
         except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable(f"{self.of.jwks_url}: the keys cannot be fetched") from error
+            raise Unavailable(f"{self.oidc.jwks_url}: the keys cannot be fetched") from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Denied(f"{error.__class__.__name__}") from None
-        self._check_caller(claims)
-
-    def _check_caller(self, claims: dict[str, Any]) -> None:
         email = claims.get("email") if claims.get("email_verified") is True else ""
-        if claims.get("sub") not in self.of.callers and email not in self.of.callers:
+        if claims.get("sub") not in self.oidc.callers and email not in self.oidc.callers:
             raise Denied("none of the callers")
 
     def _client(self) -> Any:
         if self._keys is None:
             from jwt import PyJWKClient
 
-            self._keys = PyJWKClient(self.of.jwks_url, cache_jwk_set=True, lifespan=KEPT, timeout=TIMEOUT)
+            self._keys = PyJWKClient(self.oidc.jwks_url, cache_jwk_set=True, lifespan=KEPT, timeout=TIMEOUT)
         return self._keys
 
 
-def gate(auth: Auth | None) -> Gate:
-    """The gate that the settings ask for; raises Refused where its token cannot be read now."""
+def authenticator(auth: Auth | None) -> Authenticator:
+    """Return the authenticator that the settings ask for; raises Refused where its token file cannot be read now."""
     if auth is None:
-        return Nobody()
+        return NoAuthentication()
     if auth.oidc:
-        return Signed(auth.oidc)
+        return SignedToken(auth.oidc)
     file = TokenFile(Path(auth.token_file))
     try:
         file.expected()
@@ -136,7 +134,7 @@ def gate(auth: Auth | None) -> Gate:
 
 
 def bearer(header: str) -> str:
-    """The token of an Authorization header; raises Denied where it has none."""
+    """Return the bearer token of an Authorization header; raises Denied where it has none, or one of more than LONGEST characters."""
     kind, _, token = header.partition(" ")
     token = token.strip()
     if kind.lower() != "bearer" or not token or len(token) > LONGEST:

@@ -1,7 +1,7 @@
-"""What an event says: each format in which somebody tells of a new version, read into one value.
+"""Events of new versions: each format in which a version is announced, read into one value.
 
-CloudEvents (structured, binary, batch) are read by the `cloudevents` library. Inside them, or bare, are Cloud Storage's and
-Pub/Sub's own documents. Nothing is looked up here, and nothing believed: whose version it is, `routes` says.
+The library `cloudevents` reads CloudEvents (structured, binary, batch). Inside them, or bare, are the documents of Cloud Storage and of
+Pub/Sub. Nothing is looked up here, and nothing is believed: `routes` decides whose version an event is about.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,22 +23,22 @@ MOST = 100
 """Events of one batch: each may cost a write of a record."""
 LONGEST = 1024
 """Characters of an id, a source, a type and a name."""
-URIS = ("model_uri", "modelUri", "storageUri", "storage_uri")
-"""Under which of these names an event's data may have the version's URI."""
-MODELS = ("model_name", "modelName", "model")
-"""And the model's name, where it has one."""
+URI_KEYS = ("model_uri", "modelUri", "storageUri", "storage_uri")
+"""The names under which an event's data may hold the version's URI."""
+MODEL_KEYS = ("model_name", "modelName", "model")
+"""The names under which an event's data may hold the model's name."""
 
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One event. It names an object that was written, or a version; where neither, it is about something else."""
+class Event:
+    """One event. It names a written object or a version; an event that names neither is about something else."""
 
     source: str
     id: str
     kind: str
-    """Its type, for people."""
+    """The event's type, for people."""
     time: datetime | None = None
     object_uri: str = ""
     model_uri: str = ""
@@ -48,80 +48,78 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An HTTP request's headers, in lower case, and its body."""
+    """The headers of an HTTP request, with names in lower case, and its body."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
     @property
     def content_type(self) -> str:
-        """Without parameters."""
+        """The content type in lower case, without its parameters."""
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-def read(message: Message) -> tuple[Told, ...]:
-    """The events of a request; raises Refused, with one sentence, where it has none that can be read."""
+def read(message: Message) -> tuple[Event, ...]:
+    """Read the events of a request; raises Refused, with one sentence, where it has none that can be read."""
     if message.content_type == BATCH:
-        return _batch(document(message.body))
+        return _batch(parse_json(message.body))
     if message.content_type == STRUCTURED:
-        return (_cloud_event(document(message.body)),)
+        return (_cloud_event(parse_json(message.body)),)
     if any(name.startswith("ce-") for name in message.headers):
         return (_binary(message),)
-    said = _object(document(message.body), "body")
-    if "specversion" in said:
-        return (_cloud_event(said),)
-    if "message" in said:
-        return (_pushed(said, "Pub/Sub push"),)
+    body = _object(parse_json(message.body), "body")
+    if "specversion" in body:
+        return (_cloud_event(body),)
+    if "message" in body:
+        return (_pubsub_push(body, "Pub/Sub push"),)
     raise Refused("body: is no CloudEvent and no Pub/Sub push; a candidate alone goes to /models/<name>/candidates")
 
 
-def document(body: bytes) -> Any:
-    """A JSON document; raises Refused where it is none, is nested too deeply, or has numbers that are none."""
+def parse_json(body: bytes) -> Any:
+    """Parse a JSON document; raises Refused where it is none, is nested too deeply, or holds NaN or an infinity."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_number)
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
         raise Refused("body: is nested too deeply") from None
     except ValueError as error:
         raise Refused(f"body: is not JSON ({str(error)[:80]!r})") from None
 
 
-def _no_number(text: str) -> Any:
+def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number")
 
 
-def _batch(said: Any) -> tuple[Told, ...]:
-    if not isinstance(said, list) or len(said) > MOST:
+def _batch(events: Any) -> tuple[Event, ...]:
+    if not isinstance(events, list) or len(events) > MOST:
         raise Refused(f"body: a batch is a list of at most {MOST} events")
-    return tuple(_cloud_event(one) for one in said)
+    return tuple(_cloud_event(one) for one in events)
 
 
-def _binary(message: Message) -> Told:
+def _binary(message: Message) -> Event:
     from cloudevents.core.bindings.http import HTTPMessage, from_binary
     from cloudevents.core.formats.json import JSONFormat
     from cloudevents.core.v1.event import CloudEvent
 
-    known = {name.removeprefix("ce-"): value for name, value in message.headers.items() if name.startswith("ce-")}
-    _check_attributes(known)
+    _check_attributes({name.removeprefix("ce-"): value for name, value in message.headers.items() if name.startswith("ce-")})
     headers = {name: value for name, value in message.headers.items() if name.startswith("ce-") or name == "content-type"}
-    event = _parsed(lambda: from_binary(HTTPMessage(headers, message.body), JSONFormat(), CloudEvent))
-    return _told(event)
+    return _to_event(_parse_event(lambda: from_binary(HTTPMessage(headers, message.body), JSONFormat(), CloudEvent)))
 
 
-def _cloud_event(said: Any) -> Told:
+def _cloud_event(document: Any) -> Event:
     from cloudevents.core.formats.json import JSONFormat
     from cloudevents.core.v1.event import CloudEvent
 
-    _check_attributes(_object(said, "event"))
-    return _told(_parsed(lambda: JSONFormat().read(CloudEvent, json.dumps(said))))
+    _check_attributes(_object(document, "event"))
+    return _to_event(_parse_event(lambda: JSONFormat().read(CloudEvent, json.dumps(document))))
 
 
-def _check_attributes(said: Json) -> None:
-    """The library would make up an id that is missing; then no repetition would be known again."""
+def _check_attributes(attributes: Json) -> None:
+    """Raises Refused where a required attribute is missing: the library would make up an id, and no repetition could be recognised."""
     for name in ("id", "source", "type"):
-        _text(said, name, "event", required=True)
+        _text(attributes, name, "event", required=True)
 
 
-def _parsed(parse: Any) -> Any:
+def _parse_event(parse: Any) -> Any:
     from cloudevents.core.exceptions import BaseCloudEventException
 
     try:
@@ -132,56 +130,57 @@ def _parsed(parse: Any) -> Any:
         raise Refused(f"event: is no CloudEvent 1.0 ({' '.join(str(error).split())[:160]!r})") from None
 
 
-def _told(event: Any) -> Told:
-    kind, data = event.get_type(), event.get_data()
+def _to_event(cloud_event: Any) -> Event:
+    kind, data, time = cloud_event.get_type(), cloud_event.get_data(), cloud_event.get_time()
     if kind == PUBLISHED:
-        return _pushed(_object(data, "data"), event.get_source())
-    time = event.get_time()
-    told = Told(event.get_source(), event.get_id(), kind, None if time is None else instant(time, "time"))
+        return _pubsub_push(_object(data, "data"), cloud_event.get_source())
+    event = Event(cloud_event.get_source(), cloud_event.get_id(), kind, None if time is None else parse_instant(time, "time"))
     if kind == FINALIZED:
-        said = _object(data, "data")
-        return _of_object(told, _text(said, "bucket", "data", required=True), _text(said, "name", "data", required=True))
+        data = _object(data, "data")
+        return _with_object(event, _text(data, "bucket", "data", required=True), _text(data, "name", "data", required=True))
     if kind.startswith("google.cloud.storage.") or not isinstance(data, Mapping):
-        return told
-    return _of_version(told, data)
+        return event
+    return _with_version(event, data)
 
 
-def _of_object(told: Told, bucket: str, name: str) -> Told:
-    return Told(told.source, told.id, told.kind, told.time, object_uri=f"gs://{bucket}/{name}")
+def _with_object(event: Event, bucket: str, name: str) -> Event:
+    return replace(event, object_uri=f"gs://{bucket}/{name}")
 
 
-def _of_version(told: Told, data: Json) -> Told:
-    """A registry's or a pipeline's own event: the version's URI under one of the usual names, and perhaps the model's."""
-    uri = next((_text(data, key, "data", required=True) for key in URIS if key in data), "")
-    model = next((_text(data, key, "data") for key in MODELS if isinstance(data.get(key), str)), "")
-    return Told(told.source, told.id, told.kind, told.time, model_uri=uri, model=model)
+def _with_version(event: Event, data: Json) -> Event:
+    """The event of a registry or a pipeline: its data holds the version's URI under one of URI_KEYS, and perhaps the model's name."""
+    uri = next((_text(data, key, "data", required=True) for key in URI_KEYS if key in data), "")
+    model = next((_text(data, key, "data") for key in MODEL_KEYS if isinstance(data.get(key), str)), "")
+    return replace(event, model_uri=uri, model=model)
 
 
-def _pushed(said: Json, source: str) -> Told:
-    """A Pub/Sub message: a notification of Cloud Storage, or somebody's own document about a version."""
-    message = _object(said.get("message"), "message")
+def _pubsub_push(push: Json, source: str) -> Event:
+    """A Pub/Sub message: a notification of Cloud Storage, or a document about a version."""
+    message = _object(push.get("message"), "message")
     attributes = _object(message.get("attributes") or {}, "message.attributes")
-    subscription = _text(said, "subscription", "body") or source
+    subscription = _text(push, "subscription", "body") or source
     id = _text(message, "messageId", "message") or _text(message, "message_id", "message")
     if not id:
-        raise Refused("message.messageId: is missing; without it no repetition would be known again")
+        raise Refused("message.messageId: is missing; without it no repetition would be recognised")
     kind = _text(attributes, "eventType", "message.attributes")
-    told = Told(subscription, id, kind or "Pub/Sub message", _published(message))
+    published = message.get("publishTime") or message.get("publish_time")
+    time = None if published is None else parse_instant(published, "message.publishTime")
+    event = Event(subscription, id, kind or "Pub/Sub message", time)
     if kind == "OBJECT_FINALIZE":
         bucket, name = (_text(attributes, key, "message.attributes", required=True) for key in ("bucketId", "objectId"))
-        return _of_object(told, bucket, name)
+        return _with_object(event, bucket, name)
     if kind:
-        return told
-    data = _decoded(message)
-    return _of_version(told, data) if isinstance(data, Mapping) else told
+        return event
+    data = _message_data(message)
+    return _with_version(event, data) if isinstance(data, Mapping) else event
 
 
-def _decoded(message: Json) -> Any:
+def _message_data(message: Json) -> Any:
     try:
         body = base64.b64decode(_text(message, "data", "message", longest=1 << 19), validate=True)
     except ValueError:
         raise Refused("message.data: is not base64") from None
-    return document(body) if body else None
+    return parse_json(body) if body else None
 
 
 def _object(value: Any, at: str) -> Json:
@@ -190,8 +189,8 @@ def _object(value: Any, at: str) -> Json:
     return value
 
 
-def _text(said: Json, key: str, at: str, required: bool = False, longest: int = LONGEST) -> str:
-    value = said.get(key, "")
+def _text(document: Json, key: str, at: str, required: bool = False, longest: int = LONGEST) -> str:
+    value = document.get(key, "")
     if not isinstance(value, str) or len(value) > longest:
         raise Refused(f"{at}.{key}: is no text of at most {longest} characters")
     if required and not value:
@@ -199,13 +198,8 @@ def _text(said: Json, key: str, at: str, required: bool = False, longest: int = 
     return value
 
 
-def _published(message: Json) -> datetime | None:
-    said = message.get("publishTime") or message.get("publish_time")
-    return None if said is None else instant(said, "message.publishTime")
-
-
-def instant(value: Any, at: str) -> datetime:
-    """A time of RFC 3339, or one that was parsed, in UTC; raises Refused where it is none, has no zone, or none exists there."""
+def parse_instant(value: Any, at: str) -> datetime:
+    """Return a time of RFC 3339, or a datetime, in UTC; raises Refused where it is none, has no zone, or is out of range in UTC."""
     try:
         time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         if time.tzinfo is None:

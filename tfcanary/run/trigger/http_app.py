@@ -1,4 +1,4 @@
-"""Between HTTP and `service`: an ASGI application that bounds what a stranger may send, and how slowly."""
+"""The ASGI application between HTTP and `responses.Service`: it bounds how much a stranger may send, and how slowly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tfcanary.run.trigger import trigger_metrics
 from tfcanary.run.trigger.events import Message
-from tfcanary.run.trigger.responses import OK, UNAVAILABLE, Answer, Service
+from tfcanary.run.trigger.responses import OK, UNAVAILABLE, HttpAnswer, Service
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -17,30 +17,29 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 LARGEST = 256 << 10
-"""Bytes of a body: a hundred events of Cloud Storage have 150 KiB."""
+"""Bytes of a body: a hundred events of Cloud Storage take 150 KiB."""
 SLOWEST = 10.0
-"""Seconds for a body: it takes milliseconds."""
+"""Seconds in which a body must arrive: it usually takes milliseconds."""
 THREADS = 4
-"""Requests that are worked on at a time: each may wait for a record."""
+"""Requests that are answered at a time: each may wait for a record."""
 PATIENCE = 20.0
-"""Seconds that a request waits for its turn; who sends it sends it again."""
+"""Seconds that a request waits for its turn; the sender of a late one sends it again."""
 RETRY = "10"
-"""Seconds after which whoever was put off may try again."""
+"""Seconds after which a sender may try again, as the header `Retry-After` says."""
 
-
-Said = TypeVar("Said")
+T = TypeVar("T")
 
 
 class _Stopped(Exception):
-    """The body was not read to its end; the answer says why."""
+    """The request was not read or not answered to its end; the answer holds the reason."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
-        self.answer = Answer(status, {"error": why})
+        self.answer = HttpAnswer(status, {"error": why})
 
 
-def application(service: Service, alive: Callable[[], str]) -> Starlette:
-    """The application. `alive` says what is wrong with the process, if anything is."""
+def application(service: Service, failure: Callable[[], str]) -> Starlette:
+    """Return the application. `failure` returns what is wrong with the process, and an empty text where nothing is."""
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
     from starlette.responses import Response
@@ -48,7 +47,7 @@ def application(service: Service, alive: Callable[[], str]) -> Starlette:
 
     turns = asyncio.Semaphore(THREADS)
 
-    async def posted(request: Request, method: Callable[[Message], Answer]) -> Response:
+    async def post(request: Request, method: Callable[[Message], HttpAnswer]) -> Response:
         try:
             headers = dict(request.headers)
             answer = await _in_turn(turns, lambda: service.admit(headers.get("authorization", "")))
@@ -60,25 +59,25 @@ def application(service: Service, alive: Callable[[], str]) -> Starlette:
         return _response(answer)
 
     async def events(request: Request) -> Response:
-        return await posted(request, service.events)
+        return await post(request, service.events)
 
     async def alerts(request: Request) -> Response:
-        return await posted(request, service.alerts)
+        return await post(request, service.alerts)
 
     async def candidate(request: Request) -> Response:
         name = request.path_params["name"]
-        return await posted(request, lambda message: service.candidate(name, message))
+        return await post(request, lambda message: service.candidate(name, message))
 
     async def health(request: Request) -> Response:
-        wrong = alive()
-        return _response(Answer(UNAVAILABLE if wrong else OK, {"wrong": wrong} if wrong else {"ok": True}))
+        wrong = failure()
+        return _response(HttpAnswer(UNAVAILABLE if wrong else OK, {"wrong": wrong} if wrong else {"ok": True}))
 
     async def metrics(request: Request) -> Response:
         return Response(service.counts.page(), headers={"content-type": trigger_metrics.CONTENT_TYPE, "connection": "close"})
 
-    async def refused(request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _response(Answer(error.status_code, {"error": error.detail}))
+        return _response(HttpAnswer(error.status_code, {"error": error.detail}))
 
     routes = [
         Route("/events", events, methods=["POST"]),
@@ -88,11 +87,11 @@ def application(service: Service, alive: Callable[[], str]) -> Starlette:
         Route("/readyz", health),
         Route("/metrics", metrics),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: refused})
+    return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
 
 
-async def _in_turn(turns: asyncio.Semaphore, work: Callable[[], Said]) -> Said:
-    """In a thread, and never more of them than `THREADS`."""
+async def _in_turn(turns: asyncio.Semaphore, work: Callable[[], T]) -> T:
+    """Do the work in a thread, at most THREADS at a time. Raises _Stopped where its turn does not come within PATIENCE."""
     try:
         await asyncio.wait_for(turns.acquire(), PATIENCE)
     except TimeoutError:
@@ -104,7 +103,7 @@ async def _in_turn(turns: asyncio.Semaphore, work: Callable[[], Said]) -> Said:
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body, in bounded space and time."""
+    """Read the whole body, in bounded space and time. Raises _Stopped with the status that fits."""
     from starlette.requests import ClientDisconnect
 
     if request.headers.get("content-encoding", "identity") != "identity":
@@ -126,8 +125,8 @@ async def _body(request: Request) -> bytes:
     return bytes(pieces)
 
 
-def _response(answer: Answer) -> Response:
-    """One connection a request: then no client can hold one that it does not use."""
+def _response(answer: HttpAnswer) -> Response:
+    """The HTTP response. It closes its connection, so that no client holds a connection that it does not use."""
     from starlette.responses import Response
 
     headers = {"content-type": "application/json", "connection": "close"}
@@ -135,4 +134,4 @@ def _response(answer: Answer) -> Response:
         headers["retry-after"] = RETRY
     if answer.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return Response(json.dumps(answer.said), status_code=answer.status, headers=headers)
+    return Response(json.dumps(answer.body), status_code=answer.status, headers=headers)

@@ -1,4 +1,4 @@
-"""The waiting list as its users see it: each change of `acts.queue`, written by compare and swap."""
+"""Changes of a model's waiting list (`tfcanary.act.queue`), written into its record by compare and swap."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ log = logging.getLogger("tfcanary.run.trigger")
 
 
 def offer(platform: Platform, candidate: Waiting, plan: Plan) -> Offered:
-    """Write a candidate into the waiting list of its model; where it was heard of before, nothing is written."""
-    now, said = platform.clock.now(), list[Offered]()
+    """Write a candidate into the waiting list of its model; a candidate that was offered before changes nothing. Raises Unavailable."""
+    now, results = platform.clock.now(), list[Offered]()
 
-    def offered(record: Record) -> Record:
-        said.append(queue.offer(record, candidate, plan.waiting, now))
-        return said[-1].record
+    def with_candidate(record: Record) -> Record:
+        results.append(queue.offer(record, candidate, plan.waiting, now))
+        return results[-1].record
 
     before = ledger.read(platform).dropped
-    after = ledger.update(platform, offered).record
-    if said[-1].answer is Answer.WAITING:
-        log.info("%s: %s", platform.model, said[-1].reason)
-    _tell(platform.model, before, after.dropped)
-    return said[-1]
+    after = ledger.update(platform, with_candidate).record
+    if results[-1].answer is Answer.WAITING:
+        log.info("%s: %s", platform.model, results[-1].reason)
+    _log_dropped(platform.model, before, after.dropped)
+    return results[-1]
 
 
 def expire(platform: Platform) -> tuple[Record, tuple[Dropped, ...]]:
-    """Take a claim back whose release has not begun in time; returns the record as it stands, and who was dropped now."""
+    """Take back a claim whose release has not begun in time; returns the record after that, and the candidates that were dropped by it."""
     now = platform.clock.now()
     before = ledger.read(platform)
     if queue.expire(before, now) == before:
         return before, ()
     after = ledger.update(platform, lambda record: queue.expire(record, now)).record
-    return after, _tell(platform.model, before.dropped, after.dropped)
+    return after, _log_dropped(platform.model, before.dropped, after.dropped)
 
 
 def drop(platform: Platform, candidate: Waiting, fate: Fate, reason: str) -> tuple[Dropped, ...]:
-    """This candidate will not be released; returns it, or nothing where it neither waits nor was called."""
+    """Remove a candidate that will not be released; returns it, or nothing where it neither waits nor holds the claim."""
     now, before = platform.clock.now(), ledger.read(platform).dropped
     after = ledger.update(platform, lambda record: queue.drop(record, candidate.event, fate, reason, now)).record
-    return _tell(platform.model, before, after.dropped)
+    return _log_dropped(platform.model, before, after.dropped)
 
 
-def _tell(model: str, before: tuple[Dropped, ...], after: tuple[Dropped, ...]) -> tuple[Dropped, ...]:
-    """Log who was dropped since; the owner of a candidate that was replaced finds the same sentence in the record."""
+def _log_dropped(model: str, before: tuple[Dropped, ...], after: tuple[Dropped, ...]) -> tuple[Dropped, ...]:
+    """Log the candidates that were dropped since `before`; the record holds the sentences, too, for the candidates' owners."""
     fresh = tuple(one for one in after if one not in before)
     for one in fresh:
         log.log(logging.INFO if one.fate is Fate.REPLACED else logging.WARNING, "%s: %s: %s", model, one.fate.value, one.reason)

@@ -1,4 +1,7 @@
-"""What the server answers, without HTTP: a request's text in, a status and one JSON object out. May be called by several threads, and blocks."""
+"""The trigger's answers, without HTTP: a request's headers and body in, a status and a JSON object out.
+
+The functions may be called by several threads, and block while a record is written.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tfcanary.act import queue
 from tfcanary.core.errors import Conflict, Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.run.trigger import alerts, auth, events, offer, routes
-from tfcanary.run.trigger.events import Message, Told
+from tfcanary.run.trigger.events import Event, Message
 from tfcanary.run.trigger.routes import Candidate, Ignored
 from tfcanary.run.trigger.settings import Settings
 from tfcanary.run.trigger.trigger_metrics import Counts
@@ -25,101 +28,99 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A status and what is said with it."""
+class HttpAnswer:
+    """An HTTP status and the JSON object that is sent with it."""
 
     status: int
-    said: Json
+    body: Json
 
 
 @dataclass(slots=True)
 class Service:
-    """The three things that can be posted."""
+    """The work behind the three paths that take a POST."""
 
     settings: Settings
-    gate: auth.Gate
+    authenticator: auth.Authenticator
     counts: Counts
     wake: Callable[[str], None] = lambda _: None
-    """Called with a model's name when somebody waits."""
-    opened: dict[str, Platform] = field(default_factory=dict)
+    """Called with a model's name when a candidate of it waits."""
+    platforms: dict[str, Platform] = field(default_factory=dict)
+    """The platforms that are bound already, by model."""
 
-    def admit(self, authorization: str) -> Answer | None:
-        """Nothing for a caller who is let in; asked before his body is read."""
+    def admit(self, authorization: str) -> HttpAnswer | None:
+        """Return None for a caller who is let in, else the answer to the caller; called before the body is read."""
         try:
-            self.gate.check(authorization)
+            self.authenticator.check(authorization)
         except auth.Denied as error:
             log.warning("a caller was not let in: %s", error)
-            self.counts.event("denied")
-            return Answer(UNAUTHORIZED, {"error": "a bearer token that this server takes is missing"})
+            self.counts.count_event("denied")
+            return HttpAnswer(UNAUTHORIZED, {"error": "a bearer token that this server takes is missing"})
         except Unavailable as error:
-            return self._put_off(error)
+            return self._unavailable(error)
         return None
 
-    def answer(self, method: Callable[[Message], Answer], message: Message) -> Answer:
-        """The answer to a caller who was let in; every refusal is one sentence."""
+    def answer(self, method: Callable[[Message], HttpAnswer], message: Message) -> HttpAnswer:
+        """Call one of the three methods below and turn its errors into answers, each with one sentence."""
         try:
             return method(message)
         except Refused as error:
-            self.counts.event("refused")
-            return Answer(BAD, {"error": str(error)})
+            self.counts.count_event("refused")
+            return HttpAnswer(BAD, {"error": str(error)})
         except (Unavailable, Conflict) as error:
-            return self._put_off(error)
+            return self._unavailable(error)
 
-    def _put_off(self, error: TfcanaryError) -> Answer:
+    def _unavailable(self, error: TfcanaryError) -> HttpAnswer:
         log.warning("a request could not be answered now: %s", error)
-        self.counts.event("unavailable")
-        return Answer(UNAVAILABLE, {"error": str(error)})
+        self.counts.count_event("unavailable")
+        return HttpAnswer(UNAVAILABLE, {"error": str(error)})
 
-    def events(self, message: Message) -> Answer:
-        """Every event of a request is understood before the first is offered."""
+    def events(self, message: Message) -> HttpAnswer:
+        """Offer the candidate of each event of a request; no candidate is offered before every event was understood. Raises Refused."""
         now = datetime.now(UTC)
-        found = [routes.of_event(told, self.settings.models, now) for told in events.read(message)]
-        said = [self._offered(one) for one in found]
-        if len(said) == 1 and message.content_type != events.BATCH:
-            return said[0]
-        heard = all(one.status == OK for one in said)
-        return Answer(OK if heard else ACCEPTED, {"results": [one.said for one in said]})
+        results = [routes.of_event(event, self.settings.models, now) for event in events.read(message)]
+        answers = [self._offer(one) for one in results]
+        if len(answers) == 1 and message.content_type != events.BATCH:
+            return answers[0]
+        repeated = all(one.status == OK for one in answers)
+        return HttpAnswer(OK if repeated else ACCEPTED, {"results": [one.body for one in answers]})
 
-    def candidate(self, model: str, message: Message) -> Answer:
-        """One candidate, named by whoever made it: `{"model_uri": ..., "event": ...}`; without `event`, its URI is its identity."""
+    def candidate(self, model: str, message: Message) -> HttpAnswer:
+        """Offer one candidate that its maker names: `{"model_uri": ..., "event": ...}`; without `event` its URI identifies it. Raises Refused."""
         source = self.settings.models.get(model)
         if source is None:
-            return Answer(MISSING, {"error": f"{model[:80]!r} is none of our models"})
-        said = events.document(message.body)
-        if not isinstance(said, Mapping) or not isinstance(said.get("model_uri"), str):
+            return HttpAnswer(MISSING, {"error": f"{model[:80]!r} is none of our models"})
+        body = events.parse_json(message.body)
+        if not isinstance(body, Mapping) or not isinstance(body.get("model_uri"), str):
             raise Refused("body: must be a JSON object with the text `model_uri`, and perhaps `event`")
-        event = said.get("event", said["model_uri"])
-        if not isinstance(event, str) or not 0 < len(event) <= events.LONGEST:
+        id = body.get("event", body["model_uri"])
+        if not isinstance(id, str) or not 0 < len(id) <= events.LONGEST:
             raise Refused(f"event: is no text of 1 to {events.LONGEST} characters")
-        told = Told(f"candidates/{model}", event, "candidate", model_uri=said["model_uri"], model=model)
-        return self._offered(routes.of_version(model, source, told, datetime.now(UTC)))
+        event = Event(f"candidates/{model}", id, "candidate", model_uri=body["model_uri"], model=model)
+        return self._offer(routes.of_version(model, source, event, datetime.now(UTC)))
 
-    def alerts(self, message: Message) -> Answer:
-        """Every alert of a call; sent again as a whole where one could not be answered."""
+    def alerts(self, message: Message) -> HttpAnswer:
+        """Apply every alert of a call; the sender repeats the whole call where one cannot be applied now. Raises Refused, Unavailable."""
         if not self.settings.alerts:
-            return Answer(MISSING, {"error": "alerts: false in the settings"})
-        said = []
+            return HttpAnswer(MISSING, {"error": "alerts: false in the settings"})
+        results = []
         for alert in alerts.read(message.body):
-            reply = alerts.act(alert, self.settings.platform, self.settings.models)
-            self.counts.alert(reply.answer)
-            log.info("alert: %s: %s", reply.answer, reply.reason)
-            said.append({"result": reply.answer, "reason": reply.reason})
-        return Answer(OK, {"results": said})
+            result = alerts.apply(alert, self.settings.platform, self.settings.models)
+            self.counts.count_alert(result.word)
+            log.info("alert: %s: %s", result.word, result.reason)
+            results.append({"result": result.word, "reason": result.reason})
+        return HttpAnswer(OK, {"results": results})
 
-    def _offered(self, found: Candidate | Ignored) -> Answer:
-        if isinstance(found, Ignored):
-            self.counts.event("ignored")
-            return Answer(ACCEPTED, {"result": "ignored", "reason": found.reason})
-        plan = self.settings.models[found.model].decided
-        platform = self._platform(found.model)
-        offered = offer.offer(platform, found.waiting, plan)
-        self.counts.event(offered.answer.value)
+    def _offer(self, candidate: Candidate | Ignored) -> HttpAnswer:
+        if isinstance(candidate, Ignored):
+            self.counts.count_event("ignored")
+            return HttpAnswer(ACCEPTED, {"result": "ignored", "reason": candidate.reason})
+        model, plan = candidate.model, self.settings.models[candidate.model].resolved_plan
+        if model not in self.platforms:
+            self.platforms[model] = adapters.open_platform(self.settings.platform, model, plan)
+        offered = offer.offer(self.platforms[model], candidate.waiting, plan)
+        self.counts.count_event(offered.answer.value)
+        body = {"result": offered.answer.value, "reason": offered.reason}
         if offered.answer is queue.Answer.HEARD:
-            return Answer(OK, {"result": offered.answer.value, "reason": offered.reason})
-        self.wake(found.model)
-        return Answer(ACCEPTED, {"result": offered.answer.value, "reason": offered.reason})
-
-    def _platform(self, model: str) -> Platform:
-        if model not in self.opened:
-            self.opened[model] = adapters.open_platform(self.settings.platform, model, self.settings.models[model].decided)
-        return self.opened[model]
+            return HttpAnswer(OK, body)
+        self.wake(model)
+        return HttpAnswer(ACCEPTED, body)

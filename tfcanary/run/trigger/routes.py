@@ -1,79 +1,81 @@
-"""Whose version an event is about, and whether it may be: the only way from an event to a candidate."""
+"""Whose version an event is about, and whether it may be released: the only way from an event to a candidate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfcanary.act import queue
 from tfcanary.core.errors import Refused
 from tfcanary.core.record import Waiting
 from tfcanary.run.trigger import uris
-from tfcanary.run.trigger.events import Told
+from tfcanary.run.trigger.events import Event
 from tfcanary.run.trigger.settings import Source
 
 MODEL_FILE = "saved_model.pb"
-"""The file that makes a folder a SavedModel, where nothing else says that it is complete."""
+"""The file that makes a folder a SavedModel, and that completes a version where no marker does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """An event that is about something else, and why it is."""
+    """An event that is about something else, and the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A candidate of one of our models."""
+    """A candidate of one of the settings' models."""
 
     model: str
     waiting: Waiting
 
 
-def of_event(told: Told, models: Mapping[str, Source], now: datetime) -> Candidate | Ignored:
-    """What an event comes to. Raises Refused where it names a model of ours and a version that lies elsewhere."""
-    if told.object_uri:
-        return _of_object(told, models, now)
-    if not told.model_uri:
-        return Ignored(f"an event of type {told.kind[:80]!r} names no version")
-    if told.model:
-        if told.model not in models:
-            return Ignored(f"{told.model[:80]!r} is none of our models")
-        return of_version(told.model, models[told.model], told, now)
-    owner = _owner(told.model_uri, models)
-    return of_version(owner, models[owner], told, now) if owner else Ignored("the version lies in the exports of none of our models")
+def of_event(event: Event, models: Mapping[str, Source], now: datetime) -> Candidate | Ignored:
+    """Return the candidate that an event announces, or why it announces none.
+
+    Raises Refused where the event names one of `models` and a version outside of that model's exports.
+    """
+    if event.object_uri:
+        return _of_object(event, models, now)
+    if not event.model_uri:
+        return Ignored(f"an event of type {event.kind[:80]!r} names no version")
+    if event.model:
+        if event.model not in models:
+            return Ignored(f"{event.model[:80]!r} is none of our models")
+        return of_version(event.model, models[event.model], event, now)
+    owner = _owner(event.model_uri, models)
+    return of_version(owner, models[owner], event, now) if owner else Ignored("the version lies in the exports of none of our models")
 
 
-def of_version(model: str, source: Source, told: Told, now: datetime) -> Candidate:
-    """A candidate of this model; raises Refused where its URI is none, or leads out of the model's exports."""
-    uri = uris.normalised(told.model_uri)
+def of_version(model: str, source: Source, event: Event, now: datetime) -> Candidate:
+    """Return the candidate of one model; raises Refused where its URI is none, or lies outside of the model's exports."""
+    uri = uris.normalise(event.model_uri)
     if not uris.is_below(uri, source.exports):
         raise Refused(f"model_uri {uri!r}: does not lie below the exports of {model}")
-    # A time that is still to come would outdo every later candidate.
-    since = min(told.time or now, now)
-    return Candidate(model, Waiting(queue.identity(told.source, told.id), uri, since))
+    # An event with a time in the future would win against every later candidate.
+    since = min(event.time or now, now)
+    return Candidate(model, Waiting(queue.identity(event.source, event.id), uri, since))
 
 
-def _of_object(told: Told, models: Mapping[str, Source], now: datetime) -> Candidate | Ignored:
-    """An object that was written: it counts where it is the one that completes a version."""
-    owner = _owner(told.object_uri, models)
+def _of_object(event: Event, models: Mapping[str, Source], now: datetime) -> Candidate | Ignored:
+    """An object that was written is a candidate where it is the object that completes a version."""
+    owner = _owner(event.object_uri, models)
     if not owner:
         return Ignored("the object lies in the exports of none of our models")
     source = models[owner]
-    folder, *names = uris.parts_below(uris.normalised(told.object_uri), source.exports)
+    folder, *names = uris.parts_below(uris.normalise(event.object_uri), source.exports)
     marker = source.complete or MODEL_FILE
     if names != [marker]:
         return Ignored(f"the object is not the {marker} of a version of {owner}")
-    version = Told(told.source, told.id, told.kind, told.time, model_uri=f"{source.exports}/{folder}")
-    return of_version(owner, source, version, now)
+    return of_version(owner, source, replace(event, object_uri="", model_uri=f"{source.exports}/{folder}", model=""), now)
 
 
 def _owner(uri: str, models: Mapping[str, Source]) -> str:
-    """The model in whose exports it lies; none where it does not even look like a plain URI."""
+    """The model below whose exports a URI lies; empty where there is none, or where the URI is not plain."""
     try:
-        plain = uris.normalised(uri)
+        plain = uris.normalise(uri)
     except Refused:
         return ""
     return next((name for name, source in models.items() if uris.is_below(plain, source.exports)), "")

@@ -1,4 +1,4 @@
-"""`tfcanary trigger serve`: the server and its dispatchers, from the first byte to an orderly end."""
+"""`tfcanary trigger serve`: the server with its dispatchers, from its start to an orderly end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tfcanary import adapters
 from tfcanary.core.errors import Refused
 from tfcanary.run.trigger import auth
-from tfcanary.run.trigger.dispatch import Dispatcher, Rounds
+from tfcanary.run.trigger.dispatch import Dispatcher, DispatcherThread
 from tfcanary.run.trigger.http_app import application
 from tfcanary.run.trigger.responses import Service
 from tfcanary.run.trigger.settings import Settings, check_address
@@ -26,74 +26,75 @@ if TYPE_CHECKING:
     import uvicorn
 
 HEAD = 10.0
-"""Seconds from the connection to the end of the request's head."""
+"""Seconds in which the head of a request must arrive, counted from the connection."""
 CONNECTIONS = 200
-"""Connections at a time: further ones are closed at once. Far below what a process may open."""
+"""Connections at a time: further ones are closed at once. The number is far below what a process may open."""
 DRAIN = 10
-"""Seconds for requests that run when the end begins."""
+"""Seconds that requests have to end when the server is stopped."""
 LAST = 30.0
-"""Seconds for submissions that run when the end begins: a claim without a submission costs a candidate."""
+"""Seconds that submissions have to end when the server is stopped: a claim without a submission costs a candidate."""
 
 log = logging.getLogger("tfcanary.run.trigger")
 
 
 @dataclass(slots=True)
 class Trigger:
-    """A server that is set up and has its port; `run` serves until the process is told to end, or `stop`."""
+    """A server that has its port but does not serve yet; `run` serves until a signal ends the process, or until `stop`."""
 
     server: uvicorn.Server
     listening: socket.socket
-    rounds: tuple[Rounds, ...]
+    dispatchers: tuple[DispatcherThread, ...]
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which the server listens."""
         return int(self.listening.getsockname()[1])
 
     def run(self) -> None:
-        """Serve; returns after SIGTERM, SIGINT or `stop`, when everything that had begun is done or out of time."""
-        for one in self.rounds:
+        """Serve until SIGTERM, SIGINT or `stop`; returns when all work that had begun has ended or is out of time."""
+        for one in self.dispatchers:
             one.start()
         try:
             with self.listening:
                 self.server.run(sockets=[self.listening])
         finally:
-            finish(self.rounds)
+            finish(self.dispatchers)
 
     def stop(self) -> None:
-        """Begin to end; may be called by another thread."""
+        """Ask the server to end; it may be called by another thread, and does not wait."""
         self.server.should_exit = True
 
 
-def finish(rounds: tuple[Rounds, ...]) -> None:
-    """End the dispatchers after their present look, in bounded time."""
-    for one in rounds:
+def finish(dispatchers: tuple[DispatcherThread, ...]) -> None:
+    """Stop the dispatchers and wait for their end, at most LAST seconds in all."""
+    for one in dispatchers:
         one.stop()
     deadline = time.monotonic() + LAST
-    for one in rounds:
+    for one in dispatchers:
         one.join(max(0.0, deadline - time.monotonic()))
         if one.is_alive():
-            log.warning("%s did not end within %.0f s; what it has claimed is free again by itself", one.name, LAST)
+            log.warning("%s did not end within %.0f s; its claim expires by itself", one.name, LAST)
 
 
 def set_up(settings: Settings, address: str, port: int) -> Trigger:
-    """A server that listens; raises Refused where anybody could start releases, or the port is taken."""
+    """Return a server that listens; raises Refused where everybody could start releases, or where the port is taken."""
     check_address(settings, address)
     counts = Counts()
-    rounds = {name: _rounds(settings, name, counts) for name in settings.models}
+    dispatchers = {name: _dispatcher(settings, name, counts) for name in settings.models}
 
-    def alive() -> str:
-        return next((f"the {one.name} has ended" for one in rounds.values() if not one.is_alive()), "")
+    def failure() -> str:
+        return next((f"the {one.name} has ended" for one in dispatchers.values() if not one.is_alive()), "")
 
-    service = Service(settings, auth.gate(settings.auth), counts, wake=lambda model: rounds[model].wake())
-    return Trigger(_server(application(service, alive)), _listen(address, port), tuple(rounds.values()))
+    service = Service(settings, auth.authenticator(settings.auth), counts, wake=lambda model: dispatchers[model].wake())
+    return Trigger(_server(application(service, failure)), _listen(address, port), tuple(dispatchers.values()))
 
 
-def _rounds(settings: Settings, name: str, counts: Counts) -> Rounds:
+def _dispatcher(settings: Settings, name: str, counts: Counts) -> DispatcherThread:
     source = settings.models[name]
-    platform = adapters.open_platform(settings.platform, name, source.decided)
-    complete = Completeness(source.complete, source.settle)
-    return Rounds(Dispatcher(platform, source.decided, settings.target, counts, complete.of_uri), settings.every.total_seconds())
+    platform = adapters.open_platform(settings.platform, name, source.resolved_plan)
+    is_complete = Completeness(source.complete, source.settle).is_complete_uri
+    dispatcher = Dispatcher(platform, source.resolved_plan, settings.target, counts, is_complete)
+    return DispatcherThread(dispatcher, settings.every.total_seconds())
 
 
 def _listen(address: str, port: int) -> socket.socket:
@@ -108,8 +109,8 @@ def _server(app: Any) -> uvicorn.Server:
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class Impatient(H11Protocol):
-        """Hangs up on whoever sends no request: uvicorn itself would wait for ever."""
+    class BoundedProtocol(H11Protocol):
+        """Closes a connection whose request's head does not arrive in time: uvicorn itself would wait for ever."""
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -128,7 +129,7 @@ def _server(app: Any) -> uvicorn.Server:
     class Server(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
-            """Unlike uvicorn's own, the process does not die of the signal after it has ended in order."""
+            """Handle the signals as uvicorn does, but do not raise them again after the orderly end."""
             if threading.current_thread() is threading.main_thread():
                 for number in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(number, self.handle_exit)
@@ -138,7 +139,7 @@ def _server(app: Any) -> uvicorn.Server:
     return Server(
         uvicorn.Config(
             app,
-            http=Impatient,
+            http=BoundedProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",

@@ -1,4 +1,4 @@
-"""The settings of a trigger: which models, where their versions appear, how each is released, and who may say so."""
+"""The settings of a trigger: its models, where their versions appear, how each is released, and who may call."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from tfcanary.core import codec
 from tfcanary.core.domain import NAME
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
+from tfcanary.run.submit.host_auth import HostAuth
 from tfcanary.run.trigger import uris
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Addresses that only this machine reaches."""
+"""The addresses that only this machine reaches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a release runs: what `tfcanary release` takes as options."""
+    """Where a release runs: the options of `tfcanary release`."""
 
     platform: str
-    """kube://<namespace> or local:///<state folder>."""
+    """The platform that serves the models: kube://<namespace> or local:///<state folder>."""
     host: str = ""
-    """A Kubeflow Pipelines endpoint; empty: the pipeline runs on this machine."""
+    """The endpoint of a Kubeflow Pipelines API; empty means that the pipeline runs on this machine."""
+    host_ui: str = ""
+    """The address at which people open that host's pages; empty means `host`."""
+    host_auth: HostAuth = HostAuth()
+    """The credentials for that host."""
     image: str = ""
-    """The image in which the steps run on that host; empty: the one that the package names."""
+    """The image in which the steps run on that host; empty means the image that the package names."""
     service_account: str = ""
-    """As whom the steps run on that host; empty: the host's own."""
+    """The Kubernetes service account of the steps on that host; empty means the host's default account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,15 @@ class Source:
     """A model whose versions are released."""
 
     exports: str
-    """The folder below which its versions appear: `gs://bucket/folder` or a directory."""
+    """The folder below which the model's versions appear: `gs://bucket/folder` or a directory."""
     plan: Plan | None = None
     plan_file: str = ""
-    """The plan as a file, in place of `plan`; relative to the settings."""
+    """A file with the plan, in place of `plan`; a relative path begins at the settings' folder."""
     complete: str = ""
-    """The object whose arrival says that a version is complete, for example `_SUCCESS`: written last, by whoever copies the version.
-    Empty: none is; a version is complete when it has a `saved_model.pb` and its listing has not changed for `settle`."""
+    """The object that is written last into a version, for example `_SUCCESS`. Empty means that there is none: a version is complete when it
+    has a `saved_model.pb` and its listing has not changed for `settle`."""
     settle: timedelta = seconds(60)
-    """Longer than a pause between two objects of one copy. Only without `complete`."""
+    """How long a version without `complete` must stay unchanged: longer than a pause between two objects of one copy."""
 
     def __post_init__(self) -> None:
         if (self.plan is None) == (not self.plan_file):
@@ -58,24 +63,24 @@ class Source:
             raise ValueError(f"settle {self.settle}: must be above 0 and at most an hour")
 
     @property
-    def decided(self) -> Plan:
-        """The plan, once it is read."""
+    def resolved_plan(self) -> Plan:
+        """The plan, after `read` has put the one of `plan_file` in its place."""
         assert self.plan is not None
         return self.plan
 
 
 @dataclass(frozen=True, slots=True)
 class Oidc:
-    """Tokens that somebody else signs: Google for Pub/Sub and Eventarc, a cluster for its service accounts."""
+    """Tokens that an issuer signs: Google for Pub/Sub and Eventarc, a cluster for its service accounts."""
 
     issuer: str
-    """Whose `iss` they carry."""
+    """The claim `iss` of the tokens."""
     audience: str
-    """Whom they are for: `aud`."""
+    """The claim `aud` of the tokens."""
     jwks_url: str
-    """Where the issuer's public keys are; https, or http on this machine."""
+    """The address of the issuer's public keys: https, or http on this machine."""
     callers: tuple[str, ...]
-    """Whose tokens are taken: `sub`, or a verified `email`. There is no "all": Google signs a token for any audience for everybody."""
+    """The callers that are let in, by the claim `sub` or a verified `email`. There is no "all": Google signs a token for any audience for everybody."""
 
     def __post_init__(self) -> None:
         if not all((self.issuer, self.audience, self.callers)) or "" in self.callers:
@@ -87,10 +92,10 @@ class Oidc:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """How a caller shows who he is: a bearer token, in one of two kinds."""
+    """How callers are recognised: by a bearer token of one of two kinds."""
 
     token_file: str = ""
-    """The file that holds the one token; read again when it changes. Relative to the settings."""
+    """The file that holds the one token; it is read again when it changes. A relative path begins at the settings' folder."""
     oidc: Oidc | None = None
 
     def __post_init__(self) -> None:
@@ -104,16 +109,23 @@ class Settings:
 
     platform: str
     models: Mapping[str, Source]
-    """By the name under which TensorFlow Serving serves it."""
+    """The models, each by the name under which TensorFlow Serving serves it."""
     auth: Auth | None
-    """`none`, in so many words, only where nobody but this machine can ask."""
+    """Who may call. The settings must name it: the word `none` lets everybody in, and is refused on addresses that other machines reach."""
     host: str = ""
+    """The endpoint of a Kubeflow Pipelines API; empty means that pipelines run on this machine."""
+    host_ui: str = ""
+    """The address at which people open that host's pages; empty means `host`."""
+    host_auth: HostAuth = HostAuth()
+    """The credentials for that host; relative paths in it begin at the settings' folder."""
     image: str = ""
+    """The image in which the steps run on that host; empty means the image that the package names."""
     service_account: str = ""
+    """The Kubernetes service account of the steps on that host; empty means the host's default account."""
     alerts: bool = True
-    """Whether firing alerts roll releases back."""
+    """Whether firing alerts roll back the active release."""
     every: timedelta = field(default=seconds(5))
-    """Time between two looks for a free road; an event makes the next one come at once."""
+    """Time between two looks for a candidate whose turn it is; an event causes a look at once."""
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -125,14 +137,14 @@ class Settings:
 
     @property
     def target(self) -> Target:
-        """Where releases run."""
-        return Target(self.platform, self.host, self.image, self.service_account)
+        """Where the releases run."""
+        return Target(self.platform, self.host, self.host_ui, self.host_auth, self.image, self.service_account)
 
 
 def read(file: Path) -> Settings:
-    """Decode a settings file and the plans that it names; raises Refused naming the file and the place in it."""
+    """Decode a settings file and the plan files that it names; raises Refused naming the file and the place in it."""
     settings: Settings = codec.decode(Settings, codec.read_document(file), at=str(file))
-    models = {name: _resolved(source, file, f"{file}.models.{name}") for name, source in settings.models.items()}
+    models = {name: _resolve(source, file, f"{file}.models.{name}") for name, source in settings.models.items()}
     for one, other in permutations(models, 2):
         inner, outer = models[one].exports, models[other].exports
         if inner == outer or uris.is_below(inner, outer):
@@ -140,25 +152,25 @@ def read(file: Path) -> Settings:
     auth = settings.auth
     if auth and auth.token_file:
         auth = replace(auth, token_file=str(file.parent / auth.token_file))
-    return replace(settings, models=models, auth=auth)
+    return replace(settings, models=models, auth=auth, host_auth=settings.host_auth.below(file.parent))
 
 
-def _resolved(source: Source, file: Path, at: str) -> Source:
+def _resolve(source: Source, file: Path, at: str) -> Source:
     try:
-        exports = uris.normalised(source.exports)
+        exports = uris.normalise(source.exports)
     except Refused as error:
         raise Refused(f"{at}.exports: {error}") from error
-    return replace(source, exports=exports, plan=source.plan or _plan(file.parent / source.plan_file), plan_file="")
+    return replace(source, exports=exports, plan=source.plan or _read_plan(file.parent / source.plan_file), plan_file="")
 
 
-def _plan(file: Path) -> Plan:
+def _read_plan(file: Path) -> Plan:
     document: Any = codec.read_document(file)
     decoded: Plan = codec.decode(Plan, {} if document is None else document, at=str(file))
     return decoded
 
 
 def check_address(settings: Settings, address: str) -> None:
-    """Raises Refused where anybody on a network could start releases."""
+    """Check the address on which the server will listen; raises Refused where everybody on a network could start releases."""
     if settings.auth is None and address not in LOOPBACK:
         raise Refused(
             f"--host-address {address}: with `auth: none` only this machine may ask; bind 127.0.0.1, or name a token_file or oidc"

@@ -1,7 +1,7 @@
-"""Where versions may come from: whatever an event says is a text from outside until it has passed through here.
+"""Where versions may come from: every URI of an event is text from outside until it has passed `normalise`.
 
-Names of candidates are plain on purpose. A percent sign, a backslash, a space, `.` and `..` between two slashes are read in one
-way by a bucket, in another by a URL and in a third by a file system; no training pipeline needs them.
+Names of candidates are plain on purpose. A bucket, a URL and a file system each read a percent sign, a backslash, a space, and `.`
+and `..` between two slashes in another way; no training pipeline needs them.
 """
 
 from __future__ import annotations
@@ -12,40 +12,43 @@ from tfcanary.act.queue import LONGEST_URI
 from tfcanary.core.errors import Refused
 
 PART = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.=+@~,:-]{1,255}")
-"""A name between two slashes."""
+"""The form of a name between two slashes."""
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 FORMS = "gs://bucket/folder, or a directory such as /srv/exports"
 
 
-def normalised(uri: str) -> str:
-    """The one spelling of a folder's URI: `gs://bucket/a/b` or `/a/b`. Raises Refused where it is none of them, or leads anywhere else."""
+def normalise(uri: str) -> str:
+    """Return the one spelling of a folder's URI: `gs://bucket/a/b` or `/a/b`.
+
+    Raises Refused where the URI has neither form, is too long, or has a name that is not plain.
+    """
     if len(uri) > LONGEST_URI:
         raise Refused(f"{uri[:60]!r}...: has {len(uri)} characters; at most {LONGEST_URI} are taken")
     text = uri.removesuffix("/")
     if text.startswith("gs://"):
         root, *parts = text.removeprefix("gs://").split("/")
         if not BUCKET.fullmatch(root):
-            raise Refused(f"{_shown(uri)}: {_shown(root)} is no bucket name; use {FORMS}")
+            raise Refused(f"{_quote(uri)}: {_quote(root)} is no bucket name; use {FORMS}")
     else:
         root, *parts = text.removeprefix("file://").split("/")
         if root or not parts:
-            raise Refused(f"{_shown(uri)}: is no absolute path and no bucket's folder; use {FORMS}")
+            raise Refused(f"{_quote(uri)}: is no absolute path and no bucket's folder; use {FORMS}")
     if wrong := next((part for part in parts if not PART.fullmatch(part)), None):
-        raise Refused(f"{_shown(uri)}: {_shown(wrong)} is not taken; names have letters, digits and _ . = + @ ~ , : - only")
+        raise Refused(f"{_quote(uri)}: {_quote(wrong)} is not taken; names have letters, digits and _ . = + @ ~ , : - only")
     if "" in parts:
-        raise Refused(f"{_shown(uri)}: two slashes in a row; use {FORMS}")
+        raise Refused(f"{_quote(uri)}: two slashes in a row; use {FORMS}")
     return "/".join([f"gs://{root}" if text.startswith("gs://") else "", *parts])
 
 
 def is_below(uri: str, folder: str) -> bool:
-    """Whether a normalised URI lies below a normalised folder."""
+    """Return whether a normalised URI lies below a normalised folder."""
     return uri.startswith(f"{folder}/")
 
 
 def parts_below(uri: str, folder: str) -> list[str]:
-    """The names between a folder and what lies below it."""
+    """Return the names between a normalised folder and a normalised URI below it."""
     return uri.removeprefix(f"{folder}/").split("/")
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     return repr(text if len(text) <= 120 else text[:117] + "...")

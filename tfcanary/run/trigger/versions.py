@@ -1,6 +1,6 @@
-"""What lies in a folder of exports, and which versions there are complete.
+"""The versions in a folder of exports, and which of them are complete.
 
-A version that is still being copied looks like one that is not: only a file that is written last tells them apart, or time.
+A version that is still being copied looks like a complete one: only a file that is written last, or time, tells them apart.
 """
 
 from __future__ import annotations
@@ -19,72 +19,74 @@ Listing = tuple[Blob, ...]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A folder below the exports."""
+    """A folder below the exports, with the objects in it."""
 
     name: str
     listing: Listing
 
     @property
     def files(self) -> set[str]:
-        """Names inside the version."""
+        """The names of the objects, relative to the version."""
         return {blob.name.removeprefix(f"{self.name}/") for blob in self.listing}
 
     @property
     def order(self) -> tuple[bool, int, int, str]:
-        """Oldest first: names that are no numbers by their newest object, then numbers."""
+        """The key that sorts versions, oldest first: names that are no numbers by their newest object, then numbers."""
         number = int(self.name) if self.name.isdecimal() and self.name.isascii() else 0
         newest = max(blob.generation for blob in self.listing)
         return bool(number), number, newest, self.name
 
 
-def under(storage: Storage, prefix: str = "") -> tuple[Version, ...]:
-    """The versions of a folder, oldest first."""
-    found: dict[str, list[Blob]] = {}
+def list_versions(storage: Storage, prefix: str = "") -> tuple[Version, ...]:
+    """List the versions of a folder, oldest first. Raises Unavailable."""
+    blobs: dict[str, list[Blob]] = {}
     for blob in storage.list(prefix):
         name, slash, _ = blob.name.partition("/")
         if slash:
-            found.setdefault(name, []).append(blob)
-    return tuple(sorted((Version(name, tuple(blobs)) for name, blobs in found.items()), key=lambda one: one.order))
+            blobs.setdefault(name, []).append(blob)
+    return tuple(sorted((Version(name, tuple(listing)) for name, listing in blobs.items()), key=lambda one: one.order))
 
 
 @dataclass(slots=True)
 class Completeness:
-    """Says of versions whether they are complete: by their marker, else by having been the same for a while."""
+    """Decides whether versions are complete: by their marker, else by a listing that has not changed for a while."""
 
     marker: str
+    """The name of the object that is written last; empty: there is none."""
     settle: timedelta
+    """How long the listing of a version without a marker must stay unchanged."""
     now: Callable[[], float] = time.monotonic
-    """Seconds; a difference counts, so no clock that can be set."""
-    seen: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Of each version that was asked about: a hash of its listing, and since when it has been that."""
+    """Seconds of a clock that nobody can set: only differences are used."""
+    history: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """For the URI of each version that was asked about: a hash of its listing, and since when the listing has been that."""
 
-    def is_complete(self, version: Version, at: str) -> bool:
-        """`at` is the version's whole URI."""
+    def is_complete(self, version: Version, uri: str) -> bool:
+        """Return whether a version, whose whole URI is `uri`, is complete."""
         if self.marker:
             return self.marker in version.files
         if MODEL_FILE not in version.files:
             return False
         listing = hash(version.listing)
-        before, since = self.seen.get(at, (listing, self.now()))
+        before, since = self.history.get(uri, (listing, self.now()))
         since = since if before == listing else self.now()
-        self.seen[at] = (listing, since)
+        self.history[uri] = (listing, since)
         return self.now() - since >= self.settle.total_seconds()
 
-    def of_uri(self, uri: str) -> bool:
-        """Whether the version at a URI is complete; only this one is remembered.
+    def is_complete_uri(self, uri: str) -> bool:
+        """Return whether the version at a URI is complete; the history of all other versions is forgotten. Raises Refused, Unavailable.
 
-        Asks its storage by the folder above: `DirectoryStorage` keeps a folder of its own there, and a SavedModel must have none.
+        The storage is opened at the folder above: `DirectoryStorage` keeps a folder of its own there, and a SavedModel must have none.
         """
-        self._keep({uri})
+        self._forget_others({uri})
         folder, _, name = uri.rpartition("/")
-        found = under(open_storage(folder), f"{name}/")
+        found = list_versions(open_storage(folder), f"{name}/")
         return bool(found) and self.is_complete(found[0], uri)
 
-    def complete(self, uri: str) -> tuple[Version, ...]:
-        """The complete versions below a folder, oldest first; only these are remembered."""
-        found = under(open_storage(uri))
-        self._keep({f"{uri}/{version.name}" for version in found})
+    def complete_versions(self, uri: str) -> tuple[Version, ...]:
+        """List the complete versions below a folder, oldest first; the history of all others is forgotten. Raises Refused, Unavailable."""
+        found = list_versions(open_storage(uri))
+        self._forget_others({f"{uri}/{version.name}" for version in found})
         return tuple(version for version in found if self.is_complete(version, f"{uri}/{version.name}"))
 
-    def _keep(self, uris: set[str]) -> None:
-        self.seen = {at: one for at, one in self.seen.items() if at in uris}
+    def _forget_others(self, uris: set[str]) -> None:
+        self.history = {at: one for at, one in self.history.items() if at in uris}

@@ -1,8 +1,8 @@
-"""A model server that speaks as `tensorflow_model_server` does: REST, gRPC, status, metrics, flags, exit codes.
+"""A model server with the interface of `tensorflow_model_server`: REST, gRPC, status, metrics, flags and exit codes.
 
-For machines on which the original is not to be had: the local platform runs one a track, tests run it, and people do, as
-`python -m tfcanary.tf.modelserver --model_name=… --model_base_path=…`. This module costs nothing to import; TensorFlow comes
-with `serve`, so that a process which has imported TensorFlow, and run nothing, may fork and then call it.
+It serves where the original cannot be installed: the local platform runs one server for each track, tests start it, and
+people start it with `python -m tfcanary.tf.modelserver --model_name=… --model_base_path=…`. Importing this package is cheap:
+`serve` imports TensorFlow, so a process that has imported TensorFlow, and run nothing of it, may fork and then call `serve`.
 """
 
 from tfcanary.tf.modelserver.server_options import Options, parse
@@ -11,7 +11,7 @@ __all__ = ["Options", "parse", "serve"]
 
 
 def serve(options: Options) -> int:
-    """Serve until SIGTERM; the exit code, 255 where it could not start. Call it in the main thread."""
+    """Serve until SIGTERM and return the exit code, 255 where the server could not start; call it in the main thread."""
     from tfcanary.tf.modelserver.server import run
 
     return run(options)

@@ -1,17 +1,18 @@
-"""The command line of the embedded model server: `tfcanary-model-server --port=8500 --rest_api_port=8501 --model_config_file=…`."""
+"""The command line of the model server: `tfcanary-model-server --port=8500 --rest_api_port=8501 --model_config_file=…`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import parse, serve
 
 
-def main(argv: list[str]) -> int:
-    """Serve as the arguments say; the exit code."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve with these flags, by default those of the process, and return the exit code; 255 where a flag has a wrong value."""
     try:
-        options, warnings = parse(argv)
+        options, warnings = parse(sys.argv[1:] if argv is None else argv)
     except Refused as error:
         print(error, file=sys.stderr)
         return 255
@@ -20,10 +21,5 @@ def main(argv: list[str]) -> int:
     return serve(options)
 
 
-def run() -> None:
-    """Serve as the process's own arguments say, and end the process with the exit code."""
-    sys.exit(main(sys.argv[1:]))
-
-
 if __name__ == "__main__":
-    run()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The two files that a server reads: which models it serves, and whether it has a metrics page."""
+"""Reads the server's two configuration files: which models it serves, and whether it has a metrics page."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.wire import messages
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
+"""The path of the metrics page where the MonitoringConfig names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """One model and which of its versions are wanted."""
+    """One model, and which of its versions are served."""
 
     name: str
     base_path: Path
+    """The directory of the version directories."""
     specific: tuple[int, ...] | None = None
-    """These versions and no others; None: the latest ones."""
+    """The versions to serve; None: the highest ones."""
     latest: int | None = 1
-    """How many of the highest; None: all of them."""
+    """How many of the highest versions are served where `specific` is None; None: all versions."""
     labels: Mapping[str, int] = field(default_factory=dict)
-    """Names for versions, as requests may use them."""
+    """The version of each label that requests may use."""
 
 
 def models(options: Options) -> tuple[ModelConfig, ...]:
-    """The models to serve; raises Refused, in the original's words where it has any, for a file that cannot be used."""
+    """Return the models to serve.
+
+    Raises Refused where a file or a flag cannot be used, with TF Serving's message where it has one.
+    """
     if not options.model_config_file:
         if not options.model_base_path:
             raise Refused("neither --model_config_file nor --model_base_path is given: there is nothing to serve")
         return (ModelConfig(options.model_name, _base_path(options.model_base_path)),)
     config = _read(options.model_config_file, messages.ModelServerConfig())
-    found = tuple(_model(one) for one in config.model_config_list.config)
-    for number, one in enumerate(found):
-        if one.name in {before.name for before in found[:number]}:
+    configs = tuple(_model(one) for one in config.model_config_list.config)
+    for number, one in enumerate(configs):
+        if one.name in {before.name for before in configs[:number]}:
             raise Refused(f"Illegal to list model {one.name} multiple times in config list")
-    return found
+    return configs
 
 
 def metrics_path(options: Options) -> str:
-    """Where the metrics page is; empty: there is none."""
+    """Return the path of the metrics page; empty where the server has none. Raises Refused where the file cannot be used."""
     if not options.monitoring_config_file:
         return ""
     prometheus = _read(options.monitoring_config_file, messages.MonitoringConfig()).prometheus_config

@@ -1,4 +1,4 @@
-"""Between HTTP and `rest`: an ASGI application, and the uvicorn server that runs it."""
+"""Connects HTTP with the REST API: an ASGI application, and the uvicorn server that runs it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 
 import uvicorn
 
-from tfcanary.tf.modelserver.rest import LARGEST_BODY, Answer, Call, Rest
+from tfcanary.tf.modelserver.rest import MAX_BODY_SIZE, HttpRequest, HttpResponse, RestApi
 
 BACKLOG = 2048
-"""A burst of new connections waits; where the queue is full, each waits a second for its next try."""
+"""The most new connections that wait to be accepted; where the queue is full, a client tries again after a second."""
 KEEP_ALIVE = 3600
-"""Seconds. Longer than any proxy keeps an idle connection: whoever closes first must not be the server."""
+"""Seconds that an idle connection stays open: longer than with any proxy, because the proxy must be the one that closes it."""
 QUICK = 0.002
-"""Seconds. Answers that take less are made in the event loop: a thread costs a third of the throughput."""
+"""Seconds. A quicker response is computed in the event loop, because a thread costs a third of the throughput."""
 SMALL = 64 << 10
-"""Bytes of a request that may be read in the event loop."""
+"""The most bytes of a request that may be parsed in the event loop."""
 THREADS = 4
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -31,48 +31,57 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Application:
-    """The ASGI application. Slow models and large requests are computed in threads; status and metrics never wait for them."""
+    """The ASGI application.
 
-    def __init__(self, rest: Rest) -> None:
+    Requests to slow models, and large requests, are computed in threads, so that status and metrics never wait for them.
+    """
+
+    def __init__(self, rest: RestApi) -> None:
         self._rest = rest
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest")
         self._seconds = QUICK / 2
+        """The time to expect for the next POST request."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         headers = dict(scope["headers"])
         try:
             body = await _body(receive, headers)
-        except _Gone:
+        except _ClientDisconnectedError:
             return
-        except _TooLarge:
-            refusal = self._rest.refuse(413, "RESOURCE_EXHAUSTED", f"the request has more than {LARGEST_BODY} bytes")
+        except _BodyTooLargeError:
+            refusal = self._rest.refuse(413, "RESOURCE_EXHAUSTED", f"the request has more than {MAX_BODY_SIZE} bytes")
             await _send(send, refusal, (b"connection", b"close"))
             return
         query = scope["query_string"]
         target = (scope["raw_path"] + b"?" + query if query else scope["raw_path"]).decode("latin-1")
-        await _send(send, await self._answer(Call(scope["method"], target, headers, body)))
+        await _send(send, await self._handle(HttpRequest(scope["method"], target, headers, body)))
 
-    async def _answer(self, call: Call) -> Answer:
-        if call.method != "POST":
-            return self._rest.answer(call)
-        if self._seconds < QUICK and len(call.body) < SMALL:
-            return self._timed(call)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, call)
+    async def _handle(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "POST":
+            return self._rest.handle(request)
+        if self._seconds < QUICK and len(request.body) < SMALL:
+            return self._handle_timed(request)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._handle_timed, request)
 
-    def _timed(self, call: Call) -> Answer:
-        began = time.perf_counter()
-        answer = self._rest.answer(call)
-        # One slow answer may be the machine's doing; some in a row are the model's. One quick answer is proof.
-        self._seconds = min(time.perf_counter() - began, 2 * self._seconds)
-        return answer
+    def _handle_timed(self, request: HttpRequest) -> HttpResponse:
+        start = time.perf_counter()
+        response = self._rest.handle(request)
+        # One slow response may be slow because of the machine; several in a row are slow because of the model. One quick
+        # response is proof of a quick model. Hence the expected time at most doubles, but falls at once.
+        self._seconds = min(time.perf_counter() - start, 2 * self._seconds)
+        return response
 
 
-class Server(uvicorn.Server):
-    """Calls back once it serves, and when it begins to end. SIGTERM and SIGINT end the process at once, or after `drain_seconds` where there are any."""
+class HttpServer(uvicorn.Server):
+    """Serves the application, and calls `on_start` once it serves and `on_shutdown` when it begins to shut down.
+
+    SIGTERM and SIGINT end the process at once where `drain_seconds` is None. Otherwise running requests may take this
+    number of seconds to finish.
+    """
 
     def __init__(
-        self, application: Application, drain_seconds: float | None, serving: Callable[[], object], ending: Callable[[], object]
+        self, application: Application, drain_seconds: float | None, on_start: Callable[[], object], on_shutdown: Callable[[], object]
     ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         super().__init__(
@@ -91,63 +100,63 @@ class Server(uvicorn.Server):
             )
         )
         self._drains = drain_seconds is not None
-        self._serving = serving
-        self._ending = ending
+        self._on_start = on_start
+        self._on_shutdown = on_shutdown
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve."""
+        """Begin to serve, then call `on_start`."""
         await super().startup(sockets)
-        self._serving()
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no new requests and finish those that run."""
-        self._ending()
+        """Call `on_shutdown`, then accept no new requests and finish those that run."""
+        self._on_shutdown()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn's own, it does not die of the signal after it has drained: the exit code is 0."""
+        """Set the signal handlers; unlike uvicorn, do not raise the signal again after a drain, so that the exit code is 0."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.handle_exit if self._drains else signal.SIG_DFL)
         yield
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises OSError where the port is taken."""
+    """Return a listening socket, on all addresses where `host` is empty; raises OSError where the port is taken."""
     if not host:
         with contextlib.suppress(OSError):  # a machine without IPv6
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
     return socket.create_server((host, port), backlog=BACKLOG)
 
 
-class _TooLarge(Exception):
-    """The body is not read to its end."""
+class _BodyTooLargeError(Exception):
+    """The body is larger than `MAX_BODY_SIZE`, so it is not read to its end."""
 
 
-class _Gone(Exception):
-    """The client hung up before its end: nobody is there to be answered, and nothing is counted."""
+class _ClientDisconnectedError(Exception):
+    """The client closed the connection before the end of its request: nothing is sent and nothing is counted."""
 
 
 async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-    """The whole body."""
+    """Return the whole body; raises _BodyTooLargeError or _ClientDisconnectedError."""
     declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared) > LARGEST_BODY:
-        raise _TooLarge
+    if not declared.isdigit() or int(declared) > MAX_BODY_SIZE:
+        raise _BodyTooLargeError
     pieces: list[bytes] = []
     size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise _ClientDisconnectedError
         pieces.append(message.get("body", b""))
         size, more = size + len(pieces[-1]), message.get("more_body", False)
-        if size > LARGEST_BODY:
-            raise _TooLarge
+        if size > MAX_BODY_SIZE:
+            raise _BodyTooLargeError
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _send(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> None:
-    length = str(len(answer.content)).encode()
-    head = [(b"content-type", answer.content_type.encode()), (b"content-length", length), *more]
-    await send({"type": "http.response.start", "status": answer.status, "headers": head})
-    await send({"type": "http.response.body", "body": answer.content})
+async def _send(send: Send, response: HttpResponse, *more: tuple[bytes, bytes]) -> None:
+    length = str(len(response.content)).encode()
+    head = [(b"content-type", response.content_type.encode()), (b"content-length", length), *more]
+    await send({"type": "http.response.start", "status": response.status, "headers": head})
+    await send({"type": "http.response.body", "body": response.content})

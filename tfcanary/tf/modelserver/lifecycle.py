@@ -1,7 +1,8 @@
-"""The versions of one model: which are wanted, which are loaded, and how each of them is.
+"""The versions of one model: which are aspired (to be served), which are loaded, and the state of each.
 
-START → LOADING → AVAILABLE → UNLOADING → END. A version that cannot be loaded ends in END with an error and is not tried
-again until it was gone; the versions before it go on serving. Ended ones stay in the list for the life of the process.
+START → LOADING → AVAILABLE → UNLOADING → END. A version that cannot be loaded goes to END with an error and is not tried
+again until it was no longer aspired; versions that were loaded before go on serving. Versions in END stay in the list until
+the process ends.
 """
 
 from __future__ import annotations
@@ -16,105 +17,109 @@ from pathlib import Path
 from threading import Event, Lock
 
 from tfcanary.tf.modelserver.configs import ModelConfig
-from tfcanary.tf.modelserver.status import RequestError, invalid
-from tfcanary.tf.runtime import Failed, Servable
+from tfcanary.tf.modelserver.status import RequestError, invalid_argument
+from tfcanary.tf.runtime import Servable, TensorFlowError
 
-VERSION = re.compile(r"[0-9]{1,18}")
+VERSION_NAME = re.compile(r"[0-9]{1,18}")
+"""The names of directories that hold a version."""
 
 Load = Callable[[str, Path], Servable]
-"""Model name and directory to a loaded version; raises Failed."""
+"""A function that loads a version: its arguments are the model's name and the version's directory. Raises TensorFlowError."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionState:
-    """How a version is."""
+    """The state of one version, as GetModelStatus reports it."""
 
     number: int
     state: str
     code: str = "OK"
+    """`OK`, or the code of the error with which the load failed."""
     message: str = ""
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedVersion:
     """A version that serves."""
 
     number: int
     servable: Servable
     users: int = 0
-    """Requests that run on it at this moment."""
+    """The number of requests that run on the version now."""
 
 
-class Versions:
-    """One model. `poll` is called by one thread; everything else by any."""
+class ModelVersions:
+    """The versions of one model; `poll` is called by one thread only, every other function by any thread."""
 
     def __init__(self, config: ModelConfig, load: Load, retries: int = 0, retry_seconds: float = 0.0) -> None:
         self.config = config
         self._load = load
         self._retries = retries
         self._retry_seconds = retry_seconds
-        self._stopped = Event()
+        self._stop = Event()
         self._lock = Lock()
         self._states: dict[int, VersionState] = {}
-        self._ready: dict[int, Loaded] = {}
-        self._seen: set[int] = set()
+        self._ready: dict[int, LoadedVersion] = {}
+        self._known_numbers: set[int] = set()
+        """Aspired versions that were loaded, or could not be loaded."""
 
     def states(self) -> tuple[VersionState, ...]:
-        """Every version there ever was, by number."""
+        """Return the state of every version since the process began, by number."""
         with self._lock:
             return tuple(self._states[number] for number in sorted(self._states))
 
     @contextmanager
-    def borrow(self, version: int | None = None, label: str = "") -> Iterator[Loaded]:
-        """The version asked for, else the highest that serves; it is not unloaded meanwhile. Raises RequestError."""
-        number = self._labelled(label) if label else version
+    def borrow(self, version: int | None = None, label: str = "") -> Iterator[LoadedVersion]:
+        """Give the version with this number or label, by default the highest that serves; it is not unloaded meanwhile.
+
+        Raises RequestError where the version does not serve, or the label is unknown.
+        """
+        if label and label not in self.config.labels:
+            raise invalid_argument(f"Unrecognized servable version label: {label}")
+        number = self.config.labels[label] if label else version
         with self._lock:
-            found = self._ready.get(max(self._ready, default=-1) if number is None else number)
-            if found is None:
-                what = f"Latest({self.config.name})" if number is None else f"Specific({self.config.name}, {number})"
-                raise RequestError("NOT_FOUND", f"Servable not found for request: {what}")
-            found.users += 1
+            loaded = self._ready.get(max(self._ready, default=-1) if number is None else number)
+            if loaded is None:
+                request = f"Latest({self.config.name})" if number is None else f"Specific({self.config.name}, {number})"
+                raise RequestError("NOT_FOUND", f"Servable not found for request: {request}")
+            loaded.users += 1
         try:
-            yield found
+            yield loaded
         finally:
             with self._lock:
-                found.users -= 1
+                loaded.users -= 1
 
     def poll(self) -> None:
-        """Look for versions; load the new ones, the highest first, then unload those that are no longer wanted.
+        """Look at the base path; load new aspired versions, the highest first, then unload versions that are not aspired.
 
-        The last one that serves is unloaded only when nothing at all is wanted. A base path that cannot be read changes nothing.
+        The last version that serves is unloaded only where no version is aspired. A base path that cannot be read changes
+        nothing.
         """
-        wanted = self._wanted()
-        if wanted is None:
+        aspired = self._aspired_versions()
+        if aspired is None:
             return
-        self._seen &= wanted.keys()
-        for number in sorted(wanted.keys() - self._seen - self._ready.keys(), reverse=True):
-            self._seen.add(number)
-            self._start(number, wanted[number])
-        if not wanted or wanted.keys() & self._ready.keys():
-            for number in self._ready.keys() - wanted.keys():
+        self._known_numbers &= aspired.keys()
+        for number in sorted(aspired.keys() - self._known_numbers - self._ready.keys(), reverse=True):
+            self._known_numbers.add(number)
+            self._start(number, aspired[number])
+        if not aspired or aspired.keys() & self._ready.keys():
+            for number in self._ready.keys() - aspired.keys():
                 self._unload(number)
 
     def stop(self) -> None:
-        """Give up waiting for the next attempt to load."""
-        self._stopped.set()
+        """Let a `poll` that waits for its next attempt to load return without it."""
+        self._stop.set()
 
-    def _labelled(self, label: str) -> int:
-        if label not in self.config.labels:
-            raise invalid(f"Unrecognized servable version label: {label}")
-        return self.config.labels[label]
-
-    def _wanted(self) -> Mapping[int, Path] | None:
-        """Version to directory; None where the base path cannot be read."""
+    def _aspired_versions(self) -> Mapping[int, Path] | None:
+        """Return the directory of each version that should be served; None where the base path cannot be read."""
         base = self.config.base_path
         try:
             if self.config.specific is not None:
                 return {number: base / str(number) for number in self.config.specific if (base / str(number)).exists()}
-            found = {int(path.name): path for path in sorted(base.iterdir()) if VERSION.fullmatch(path.name)}
+            present = {int(path.name): path for path in sorted(base.iterdir()) if VERSION_NAME.fullmatch(path.name)}
         except OSError:
             return None
-        return {number: found[number] for number in sorted(found, reverse=True)[: self.config.latest]}
+        return {number: present[number] for number in sorted(present, reverse=True)[: self.config.latest]}
 
     def _start(self, number: int, path: Path) -> None:
         self._set(VersionState(number, "START"))
@@ -122,15 +127,16 @@ class Versions:
         for attempt in range(self._retries + 1):
             try:
                 servable = self._load(self.config.name, path)
-            except Failed as error:
+            except TensorFlowError as error:
                 failure = VersionState(number, "END", error.code, str(error))
                 print(f"Loading servable: {{name: {self.config.name} version: {number}}} failed: {error.code}: {error}", file=sys.stderr)
             else:
                 with self._lock:
-                    self._ready[number] = Loaded(number, servable)
+                    self._ready[number] = LoadedVersion(number, servable)
                 self._set(VersionState(number, "AVAILABLE"))
                 return
-            if attempt < self._retries and (self._stopped.wait(self._retry_seconds) or number not in (self._wanted() or {number})):
+            is_last = attempt == self._retries or self._stop.wait(self._retry_seconds)
+            if is_last or number not in (self._aspired_versions() or {number}):
                 break
         self._set(failure)
 

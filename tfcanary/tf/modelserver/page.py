@@ -1,6 +1,6 @@
-"""The server's Prometheus page: TF Serving's metrics, with its names, labels, buckets and digits.
+"""The server's Prometheus page: TF Serving's metrics, with its names, labels, buckets and digits (util/prometheus_exporter.cc).
 
-Written by hand (util/prometheus_exporter.cc): prometheus_client appends `_total` to counters and cannot reproduce the names.
+prometheus_client is not used: it appends `_total` to the names of counters, so it cannot write TF Serving's names.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from threading import Lock
 
 from tfcanary.core.domain import LATENCY_BOUNDS
 
-SERIES_LIMIT = 1000
-"""Series of one metric. Clients choose model names; what comes after that many of them is counted under empty labels."""
+MAX_SERIES = 1000
+"""The most series of one metric. Clients choose the names of models, so further ones are counted under empty labels."""
 
 
 class Counter:
-    """A number by labels, that only grows."""
+    """A number for each combination of labels, which only grows."""
 
     kind = "counter"
 
@@ -28,20 +28,23 @@ class Counter:
         self._values: dict[tuple[str, ...], int] = {}
 
     def add(self, *values: str, amount: int = 1) -> None:
-        """Count under these values of the labels."""
+        """Add `amount` to the series with these values of the labels."""
         with self._lock:
             key = _key(self._values, values)
             self._values[key] = self._values.get(key, 0) + amount
 
     def lines(self) -> Iterator[str]:
-        """One line a series."""
+        """Yield one line for each series."""
         with self._lock:
             values = sorted(self._values.items())
         return (f"{self.name}{{{_pairs(self._labels, key)}}} {value}" for key, value in values)
 
 
-class Histogram:
-    """Microseconds by labels, in TF Serving's 34 latency buckets. A bound is exclusive: 10 falls into the bucket above 10."""
+class LatencyHistogram:
+    """Durations in microseconds for each combination of labels, in TF Serving's 34 latency buckets.
+
+    A bucket's bound is exclusive: 10 falls into the bucket above 10.
+    """
 
     kind = "histogram"
 
@@ -49,21 +52,21 @@ class Histogram:
         self.name = name
         self._labels = labels
         self._lock = Lock()
-        self._cells: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
+        self._series: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
 
     def observe(self, microseconds: float, *values: str) -> None:
-        """Count one duration under these values of the labels."""
+        """Count one duration in the series with these values of the labels."""
         bucket = bisect_right(LATENCY_BOUNDS, microseconds)
         with self._lock:
-            counts, total = self._cells.setdefault(_key(self._cells, values), ([0] * (len(LATENCY_BOUNDS) + 1), [0.0]))
+            counts, total = self._series.setdefault(_key(self._series, values), ([0] * (len(LATENCY_BOUNDS) + 1), [0.0]))
             counts[bucket] += 1
             total[0] += microseconds
 
     def lines(self) -> Iterator[str]:
-        """The buckets, sum and count of each series."""
+        """Yield the buckets, the sum and the count of each series."""
         with self._lock:
-            cells = [(key, list(accumulate(counts)), total[0]) for key, (counts, total) in sorted(self._cells.items())]
-        for key, counts, total in cells:
+            series = [(key, list(accumulate(counts)), total[0]) for key, (counts, total) in sorted(self._series.items())]
+        for key, counts, total in series:
             pairs = _pairs(self._labels, key)
             comma = "," if pairs else ""
             for bound, count in zip(BOUNDS, counts, strict=True):
@@ -73,41 +76,41 @@ class Histogram:
 
 
 BOUNDS = (*(f"{bound:.6g}" for bound in LATENCY_BOUNDS), "+Inf")
+"""The bounds of the latency buckets as TF Serving prints them, with six digits."""
 
 
-class Page:
-    """All metrics of one server. Those that nothing was counted in show their type alone, as the original's do."""
+class MetricsPage:
+    """All metrics of one server; for a metric without series the page has the line of its type alone, as the original's."""
 
     def __init__(self) -> None:
         self.requests = Counter(":tensorflow:serving:request_count", "model_name", "status")
         """Every REST request below /v1/, whatever it asks, and every gRPC Predict."""
-        self.latency = Histogram(":tensorflow:serving:request_latency", "model_name", "API", "entrypoint")
-        """The answered ones among them."""
-        self.runtime = Histogram(":tensorflow:serving:runtime_latency", "model_name", "API", "runtime")
-        """Inside TensorFlow; warm-up requests too."""
-        self.logged = Counter(":tensorflow:serving:request_log_count", "model_name", "status_code")
-        """The request log: OK is kept, RESOURCE_EXHAUSTED is dropped because the disk is too slow."""
+        self.latency = LatencyHistogram(":tensorflow:serving:request_latency", "model_name", "API", "entrypoint")
+        """The latency of those of these requests that succeeded."""
+        self.runtime = LatencyHistogram(":tensorflow:serving:runtime_latency", "model_name", "API", "runtime")
+        """The time that TensorFlow takes for a request; warm-up requests are counted, too."""
+        self.request_logs = Counter(":tensorflow:serving:request_log_count", "model_name", "status_code")
+        """Requests in the sample of the request log, by the outcomes of `request_log.CountOutcome`."""
         self.loads = Counter(":tensorflow:cc:saved_model:load_attempt_count", "model_path", "status")
+        """Attempts to load a version; the status is success or fail."""
         self.load_time = Counter(":tensorflow:cc:saved_model:load_latency", "model_path")
-        """Microseconds."""
+        """Microseconds that successful loads took."""
 
     def text(self) -> str:
-        """The page."""
-        return "".join(f"{line}\n" for line in self._lines())
-
-    def _lines(self) -> Iterator[str]:
+        """Return the page in Prometheus's text format."""
+        lines: list[str] = []
         for metric in sorted(vars(self).values(), key=lambda metric: str(metric.name)):
-            yield f"# TYPE {metric.name} {metric.kind}"
-            yield from metric.lines()
+            lines += [f"# TYPE {metric.name} {metric.kind}", *metric.lines()]
+        return "".join(f"{line}\n" for line in lines)
 
 
 def _key(series: Mapping[tuple[str, ...], object], values: tuple[str, ...]) -> tuple[str, ...]:
-    return values if values in series or len(series) < SERIES_LIMIT else ("",) * len(values)
+    return values if values in series or len(series) < MAX_SERIES else ("",) * len(values)
 
 
 def _pairs(labels: tuple[str, ...], values: tuple[str, ...]) -> str:
-    return ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
+    return ",".join(f'{label}="{_escape(value)}"' for label, value in zip(labels, values, strict=True))
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,7 +1,8 @@
-"""The sampled request log: what came in and what went out, as Parquet files for drift and for comparing versions.
+"""Writes a sample of requests and responses to Parquet files, for measuring drift and for comparing versions.
 
-A thread of its own writes; a request only puts itself into a queue, and where that is full it is dropped and counted. A file
-gets its name when it is complete, so that a reader never sees half of one; names sort by time.
+A thread of its own writes the files. A request only waits in a queue for it, and is dropped and counted where the queue is
+full. A file gets its final name when it is complete, so no reader sees a part of one; the order of the names is the order
+of time.
 """
 
 from __future__ import annotations
@@ -20,118 +21,128 @@ from queue import Empty, Full, Queue
 from threading import Thread
 from typing import Any
 
-QUEUE = 256
-"""Requests that wait to be written."""
-LARGEST = 256 << 10
-"""Bytes of a request or answer that is kept; longer ones are dropped."""
-LARGEST_FILE = 32 << 20
-"""A file is complete, too, when its requests and answers have so many bytes."""
+QUEUE_LENGTH = 256
+"""The most requests that wait to be written."""
+MAX_BODY_SIZE = 256 << 10
+"""The most bytes of a request or a response; longer ones are dropped."""
+MAX_FILE_SIZE = 32 << 20
+"""A file is complete, too, when its requests and responses have this number of bytes."""
 
 
 @dataclass(slots=True)
-class Entry:
-    """One request and its answer, filled in on the way."""
+class LogEntry:
+    """One request and its response; the server fills in the fields while it handles the request."""
 
     id: str
-    """The x-request-id, or empty."""
+    """The value of x-request-id, or empty."""
     model: str
     request: bytes
-    """JSON."""
+    """The request's body as JSON."""
     response: bytes = b""
-    """JSON."""
+    """The response's body as JSON."""
     version: int | None = None
+    """The version that served the request; None where none did."""
     signature: str = ""
     status: int = 200
-    """HTTP."""
+    """The HTTP status."""
     at: float = field(default_factory=time.time)
+    """The time of the request, in seconds since 1970."""
 
     @property
     def size(self) -> int:
-        """Bytes of the request and the answer."""
+        """The bytes of the request and the response together."""
         return len(self.request) + len(self.response)
 
 
-Counted = Callable[[str, str], None]
-"""Told model and outcome of each request in the sample: `OK` (written), `RESOURCE_EXHAUSTED` (dropped), `INTERNAL` (lost)."""
+CountOutcome = Callable[[str, str], None]
+"""A function that is called for each request in the sample, with its model and its outcome.
+
+The outcome is `OK` for a request that was written, `RESOURCE_EXHAUSTED` for one that was dropped because it is too long or
+the disk too slow, and `INTERNAL` for one that was lost because its file could not be written.
+"""
 
 
-class RequestLog:
-    """Keeps a share of the requests in `folder`; `close` writes what is left."""
+class RequestLogWriter:
+    """Writes a share of the requests to files in `folder`; `close` writes those that still wait."""
 
-    def __init__(self, folder: Path, share: float, rows: int, seconds: float, counted: Counted) -> None:
+    def __init__(self, folder: Path, share: float, rows: int, seconds: float, count_outcome: CountOutcome) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._share = share
         self._rows = rows
         self._seconds = seconds
-        self._counted = counted
+        self._count_outcome = count_outcome
         self._numbers = count()
-        self._queue: Queue[Entry | None] = Queue(QUEUE)
+        self._queue: Queue[LogEntry | None] = Queue(QUEUE_LENGTH)
         self._writer = Thread(target=self._write, name="request-log", daemon=True)
         self._writer.start()
 
-    def wants(self, identity: str) -> bool:
-        """Whether a request is in the sample. The same id is always, or never: a mirrored copy is kept with its original."""
+    def is_sampled(self, identity: str) -> bool:
+        """Tell whether a request belongs to the sample.
+
+        The answer depends on the id alone, so that a request and its mirrored copy are both logged or both not. A request
+        without an id is drawn at random.
+        """
         draw = zlib.crc32(identity.encode()) / 2**32 if identity else random.random()
         return draw < self._share
 
-    def put(self, entry: Entry) -> None:
-        """Hand over one request; never waits."""
+    def put(self, entry: LogEntry) -> None:
+        """Hand over one request to be written; never waits."""
         try:
-            if max(len(entry.request), len(entry.response)) > LARGEST:
+            if max(len(entry.request), len(entry.response)) > MAX_BODY_SIZE:
                 raise Full
             self._queue.put_nowait(entry)
         except Full:
-            self._counted(entry.model, "RESOURCE_EXHAUSTED")
+            self._count_outcome(entry.model, "RESOURCE_EXHAUSTED")
 
     def close(self) -> None:
-        """Write what waits."""
+        """Write the requests that wait, and end the thread."""
         self._queue.put(None)
         self._writer.join()
 
     def _write(self) -> None:
-        while entries := self._batch():
-            whole = [entry for entry in entries if entry]
-            if whole:
-                self._save(whole)
-            if len(whole) < len(entries):
+        while batch := self._batch():
+            entries = [entry for entry in batch if entry]
+            if entries:
+                self._save(entries)
+            if len(entries) < len(batch):
                 return
 
-    def _batch(self) -> list[Entry | None]:
-        """What belongs into one file; ends with None after the last."""
+    def _batch(self) -> list[LogEntry | None]:
+        """Return the requests of the next file; None stands at the end of the last batch."""
         first = self._queue.get()
         entries, size, until = [first], 0, time.monotonic() + self._seconds
-        while (last := entries[-1]) and len(entries) < self._rows and (size := size + last.size) < LARGEST_FILE:
+        while (last := entries[-1]) and len(entries) < self._rows and (size := size + last.size) < MAX_FILE_SIZE:
             try:
                 entries.append(self._queue.get(timeout=max(until - time.monotonic(), 0.0)))
             except Empty:
                 break
         return entries
 
-    def _save(self, entries: list[Entry]) -> None:
+    def _save(self, entries: list[LogEntry]) -> None:
         first = datetime.fromtimestamp(entries[0].at, UTC)
         name = f"requests-{first:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{next(self._numbers):06}.parquet"
         outcome = "OK"
         try:
-            aside = self._folder / f".{name}.partial"  # neither shown by ls nor found by *.parquet
-            _save(entries, aside)
-            aside.replace(self._folder / name)
+            partial = self._folder / f".{name}.partial"  # neither `ls` nor `*.parquet` shows this name
+            _write_file(entries, partial)
+            partial.replace(self._folder / name)
         except OSError as error:
             outcome = "INTERNAL"
             print(f"request log: {name}: {error}", file=sys.stderr)
         for entry in entries:
-            self._counted(entry.model, outcome)
+            self._count_outcome(entry.model, outcome)
 
 
-def _save(entries: list[Entry], path: Path) -> None:
+def _write_file(entries: list[LogEntry], path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    def column(value: Callable[[Entry], Any], kind: Any) -> Any:
+    def column(value: Callable[[LogEntry], Any], kind: Any) -> Any:
         return pa.array([value(entry) for entry in entries], kind)
 
-    def texts(value: Callable[[Entry], str]) -> Any:
-        # A client may send what is no text: half a surrogate pair would not be written.
+    def texts(value: Callable[[LogEntry], str]) -> Any:
+        # A client may send what is not text: Parquet cannot hold one half of a surrogate pair.
         return column(lambda entry: value(entry).encode("utf-8", "replace").decode(), pa.string())
 
     columns = {

@@ -1,6 +1,7 @@
-"""The REST surface: predict, status, metadata, and the metrics page.
+"""The REST API: predict, status, metadata, and the metrics page.
 
-Every request below /v1/ is counted, also GETs and wrong ones; only answered ones have a latency (http_server.cc).
+Every request below /v1/ is counted, also a GET and one that is wrong; only a request that succeeds has a latency
+(http_server.cc).
 """
 
 from __future__ import annotations
@@ -17,35 +18,35 @@ from urllib.parse import unquote
 from google.protobuf import json_format
 
 from tfcanary.tf.modelserver import predict_json
-from tfcanary.tf.modelserver.request_log import Entry, RequestLog
-from tfcanary.tf.modelserver.service import Service
-from tfcanary.tf.modelserver.status import HTTP, RequestError, error_body, invalid
+from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
+from tfcanary.tf.modelserver.service import ServerCore
+from tfcanary.tf.modelserver.status import HTTP_STATUS, RequestError, error_body, invalid_argument
 
-LARGEST_BODY = 64 << 20
-"""Bytes of one request, also after inflating it."""
+MAX_BODY_SIZE = 64 << 20
+"""The most bytes of one request, also after it was inflated."""
 
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(rf"/v1/models/(?P<model>[^/:]+){_VERSION}:(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII)
 _MODEL = re.compile(rf"/v1/models(?:/(?P<model>[^/:]+))?{_VERSION}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
-_COUNTED = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
+_API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 _JSON = "application/json"
-_PRINTED = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
+_JSON_FORMAT = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request, as it came."""
+class HttpRequest:
+    """One HTTP request as the client sent it."""
 
     method: str
     target: str
-    """Path and query, still encoded."""
+    """The path and the query, still percent-encoded."""
     headers: Mapping[bytes, bytes]
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back."""
+class HttpResponse:
+    """The response to one HTTP request."""
 
     status: int
     content: bytes
@@ -53,118 +54,121 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What a URL names."""
+class ModelTarget:
+    """What the URL of a request names."""
 
     model: str = ""
     version: int | None = None
     label: str = ""
     verb: str = ""
-    """As it was typed; empty for a GET."""
+    """`predict`, `classify` or `regress`, in the client's own spelling; empty for a GET."""
     metadata: bool = False
+    """Whether the signatures are requested."""
 
 
-class Rest:
-    """Answers requests; may be called from several threads."""
+class RestApi:
+    """The functions of the REST API; they may be called from several threads."""
 
-    def __init__(self, service: Service, metrics_path: str, log: RequestLog | None) -> None:
-        self._service = service
+    def __init__(self, core: ServerCore, metrics_path: str, log: RequestLogWriter | None) -> None:
+        self._core = core
         self._metrics_path = metrics_path
         self._log = log
 
-    def answer(self, call: Call) -> Answer:
-        """Never raises."""
-        if _COUNTED.fullmatch(call.target):
-            return self._counted(call)
-        if self._metrics_path and call.target.partition("?")[0] == self._metrics_path:
-            return self._page(call)
-        return Answer(404, b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n", "text/html")
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Return the response to a request, an error as well; raises nothing."""
+        if _API.fullmatch(request.target):
+            return self._handle_api_request(request)
+        if self._metrics_path and request.target.partition("?")[0] == self._metrics_path:
+            return self._page(request)
+        return HttpResponse(404, b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n", "text/html")
 
-    def refuse(self, status: int, code: str, message: str) -> Answer:
-        """A request whose body was not read."""
-        self._service.page.requests.add("", code)
-        return Answer(status, error_body(message))
+    def refuse(self, status: int, code: str, message: str) -> HttpResponse:
+        """Count a request whose body was not read, and return the response that reports this error."""
+        self._core.page.requests.add("", code)
+        return HttpResponse(status, error_body(message))
 
-    def _page(self, call: Call) -> Answer:
-        if call.target != self._metrics_path:
-            message = f"Unexpected path: {call.target}. Should be {self._metrics_path}"
-            return Answer(400, message.encode("utf-8", "replace"), "text/plain")
-        return Answer(200, self._service.page.text().encode(), "text/plain")
+    def _page(self, request: HttpRequest) -> HttpResponse:
+        if request.target != self._metrics_path:
+            message = f"Unexpected path: {request.target}. Should be {self._metrics_path}"
+            return HttpResponse(400, message.encode("utf-8", "replace"), "text/plain")
+        return HttpResponse(200, self._core.page.text().encode(), "text/plain")
 
-    def _counted(self, call: Call) -> Answer:
-        began, target, code = time.perf_counter(), Target(), "OK"
+    def _handle_api_request(self, request: HttpRequest) -> HttpResponse:
+        """Handle a request of the API, and count it and its latency."""
+        start, target, code = time.perf_counter(), ModelTarget(), "OK"
         try:
-            target = _target(call)
-            answer = Answer(200, self._content(call, target))
+            target = _target(request)
+            response = HttpResponse(200, self._content(request, target))
         except RequestError as error:
             code = error.code
-            answer = Answer(HTTP[code], error_body(str(error)))
-        page = self._service.page
+            response = HttpResponse(HTTP_STATUS[code], error_body(str(error)))
+        page = self._core.page
         page.requests.add(target.model, code)
         if code == "OK":
-            page.latency.observe((time.perf_counter() - began) * 1e6, target.model, target.verb, "REST")
-        return answer
+            page.latency.observe((time.perf_counter() - start) * 1e6, target.model, target.verb, "REST")
+        return response
 
-    def _content(self, call: Call, target: Target) -> bytes:
-        if call.method == "OPTIONS":
+    def _content(self, request: HttpRequest, target: ModelTarget) -> bytes:
+        if request.method == "OPTIONS":
             return b""
         if target.verb.lower() == "predict":
-            return self._predict(call, target)
+            return self._predict(request, target)
         if target.verb:
             raise RequestError("UNIMPLEMENTED", f"{target.verb} is not served here; predict is")
         if not target.model:
-            raise invalid("Missing model name in request.")
+            raise invalid_argument("Missing model name in request.")
         return self._metadata(target) if target.metadata else self._status(target)
 
-    def _predict(self, call: Call, target: Target) -> bytes:
-        text = _inflated(call)
-        if self._log is None or not self._log.wants(identity := _identity(call)):
-            return self._computed(text, target, None)
-        entry = Entry(identity, target.model, request=text)
+    def _predict(self, request: HttpRequest, target: ModelTarget) -> bytes:
+        body = _inflate(request)
+        identity = request.headers.get(b"x-request-id", b"").decode("latin-1")
+        if self._log is None or not self._log.is_sampled(identity):
+            return self._run(body, target, None)
+        entry = LogEntry(identity, target.model, request=body)
         try:
-            entry.response = self._computed(text, target, entry)
+            entry.response = self._run(body, target, entry)
             return entry.response
         except RequestError as error:
-            entry.status, entry.response = HTTP[error.code], error_body(str(error))
+            entry.status, entry.response = HTTP_STATUS[error.code], error_body(str(error))
             raise
         finally:
             self._log.put(entry)
 
-    def _computed(self, text: bytes, target: Target, entry: Entry | None) -> bytes:
+    def _run(self, text: bytes, target: ModelTarget, entry: LogEntry | None) -> bytes:
         body = predict_json.parse(text)
-        with self._service.versions(target.model).borrow(target.version, target.label) as loaded:
+        with self._core.versions(target.model).borrow(target.version, target.label) as loaded:
             name = body.signature_name
             if entry:
                 entry.version, entry.signature = loaded.number, name
             if (signature := loaded.servable.signatures.get(name)) is None:
-                raise invalid(f'Serving signature name: "{name}" not found in signature def')
-            outputs = self._service.run(target.model, loaded, name, predict_json.feeds(body, signature))
+                raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+            outputs = self._core.run(target.model, loaded, name, predict_json.feeds(body, signature))
         return predict_json.render(outputs, body.by_row)
 
-    def _status(self, target: Target) -> bytes:
-        """Labels are not looked at, as in the original."""
-        status = self._service.status(target.model, target.version)
-        return _pretty(json_format.MessageToDict(status, **_PRINTED))
+    def _status(self, target: ModelTarget) -> bytes:
+        """Return the status of one version or of all; a label in the URL is ignored, as by the original."""
+        status = self._core.status(target.model, target.version)
+        return _indent(json_format.MessageToDict(status, **_JSON_FORMAT))
 
-    def _metadata(self, target: Target) -> bytes:
-        with self._service.versions(target.model).borrow(target.version, target.label) as loaded:
-            signatures = self._service.signatures(loaded)
+    def _metadata(self, target: ModelTarget) -> bytes:
+        with self._core.versions(target.model).borrow(target.version, target.label) as loaded:
+            signatures = self._core.signatures(loaded)
         spec = {"name": target.model, "signature_name": "", "version": str(loaded.number)}
-        return _pretty({"model_spec": spec, "metadata": {"signature_def": json_format.MessageToDict(signatures, **_PRINTED)}})
+        return _indent({"model_spec": spec, "metadata": {"signature_def": json_format.MessageToDict(signatures, **_JSON_FORMAT)}})
 
 
-def _target(call: Call) -> Target:
-    """What the URL names; raises RequestError where it names nothing."""
-    if call.method == "OPTIONS" and b"http" in call.headers.get(b"origin", b""):
-        return Target()
-    pattern = {"POST": _PREDICT, "GET": _MODEL}.get(call.method)
-    if pattern is None or (match := pattern.fullmatch(call.target)) is None:
-        raise invalid(f"Malformed request: {call.method} {call.target}")
+def _target(request: HttpRequest) -> ModelTarget:
+    """Return what the URL names; raises RequestError where it names nothing."""
+    if request.method == "OPTIONS" and b"http" in request.headers.get(b"origin", b""):
+        return ModelTarget()
+    pattern = {"POST": _PREDICT, "GET": _MODEL}.get(request.method)
+    if pattern is None or (match := pattern.fullmatch(request.target)) is None:
+        raise invalid_argument(f"Malformed request: {request.method} {request.target}")
     parts = match.groupdict()
     version = parts["version"]
     if version is not None and (len(version) > 19 or int(version) >= 2**63):
-        raise invalid(f"Failed to convert version: {version} to numeric.")
-    return Target(
+        raise invalid_argument(f"Failed to convert version: {version} to numeric.")
+    return ModelTarget(
         unquote(parts["model"] or ""),
         None if version is None else int(version),
         unquote(parts["label"] or ""),
@@ -173,22 +177,19 @@ def _target(call: Call) -> Target:
     )
 
 
-def _inflated(call: Call) -> bytes:
-    if call.headers.get(b"content-encoding", b"").lower() != b"gzip":
-        return call.body
+def _inflate(request: HttpRequest) -> bytes:
+    """Return the body, decompressed where it is GZIP; raises RequestError where it is damaged or inflates to too many bytes."""
+    if request.headers.get(b"content-encoding", b"").lower() != b"gzip":
+        return request.body
     inflater = zlib.decompressobj(wbits=31)
     try:
-        text = inflater.decompress(call.body, LARGEST_BODY)
+        text = inflater.decompress(request.body, MAX_BODY_SIZE)
     except zlib.error as error:
-        raise invalid(f"the body is not gzip: {error}") from error
+        raise invalid_argument(f"the body is not gzip: {error}") from error
     if inflater.unconsumed_tail:
-        raise invalid(f"the inflated body has more than {LARGEST_BODY} bytes")
+        raise invalid_argument(f"the inflated body has more than {MAX_BODY_SIZE} bytes")
     return text
 
 
-def _identity(call: Call) -> str:
-    return call.headers.get(b"x-request-id", b"").decode("latin-1")
-
-
-def _pretty(value: Any) -> bytes:
+def _indent(value: Any) -> bytes:
     return f"{json.dumps(value, indent=1)}\n".encode()

@@ -1,6 +1,6 @@
-"""The gRPC surface: GetModelStatus, GetModelMetadata and Predict. Only Predict is counted (prediction_service_impl.cc).
+"""The gRPC API: GetModelStatus, GetModelMetadata and Predict; the other methods of both services answer UNIMPLEMENTED.
 
-The other methods of the two services answer UNIMPLEMENTED.
+Only Predict is counted, as by the original (prediction_service_impl.cc).
 """
 
 from __future__ import annotations
@@ -15,72 +15,71 @@ import grpc
 
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import predict_json
-from tfcanary.tf.modelserver.request_log import Entry, RequestLog
-from tfcanary.tf.modelserver.service import Service
-from tfcanary.tf.modelserver.status import HTTP, RequestError, error_body, invalid
+from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
+from tfcanary.tf.modelserver.service import ServerCore
+from tfcanary.tf.modelserver.status import HTTP_STATUS, RequestError, error_body, invalid_argument
 from tfcanary.tf.runtime import DEFAULT
 from tfcanary.tf.wire import messages, tensor
 
 THREADS = 8
-LONGEST_MESSAGE = 1024
-"""Characters of an error; the original cuts there, too."""
+MAX_MESSAGE_LENGTH = 1024
+"""The most characters of an error message, as with the original."""
 _UNLIMITED = 2**31 - 1
 
 
-class Rpc:
-    """The handlers; called from several threads."""
+class GrpcApi:
+    """The functions of the gRPC API; they are called from several threads."""
 
-    def __init__(self, service: Service, log: RequestLog | None) -> None:
-        self._service = service
+    def __init__(self, core: ServerCore, log: RequestLogWriter | None) -> None:
+        self._core = core
         self._log = log
 
     def status(self, request: Any, context: Any) -> Any:
-        """GetModelStatus."""
-        if not request.model_spec.name:
-            raise invalid("Missing ModelSpec")
-        return self._service.status(request.model_spec.name, _version(request.model_spec))
+        """Handle GetModelStatus: return the states of a model's versions."""
+        spec = _require_name(request.model_spec)
+        return self._core.status(spec.name, _version(spec))
 
     def metadata(self, request: Any, context: Any) -> Any:
-        """GetModelMetadata; `signature_def` is all there is."""
-        spec = _named(request.model_spec)
+        """Handle GetModelMetadata: return `signature_def`, the only metadata field there is."""
+        spec = _require_name(request.model_spec)
         if not request.metadata_field:
-            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+            raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
         if unknown := [one for one in request.metadata_field if one != "signature_def"]:
-            raise invalid(f"Metadata field {unknown[0]} is not supported")
-        with self._service.versions(spec.name).borrow(_version(spec), spec.version_label) as loaded:
-            answer = messages.GetModelMetadataResponse(model_spec={"name": spec.name, "version": {"value": loaded.number}})
-            answer.metadata["signature_def"].Pack(self._service.signatures(loaded))
-        return answer
+            raise invalid_argument(f"Metadata field {unknown[0]} is not supported")
+        with self._core.versions(spec.name).borrow(_version(spec), spec.version_label) as loaded:
+            response = messages.GetModelMetadataResponse(model_spec={"name": spec.name, "version": {"value": loaded.number}})
+            response.metadata["signature_def"].Pack(self._core.signatures(loaded))
+        return response
 
     def predict(self, request: Any, context: Any) -> Any:
-        """Predict, counted and timed."""
-        began, model, code = time.perf_counter(), request.model_spec.name, "OK"
-        page = self._service.page
+        """Handle Predict, and count the request and its latency."""
+        start, model, code = time.perf_counter(), request.model_spec.name, "OK"
+        page = self._core.page
         try:
-            answer = self._predict(request, context)
+            response = self._predict(request, context)
         except RequestError as error:
             code = error.code
             raise
         finally:
             page.requests.add(model, code)
-        page.latency.observe((time.perf_counter() - began) * 1e6, model, "Predict", "GRPC")
-        return answer
+        page.latency.observe((time.perf_counter() - start) * 1e6, model, "Predict", "GRPC")
+        return response
 
     def _predict(self, request: Any, context: Any) -> Any:
-        spec = _named(request.model_spec)
+        spec = _require_name(request.model_spec)
         name = spec.signature_name or DEFAULT
-        with self._service.versions(spec.name).borrow(_version(spec), spec.version_label) as loaded:
+        with self._core.versions(spec.name).borrow(_version(spec), spec.version_label) as loaded:
             try:
                 feeds = {alias: tensor.to_array(proto) for alias, proto in request.inputs.items()}
             except Refused as error:
-                raise invalid(str(error)) from error
+                raise invalid_argument(str(error)) from error
             entry = self._entry(context, spec.name, loaded.number, name)
             try:
-                outputs = self._service.run(spec.name, loaded, name, feeds, tuple(request.output_filter))
+                outputs = self._core.run(spec.name, loaded, name, feeds, tuple(request.output_filter))
             except RequestError as error:
-                _keep(self._log, entry, feeds, error)
+                _log_request(self._log, entry, feeds, error)
                 raise
-        _keep(self._log, entry, feeds, outputs)
+        _log_request(self._log, entry, feeds, outputs)
         model_spec = {"name": spec.name, "signature_name": name, "version": {"value": loaded.number}}
         try:
             tensors = {alias: tensor.to_proto(array, typed=True) for alias, array in outputs.items()}
@@ -88,33 +87,37 @@ class Rpc:
             raise RequestError("UNIMPLEMENTED", str(error)) from error
         return messages.PredictResponse(model_spec=model_spec, outputs=tensors)
 
-    def _entry(self, context: Any, model: str, version: int, signature: str) -> Entry | None:
+    def _entry(self, context: Any, model: str, version: int, signature: str) -> LogEntry | None:
+        """Return the entry of the request log, still without bodies; None where the request is not in the sample."""
         if self._log is None:
             return None
         identity = str(dict(context.invocation_metadata()).get("x-request-id", ""))
-        return Entry(identity, model, b"", version=version, signature=signature) if self._log.wants(identity) else None
+        return LogEntry(identity, model, b"", version=version, signature=signature) if self._log.is_sampled(identity) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """A gRPC server that runs."""
+class GrpcServer:
+    """A running gRPC server."""
 
     port: int
     stop: Callable[[float | None], Any]
-    """Take no new requests, give the others so many seconds; the event that it gives is set when all have ended."""
+    """A function that stops the server: running requests may take this number of seconds.
+
+    It returns an event that is set when all requests have ended.
+    """
 
 
-def start(rpc: Rpc, address: str) -> Listener:
-    """Listen and serve. Raises RuntimeError where the port is taken."""
+def start(api: GrpcApi, address: str) -> GrpcServer:
+    """Listen on `address`, `host:port`, and serve; raises RuntimeError where the port is taken."""
     options = [
-        ("grpc.so_reuseport", 0),  # a second server would share the port without a word
+        ("grpc.so_reuseport", 0),  # with it, a second server could listen on the same port without an error
         ("grpc.max_receive_message_length", _UNLIMITED),
         ("grpc.max_send_message_length", _UNLIMITED),
     ]
     server = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"), options=options)
-    status = _method(rpc.status, messages.GetModelStatusRequest)
-    metadata = _method(rpc.metadata, messages.GetModelMetadataRequest)
-    predict = _method(rpc.predict, messages.PredictRequest)
+    status = _method(api.status, messages.GetModelStatusRequest)
+    metadata = _method(api.metadata, messages.GetModelMetadataRequest)
+    predict = _method(api.predict, messages.PredictRequest)
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", {"GetModelStatus": status}),
@@ -125,25 +128,27 @@ def start(rpc: Rpc, address: str) -> Listener:
     )
     port = server.add_insecure_port(address)
     server.start()
-    return Listener(port, server.stop)
+    return GrpcServer(port, server.stop)
 
 
-def _method(answer: Callable[[Any, Any], Any], request: Any) -> Any:
-    def handled(message: Any, context: Any) -> Any:
+def _method(function: Callable[[Any, Any], Any], request_class: Any) -> Any:
+    """Return a function of the API as a handler for gRPC, which ends a call with the code of a RequestError."""
+
+    def handle(request: Any, context: Any) -> Any:
         try:
-            return answer(message, context)
+            return function(request, context)
         except RequestError as error:
             text = str(error)
-            if len(text) > LONGEST_MESSAGE:
-                text = f"{text[:LONGEST_MESSAGE]}...TRUNCATED"
+            if len(text) > MAX_MESSAGE_LENGTH:
+                text = f"{text[:MAX_MESSAGE_LENGTH]}...TRUNCATED"
             return context.abort(grpc.StatusCode[error.code], text)
 
-    return grpc.unary_unary_rpc_method_handler(handled, request.FromString, lambda message: message.SerializeToString())
+    return grpc.unary_unary_rpc_method_handler(handle, request_class.FromString, lambda response: response.SerializeToString())
 
 
-def _named(spec: Any) -> Any:
+def _require_name(spec: Any) -> Any:
     if not spec.name:
-        raise invalid("Missing ModelSpec")
+        raise invalid_argument("Missing ModelSpec")
     return spec
 
 
@@ -151,14 +156,14 @@ def _version(spec: Any) -> int | None:
     return int(spec.version.value) if spec.WhichOneof("version_choice") == "version" else None
 
 
-def _keep(log: RequestLog | None, entry: Entry | None, feeds: Any, result: Any) -> None:
-    """Put a sampled request into the log in its REST form; what has none is left out."""
+def _log_request(log: RequestLogWriter | None, entry: LogEntry | None, feeds: Any, result: Any) -> None:
+    """Write a sampled request to the log, in its REST form; a request whose tensors have no REST form is left out."""
     if log is None or entry is None:
         return
     try:
         entry.request = predict_json.columnar("inputs", feeds)
         if isinstance(result, RequestError):
-            entry.status, entry.response = HTTP[result.code], error_body(str(result))
+            entry.status, entry.response = HTTP_STATUS[result.code], error_body(str(result))
         else:
             entry.response = predict_json.columnar("outputs", result)
     except RequestError:

@@ -1,4 +1,4 @@
-"""One server process from its options to its end: load, listen, serve, drain."""
+"""Runs one server process, from its options to its end: load the models, listen, serve, drain."""
 
 from __future__ import annotations
 
@@ -14,88 +14,88 @@ from pathlib import Path
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import configs, http, rpc
 from tfcanary.tf.modelserver.configs import ModelConfig
-from tfcanary.tf.modelserver.request_log import RequestLog
-from tfcanary.tf.modelserver.rest import Rest
+from tfcanary.tf.modelserver.request_log import RequestLogWriter
+from tfcanary.tf.modelserver.rest import RestApi
 from tfcanary.tf.modelserver.server_options import Options
-from tfcanary.tf.modelserver.service import Service
+from tfcanary.tf.modelserver.service import ServerCore
 
-FAILED = 255
-"""The exit code of a server that could not start: the original's -1, as a shell sees it."""
+EXIT_FAILURE = 255
+"""The exit code of a server that could not start: the original exits with -1, which a shell sees as 255."""
 
 
 def run(options: Options) -> int:
-    """Serve until the process is told to end; the exit code."""
+    """Serve until a signal ends the process; return the exit code."""
     try:
-        found, metrics_path = configs.models(options), configs.metrics_path(options)
-        service = Service(found, options)
-        _load(service, found, options)
+        models, metrics_path = configs.models(options), configs.metrics_path(options)
+        core = ServerCore(models, options)
+        _load(core, models, options)
         with contextlib.ExitStack() as cleanup:
-            log = cleanup.enter_context(_request_log(options, service)) if options.request_log_dir else None
-            cleanup.enter_context(_polling(service, options.file_system_poll_wait_seconds))
-            _serve(options, rpc.Rpc(service, log), Rest(service, metrics_path, log))
+            log = _request_log(options, core) if options.request_log_dir else None
+            if log:
+                cleanup.callback(log.close)
+            cleanup.enter_context(_poll_in_background(core, options.file_system_poll_wait_seconds))
+            _serve(options, rpc.GrpcApi(core, log), RestApi(core, metrics_path, log))
     except (Refused, OSError, RuntimeError) as error:
         print(f"Failed to start server. Error: {error}", file=sys.stderr)
-        return FAILED
+        return EXIT_FAILURE
     return 0
 
 
-def _load(service: Service, found: tuple[ModelConfig, ...], options: Options) -> None:
-    """Load the first versions; raises Refused where a model has none that serves."""
+def _load(core: ServerCore, models: tuple[ModelConfig, ...], options: Options) -> None:
+    """Wait until every model has a version, loaded or failed; raises Refused where a model has none that serves."""
     if not options.allow_version_labels_for_unavailable_models:
-        for name, version in ((config.name, version) for config in found for version in config.labels.values()):
-            words = "which is not currently available for inference"
-            raise Refused(f"FAILED_PRECONDITION: Request to assign label to version {version} of model {name}, {words}")
-    service.poll()
-    while service.waiting():
+        for name, version in ((model.name, version) for model in models for version in model.labels.values()):
+            problem = "which is not currently available for inference"
+            raise Refused(f"FAILED_PRECONDITION: Request to assign label to version {version} of model {name}, {problem}")
+    core.poll()
+    while core.lacks_versions():
         time.sleep(max(options.file_system_poll_wait_seconds, 1))
-        service.poll()
-    if failures := service.failures():
+        core.poll()
+    if failures := core.failures():
         raise Refused(f"UNKNOWN: {len(failures)} servable(s) did not become available: {{{', '.join(failures)}}}")
 
 
-@contextlib.contextmanager
-def _request_log(options: Options, service: Service) -> Iterator[RequestLog]:
+def _request_log(options: Options, core: ServerCore) -> RequestLogWriter:
     folder, share = Path(options.request_log_dir), options.request_log_sample
-    log = RequestLog(folder, share, options.request_log_rows, options.request_log_seconds, service.page.logged.add)
-    with contextlib.closing(log):
-        yield log
+    return RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add)
 
 
 @contextlib.contextmanager
-def _polling(service: Service, seconds: float) -> Iterator[None]:
-    """Look for versions every so often, in a thread."""
-    ended = threading.Event()
+def _poll_in_background(core: ServerCore, seconds: float) -> Iterator[None]:
+    """Look for new versions every `seconds`, in a thread; never where `seconds` is not positive."""
+    stop = threading.Event()
 
     def poll() -> None:
-        while not ended.wait(seconds):
-            service.poll()
+        while not stop.wait(seconds):
+            core.poll()
 
     if seconds > 0:
         threading.Thread(target=poll, name="versions", daemon=True).start()
     yield
-    ended.set()
-    service.stop()
+    stop.set()
+    core.stop()
 
 
-def _serve(options: Options, grpc_calls: rpc.Rpc, rest_calls: Rest) -> None:
-    """Open the ports, and return when the process was told to end and the last request is answered."""
+def _serve(options: Options, grpc_api: rpc.GrpcApi, rest_api: RestApi) -> None:
+    """Open the ports and serve; return after a signal, once the last request has ended or its time is over."""
     drain = options.drain_seconds if options.drain_seconds or options.request_log_dir else None
     host = options.host or "0.0.0.0"  # noqa: S104  # as the original
-    listener = rpc.start(grpc_calls, f"{host}:{options.port}") if options.port or options.ports_file else None
+    grpc_server = rpc.start(grpc_api, f"{host}:{options.port}") if options.port or options.ports_file else None
     sockets = [http.listen(options.host, options.rest_api_port)] if _has_rest(options) else []
-    ports = {"rest": sockets[0].getsockname()[1] if sockets else 0, "grpc": listener.port if listener else 0}
-    server = http.Server(
-        http.Application(rest_calls),
+    ports = {"rest": sockets[0].getsockname()[1] if sockets else 0, "grpc": grpc_server.port if grpc_server else 0}
+    server = http.HttpServer(
+        http.Application(rest_api),
         drain,
-        serving=lambda: _announce(ports, options.ports_file),
-        ending=lambda: listener and listener.stop(drain),
+        on_start=lambda: _announce(ports, options.ports_file),
+        on_shutdown=lambda: grpc_server and grpc_server.stop(drain),
     )
     server.run(sockets)
-    if listener:
-        listener.stop(drain).wait()
+    if grpc_server:
+        grpc_server.stop(drain).wait()
 
 
 def _has_rest(options: Options) -> bool:
+    """Tell whether REST is served; as with the original, it is not where its port is that of gRPC."""
     if options.rest_api_port and options.rest_api_port == options.port:
         print("--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API.", file=sys.stderr)
         return False
@@ -103,8 +103,9 @@ def _has_rest(options: Options) -> bool:
 
 
 def _announce(ports: dict[str, int], file: str) -> None:
+    """Print the ports, and write them to the ports file in one step, so that its reader never sees a part of it."""
     print(f"Running gRPC ModelServer at port {ports['grpc']}, REST at port {ports['rest']} ...", file=sys.stderr, flush=True)
     if file:
-        aside = Path(f"{file}.{os.getpid()}")
-        aside.write_text(json.dumps(ports))
-        aside.replace(file)
+        partial = Path(f"{file}.{os.getpid()}")
+        partial.write_text(json.dumps(ports))
+        partial.replace(file)

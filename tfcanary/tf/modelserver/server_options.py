@@ -1,7 +1,7 @@
-"""The server's flags: the original's names, defaults and syntax, and a few of our own.
+"""The server's flags: names, defaults and syntax are those of `tensorflow_model_server`; a few flags are our own.
 
-`--name=value`, and for a switch also `--name`. An unknown flag is only warned about, as the original does it: a typo must be
-seen on the terminal, yet arguments made for the original must start this server too.
+The syntax is `--name=value`, and also `--name` for a switch. An unknown flag only gives a warning, as with the original,
+so that arguments that were made for the original start this server, too.
 """
 
 from __future__ import annotations
@@ -15,49 +15,49 @@ from tfcanary.core.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The flags; what stands after "ours" the original does not have."""
+    """The values of the flags; the original does not have those whose description begins with "Ours"."""
 
     port: int = 8500
-    """gRPC. 0: none; any free one where `ports_file` is given."""
+    """The port of gRPC. 0: no gRPC, or any free port where `ports_file` is set."""
     rest_api_port: int = 0
-    """REST and the metrics page. 0: none; any free one where `ports_file` is given."""
+    """The port of REST and of the metrics page. 0: no REST, or any free port where `ports_file` is set."""
     model_name: str = "default"
     model_base_path: str = ""
-    """A directory of version directories."""
+    """The directory of the version directories."""
     model_config_file: str = ""
-    """A ModelServerConfig in text format; then the two above are ignored."""
+    """A ModelServerConfig in text format, which replaces `model_name` and `model_base_path`."""
     monitoring_config_file: str = ""
     """A MonitoringConfig in text format; without it there is no metrics page."""
     file_system_poll_wait_seconds: int = 1
-    """How often versions are looked for. 0: at start only."""
+    """Seconds between two looks for new versions. 0: the server looks at its start only."""
     max_num_load_retries: int = 5
     load_retry_interval_micros: int = 60_000_000
     rest_api_timeout_in_ms: int = 30_000
-    """How long one request may compute."""
+    """Milliseconds that TensorFlow may take for one request."""
     enable_model_warmup: bool = True
     """Run `assets.extra/tf_serving_warmup_requests` before a version becomes available."""
     allow_version_labels_for_unavailable_models: bool = False
     tensorflow_session_parallelism: int = 0
-    """Threads of TensorFlow; 0 is one, which serves small models fastest."""
+    """TensorFlow's threads; 0 is one thread, which serves small models fastest."""
 
     host: str = ""
-    """Ours: the address to listen on; by default all of them, as the original does."""
+    """Ours: the address to listen on; empty: all addresses, as the original does."""
     ports_file: str = ""
-    """Ours: where `{"rest": …, "grpc": …}` is written once the server serves."""
+    """Ours: the file to which `{"rest": …, "grpc": …}` is written once the server serves."""
     drain_seconds: float = 0.0
-    """Ours: how long requests may take to finish after SIGTERM; 0: they die with the server, as in the original."""
+    """Ours: seconds that running requests may take after SIGTERM; 0: they die with the server, as with the original."""
     request_log_dir: str = ""
-    """Ours: where a sample of requests and answers is kept, as Parquet files."""
+    """Ours: the directory for a sample of requests and responses, as Parquet files."""
     request_log_sample: float = 0.1
-    """Ours: the share that is kept."""
+    """Ours: the share of the requests that is logged, from 0 to 1."""
     request_log_rows: int = 1000
-    """Ours: a file is complete after so many rows …"""
+    """Ours: a file of the request log is complete after this number of requests."""
     request_log_seconds: float = 10.0
-    """Ours: … or when its first row is so old."""
+    """Ours: a file of the request log is complete this many seconds after its first request."""
 
     @property
     def threads(self) -> int:
-        """Threads of TensorFlow, at least one."""
+        """TensorFlow's threads, at least one."""
         return max(self.tensorflow_session_parallelism, 1)
 
 
@@ -74,23 +74,24 @@ WITHOUT_EFFECT = frozenset(
         "tensorflow_inter_op_parallelism",
     }
 )
-"""Flags of the original that are about its inner workings: accepted in silence."""
+"""Flags about the original's inner workings, which are accepted without a warning and have no effect."""
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, tuple[str, ...]]:
-    """The options, and a warning for each argument that is none of them; raises Refused for a value of the wrong type."""
-    kinds = {field.name: type(field.default) for field in fields(Options)}
+    """Return the options, and a warning for each unknown argument; raises Refused where a flag has a wrong value."""
+    types = {field.name: type(field.default) for field in fields(Options)}
     values: dict[str, Any] = {}
     warnings = []
     for argument in arguments:
         name, separator, text = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or name not in kinds or not (separator or kinds[name] is bool):
+        if not argument.startswith("--") or name not in types or not (separator or types[name] is bool):
             if name not in WITHOUT_EFFECT:
                 warnings.append(f"unknown argument: {argument}")
             continue
-        values[name] = _value(name, kinds[name], text if separator else "true")
+        values[name] = _value(name, types[name], text if separator else "true")
     options = Options(**values)
-    _check(options)
+    for problem in _problems(options):
+        raise Refused(problem)
     return options, tuple(warnings)
 
 
@@ -103,11 +104,6 @@ def _value(name: str, kind: type, text: str) -> Any:
         return kind(text)
     except ValueError as error:
         raise Refused(f"--{name}={text}: must be {'a whole number' if kind is int else 'a number'}") from error
-
-
-def _check(options: Options) -> None:
-    for problem in _problems(options):
-        raise Refused(problem)
 
 
 def _problems(options: Options) -> Iterator[str]:

@@ -1,10 +1,10 @@
-"""How a request ends: TF Serving's codes, and what they are in HTTP (http_server.cc, ToHTTPStatusCode)."""
+"""The codes with which a request ends, their HTTP status, and the error that carries a code."""
 
 from __future__ import annotations
 
 import json
 
-HTTP = {
+HTTP_STATUS = {
     "OK": 200,
     "CANCELLED": 499,
     "UNKNOWN": 500,
@@ -23,22 +23,22 @@ HTTP = {
     "DATA_LOSS": 500,
     "UNAUTHENTICATED": 401,
 }
-"""The HTTP status of each code."""
+"""The HTTP status of each code, as TF Serving maps them (http_server.cc, ToHTTPStatusCode)."""
 
 
 class RequestError(Exception):
-    """A request that is answered with an error; never leaves the server."""
+    """A request must be answered with this code and message; the server catches every RequestError."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-def invalid(message: str) -> RequestError:
-    """The request is wrong."""
+def invalid_argument(message: str) -> RequestError:
+    """Return the error for a request that is wrong in itself."""
     return RequestError("INVALID_ARGUMENT", message)
 
 
 def error_body(message: str) -> bytes:
-    """What REST answers instead of a result."""
+    """Return the body of a REST response that reports an error."""
     return f'{{ "error": {json.dumps(message)} }}'.encode()

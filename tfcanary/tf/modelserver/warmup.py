@@ -1,6 +1,7 @@
-"""Requests that a version answers before it becomes available, so that no user pays for its first runs.
+"""Runs the warm-up requests of a version before it becomes available, so that no user waits for its slow first runs.
 
-TF Serving's warm-up file: a TFRecord of PredictionLog beside the model. Any request that fails fails the load.
+The warm-up file is TF Serving's: a TFRecord file of PredictionLog beside the model. A request that fails makes the load
+fail.
 """
 
 from __future__ import annotations
@@ -12,41 +13,46 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.runtime import DEFAULT, Failed
+from tfcanary.tf.runtime import DEFAULT, TensorFlowError
 from tfcanary.tf.wire import messages, tensor, tfrecord
 
 if TYPE_CHECKING:
     import numpy as np
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
-MOST = 1000
-"""Requests in one file."""
+"""The warm-up file, relative to the version's directory."""
+MAX_RECORDS = 1000
+"""The most requests in one file, as in TF Serving."""
 
 Run = Callable[[str, Mapping[str, "np.ndarray"], tuple[str, ...]], object]
-"""Signature, inputs and wanted outputs."""
+"""A function that runs a request: its arguments are the signature, the inputs, and the names of the outputs."""
 
 
 def warm_up(path: Path, run: Run) -> None:
-    """Run the requests that lie beside the version in `path`, if any; raises Failed where one cannot be read or fails."""
+    """Run the requests in the warm-up file of the version in `path`, if it has one.
+
+    Raises TensorFlowError where a request cannot be read or fails.
+    """
+    file = path / FILE
     try:
-        if not (path / FILE).exists():
+        if not file.exists():
             return
-        for number, record in enumerate(tfrecord.read(path / FILE), 1):
-            if number > MOST:
-                raise Failed("INVALID_ARGUMENT", f"Number of warmup records exceeds the maximum ({MOST}): {path / FILE}")
+        for number, record in enumerate(tfrecord.read(file), 1):
+            if number > MAX_RECORDS:
+                raise TensorFlowError("INVALID_ARGUMENT", f"Number of warmup records exceeds the maximum ({MAX_RECORDS}): {file}")
             _run(record, run)
     except DecodeError as error:
-        raise Failed("DATA_LOSS", f"{path / FILE}: Failed to parse warmup record") from error
-    except Failed:
+        raise TensorFlowError("DATA_LOSS", f"{file}: Failed to parse warmup record") from error
+    except TensorFlowError:
         raise
     except (Refused, OSError) as error:
-        raise Failed("DATA_LOSS", str(error)) from error
+        raise TensorFlowError("DATA_LOSS", str(error)) from error
 
 
 def _run(record: bytes, run: Run) -> None:
     log = messages.PredictionLog.FromString(record)
     if log.WhichOneof("log_type") != "predict_log":
-        raise Failed("UNIMPLEMENTED", f"Unsupported log_type for warmup: {log.WhichOneof('log_type')}")
+        raise TensorFlowError("UNIMPLEMENTED", f"Unsupported log_type for warmup: {log.WhichOneof('log_type')}")
     request = log.predict_log.request
     feeds = {alias: tensor.to_array(proto) for alias, proto in request.inputs.items()}
     run(request.model_spec.signature_name or DEFAULT, feeds, tuple(request.output_filter))

@@ -1,23 +1,22 @@
-"""TensorFlow itself: the only package that imports it, and that inside functions only.
+"""Loads SavedModels and runs them with TensorFlow; only this package imports TensorFlow, and only inside functions.
 
-A SavedModel is loaded as TF Serving's C++ loader does it, so that what loads here loads there, and fails there with the
-same sentence. The model server and the validation's trial load go through `load`.
+A model is loaded in the steps of TF Serving's C++ loader: what can be loaded here can be loaded there, and what cannot
+fails with the same message. The model server and the trial of a candidate call `load`.
 """
 
-from tfcanary.tf.runtime.loader import load, start_tensorflow
+from tfcanary.tf.runtime.loader import import_tensorflow, load
 from tfcanary.tf.runtime.native import load_natively
-from tfcanary.tf.runtime.servable import Failed, Servable
-from tfcanary.tf.runtime.signatures import DEFAULT, Signature, TensorSpec, dtype_name, signature_from
+from tfcanary.tf.runtime.servable import Servable, TensorFlowError
+from tfcanary.tf.runtime.signatures import DEFAULT, Signature, TensorSpec, signature_from
 
 __all__ = [
     "DEFAULT",
-    "Failed",
     "Servable",
     "Signature",
+    "TensorFlowError",
     "TensorSpec",
-    "dtype_name",
+    "import_tensorflow",
     "load",
     "load_natively",
     "signature_from",
-    "start_tensorflow",
 ]

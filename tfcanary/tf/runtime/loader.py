@@ -1,8 +1,8 @@
-"""Loads a SavedModel: the steps, their order and their errors are those of TF Serving's loader.
+"""Loads a SavedModel; the steps, their order and their errors are those of TF Serving's loader.
 
-The graph is imported as it is, the restore operation runs where `variables/variables.index` exists, then the
-initialization operation (tensorflow/cc/saved_model/loader.cc). A model without that file therefore loads, and fails at its
-first request: exactly what TF Serving makes of a half-written upload.
+The graph is imported unchanged, the restore operation runs where `variables/variables.index` exists, then the
+initialization operation runs (tensorflow/cc/saved_model/loader.cc). A model without that file therefore loads, and its
+first request fails: TF Serving does the same with a model whose upload is not complete.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfcanary.tf.runtime.servable import Failed, Servable, callable_for, named_errors
+from tfcanary.tf.runtime.servable import Servable, TensorFlowError, make_callable, translate_errors
 
 TAGS = {"serve"}
 INIT_OP = "__saved_model_init_op"
@@ -20,29 +20,30 @@ PRIVATE = frozenset({INIT_OP, "__saved_model_train_op"})
 
 
 def load(path: Path, threads: int = 1, seconds: float = 0.0) -> Servable:
-    """Load the version in the directory `path`; nothing of it is run before its initialization.
+    """Load the version in the directory `path`; nothing of the model runs before its restore operation.
 
-    One thread serves small models fastest. A run that takes longer than `seconds` fails with DEADLINE_EXCEEDED (0: never).
-    Raises Failed with TensorFlow's code and sentence where the model cannot be loaded.
+    TensorFlow runs with `threads` threads; one thread serves small models fastest. A run that takes longer than `seconds`
+    fails with DEADLINE_EXCEEDED; 0 is no limit. Raises TensorFlowError, with TensorFlow's code and message, where the model
+    cannot be loaded.
     """
-    start_tensorflow()
-    with named_errors():
+    import_tensorflow()
+    with translate_errors():
         graph = _meta_graph(path)
         session = _session(graph.graph_def, threads)
     try:
-        with named_errors():
+        with translate_errors():
             _initialize(session, graph, path)
-    except Failed:
+    except TensorFlowError:
         session.close()
         raise
     definitions = {name: one for name, one in graph.signature_def.items() if name not in PRIVATE}
     return Servable(session, definitions, seconds)
 
 
-def start_tensorflow() -> None:
-    """Import it, with its log off the terminal: five to ten seconds and half a gigabyte that are no model's.
+def import_tensorflow() -> None:
+    """Import TensorFlow with its log switched off; this takes five to ten seconds and half a gigabyte.
 
-    A process that did this, and nothing else with TensorFlow, may fork: its children load models at once.
+    A process that called this function, and nothing else of TensorFlow, may fork: its children need not import it again.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow  # noqa: F401
@@ -54,7 +55,7 @@ def _meta_graph(path: Path) -> Any:
             return graph
     tags = " ".join(sorted(TAGS))
     hint = "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
-    raise Failed("NOT_FOUND", f"Could not find meta graph def matching supplied tags: {{ {tags} }}. {hint}")
+    raise TensorFlowError("NOT_FOUND", f"Could not find meta graph def matching supplied tags: {{ {tags} }}. {hint}")
 
 
 def _saved_model(path: Path) -> Any:
@@ -69,11 +70,11 @@ def _saved_model(path: Path) -> Any:
             text_format.Parse(text.read_bytes(), model)
         else:
             hint = "Check that the directory exists and that you have the right permissions for accessing it."
-            raise Failed("NOT_FOUND", f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. {hint}")
+            raise TensorFlowError("NOT_FOUND", f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}. {hint}")
     except message.DecodeError as error:
-        raise Failed("DATA_LOSS", f"Can't parse {binary} as binary proto") from error
+        raise TensorFlowError("DATA_LOSS", f"Can't parse {binary} as binary proto") from error
     except text_format.ParseError as error:
-        raise Failed("DATA_LOSS", f"Can't parse {text} as text proto") from error
+        raise TensorFlowError("DATA_LOSS", f"Can't parse {text} as text proto") from error
     return model
 
 
@@ -88,7 +89,7 @@ def _session(graph_def: Any, threads: int) -> Any:
 
 
 def _initialize(session: Any, graph: Any, path: Path) -> None:
-    """Restore the variables, then run the initialization, each with the paths of the assets."""
+    """Restore the variables, then run the initialization operation; both receive the paths of the assets."""
     assets = {one.tensor_info.name: f"{path}/assets/{one.filename}" for one in _assets(graph)}
     if (path / "variables" / "variables.index").exists():
         variables = {graph.saver_def.filename_tensor_name: f"{path}/variables/variables"}
@@ -100,29 +101,30 @@ def _initialize(session: Any, graph: Any, path: Path) -> None:
 def _run_once(session: Any, target: str, feeds: dict[str, str]) -> None:
     import numpy as np
 
-    callable_for(session, list(feeds), target=[target])(*(np.array(value.encode(), dtype=object) for value in feeds.values()))
+    make_callable(session, list(feeds), target=[target])(*(np.array(value.encode(), dtype=object) for value in feeds.values()))
 
 
 def _init_op(graph: Any, path: Path) -> str:
+    """Return the name of the initialization operation, or an empty text where the model has none."""
     if INIT_OP in graph.signature_def:
         return str(graph.signature_def[INIT_OP].outputs[INIT_OP].name)
     for key in ("saved_model_main_op", "legacy_init_op"):
         if key in graph.collection_def:
             names = graph.collection_def[key].node_list.value
             if len(names) != 1:
-                raise Failed("FAILED_PRECONDITION", f"Expected exactly one main op in : {path}")
+                raise TensorFlowError("FAILED_PRECONDITION", f"Expected exactly one main op in : {path}")
             return str(names[0])
     return ""
 
 
 def _assets(graph: Any) -> list[Any]:
-    """From the graph itself, or from the collection in which TensorFlow 1 kept them."""
+    """Return the AssetFileDef messages of the graph, or of the collection in which TensorFlow 1 wrote them."""
     from tensorflow.core.protobuf import meta_graph_pb2
 
-    found = list(graph.asset_file_def)
-    if not found and "saved_model_assets" in graph.collection_def:
+    assets = list(graph.asset_file_def)
+    if not assets and "saved_model_assets" in graph.collection_def:
         for packed in graph.collection_def["saved_model_assets"].any_list.value:
             asset = meta_graph_pb2.AssetFileDef()
             packed.Unpack(asset)
-            found.append(asset)
-    return found
+            assets.append(asset)
+    return assets

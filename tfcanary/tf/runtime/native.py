@@ -1,6 +1,7 @@
-"""TensorFlow's own C++ loader, the very function that TF Serving calls, through the C interface.
+"""Loads a SavedModel with TensorFlow's own C++ loader, the function that TF Serving calls, through TensorFlow's C interface.
 
-`load` takes the same steps one by one, so that a request can be sent; this says what the original makes of a model.
+`loader.load` takes the same steps one by one and returns a model that can be run; this module only tells whether the
+original loader accepts the model.
 """
 
 from __future__ import annotations
@@ -10,46 +11,45 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tfcanary.tf.runtime.loader import start_tensorflow
-from tfcanary.tf.runtime.servable import Failed
+from tfcanary.tf.runtime.loader import import_tensorflow
+from tfcanary.tf.runtime.servable import TensorFlowError
 
 
-def load_natively(path: Path) -> bool:
-    """Load a model as TF Serving does, and let go of it; raises Failed with its code and sentence. False where the library cannot be found."""
+def load_natively(path: Path) -> None:
+    """Load the model in the directory `path` as TF Serving does, and free it again.
+
+    Raises TensorFlowError with the loader's code and message where the model cannot be loaded. Does nothing where
+    TensorFlow's C++ library cannot be found.
+    """
+    from tfcanary.tf.wire import messages
+
     library = _library()
     if library is None:
-        return False
+        return
     status, options, graph = library.TF_NewStatus(), library.TF_NewSessionOptions(), library.TF_NewGraph()
     try:
         tags = (ctypes.c_char_p * 1)(b"serve")
         session = library.TF_LoadSessionFromSavedModel(options, None, str(path).encode(), tags, 1, graph, None, status)
-        _raise_for(library, status)
+        if code := library.TF_GetCode(status):
+            raise TensorFlowError(messages.Code.Name(code), library.TF_Message(status).decode(errors="replace"))
         library.TF_CloseSession(session, status)
         library.TF_DeleteSession(session, status)
     finally:
         library.TF_DeleteGraph(graph)
         library.TF_DeleteSessionOptions(options)
         library.TF_DeleteStatus(status)
-    return True
-
-
-def _raise_for(library: Any, status: int) -> None:
-    from tfcanary.tf.wire import messages
-
-    if code := library.TF_GetCode(status):
-        raise Failed(messages.Code.Name(code), library.TF_Message(status).decode(errors="replace"))
 
 
 def _library() -> Any | None:
-    """The library that Python's TensorFlow runs on already; loading it again costs nothing."""
-    start_tensorflow()
+    """Return the library that Python's TensorFlow has loaded already, so that loading it again costs nothing; None where it is missing."""
+    import_tensorflow()
     import tensorflow
 
     suffix = "2.dylib" if sys.platform == "darwin" else "so.2"
-    found = Path(tensorflow.__file__).parent / f"libtensorflow_cc.{suffix}"
-    if not found.exists():
+    file = Path(tensorflow.__file__).parent / f"libtensorflow_cc.{suffix}"
+    if not file.exists():
         return None
-    library = ctypes.CDLL(str(found))
+    library = ctypes.CDLL(str(file))
     for name in ("TF_NewStatus", "TF_NewSessionOptions", "TF_NewGraph", "TF_LoadSessionFromSavedModel"):
         getattr(library, name).restype = ctypes.c_void_p
     pointer, text = ctypes.c_void_p, ctypes.c_char_p

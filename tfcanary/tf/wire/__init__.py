@@ -1,1 +1,1 @@
-"""What lies in files and on sockets of TensorFlow's world, read and written without TensorFlow."""
+"""The file and message formats of TensorFlow and TF Serving, read and written without importing TensorFlow."""

@@ -1,6 +1,7 @@
-"""Bodies of predict requests and answers as rows: `input.<name>` and `output.<name>`, in TF Serving's JSON and in the v2 protocol's.
+"""Splits the JSON bodies of predict requests and their responses into rows with columns `input.<name>` and `output.<name>`.
 
-Whoever kept them (a server's log, KServe's agent, a proxy) kept the same bodies.
+Bodies of TF Serving's REST API and of the Open Inference Protocol (v2) are read, whoever recorded them: a model server's
+log, KServe's agent, or a proxy.
 """
 
 from __future__ import annotations
@@ -11,34 +12,38 @@ from typing import Any
 
 INPUT, OUTPUT = "input.", "output."
 UNNAMED = "value"
-"""What an input or output is called whose name TF Serving leaves out, because it is the only one."""
+"""The name of an only input or output, whose own name TF Serving leaves out."""
 
 Row = dict[str, Any]
 
 
-def rows(request: str | bytes, answer: str | bytes | None) -> list[Row]:
-    """A request's rows, each with its answer; without one (it failed) there are inputs only. Raises ValueError where they do not fit."""
-    asked = list(_rows(_object(request), ("instances", "inputs"), INPUT))
-    given = list(_rows(_object(answer), ("predictions", "outputs"), OUTPUT)) if answer is not None else []
-    given = given or [{}] * len(asked)
-    if len(asked) != len(given):
-        raise ValueError(f"{len(asked)} rows asked, {len(given)} answered")
-    return [{**one, **other} for one, other in zip(asked, given, strict=True)]
+def rows(request: str | bytes, response: str | bytes | None) -> list[Row]:
+    """Return the rows of a request, each with its row of the response.
+
+    The rows of a failed request, which has no response, hold inputs only. Raises ValueError where a body cannot be read,
+    or where request and response have different numbers of rows.
+    """
+    inputs = list(_rows(_object(request), ("instances", "inputs"), INPUT))
+    outputs = list(_rows(_object(response), ("predictions", "outputs"), OUTPUT)) if response is not None else []
+    outputs = outputs or [{}] * len(inputs)
+    if len(inputs) != len(outputs):
+        raise ValueError(f"the request has {len(inputs)} rows, the response {len(outputs)}")
+    return [{**one, **other} for one, other in zip(inputs, outputs, strict=True)]
 
 
-def asked(body: Mapping[str, Any]) -> list[Row]:
-    """The rows of a request that is parsed already, without a prefix; none where they cannot be told apart."""
+def request_rows(body: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of a parsed request body, with input names as keys; an empty list where it has no rows."""
     try:
         return list(_rows(body, ("instances", "inputs"), ""))
     except (ValueError, TypeError):
         return []
 
 
-def columns(found: Iterable[Row]) -> dict[str, list[Any]]:
-    """Missing values are null: a failed request has no outputs."""
-    found = list(found)
-    names = dict.fromkeys(name for row in found for name in row)
-    return {name: [row.get(name) for row in found] for name in names}
+def columns(rows: Iterable[Row]) -> dict[str, list[Any]]:
+    """Return the rows as columns by name; a value that a row lacks is None, as are the outputs of a failed request."""
+    rows = list(rows)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _object(text: str | bytes) -> Mapping[str, Any]:
@@ -52,7 +57,7 @@ def _object(text: str | bytes) -> Mapping[str, Any]:
 
 
 def _rows(body: Mapping[str, Any], names: tuple[str, str], prefix: str) -> Iterator[Row]:
-    """All forms: a list of rows, a column for each name, or the v2 protocol's list of tensors."""
+    """Yield the rows of a body in any form: a list of rows, a column for each name, or the v2 protocol's list of tensors."""
     by_row, by_column = names
     if isinstance(body.get(by_row), list):
         for row in body[by_row]:
@@ -62,15 +67,15 @@ def _rows(body: Mapping[str, Any], names: tuple[str, str], prefix: str) -> Itera
         return
     whole = body[by_column]
     if isinstance(whole, list) and whole and all(isinstance(one, dict) and {"name", "shape", "data"} <= one.keys() for one in whole):
-        whole = {one["name"]: _unfolded(one["data"], one["shape"]) for one in whole}
-    found = whole if isinstance(whole, dict) else {UNNAMED: whole}
-    for values in zip(*found.values(), strict=True):
-        yield {prefix + name: value for name, value in zip(found, values, strict=True)}
+        whole = {one["name"]: _nest(one["data"], one["shape"]) for one in whole}
+    tensors = whole if isinstance(whole, dict) else {UNNAMED: whole}
+    for values in zip(*tensors.values(), strict=True):
+        yield {prefix + name: value for name, value in zip(tensors, values, strict=True)}
 
 
-def _unfolded(data: Any, shape: list[int]) -> Any:
-    """A flat tensor of the v2 protocol as nested lists; one that is nested already as it is."""
+def _nest(data: Any, shape: list[int]) -> Any:
+    """Return the flat data of a v2 tensor as nested lists, and data that is nested already as it is."""
     if len(shape) < 2 or not data or isinstance(data[0], list):
         return data
     step = len(data) // shape[0]
-    return [_unfolded(data[at : at + step], shape[1:]) for at in range(0, len(data), step)]
+    return [_nest(data[at : at + step], shape[1:]) for at in range(0, len(data), step)]

@@ -1,4 +1,4 @@
-"""Columns: the same feature or tensor of many records, back to back. What the fast decoders return."""
+"""Columns: the values of one feature or tensor in many records, in one array. The decoders return them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfcanary.tf.wire.vectors import Positions
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Texts where they lie in a block."""
+    """Byte strings that lie in one buffer, at the positions from `begins` to `ends`; nothing is copied."""
 
     content: bytes
     begins: Positions
@@ -28,62 +28,66 @@ class Texts:
         return Texts(self.content, self.begins[part], self.ends[part])
 
     def tolist(self) -> list[bytes]:
-        """The texts themselves, copied."""
+        """Return a copy of each text."""
         return [self.content[begin:end] for begin, end in zip(self.begins.tolist(), self.ends.tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One feature or tensor in all records of a block."""
+class RaggedColumn:
+    """One feature or tensor of all records in a block: a list of values for each record, of any length."""
 
     counts: Positions
-    """Values in each record; 0 where the record lacks it."""
+    """The number of values in each record; 0 where the record lacks the feature."""
     values: NDArray[Any] | Texts
-    """The values of all records, one after the other: float32, float64, int64, or texts."""
+    """The values of all records, one record after the other: float32, float64, int64, or texts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
-    """Lists of values of one kind, ordered by name and then by record."""
+class ValueLists:
+    """Lists of values of one type, of any features, ordered by feature and then by record."""
 
     which: Positions
-    """Their places among the lists of all kinds."""
+    """The index of each list among the lists of all types."""
     records: Positions
+    """The record of each list."""
     counts: Positions
+    """The number of values in each list."""
     until: Positions
-    """Values in all lists up to each."""
+    """The number of values in all lists up to and including each."""
     values: NDArray[Any] | Texts
+    """The values of all lists, one list after the other."""
 
-    def part(self, low: int, high: int) -> Lists:
-        """Those whose places lie from `low` to below `high`."""
+    def part(self, low: int, high: int) -> ValueLists:
+        """Return the lists whose index `which` is at least `low` and less than `high`."""
         first, last = np.searchsorted(self.which, (low, high)).tolist()
         begin, end = (int(self.until[place - 1]) if place else 0 for place in (first, last))
         part = slice(first, last)
-        return Lists(self.which[part], self.records[part], self.counts[part], self.until[part], self.values[begin:end])
+        return ValueLists(self.which[part], self.records[part], self.counts[part], self.until[part], self.values[begin:end])
 
 
-def columns(known: Sequence[str], numbers: Positions, lists: Sequence[Lists], rows: int) -> dict[str, Column]:
-    """A column for each name that occurs; `numbers` are the names of all lists, in their order.
+def columns(names: Sequence[str], numbers: Positions, lists: Sequence[ValueLists], rows: int) -> dict[str, RaggedColumn]:
+    """Return a column of `rows` records for each name that occurs.
 
-    Raises Refused where a name stands for texts in some records and for numbers in others.
+    `lists` holds one ValueLists for each type of values. `numbers` says, for every list of every type, the index of its
+    feature in `names`, and is sorted. Raises Refused where a name has texts in some records and numbers in others.
     """
-    limits = np.searchsorted(numbers, np.arange(len(known) + 1)).tolist()
-    spans = zip(known, limits[:-1], limits[1:], strict=True)
+    limits = np.searchsorted(numbers, np.arange(len(names) + 1)).tolist()
+    spans = zip(names, limits[:-1], limits[1:], strict=True)
     return {name: _column(name, [one.part(low, high) for one in lists], rows) for name, low, high in spans if low < high}
 
 
-def _column(name: str, lists: Sequence[Lists], rows: int) -> Column:
-    met = [one for one in lists if len(one.which)]
+def _column(name: str, lists: Sequence[ValueLists], rows: int) -> RaggedColumn:
+    lists = [one for one in lists if len(one.which)]
     counts = np.zeros(rows, np.int64)
-    for one in met:
+    for one in lists:
         counts[one.records] = one.counts
-    if not met:
-        return Column(counts, np.zeros(0, np.float32))
-    if len(met) == 1:
-        return Column(counts, met[0].values)
-    if any(isinstance(one.values, Texts) for one in met):
+    if not lists:
+        return RaggedColumn(counts, np.zeros(0, np.float32))
+    if len(lists) == 1:
+        return RaggedColumn(counts, lists[0].values)
+    if any(isinstance(one.values, Texts) for one in lists):
         raise Refused(f"{name[:60]!r} holds texts in some records and numbers in others")
-    # int64 and float32 together are float64.
-    values = np.concatenate([np.asarray(one.values) for one in met])
-    owners = np.concatenate([np.repeat(one.records, one.counts) for one in met])
-    return Column(counts, values[np.argsort(owners, kind="stable")])
+    # int64 and float32 together become float64.
+    values = np.concatenate([np.asarray(one.values) for one in lists])
+    owners = np.concatenate([np.repeat(one.records, one.counts) for one in lists])
+    return RaggedColumn(counts, values[np.argsort(owners, kind="stable")])

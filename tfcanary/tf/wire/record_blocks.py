@@ -1,4 +1,4 @@
-"""Decode a block of records in step, and have protobuf write anew what does not fit into the step."""
+"""Decodes all records of a block at once; a record in an unusual encoding is first serialized again by protobuf."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from typing import TypeVar
 import numpy as np
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.wire.tfrecord import Block
-from tfcanary.tf.wire.vectors import Octets, Odd, Positions
+from tfcanary.tf.wire.tfrecord import RecordBlock
+from tfcanary.tf.wire.vectors import Octets, Positions, UnusualEncoding
 
-Decoded = TypeVar("Decoded")
+Columns = TypeVar("Columns")
 
 
-def decode(block: Block, step: Callable[[Octets, Positions, Positions], Decoded], anew: Callable[[bytes], bytes]) -> Decoded:
-    """What `step` makes of all records.
+def decode(
+    block: RecordBlock, decode_all: Callable[[Octets, Positions, Positions], Columns], serialize_again: Callable[[bytes], bytes]
+) -> Columns:
+    """Return what `decode_all` returns for the records of `block`.
 
-    Where it raises Odd, those records are replaced by what `anew` makes of them, once. Raises Refused, with the record's
-    number, where `anew` refuses one, or where it is odd all the same.
+    Where `decode_all` raises UnusualEncoding, the records that it names are replaced, once, by what `serialize_again`
+    returns for them. Raises Refused, with the record's number, where `serialize_again` refuses a record, and where a
+    replaced record is still unusual.
     """
     content, begins, ends = block.content, block.begins, block.ends
-    replaced = np.zeros(len(block), bool)
+    is_replaced = np.zeros(len(block), bool)
     while True:
         try:
-            return step(Octets(content), begins, ends)
-        except Odd as odd:
-            which = np.unique(odd.which)
-        if replaced[which].any():
-            raise Refused(f"record {block.first + which[replaced[which]][0]}: more fields or values than can be read")
-        replaced[which] = True
-        records = [_anew(content[begins[i] : ends[i]], block.first + i, anew) for i in which.tolist()]
+            return decode_all(Octets(content), begins, ends)
+        except UnusualEncoding as error:
+            which = np.unique(error.which)
+        if is_replaced[which].any():
+            raise Refused(f"record {block.first + which[is_replaced[which]][0]}: more fields or values than can be read")
+        is_replaced[which] = True
+        records = [_replacement(content[begins[i] : ends[i]], block.first + i, serialize_again) for i in which.tolist()]
         lengths = np.array([len(record) for record in records], np.int64)
         begins, ends = begins.copy(), ends.copy()
         ends[which] = len(content) + np.cumsum(lengths)
@@ -38,8 +41,8 @@ def decode(block: Block, step: Callable[[Octets, Positions, Positions], Decoded]
         content += b"".join(records)
 
 
-def _anew(record: bytes, number: int, anew: Callable[[bytes], bytes]) -> bytes:
+def _replacement(record: bytes, number: int, serialize_again: Callable[[bytes], bytes]) -> bytes:
     try:
-        return anew(record)
+        return serialize_again(record)
     except Refused as error:
         raise Refused(f"record {number}: {error}") from error

@@ -1,10 +1,12 @@
-"""Records that are written alike: the same features in the same order, with a few comparisons of whole words for each.
+"""Decodes records that have one layout: the same features in the same order, with a few comparisons of words for each feature.
 
-Whoever writes a file of examples writes one like the next. A feature with a name of n bytes and values of p bytes is then
+A program that writes a file of examples usually writes all of them alike. A feature with a name of n bytes and values of
+p bytes then is, in hexadecimal where it is a constant,
 
     0a L  0a n <name>  12 L-n-4  kind L-n-6  0a L-n-8  <values>        L = n + p + 8, in one byte
 
-so all its headers follow from one of its bytes. What is written in another way is left to the general decoder (`examples`).
+so all bytes of its headers follow from L and the name. Records with another layout are left to the general decoder
+(`examples`).
 """
 
 from __future__ import annotations
@@ -15,111 +17,113 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcanary.tf.wire.decoded_columns import Column, Texts
+from tfcanary.tf.wire.decoded_columns import RaggedColumn, Texts
 from tfcanary.tf.wire.vectors import Octets, Positions
 
+# Tags of the fields of Features, of its map entries, and of Feature (example.proto).
 ENTRY, KEY, VALUE = 0x0A, 0x0A, 0x12
 TEXTS, FLOATS, INTEGERS = 0x0A, 0x12, 0x1A
 KINDS = (TEXTS, FLOATS, INTEGERS)
 
-_AROUND = 10
-"""Bytes of a feature's headers beside its name; two of them are not counted in its length."""
-_LONGEST = 2 + 0x7F
-"""Bytes of a feature whose length is one byte."""
+_HEADERS_SIZE = 10
+"""Bytes of a feature's headers without its name; two of them are not counted in L."""
+_MAX_SIZE = 2 + 0x7F
+"""The most bytes of a feature whose L is one byte."""
 _HIGH = np.int64(~0x7F)
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
-    """A feature as one record has it."""
+class FeatureLayout:
+    """The layout of one feature, taken from one record."""
 
     name: str
     kind: int
+    """The tag of the list of values, one of KINDS."""
     length: int
-    """L of that record: in another one the headers differ by the difference of the two."""
+    """L of that record: in another record the headers differ by the difference of the two L."""
     headers: tuple[tuple[int, np.uint64, np.uint64], ...]
-    """From which byte on, which eight bytes, and a one in those of them that grow with L."""
+    """Parts of eight bytes: their offset, the bytes themselves, and a 1 in each of them that grows with L."""
     size: int
     """Bytes of the headers and the name."""
 
     def values(self, source: Octets, at: Positions, limits: Positions) -> tuple[Positions, Positions] | None:
-        """Where the values of this feature begin and end, if it stands at each of these positions; None where it does not."""
+        """Return where the values of this feature begin and end; None where it does not stand at every position `at`."""
         if (at + self.size > limits).any():
             return None
         lengths = ((source.words[at] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.int64)
-        others = (lengths - self.length).view(np.uint64)
+        growth = (lengths - self.length).view(np.uint64)
         begins, ends = at + self.size, at + lengths + 2
-        differ = ((lengths | ends - begins) & _HIGH).view(np.uint64)
+        differences = ((lengths | ends - begins) & _HIGH).view(np.uint64)
         for offset, word, grows in self.headers:
-            differ |= source.words[at + offset] ^ (word + others * grows)
-        return None if differ.any() else (begins, ends)
+            differences |= source.words[at + offset] ^ (word + growth * grows)
+        return None if differences.any() else (begins, ends)
 
-    def column(self, source: Octets, begins: Positions, ends: Positions) -> Column:
-        """The values; raises Odd with the records whose bytes hold no whole numbers."""
+    def column(self, source: Octets, begins: Positions, ends: Positions) -> RaggedColumn:
+        """Return the values in these spans; raises UnusualEncoding with the records whose numbers cannot be read."""
         if self.kind == TEXTS:
-            return Column(np.ones_like(begins), Texts(source.content, begins, ends))
-        return Column(*numbers(source, self.kind, begins, ends))
+            return RaggedColumn(np.ones_like(begins), Texts(source.content, begins, ends))
+        return RaggedColumn(*numbers(source, self.kind, begins, ends))
 
 
 def numbers(source: Octets, kind: int, begins: Positions, ends: Positions) -> tuple[Positions, NDArray[Any]]:
-    """Packed floats or whole numbers: how many in each span, and all of them. Raises Odd where a span does not fit."""
+    """Read packed FLOATS or INTEGERS: return the number in each span, and all values. Raises UnusualEncoding where a span does not fit."""
     return source.fixed("<f4", begins, ends) if kind == FLOATS else source.varints(begins, ends)
 
 
-def alike(source: Octets, begins: Positions, ends: Positions) -> dict[str, Column]:
-    """The columns of messages of type Features that are all written like the first one; none where they are not.
+def uniform_columns(source: Octets, begins: Positions, ends: Positions) -> dict[str, RaggedColumn]:
+    """Return the columns of Features messages that have one layout, by name; an empty dictionary where they do not.
 
-    Raises Odd with those whose values cannot be read.
+    Raises UnusualEncoding with the messages whose numbers cannot be read.
     """
-    features = _features(source.content[begins[0] : ends[0]]) if len(begins) else ()
-    found, at = [], begins
-    for feature in features:
-        if (where := feature.values(source, at, ends)) is None:
+    layouts = _layouts(source.content[begins[0] : ends[0]]) if len(begins) else ()
+    spans, at = [], begins
+    for layout in layouts:
+        if (span := layout.values(source, at, ends)) is None:
             return {}
-        found.append((feature, *where))
-        at = where[1]
+        spans.append((layout, *span))
+        at = span[1]
     if (at != ends).any():
         return {}
-    return {feature.name: feature.column(source, *where) for feature, *where in found}
+    return {layout.name: layout.column(source, *span) for layout, *span in spans}
 
 
-def _features(message: bytes) -> tuple[Feature, ...]:
-    """The features of one message; none where it is written in another way."""
-    found: dict[str, Feature] = {}
+def _layouts(message: bytes) -> tuple[FeatureLayout, ...]:
+    """Return the layouts of the features in one message; an empty tuple where its encoding is another one."""
+    layouts: dict[str, FeatureLayout] = {}
     at = 0
     while at < len(message):
-        feature = _feature(message[at : at + _LONGEST])
-        if feature is None or feature.name in found:
+        layout = _layout(message[at : at + _MAX_SIZE])
+        if layout is None or layout.name in layouts:
             return ()
-        found[feature.name] = feature
-        at += feature.length + 2
-    return tuple(found.values()) if at == len(message) else ()
+        layouts[layout.name] = layout
+        at += layout.length + 2
+    return tuple(layouts.values()) if at == len(message) else ()
 
 
-def _feature(entry: bytes) -> Feature | None:
-    """The one that these bytes begin with; None where its headers are not what they ought to be."""
-    if len(entry) < _AROUND:
+def _layout(entry: bytes) -> FeatureLayout | None:
+    """Return the layout of the feature that these bytes begin with; None where its encoding is another one."""
+    if len(entry) < _HEADERS_SIZE:
         return None
     length, name = entry[1], entry[3]
-    size = name + _AROUND
+    size = name + _HEADERS_SIZE
     if not size <= length + 2 <= len(entry) or entry[size - 4] not in KINDS:
         return None
     kind = entry[size - 4]
-    ought = bytes(
+    expected = bytes(
         (ENTRY, length, KEY, name, *entry[4 : 4 + name], VALUE, length - name - 4, kind, length - name - 6, ENTRY, length - size + 2)
     )
     try:
-        return Feature(entry[4 : 4 + name].decode(), kind, length, _headers(ought), size) if entry[:size] == ought else None
+        return FeatureLayout(entry[4 : 4 + name].decode(), kind, length, _headers(expected), size) if entry[:size] == expected else None
     except UnicodeDecodeError:
         return None
 
 
-def _headers(ought: bytes) -> tuple[tuple[int, Any, Any], ...]:
-    """Eight bytes at a time; the last eight overlap those before."""
-    grows = bytearray(len(ought))
-    for place in (1, -5, -3, -1):
+def _headers(expected: bytes) -> tuple[tuple[int, Any, Any], ...]:
+    """Return the headers in parts of eight bytes; the last part overlaps the one before it."""
+    grows = bytearray(len(expected))
+    for place in (1, -5, -3, -1):  # the four lengths
         grows[place] = 1
-    words: NDArray[Any] = np.ndarray(len(ought) - 7, "<u8", ought, strides=(1,))
-    growing: NDArray[Any] = np.ndarray(len(ought) - 7, "<u8", bytes(grows), strides=(1,))
-    offsets = [*range(0, len(ought) - 8, 8), len(ought) - 8]
+    words: NDArray[Any] = np.ndarray(len(expected) - 7, "<u8", expected, strides=(1,))
+    growing: NDArray[Any] = np.ndarray(len(expected) - 7, "<u8", bytes(grows), strides=(1,))
+    offsets = [*range(0, len(expected) - 8, 8), len(expected) - 8]
     return tuple((offset, words[offset], growing[offset]) for offset in offsets)

@@ -1,9 +1,9 @@
-"""Protobuf's wire format read for many messages at once: the same step for all of them, in numpy.
+"""Reads protobuf's wire format for many messages at once, in numpy: each step reads one field of every message.
 
-A step looks at one field of each message. It understands what every protobuf library writes; a message that is written
-in another way (fields twice, split or unpacked lists, unknown fields) is reported as odd, and its reader has protobuf
-write it anew. No position is followed before it was checked to lie inside its message, and no step is taken more often
-than `MOST` times: bytes from anywhere are safe.
+A step understands the encoding that every protobuf library writes. A message in another encoding (a field twice, a split
+or unpacked list, unknown fields) is reported with UnusualEncoding, and the caller has protobuf serialize it again. The
+bytes may come from anybody: a position is checked to lie inside its message before it is read, and no message is stepped
+through more often than `MAX_FIELDS` times.
 """
 
 from __future__ import annotations
@@ -18,54 +18,65 @@ from numpy.typing import NDArray
 
 Positions = NDArray[np.int64]
 
-MOST = 10_000
-"""Repeated fields in one message that are stepped through one after the other."""
+MAX_FIELDS = 10_000
+"""The most fields of one message that are read one after the other."""
 
 _FAR = np.int64(1 << 40)
-_TOPS = np.uint64(0x8080808080808080)
-# By number of bytes: a mask for them, and the top bits of a varint that long.
+"""A position beyond the end of any buffer."""
+_TOP_BITS = np.uint64(0x8080808080808080)
 MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
-_CONTINUED = np.array([0] + [0x8080808080808080 & (1 << 8 * (n - 1)) - 1 for n in range(1, 9)], np.uint64)
+"""By n, from 0 to 8: the first n bytes of a word."""
+# By n: the top bits of a varint of n bytes; they are set in all bytes but the last.
+_CONTINUATION_BITS = np.array([0] + [0x8080808080808080 & (1 << 8 * (n - 1)) - 1 for n in range(1, 9)], np.uint64)
 _PADDING = bytes(16)
 
 
-class Odd(Exception):
-    """Some messages are not written as expected; `which` are their indices."""
+class UnusualEncoding(Exception):
+    """Some messages are not encoded as protobuf libraries write them; `which` are their indices."""
 
     def __init__(self, which: Positions) -> None:
-        super().__init__(f"{len(which)} odd messages")
+        super().__init__(f"{len(which)} messages in an unusual encoding")
         self.which = which
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
-    """The fields of some messages, message by message."""
+class MessageFields:
+    """The fields of some messages, one message after the other."""
 
     messages: int
+    """The number of messages."""
     owners: Positions
-    """The index of the message."""
+    """The index of the message of each field."""
     tags: NDArray[np.uint8]
+    """The tag of each field: its number times eight, plus its wire type."""
     numbers: Positions
-    """The value of a whole number; the length of everything else."""
+    """The value of each whole number; the length in bytes of every other field."""
     begins: Positions
+    """The position of each field's content."""
     ends: Positions
+    """The position after each field's content."""
 
-    def all(self, tag: int) -> Members:
-        """Those with this tag."""
-        kept = self.tags == tag
-        return Members(self.messages, self.owners[kept], self.tags[kept], self.numbers[kept], self.begins[kept], self.ends[kept])
+    def all(self, tag: int) -> MessageFields:
+        """Return the fields with this tag."""
+        is_one = self.tags == tag
+        return MessageFields(
+            self.messages, self.owners[is_one], self.tags[is_one], self.numbers[is_one], self.begins[is_one], self.ends[is_one]
+        )
 
-    def one(self, tag: int) -> Members:
-        """The same for a field that is not repeated: exactly one each message, empty or 0 where it is not written."""
+    def one(self, tag: int) -> MessageFields:
+        """Return exactly one field with this tag for each message, empty and 0 where the message lacks it.
+
+        Raises UnusualEncoding where a message has the field twice.
+        """
         some = self.all(tag)
-        raise_odd(some.owners[1:][some.owners[1:] == some.owners[:-1]])
+        raise_unusual(some.owners[1:][some.owners[1:] == some.owners[:-1]])
         numbers, begins, ends = np.zeros((3, self.messages), np.int64)
         numbers[some.owners], begins[some.owners], ends[some.owners] = some.numbers, some.begins, some.ends
-        return Members(self.messages, np.arange(self.messages), np.full(self.messages, tag, np.uint8), numbers, begins, ends)
+        return MessageFields(self.messages, np.arange(self.messages), np.full(self.messages, tag, np.uint8), numbers, begins, ends)
 
 
 class Octets:
-    """Bytes with messages in them, and what is found at many positions at once."""
+    """A buffer with messages in it, and functions that read at many positions at once."""
 
     __slots__ = ("content", "octets", "words")
 
@@ -75,17 +86,17 @@ class Octets:
         self.words = self._at_any("<u8")
 
     def _at_any(self, kind: str) -> NDArray[Any]:
-        """A view whose element i is the number that starts at byte i."""
+        """Return a view whose element i is the number of dtype `kind` that starts at byte i."""
         width = np.dtype(kind).itemsize
         return np.ndarray(len(self.content) - width + 1, kind, self.content, strides=(1,))
 
     def fields(self, at: Positions, limits: Positions) -> tuple[NDArray[np.uint8], Positions, Positions]:
-        """The tag of a length-delimited field at each position, where its content begins, and where it ends.
+        """Read a length-delimited field at each position: return the tags, and where the contents begin and end.
 
-        Begin and end are both the limit, or the end lies far beyond it, where the field does not fit.
+        Where a field does not fit, it begins at its limit and its end lies far beyond it.
         """
         words = self.words[at]
-        length, size = _small(words >> np.uint64(8))
+        length, size = _short_varints(words >> np.uint64(8))
         begins = at + (size + 1)
         ends = begins + length
         fits = ends <= limits
@@ -93,56 +104,56 @@ class Octets:
             begins, ends = np.where(fits, begins, limits), np.where(fits, ends, _FAR)
         return words.astype(np.uint8), begins, ends
 
-    def members(self, begins: Positions, ends: Positions) -> Members:
-        """All fields of messages with different ones, in order: length-delimited ones and small whole numbers.
+    def members(self, begins: Positions, ends: Positions) -> MessageFields:
+        """Return all fields of messages whose fields differ, in order: length-delimited ones and small whole numbers.
 
-        Raises Odd where a message holds something else, or more fields than `MOST`.
+        Raises UnusualEncoding where a message holds something else, or more than `MAX_FIELDS` fields.
         """
         active = np.flatnonzero(begins < ends)
         at, limits = begins[active], ends[active]
         counts = np.zeros(len(begins), np.int64)
         rounds: list[tuple[NDArray[Any], ...]] = []
-        odd = [np.zeros(0, np.int64)]
-        while active.size and len(rounds) < MOST:
+        unusual = [np.zeros(0, np.int64)]
+        while active.size and len(rounds) < MAX_FIELDS:
             words = self.words[at]
             tags = words.astype(np.uint8)
-            number, size = _small(words >> np.uint64(8))
+            number, size = _short_varints(words >> np.uint64(8))
             begin = at + (size + 1)
             end = begin + np.where(tags & 7 == 2, number, 0)
             good = (end <= limits) & (number < _FAR) & (tags >= 8) & (tags & 0x85 == 0)  # a tag of one byte; wire type 0 or 2
             if not good.all():
-                odd.append(active[~good])
+                unusual.append(active[~good])
                 active, tags, number, begin, end, limits = (part[good] for part in (active, tags, number, begin, end, limits))
             rounds.append((active, tags, number, begin, end))
             counts[active] += 1
-            left = end < limits
-            active, at, limits = active[left], end[left], limits[left]
-        raise_odd(np.concatenate([*odd, active]))
-        return _members(rounds, counts)
+            has_more = end < limits
+            active, at, limits = active[has_more], end[has_more], limits[has_more]
+        raise_unusual(np.concatenate([*unusual, active]))
+        return _by_message(rounds, counts)
 
     def repeated(self, tag: int, begins: Positions, ends: Positions) -> tuple[Positions, Positions, Positions]:
-        """Messages that hold nothing but fields of one tag: how many each, and where all of these begin and end, in order.
+        """Read messages that hold fields of one tag only: return the number in each, and where all fields begin and end, in order.
 
-        Raises Odd where a message holds something else.
+        Raises UnusualEncoding where a message holds something else, or more than `MAX_FIELDS` fields.
         """
         active = np.flatnonzero(begins < ends)
         at, limits = begins[active], ends[active]
         counts = np.zeros(len(begins), np.int64)
         rounds: list[tuple[Positions, Positions, Positions]] = []
-        odd = [np.zeros(0, np.int64)]
-        while active.size and len(rounds) < MOST:
+        unusual = [np.zeros(0, np.int64)]
+        while active.size and len(rounds) < MAX_FIELDS:
             tags, begin, end = self.fields(at, limits)
             good = (tags == tag) & (end <= limits)
             if not good.all():
-                odd.append(active[~good])
+                unusual.append(active[~good])
                 active, begin, end, limits = active[good], begin[good], end[good], limits[good]
             rounds.append((active, begin, end))
-            left = end < limits
-            if not left.all():
-                counts[active[~left]] = len(rounds)
-                active, end, limits = active[left], end[left], limits[left]
+            has_more = end < limits
+            if not has_more.all():
+                counts[active[~has_more]] = len(rounds)
+                active, end, limits = active[has_more], end[has_more], limits[has_more]
             at = end
-        raise_odd(np.concatenate([*odd, active]))
+        raise_unusual(np.concatenate([*unusual, active]))
         first = np.cumsum(counts) - counts
         all_begins, all_ends = np.empty((2, int(counts.sum())), np.int64)
         for number, (which, begin, end) in enumerate(rounds):
@@ -151,44 +162,47 @@ class Octets:
         return counts, all_begins, all_ends
 
     def fixed(self, kind: str, begins: Positions, ends: Positions) -> tuple[Positions, NDArray[Any]]:
-        """Packed numbers of fixed width: how many in each span, and all of them. Raises Odd where a span does not fit."""
+        """Read packed numbers of dtype `kind`: return the number in each span, and all values.
+
+        Raises UnusualEncoding where the size of a span is no multiple of the number's size.
+        """
         width = np.dtype(kind).itemsize
         sizes = ends - begins
-        raise_odd(np.flatnonzero(sizes & (width - 1)))
+        raise_unusual(np.flatnonzero(sizes & (width - 1)))
         counts = sizes >> (width.bit_length() - 1)  # width is a power of two, and dividing is ten times as slow
         return counts, self._at_any(kind)[spread(begins, counts, width)]
 
     def varints(self, begins: Positions, ends: Positions) -> tuple[Positions, NDArray[np.int64]]:
-        """Packed varints: how many in each span, and all of them. Raises Odd where a span does not fit."""
+        """Read packed varints: return the number in each span, and all values; raises UnusualEncoding where one is cut off or too long."""
         sizes = ends - begins
         words = self.words[begins]
-        shown = np.clip(sizes, 0, 8)
-        single = (sizes > 0) & (sizes <= 8) & (words & _TOPS & MASKS[shown] == _CONTINUED[shown])
-        if single.all():
+        in_word = np.clip(sizes, 0, 8)
+        is_single = (sizes > 0) & (sizes <= 8) & (words & _TOP_BITS & MASKS[in_word] == _CONTINUATION_BITS[in_word])
+        if is_single.all():
             return np.ones(len(begins), np.int64), self._numbers(begins, sizes)
         counts, at, lengths = self._boundaries(begins, sizes)
         return counts, self._numbers(at, lengths)
 
     def _boundaries(self, begins: Positions, sizes: Positions) -> tuple[Positions, Positions, Positions]:
-        """Varints in each span, and where each begins and how long it is."""
+        """Return the number of varints in each span, and where each varint begins and its length in bytes."""
         places = spread(begins, sizes, 1)
         is_last = self.octets[places] < 0x80
         spans = np.repeat(np.arange(len(begins)), sizes)
         span_ends = np.cumsum(sizes)[sizes > 0] - 1
-        raise_odd(np.flatnonzero(sizes > 0)[~is_last[span_ends]])
+        raise_unusual(np.flatnonzero(sizes > 0)[~is_last[span_ends]])
         lasts = np.flatnonzero(is_last)
         firsts = np.concatenate([[0], lasts[:-1] + 1]) if lasts.size else lasts
         lengths = lasts - firsts + 1
-        raise_odd(spans[lasts[lengths > 10]])
+        raise_unusual(spans[lasts[lengths > 10]])
         at = places[firsts]
-        raise_odd(spans[lasts[(lengths == 10) & (self.octets[at + 9] > 1)]])
+        raise_unusual(spans[lasts[(lengths == 10) & (self.octets[at + 9] > 1)]])
         return np.bincount(spans[lasts], minlength=len(begins)).astype(np.int64), at, lengths
 
     def _numbers(self, at: Positions, lengths: Positions) -> NDArray[np.int64]:
-        """The varints at these positions; seven bits of each byte, the lowest first."""
-        bits = self.words[at] & MASKS[np.minimum(lengths, 8)] & ~_TOPS
-        for shift, kept in ((1, 0x007F007F007F007F), (2, 0x00003FFF00003FFF), (4, 0x000000000FFFFFFF)):
-            low = np.uint64(kept)
+        """Return the varints at these positions: seven bits of each byte, the lowest bits first."""
+        bits = self.words[at] & MASKS[np.minimum(lengths, 8)] & ~_TOP_BITS
+        for shift, mask in ((1, 0x007F007F007F007F), (2, 0x00003FFF00003FFF), (4, 0x000000000FFFFFFF)):
+            low = np.uint64(mask)
             bits = (bits & low) | ((bits & ~low) >> np.uint64(shift))
         if (long := np.flatnonzero(lengths > 8)).size:
             bits[long] |= (self.octets[at[long] + 8].astype(np.uint64) & np.uint64(0x7F)) << np.uint64(56)
@@ -198,41 +212,42 @@ class Octets:
 
 
 @contextmanager
-def owned(owners: Positions) -> Iterator[None]:
-    """What is odd inside belongs to these: the index of a part becomes the index of the whole."""
+def attribute_to(owners: Positions) -> Iterator[None]:
+    """Translate the indices in an UnusualEncoding: index i of a part becomes `owners[i]`, the index of the whole message."""
     try:
         yield
-    except Odd as odd:
-        raise Odd(owners[odd.which]) from None
+    except UnusualEncoding as error:
+        raise UnusualEncoding(owners[error.which]) from None
 
 
-def raise_odd(which: Positions) -> None:
-    """Raise Odd where there is any."""
+def raise_unusual(which: Positions) -> None:
+    """Raise UnusualEncoding with these indices, unless there are none."""
     if which.size:
-        raise Odd(which)
+        raise UnusualEncoding(which)
 
 
 def spread(begins: Positions, counts: Positions, width: int) -> Positions:
-    """The positions of all elements of these spans, one after the other."""
+    """Return the positions of all elements of these spans, one span after the other; an element has `width` bytes."""
     if (counts == 1).all():
         return begins
     before = np.cumsum(counts) - counts
     return np.repeat(begins - width * before, counts) + width * np.arange(int(counts.sum()))
 
 
-def _members(rounds: list[tuple[NDArray[Any], ...]], counts: Positions) -> Members:
-    """What was found round by round, message by message: the k-th round found the k-th field."""
+def _by_message(rounds: list[tuple[NDArray[Any], ...]], counts: Positions) -> MessageFields:
+    """Return the fields message by message; round k read the k-th field of every message that has so many."""
     first = np.cumsum(counts) - counts
     tags = np.empty(int(counts.sum()), np.uint8)
     owners, numbers, begins, ends = np.empty((4, len(tags)), np.int64)
-    for number, found in enumerate(rounds):
-        place = first[found[0]] + number
-        owners[place], tags[place], numbers[place], begins[place], ends[place] = found
-    return Members(len(counts), owners, tags, numbers, begins, ends)
+    for number, (active, *fields) in enumerate(rounds):
+        place = first[active] + number
+        owners[place] = active
+        tags[place], numbers[place], begins[place], ends[place] = fields
+    return MessageFields(len(counts), owners, tags, numbers, begins, ends)
 
 
-def _small(words: NDArray[np.uint64]) -> tuple[Positions, Positions | np.int64]:
-    """The varints of up to four bytes in these words, and their sizes; far beyond any buffer where one is longer."""
+def _short_varints(words: NDArray[np.uint64]) -> tuple[Positions, Positions | np.int64]:
+    """Return the varint at the start of each word, and its size in bytes; `_FAR` where it has more than four bytes."""
     if not (words & np.uint64(0x80)).any():
         return (words & np.uint64(0x7F)).astype(np.int64), np.int64(1)
     value, size = words & np.uint64(0x7F), np.ones(len(words), np.int64)

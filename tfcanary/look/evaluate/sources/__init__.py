@@ -1,7 +1,7 @@
-"""Data sets as Arrow batches: whatever people keep their rows in, told by its content and read piece by piece.
+"""Reads data sets of many file formats, which it finds by the content of the files, as Arrow batches and piece by piece.
 
-Everything here is local; what lies in a bucket is copied first. Where rows cannot be read, the sentence names file, row group and
-column, or they are counted as dropped: nothing is ever passed over in silence.
+Everything here is local; callers first copy files from a bucket. Where rows cannot be read, an error names the file, row group and
+column, or the rows are counted as dropped: no row is skipped silently.
 """
 
 from tfcanary.look.evaluate.sources.data_files import pieces, read

@@ -1,4 +1,4 @@
-"""Which files there are, what they hold, and which pieces of them can be read alone."""
+"""Lists the files of a data set, finds their formats, and reads their pieces."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from tfcanary.look.evaluate.sources.piece import KNOWN, Format, Piece, Selection
 
 MOST_FILES = 100_000
 HIDDEN = (".", "_")
-"""Files whose names begin so are bookkeeping: `_SUCCESS`, `.crc`."""
+"""First characters of the names of files that hold no rows, such as `_SUCCESS` and `.crc`."""
 
 
 def pieces(path: Path) -> tuple[Piece, ...]:
-    """The pieces of a file, or of all files below a folder in the order of their names; raises Refused where there is none."""
+    """The pieces of a file, or of all files below a folder in the order of their names.
+
+    Raises Refused where there is no file, or where a file cannot be read or has an unknown format.
+    """
     files = sorted(_below(path)) if path.is_dir() else [path]
     if not files:
         raise Refused(f"{path}: no files; {KNOWN}")
     if len(files) > MOST_FILES:
         raise Refused(f"{path}: more than {MOST_FILES} files; point to a part of them")
     try:
-        found = [piece for file in files for piece in _of(file)]
+        all_pieces = [piece for file in files for piece in _pieces_of(file)]
     except OSError as error:
         raise Refused(f"{error.filename or path}: cannot be read ({error.strerror})") from error
-    return _together(found)
-
-
-def _together(found: list[Piece]) -> tuple[Piece, ...]:
-    """All files of loggers as one piece, after the others."""
-    logged = [piece for piece in found if piece.format is Format.LOGGED]
-    others = tuple(piece for piece in found if piece.format is not Format.LOGGED)
+    logged = [piece for piece in all_pieces if piece.format is Format.LOGGED]
+    others = tuple(piece for piece in all_pieces if piece.format is not Format.LOGGED)
     if not logged:
         return others
+    # The files of a logger are one piece, as a request and its answer may be in different files.
     more = tuple(piece.path for piece in logged[1:])
     return *others, Piece(logged[0].path, Format.LOGGED, sum(piece.size for piece in logged), more=more)
 
 
 def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterator[tuple[Any, str]]:
-    """Arrow record batches of a piece, each with where it comes from; `drop` is told how many rows could not be read."""
+    """Read a piece as Arrow record batches, each with its place for error messages.
+
+    `drop` is called with the number of rows that could not be read. Raises Refused where the piece cannot be read.
+    """
     from tfcanary.look.evaluate.sources import request_logs, tables, tfrecord_files
 
     readers: dict[Format, Callable[[Piece, Selection], Iterator[tuple[Any, str]]]] = {
@@ -64,16 +66,16 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _of(path: Path) -> Iterator[Piece]:
+def _pieces_of(path: Path) -> Iterator[Piece]:
     from tfcanary.look.evaluate.sources import request_logs, tables
     from tfcanary.look.evaluate.sources.file_format import format_of
 
-    found, size = format_of(path), path.stat().st_size
-    if found is Format.PARQUET:
-        if not request_logs.is_logged(tables.names(path)):
-            yield from tables.groups(path)
+    form, size = format_of(path), path.stat().st_size
+    if form is Format.PARQUET:
+        if not request_logs.is_request_log(tables.column_names(path)):
+            yield from tables.row_groups(path)
             return
-        found = Format.LOGGED
-    if found is Format.CSV and request_logs.is_logged(request_logs.csv_names(path)):
-        found = Format.LOGGED
-    yield Piece(path, found, size)
+        form = Format.LOGGED
+    if form is Format.CSV and request_logs.is_request_log(request_logs.csv_names(path)):
+        form = Format.LOGGED
+    yield Piece(path, form, size)

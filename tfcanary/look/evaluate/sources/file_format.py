@@ -1,4 +1,4 @@
-"""What a file holds, told by its first bytes."""
+"""Finds the format of a file by its first bytes."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from tfcanary.look.evaluate.sources.piece import KNOWN, Format
 from tfcanary.tf.wire import tfrecord
 
 BEGINNING = 65_536
-"""Bytes that are looked at."""
+"""Bytes at the beginning of a file by which the format is found."""
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file; raises Refused where it is none that can be read, OSError where the file cannot be."""
+    """The format of a file. Raises Refused where the format is unknown or damaged, OSError where the file cannot be read."""
     with path.open("rb") as file:
         start = file.read(BEGINNING)
     if not start:
         raise Refused(f"{path}: is empty; {KNOWN}")
-    for magic, found in ((b"PAR1", Format.PARQUET), (b"ARROW1", Format.ARROW), (b"\xff\xff\xff\xff", Format.STREAM)):
+    for magic, form in ((b"PAR1", Format.PARQUET), (b"ARROW1", Format.ARROW), (b"\xff\xff\xff\xff", Format.STREAM)):
         if start.startswith(magic):
-            return found
+            return form
     if start.startswith(b"\x1f\x8b"):
-        start = _unzipped(path)
+        start = _unzip(path)
     if tfrecord.is_tfrecord(start[:12]) and not start.startswith(b"\x1f\x8b"):
-        return _records(path)
+        return _tfrecord_format(path)
     if start.lstrip()[:1] in (b"{", b"["):
-        return _json(start)
+        return _json_format(start)
     if path.name.lower().endswith(DELIMITED):
         return Format.CSV
-    raise Refused(f"{path}: begins with {start[:12]!r}, and is nothing that is known; {KNOWN}")
+    raise Refused(f"{path}: begins with {start[:12]!r}, which is no known format; {KNOWN}")
 
 
-def _unzipped(path: Path) -> bytes:
+def _unzip(path: Path) -> bytes:
     try:
         with gzip.open(path) as file:
             return file.read(BEGINNING)
@@ -44,8 +44,8 @@ def _unzipped(path: Path) -> bytes:
         raise Refused(f"{path}: damaged GZIP ({error})") from error
 
 
-def _records(path: Path) -> Format:
-    """A PredictionLog says which kind of log it is; read as one, a tf.Example has none."""
+def _tfrecord_format(path: Path) -> Format:
+    """The format of a TFRecord file: a PredictionLog has a type of log, and a tf.Example parsed as one has none."""
     from google.protobuf.message import DecodeError
 
     from tfcanary.tf.wire import messages
@@ -57,9 +57,9 @@ def _records(path: Path) -> Format:
         return Format.EXAMPLES
 
 
-def _json(start: bytes) -> Format:
-    """A line that is no row but a whole request, as loggers write it, or a list of them, or a document over many lines."""
-    from tfcanary.look.evaluate.sources.request_logs import is_logged
+def _json_format(start: bytes) -> Format:
+    """The format of a JSON file: lines of rows, or the requests of a logger as lines, as a list or as documents of many lines."""
+    from tfcanary.look.evaluate.sources.request_logs import is_request_log
 
     text = start.lstrip()
     if text[:1] == b"[":
@@ -68,4 +68,4 @@ def _json(start: bytes) -> Format:
         one = json.loads(text.splitlines()[0])
     except ValueError:
         return Format.LOGGED if b"http_buffered_trace" in text or b'"reqType"' in text else Format.LINES
-    return Format.LOGGED if is_logged(list(one)) else Format.LINES
+    return Format.LOGGED if is_request_log(list(one)) else Format.LINES

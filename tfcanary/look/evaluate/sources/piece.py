@@ -1,4 +1,4 @@
-"""A piece of a data set, and which of its rows and columns are wanted: values only."""
+"""The values by which data sets are read: a piece of a data set, and the selection of its rows and columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KNOWN = "Parquet, Arrow, CSV, JSON lines, TFRecord of tf.Example or PredictionLo
 
 
 class Format(StrEnum):
-    """How a file is read."""
+    """The known file formats, by their names in sentences."""
 
     PARQUET = "Parquet"
     ARROW = "Arrow"
@@ -25,43 +25,45 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows and columns are read."""
+    """The rows and columns of a data set that are read."""
 
     columns: tuple[str, ...] = ()
-    """Top-level columns; empty: all."""
+    """Names of the top-level columns; empty for all."""
     time: str = ""
-    """The column of the window: an instant, or seconds since 1970. Logged requests and PredictionLog bring their own."""
+    """Column of the time: instants, or seconds since 1970. Logged requests and PredictionLog have a time of their own."""
     since: datetime | None = None
+    """Time of the first rows; None for all earlier rows."""
     until: datetime | None = None
-    """Rows from `since` until before this."""
+    """Time before which the last rows are; None for all later rows."""
     ids: bool = False
-    """Logged requests get a column `id`, by which labels join; a request of several rows has none that could be joined."""
+    """Whether logged requests get a column `id`, by which labels join; it is null for a request of several rows."""
 
     @property
     def windowed(self) -> bool:
-        """Whether rows are chosen by time."""
+        """Whether rows are selected by time."""
         return self.since is not None or self.until is not None
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """The window in seconds since 1970."""
+        """Begin and end of the window in seconds since 1970."""
         low, high = (at.replace(tzinfo=at.tzinfo or UTC).timestamp() if at else None for at in (self.since, self.until))
         return (-1e18 if low is None else low, 1e18 if high is None else high)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A file, or one row group of it: what a shard is made of."""
+    """A part of a data set that can be read alone: a file, one row group of a file, or all files of a logger."""
 
     path: Path
     format: Format
     size: int
-    """Bytes, about."""
+    """Approximate number of bytes."""
     group: int = 0
+    """Number of the row group in a Parquet file."""
     more: tuple[Path, ...] = ()
-    """Files that are read with it: a logger writes request and answer into files of their own, and they are joined."""
+    """Further files that are read with this one: a logger may write requests and answers into different files."""
 
     @property
     def name(self) -> str:
-        """For sentences."""
+        """The name of the piece in sentences."""
         return f"{self.path}: row group {self.group}" if self.format is Format.PARQUET else str(self.path)

@@ -1,7 +1,7 @@
-"""Requests as loggers and proxies keep them, as rows: KServe's agent (JSON, CSV, Parquet, CloudEvents), Envoy's tap, our own server's log.
+"""Reads request logs as rows: those of KServe's agent (JSON, CSV, Parquet, CloudEvents), Envoy's tap and the local model server.
 
-KServe writes request and answer as two records with the same id; they are joined here. What has no partner, or no body that can be
-read, is dropped and counted.
+KServe writes request and answer as two records with the same id, which are joined here. A record without its partner, or without a
+readable body, is dropped and counted.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from typing import Any
 
 from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
-from tfcanary.look.evaluate.sources.tables import explained
+from tfcanary.look.evaluate.sources.tables import explain_errors
 from tfcanary.tf.wire import bodies
 
 LARGEST = 256 << 20
-"""Bytes of one file: a logger's batch, which is parsed as a whole."""
+"""Largest file in bytes, as a logger's file is parsed as a whole."""
 ROWS = 4_096
+"""Number of rows in a batch."""
 ID = "id"
 MOST_NAMES = 1 << 20
-"""Bytes of the first line of a CSV file."""
+"""Largest number of bytes in the first line of a CSV file."""
 
 
-def is_logged(names: list[str]) -> bool:
-    """Whether columns or keys of these names are a logger's records, not rows."""
+def is_request_log(names: list[str]) -> bool:
+    """Whether columns or keys with these names are those of a logger's records, and not those of rows."""
     lower = {name.lower() for name in names}
     forms = ({"reqtype", "bytes", "id"}, {"specversion", "type", "id"}, {"http_buffered_trace"}, {"request", "response", "status"})
     return any(form <= lower for form in forms)
@@ -43,8 +44,8 @@ def csv_names(path: Path) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Half:
-    """A request or an answer, with the time that the record carries."""
+class LoggedMessage:
+    """A request or an answer in a log, with the time of its record in seconds since 1970."""
 
     body: bytes | None
     at: float | None
@@ -53,114 +54,116 @@ class _Half:
 
 
 def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterator[tuple[Any, str]]:
-    """Record batches of the requests in one file."""
+    """Read the requests of a piece as record batches; `drop` is called with the number of requests that could not be read."""
     import pyarrow as pa
 
-    found: list[bodies.Row] = []
+    waiting: list[bodies.Row] = []
     for pair in _pairs(_records(piece), drop):
-        if chosen.windowed and not _inside(pair[0], chosen, piece):
+        if chosen.windowed and not _in_window(pair[0], chosen, piece):
             continue
         rows = _rows(pair, drop)
-        found += [{ID: pair[0].id if len(rows) == 1 else None, **row} for row in rows] if chosen.ids else rows
-        if len(found) >= ROWS:
-            with explained(piece.name, piece.format):
-                yield pa.RecordBatch.from_pydict(_chosen(found, chosen)), piece.name
-            found = []
-    if found:
-        with explained(piece.name, piece.format):
-            yield pa.RecordBatch.from_pydict(_chosen(found, chosen)), piece.name
+        waiting += [{ID: pair[0].id if len(rows) == 1 else None, **row} for row in rows] if chosen.ids else rows
+        if len(waiting) >= ROWS:
+            with explain_errors(piece.name, piece.format):
+                yield pa.RecordBatch.from_pydict(_select_columns(waiting, chosen)), piece.name
+            waiting = []
+    if waiting:
+        with explain_errors(piece.name, piece.format):
+            yield pa.RecordBatch.from_pydict(_select_columns(waiting, chosen)), piece.name
 
 
 def exchanges(piece: Piece, drop: Callable[[int], None]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
-    """Each logged request as it came: its id (empty: none), its body, and that of its answer; None where it failed."""
-    for asked, given in _pairs(_records(piece), drop):
-        yield asked.id or "", asked.body, None if given.failed else given.body or b""
+    """Each logged request: its id, which may be empty, its body, and the body of its answer, which is None where it failed."""
+    for request, response in _pairs(_records(piece), drop):
+        yield request.id or "", request.body, None if response.failed else response.body or b""
 
 
-def _chosen(found: list[bodies.Row], chosen: Selection) -> dict[str, list[Any]]:
+def _select_columns(rows: list[bodies.Row], chosen: Selection) -> dict[str, list[Any]]:
     return {
         name: values
-        for name, values in bodies.columns(found).items()
+        for name, values in bodies.columns(rows).items()
         if not chosen.columns or name in chosen.columns or (chosen.ids and name == ID)
     }
 
 
-def _inside(asked: _Half, chosen: Selection, piece: Piece) -> bool:
-    if asked.at is None:
-        raise Refused(f"{piece.name}: the records have no time, so no window can be taken: take it by the names of the files")
+def _in_window(request: LoggedMessage, chosen: Selection, piece: Piece) -> bool:
+    if request.at is None:
+        raise Refused(f"{piece.name}: the records have no time, so rows cannot be selected by time: select files by their names")
     low, high = chosen.seconds
-    return low <= asked.at < high
+    return low <= request.at < high
 
 
-def _rows(pair: tuple[_Half, _Half], drop: Callable[[int], None]) -> list[bodies.Row]:
-    asked, given = pair
+def _rows(pair: tuple[LoggedMessage, LoggedMessage], drop: Callable[[int], None]) -> list[bodies.Row]:
+    request, response = pair
     try:
-        return bodies.rows(asked.body or b"", None if given.failed else given.body or b"")
+        return bodies.rows(request.body or b"", None if response.failed else response.body or b"")
     except ValueError:
         drop(1)
         return []
 
 
-def _pairs(records: Iterable[Mapping[str, Any]], drop: Callable[[int], None]) -> Iterator[tuple[_Half, _Half]]:
-    waiting: dict[tuple[str, bool], _Half] = {}
+def _pairs(records: Iterable[Mapping[str, Any]], drop: Callable[[int], None]) -> Iterator[tuple[LoggedMessage, LoggedMessage]]:
+    """Each request with its answer."""
+    waiting: dict[tuple[str, bool], LoggedMessage] = {}
     for record in records:
         if "http_buffered_trace" in record:
             trace = record["http_buffered_trace"]
             if isinstance(trace, dict):
-                yield _tapped(trace)
+                yield _envoy_pair(trace)
             else:
                 drop(1)
             continue
         if "status" in record and "request" in record:
-            yield _served(record)
+            yield _server_pair(record)
             continue
         kind = str(record.get("reqtype") or record.get("type") or "")
-        key, answers = str(record.get("id")), kind.endswith("response")
-        half = _Half(_body(record), _time(record.get("time")), id=key)
-        partner = waiting.pop((key, not answers), None)
+        key, is_response = str(record.get("id")), kind.endswith("response")
+        message = LoggedMessage(_body(record), _time(record.get("time")), id=key)
+        partner = waiting.pop((key, not is_response), None)
         if partner is None:
-            drop((key, answers) in waiting)
-            waiting[key, answers] = half
+            drop((key, is_response) in waiting)
+            waiting[key, is_response] = message
         else:
-            yield (partner, half) if answers else (half, partner)
+            yield (partner, message) if is_response else (message, partner)
     drop(len(waiting))
 
 
 def _body(record: Mapping[str, Any]) -> bytes | None:
-    """The body of a record: base64 in KServe's own form, plain or base64 in a CloudEvent."""
+    """The body of a record: base64 in KServe's own format, plain or base64 in a CloudEvent."""
     if isinstance(text := record.get("bytes", record.get("data_base64")), str | bytes):
-        return _decoded(text)
+        return _decode(text)
     data = record.get("data")
     return data.encode() if isinstance(data, str) else json.dumps(data).encode() if data is not None else None
 
 
-def _tapped(trace: Mapping[str, Any]) -> tuple[_Half, _Half]:
-    """Both halves of an Envoy tap."""
-    asked, given = (trace.get(side, {}) for side in ("request", "response"))
-    sent, headers = ({one.get("key"): one.get("value") for one in side.get("headers", [])} for side in (asked, given))
-    at = _time(asked.get("headers_received_time")) or _http_time(headers.get("date"))
-    return _Half(_text(asked.get("body", {})), at, id=sent.get("x-request-id")), _Half(
-        _text(given.get("body", {})), at, headers.get(":status") != "200"
+def _envoy_pair(trace: Mapping[str, Any]) -> tuple[LoggedMessage, LoggedMessage]:
+    """The request and the answer of a trace of Envoy's tap."""
+    request, response = (trace.get(side, {}) for side in ("request", "response"))
+    sent, headers = ({one.get("key"): one.get("value") for one in side.get("headers", [])} for side in (request, response))
+    at = _time(request.get("headers_received_time")) or _http_time(headers.get("date"))
+    return (
+        LoggedMessage(_envoy_body(request.get("body", {})), at, id=sent.get("x-request-id")),
+        LoggedMessage(_envoy_body(response.get("body", {})), at, headers.get(":status") != "200"),
     )
 
 
-def _served(record: Mapping[str, Any]) -> tuple[_Half, _Half]:
-    """Both halves of the local model server's own log."""
+def _server_pair(record: Mapping[str, Any]) -> tuple[LoggedMessage, LoggedMessage]:
+    """The request and the answer of a record of the local model server's log."""
     at = record.get("at")
     seconds = at.timestamp() if isinstance(at, datetime) else _time(at)
-    asked, given = (str(record.get(side) or "").encode() for side in ("request", "response"))
-    return _Half(asked, seconds, id=record.get(ID) or None), _Half(given, seconds, str(record["status"]) != "200")
+    request, response = (str(record.get(side) or "").encode() for side in ("request", "response"))
+    return LoggedMessage(request, seconds, id=record.get(ID) or None), LoggedMessage(response, seconds, str(record["status"]) != "200")
 
 
-def _text(body: Mapping[str, Any]) -> bytes | None:
+def _envoy_body(body: Mapping[str, Any]) -> bytes | None:
     if body.get("truncated"):
         return None
     if "as_string" in body:
         return str(body["as_string"]).encode()
-    return _decoded(body.get("as_bytes", ""))
+    return _decode(body.get("as_bytes", ""))
 
 
-def _decoded(text: str | bytes) -> bytes | None:
+def _decode(text: str | bytes) -> bytes | None:
     try:
         return b64decode(text, validate=True)
     except ValueError:
@@ -184,14 +187,14 @@ def _http_time(text: Any) -> float | None:
 
 
 def _records(piece: Piece) -> Iterator[Mapping[str, Any]]:
-    """The records of all files of a piece, with keys in lower case: versions of KServe differ in it."""
+    """The records of all files of a piece, with keys in lower case, as versions of KServe differ in their case."""
     for path in (piece.path, *piece.more):
-        with explained(str(path), piece.format):
-            for record in _of_file(path):
+        with explain_errors(str(path), piece.format):
+            for record in _file_records(path):
                 yield {key.lower(): value for key, value in record.items()}
 
 
-def _of_file(path: Path) -> Iterator[Mapping[str, Any]]:
+def _file_records(path: Path) -> Iterator[Mapping[str, Any]]:
     import pyarrow.parquet as pq
 
     with path.open("rb") as file:
@@ -201,18 +204,18 @@ def _of_file(path: Path) -> Iterator[Mapping[str, Any]]:
             for batch in parquet.iter_batches(ROWS):
                 yield from batch.to_pylist()
     elif (size := path.stat().st_size) > LARGEST:
-        raise Refused(f"{path}: {size} bytes; at most {LARGEST} are read of a logger's file")
+        raise Refused(f"{path}: {size} bytes; a logger's file may have at most {LARGEST}")
     elif path.name.lower().endswith(".csv"):
         with path.open(encoding="utf-8", newline="") as text:
             yield from csv.DictReader(text)
     else:
-        yield from _parsed(path.read_text(encoding="utf-8"))
+        yield from _parse_documents(path.read_text(encoding="utf-8"))
 
 
-def _parsed(text: str) -> Iterator[Mapping[str, Any]]:
-    """One document, a list of them, or one after the other."""
+def _parse_documents(text: str) -> Iterator[Mapping[str, Any]]:
+    """The objects of a JSON text: of one document, of a list of objects, or of documents one after the other."""
     decoder, at = json.JSONDecoder(), 0
-    while (at := _after_space(text, at)) < len(text):
+    while (at := _skip_space(text, at)) < len(text):
         document, at = decoder.raw_decode(text, at)
         for one in document if isinstance(document, list) else [document]:
             if not isinstance(one, dict):
@@ -220,7 +223,7 @@ def _parsed(text: str) -> Iterator[Mapping[str, Any]]:
             yield one
 
 
-def _after_space(text: str, at: int) -> int:
+def _skip_space(text: str, at: int) -> int:
     while at < len(text) and text[at].isspace():
         at += 1
     return at

@@ -1,4 +1,4 @@
-"""Files of tables: Parquet, Arrow, CSV and JSON lines, through pyarrow."""
+"""Reads tables with pyarrow: Parquet, Arrow, CSV and JSON lines."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tfcanary.look.evaluate.sources.piece import Format, Piece, Selection
 
 MOST_COLUMNS = 10_000
 LARGEST_CHUNK = 2 << 30
-"""Bytes of one row group, unpacked: it is in memory as a whole."""
+"""Largest row group in unpacked bytes, as a row group is in memory as a whole."""
 ROWS = 65_536
+"""Largest number of rows in a batch of JSON lines."""
 BLOCK = 4 << 20
-"""Bytes of text that are parsed at once; a row must fit."""
+"""Bytes of text that are parsed at once; a row must fit into a block."""
 
 
 @contextmanager
-def explained(at: str, kind: str) -> Iterator[None]:
-    """What pyarrow says about a damaged file, with the place in front."""
+def explain_errors(at: str, kind: str) -> Iterator[None]:
+    """Turn errors of readers about a damaged file into Refused, with the place and the format in the sentence."""
     import pyarrow as pa
 
     try:
@@ -30,34 +31,36 @@ def explained(at: str, kind: str) -> Iterator[None]:
         raise Refused(f"{at}: cannot be read as {kind} ({str(error).splitlines()[0][:200]})") from error
 
 
-def names(path: Path) -> list[str]:
-    """The top-level columns of a Parquet file."""
+def column_names(path: Path) -> list[str]:
+    """The names of the top-level columns of a Parquet file. Raises Refused where it is damaged or has too many columns."""
     import pyarrow.parquet as pq
 
-    with explained(str(path), Format.PARQUET), pq.ParquetFile(path) as file:
+    with explain_errors(str(path), Format.PARQUET), pq.ParquetFile(path) as file:
         if len(file.schema_arrow.names) > MOST_COLUMNS:
-            raise Refused(f"{path}: {len(file.schema_arrow.names)} columns: at most {MOST_COLUMNS} are compared; choose those that matter")
-        found: list[str] = file.schema_arrow.names
-        return found
+            raise Refused(f"{path}: {len(file.schema_arrow.names)} columns; at most {MOST_COLUMNS} are compared: select the important ones")
+        names: list[str] = file.schema_arrow.names
+        return names
 
 
-def groups(path: Path) -> Iterator[Piece]:
-    """A piece each row group; one without any is a piece, too: its columns are known."""
+def row_groups(path: Path) -> Iterator[Piece]:
+    """One piece for each row group of a Parquet file. Raises Refused where the file is damaged or a row group is too large."""
     import pyarrow.parquet as pq
 
-    with explained(str(path), Format.PARQUET), pq.ParquetFile(path) as file:
+    with explain_errors(str(path), Format.PARQUET), pq.ParquetFile(path) as file:
         for number in range(file.metadata.num_row_groups):
             group = file.metadata.row_group(number)
             if group.total_byte_size > LARGEST_CHUNK:
-                raise Refused(f"{path}: row group {number}: {group.total_byte_size} bytes; at most {LARGEST_CHUNK}: write smaller ones")
+                raise Refused(
+                    f"{path}: row group {number}: {group.total_byte_size} bytes; at most {LARGEST_CHUNK}: write smaller row groups"
+                )
             yield Piece(path, Format.PARQUET, group.total_byte_size, number)
 
 
 def parquet(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """One row group."""
+    """Read one row group of a Parquet file."""
     import pyarrow.parquet as pq
 
-    with explained(piece.name, Format.PARQUET):
+    with explain_errors(piece.name, Format.PARQUET):
         with pq.ParquetFile(piece.path) as file:
             texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         with pq.ParquetFile(piece.path, read_dictionary=texts) as file:
@@ -67,11 +70,11 @@ def parquet(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
 
 
 def arrow(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """A file or a stream of Arrow batches."""
+    """Read a file or a stream of Arrow batches."""
     import pyarrow as pa
     from pyarrow import ipc
 
-    with explained(piece.name, piece.format), pa.memory_map(str(piece.path)) as source:
+    with explain_errors(piece.name, piece.format), pa.memory_map(str(piece.path)) as source:
         reader = ipc.open_stream(source) if piece.format is Format.STREAM else ipc.open_file(source)
         batches = iter(reader) if piece.format is Format.STREAM else map(reader.get_batch, range(reader.num_record_batches))
         for number, batch in enumerate(batches):
@@ -80,50 +83,50 @@ def arrow(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
 
 
 def csv(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """A first line with names, then a row each line; the types are those of the first block."""
+    """Read a file whose first line has the names and each other line a row; the types of the columns come from the first block."""
     from pyarrow import csv as pa_csv
 
     delimiter = "\t" if ".tsv" in piece.path.name.lower() else ","
     blocks = pa_csv.ReadOptions(block_size=BLOCK)
     parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with explained(piece.name, piece.format), pa_csv.open_csv(str(piece.path), blocks, parsing) as reader:
+    with explain_errors(piece.name, piece.format), pa_csv.open_csv(str(piece.path), blocks, parsing) as reader:
         for batch in reader:
             yield select(batch.select(_columns(batch.schema.names, chosen, piece)), chosen, piece.name), piece.name
 
 
 def lines(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """An object each line."""
+    """Read a file with one JSON object in each line."""
     from pyarrow import json as pa_json
 
-    with explained(piece.name, piece.format):
+    with explain_errors(piece.name, piece.format):
         for batch in pa_json.read_json(str(piece.path), pa_json.ReadOptions(block_size=BLOCK)).to_batches(ROWS):
             yield select(batch.select(_columns(batch.schema.names, chosen, piece)), chosen, piece.name), piece.name
 
 
 def select(batch: Any, chosen: Selection, at: str) -> Any:
-    """The rows of the window, without its column where nobody asked for it."""
+    """The rows of the window; the column of the time is dropped unless it is selected. Raises Refused where it is no time."""
     import pyarrow as pa
     from pyarrow import compute
 
     if not chosen.windowed:
         return batch
     if not chosen.time:
-        raise Refused(f"{at}: a window needs to know the column of the time; there are {', '.join(batch.schema.names[:20])}")
-    with explained(f"{at}: column {chosen.time!r}", "a time"):
+        raise Refused(f"{at}: a window needs the name of the column of the time; there are {', '.join(batch.schema.names[:20])}")
+    with explain_errors(f"{at}: column {chosen.time!r}", "a time"):
         column = batch.column(chosen.time)
         if pa.types.is_temporal(column.type):
             column = compute.divide(column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), 1e6)
         seconds = column.cast(pa.float64())
         low, high = chosen.seconds
-        kept = batch.filter(compute.and_(compute.greater_equal(seconds, low), compute.less(seconds, high)))
-    return kept if not chosen.columns or chosen.time in chosen.columns else kept.drop_columns([chosen.time])
+        inside = batch.filter(compute.and_(compute.greater_equal(seconds, low), compute.less(seconds, high)))
+    return inside if not chosen.columns or chosen.time in chosen.columns else inside.drop_columns([chosen.time])
 
 
 def _columns(there: list[str], chosen: Selection, piece: Piece) -> list[str]:
-    """The columns to read: those that are asked for and are there, and that of the time. Missing ones are found by the comparison."""
+    """The columns to read: the selected ones among those of the file, and that of the time. The comparison finds missing ones."""
     if len(set(there)) < len(there):
         twice = next(name for name in there if there.count(name) > 1)
-        raise Refused(f"{piece.name}: column {twice[:80]!r} occurs twice: names must differ")
+        raise Refused(f"{piece.name}: column {twice[:80]!r} occurs twice: names must be unique")
     if chosen.windowed and chosen.time and chosen.time not in there:
         raise Refused(f"{piece.name}: column {chosen.time[:80]!r} of the window is missing; there are {', '.join(there[:20])}")
     return [name for name in there if not chosen.columns or name in chosen.columns or (chosen.windowed and name == chosen.time)]

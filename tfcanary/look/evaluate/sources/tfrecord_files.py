@@ -1,4 +1,4 @@
-"""TFRecord files as Arrow batches: features of tf.Example, and the tensors of PredictionLog row by row."""
+"""Reads TFRecord files as Arrow batches: the features of tf.Example, and the tensors of PredictionLog row by row."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
 from tfcanary.look.evaluate.sources.tables import select
 from tfcanary.tf.wire import bodies, prediction_logs, tfrecord
-from tfcanary.tf.wire.decoded_columns import Column, Texts
+from tfcanary.tf.wire.decoded_columns import RaggedColumn, Texts
 from tfcanary.tf.wire.examples import read_examples
-from tfcanary.tf.wire.feature_names import Names
-from tfcanary.tf.wire.prediction_logs import Tensor
+from tfcanary.tf.wire.feature_names import NameTable
+from tfcanary.tf.wire.prediction_logs import TensorColumn
 from tfcanary.tf.wire.vectors import spread
 
 
 def examples(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """A row each record; a feature of one value is a number or a text, one of several a list, one of none is null."""
+    """Read one row from each tf.Example: a feature of one value is a number or a text, one of several a list, one of none null."""
     import pyarrow as pa
 
     at = piece.name
@@ -33,14 +33,14 @@ def examples(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
 
 
 def predictions(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """A row for each row of a request, inputs and outputs beside each other."""
+    """Read one row from each row of a logged request, with its inputs and outputs as columns."""
     import pyarrow as pa
 
-    names = Names(), Names()
+    names = NameTable(), NameTable()
     for block in tfrecord.read_blocks(piece.path):
-        kept = _windowed(block, chosen, piece.name)
+        selected = _in_window(block, chosen, piece.name)
         try:
-            logs = prediction_logs.decode_prediction_logs(kept, names)
+            logs = prediction_logs.decode_prediction_logs(selected, names)
         except Refused as error:
             raise Refused(f"{piece.path}: {error}") from error
         arrays = _table(logs)
@@ -49,8 +49,8 @@ def predictions(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
             yield pa.RecordBatch.from_pydict(wanted), piece.name
 
 
-def _windowed(block: tfrecord.Block, chosen: Selection, at: str) -> tfrecord.Block:
-    """The records whose own time lies in the window: one protobuf message after the other, as their times are not told in step."""
+def _in_window(block: tfrecord.RecordBlock, chosen: Selection, at: str) -> tfrecord.RecordBlock:
+    """The records whose time is in the window; each message is parsed alone, as the decoder of columns does not read the times."""
     from google.protobuf.message import DecodeError
 
     from tfcanary.tf.wire import messages
@@ -63,20 +63,22 @@ def _windowed(block: tfrecord.Block, chosen: Selection, at: str) -> tfrecord.Blo
     except DecodeError as error:
         raise Refused(f"{at}: not a PredictionLog ({error})") from error
     if not all(times):
-        raise Refused(f"{at}: record {block.first + times.index(0)}: has no time, so no window can be taken")
-    kept = np.array([low <= time < high for time in times], bool)
-    return tfrecord.Block(block.content, block.first, block.begins[kept], block.ends[kept])
+        raise Refused(f"{at}: record {block.first + times.index(0)}: has no time, so rows cannot be selected by time")
+    inside = np.array([low <= time < high for time in times], bool)
+    return tfrecord.RecordBlock(block.content, block.first, block.begins[inside], block.ends[inside])
 
 
-def _table(logs: prediction_logs.Logs) -> dict[str, Any]:
+def _table(logs: prediction_logs.PredictionLogColumns) -> dict[str, Any]:
     tensors = {bodies.INPUT + name: one for name, one in sorted(logs.inputs.items())}
     tensors |= {bodies.OUTPUT + name: one for name, one in sorted(logs.outputs.items())}
     rows = np.max([tensor.rows for tensor in tensors.values()], axis=0) if tensors else np.zeros(0, np.int64)
     return {name: _by_row(tensor, rows) for name, tensor in tensors.items()}
 
 
-def _by_row(tensor: Tensor, rows: Any) -> Any:
-    """A tensor's values divided among the rows of its record; one that has a single row stands in all of them, a missing one in none."""
+def _by_row(tensor: TensorColumn, rows: Any) -> Any:
+    """The values of a tensor, divided among the rows of its record; a single row is repeated in all of them, a missing one is null."""
+    import pyarrow as pa
+
     own, counts = tensor.rows, tensor.column.counts
     width = counts // np.maximum(own, 1)
     lists = _lists(tensor.column.values, np.repeat(width, own))
@@ -84,20 +86,13 @@ def _by_row(tensor: Tensor, rows: Any) -> Any:
     within = np.arange(int(rows.sum())) - np.repeat(np.cumsum(rows) - rows, rows)
     index = np.repeat(first, rows) + np.where(np.repeat(own == 1, rows), 0, within)
     missing = within >= np.repeat(np.where(own == 1, rows, own), rows)
-    return _taken(lists, index, missing, bool((width[own > 0] == 1).all()))
+    single = bool((width[own > 0] == 1).all())
+    if not len(lists):
+        return pa.nulls(len(index)) if single else pa.nulls(len(index), lists.type)
+    return (lists.values if single else lists).take(pa.array(np.where(missing, 0, index), mask=missing))
 
 
-def _taken(lists: Any, index: Any, missing: Any, single: bool) -> Any:
-    import pyarrow as pa
-
-    picked = lists.take(pa.array(np.where(missing, 0, index), mask=missing)) if len(lists) else pa.nulls(len(index), lists.type)
-    if not single:
-        return picked
-    values = lists.values.take(pa.array(np.where(missing, 0, index), mask=missing)) if len(lists) else pa.nulls(len(index))
-    return values
-
-
-def _scalars(column: Column) -> Any:
+def _scalars(column: RaggedColumn) -> Any:
     import pyarrow as pa
 
     some = column.counts > 0
@@ -115,7 +110,7 @@ def _lists(values: Any, counts: Any) -> Any:
 
 
 def _values(values: Any) -> Any:
-    """The values of all records as one array; texts are gathered from where they lie."""
+    """The values of all records as one array; texts are copied out of the content of the file."""
     import pyarrow as pa
 
     if not isinstance(values, Texts):

@@ -13,7 +13,7 @@ from tests.decide.judge.simulation import buckets
 from tfcanary.core.domain import LATENCY_BOUNDS
 from tfcanary.core.plan import JudgePlan, LatencyPlan
 from tfcanary.decide.judge.dispersion import Noise
-from tfcanary.decide.judge.latency_row import Cells, Shift
+from tfcanary.decide.judge.latency_row import LatencyAccumulator, LatencyCells
 from tfcanary.decide.judge.stable_level import freeze
 
 PLAN = JudgePlan()
@@ -21,8 +21,8 @@ FROZEN = freeze(counts(1e6, 1e3, buckets(0.0, 1.0) * 1e6), PLAN)
 STEP = 30.0
 
 
-def standing(windows, frozen=FROZEN, history=None):
-    row = Shift(PLAN, LatencyPlan(), frozen, {"latency": history} if history else {})
+def standing(windows, stable_level=FROZEN, history=None):
+    row = LatencyAccumulator(PLAN, LatencyPlan(), stable_level, {"latency": history} if history else {})
     for one in windows:
         row.add(one)
     return row.standing(STEP)
@@ -33,26 +33,26 @@ def slower_by(factor, length=20, n_c=300.0, n_b=5700.0, tail=1.0):
 
 
 def test_the_cells_lie_where_the_requests_are():
-    cells = Cells.of(FROZEN)
+    cells = LatencyCells.of(FROZEN)
     assert [round(cut / 1000) for cut in cells.cuts] == [21, 37, 67, 121, 219]
     assert cells.masses(np.zeros(1))[:, 0].sum() == pytest.approx(1)
 
 
 def test_the_masses_of_a_shifted_histogram_are_nearly_the_true_ones():
     def true(y):
-        x = np.array([0, *Cells.of(FROZEN).cuts, np.inf]) / 1000 * math.exp(-y)
+        x = np.array([0, *LatencyCells.of(FROZEN).cuts, np.inf]) / 1000 * math.exp(-y)
         below = sum(part * scipy_stats.norm.cdf((np.log(np.maximum(x, 1e-9)) - median) / spread) for part, median, spread in (BULK, TAIL))
         return np.diff(below)
 
     for y in (-0.1, 0.1):
-        assert Cells.of(FROZEN).masses(np.array([y]))[:, 0] == pytest.approx(true(y), rel=0.15)
+        assert LatencyCells.of(FROZEN).masses(np.array([y]))[:, 0] == pytest.approx(true(y), rel=0.15)
 
 
 @pytest.mark.parametrize(
     "history", [None, Noise(excess=(0.7, 1.9), fixed=(0.0, 0.0), size=3.0, wander=0.01)], ids=["assumed", "calibrated"]
 )
 def test_the_row_equals_its_definition(history):
-    rng, cells = np.random.default_rng(4), Cells.of(FROZEN)
+    rng, cells = np.random.default_rng(4), LatencyCells.of(FROZEN)
     windows = []
     for _ in range(18):
         n = rng.poisson(250), rng.poisson(5000)
@@ -61,7 +61,7 @@ def test_the_row_equals_its_definition(history):
     pairs = [(cells.count(w.canary.latency), cells.count(w.stable.latency)) for w in windows]
     up, down = plain.latency_row(pairs, lambda y: cells.masses(np.array([y]))[:, 0], math.log(1.03), math.log(1.10), STEP, history)
     found = standing(windows, history=history)
-    assert (found.log_up, found.log_down) == (pytest.approx(up, abs=1e-9), pytest.approx(down, abs=1e-9))
+    assert (found.log_rollback, found.log_promote) == (pytest.approx(up, abs=1e-9), pytest.approx(down, abs=1e-9))
 
 
 def test_a_canary_exactly_like_stable_passes():
@@ -92,7 +92,7 @@ def test_cold_windows_and_windows_without_answers_count_nothing():
     cold = [window(w.stable, w.canary, warm=False) for w in slower_by(3.0)]
     empty = [window(counts(5700, latency=5700 * buckets(0.0, 1.0)), counts(0, latency=np.zeros(34)))]
     latency = standing([*cold, *empty])
-    assert (latency.log_up, latency.log_down, latency.interval) == (pytest.approx(0), pytest.approx(0), None)
+    assert (latency.log_rollback, latency.log_promote, latency.interval) == (pytest.approx(0), pytest.approx(0), None)
 
 
 def test_both_tracks_slower_together_blames_nobody():
@@ -106,8 +106,8 @@ def test_both_tracks_slower_together_blames_nobody():
 def test_a_histogram_with_one_bucket_tells_nothing_and_breaks_nothing(bucket):
     held = np.zeros(len(LATENCY_BOUNDS) + 1)
     held[bucket] = 1.0
-    frozen = freeze(counts(1e5, latency=1e5 * held), PLAN)
-    latency = standing([window(counts(5700, latency=5700 * held), counts(300, latency=300 * held))] * 50, frozen)
+    stable_level = freeze(counts(1e5, latency=1e5 * held), PLAN)
+    latency = standing([window(counts(5700, latency=5700 * held), counts(300, latency=300 * held))] * 50, stable_level)
     assert not latency.passes(PLAN)
     assert not latency.fails(PLAN)
 
@@ -115,8 +115,8 @@ def test_a_histogram_with_one_bucket_tells_nothing_and_breaks_nothing(bucket):
 def test_a_canary_that_leaves_the_only_bucket_fails():
     held, beyond = np.zeros(34), np.zeros(34)
     held[15], beyond[16] = 1.0, 1.0
-    frozen = freeze(counts(1e5, latency=1e5 * held), PLAN)
-    assert standing([window(counts(5700, latency=5700 * held), counts(300, latency=300 * beyond))] * 10, frozen).fails(PLAN)
+    stable_level = freeze(counts(1e5, latency=1e5 * held), PLAN)
+    assert standing([window(counts(5700, latency=5700 * held), counts(300, latency=300 * beyond))] * 10, stable_level).fails(PLAN)
 
 
 def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_silent():

@@ -10,23 +10,23 @@ from tests.decide.judge.literal import counts
 from tests.decide.judge.simulation import CLASSES, buckets
 from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge.rate_rows import rows
-from tfcanary.decide.judge.stable_level import MOST_CLASSES, freeze, weights
+from tfcanary.decide.judge.stable_level import MOST_CLASSES, alpha_parts, freeze
 
 FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
 LEVEL = counts(99_900, 100, buckets(0.0, 1.0) * 99_900, quality=(70_000.0, None, 99_900.0), classes=tuple((CLASSES * 99_900).tolist()))
 
 
 def test_weights_are_given_back_in_proportion_and_sum_to_one():
-    assert sum(weights(FULL).values()) == pytest.approx(1)
-    default, errors_only = weights(JudgePlan()), weights(JudgePlan(latency=None))
+    assert sum(alpha_parts(FULL).values()) == pytest.approx(1)
+    default, errors_only = alpha_parts(JudgePlan()), alpha_parts(JudgePlan(latency=None))
     assert sum(default.values()) == sum(errors_only.values()) == pytest.approx(1)
     assert default["errors"] / default["latency"] == pytest.approx(0.38 / 0.11)
     assert set(errors_only) == {"errors", "outage", "traffic"}
 
 
 def test_the_rows_spend_no_more_than_all_of_alpha():
-    spent = sum(row.weight for row in rows(FULL, freeze(LEVEL, FULL)))
-    assert spent + weights(FULL)["latency"] + weights(FULL)["quality"] == pytest.approx(1)
+    spent = sum(row.alpha_part for row in rows(FULL, freeze(LEVEL, FULL)))
+    assert spent + alpha_parts(FULL)["latency"] + alpha_parts(FULL)["quality"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("ok", "known"), [(999, False), (1000, True)])
@@ -35,11 +35,11 @@ def test_stable_must_have_answered_enough(ok, known):
 
 
 def test_the_level_is_what_stable_counted():
-    frozen = freeze(LEVEL, FULL)
-    assert frozen.error_rate == pytest.approx(100.5 / 100_001)
-    assert frozen.quality == pytest.approx(70_000 / 99_900)
-    assert frozen.missing == ()
-    assert sum(frozen.classes) == pytest.approx(1)
+    stable_level = freeze(LEVEL, FULL)
+    assert stable_level.error_rate == pytest.approx(100.5 / 100_001)
+    assert stable_level.quality == pytest.approx(70_000 / 99_900)
+    assert stable_level.missing == ()
+    assert sum(stable_level.classes) == pytest.approx(1)
 
 
 def test_what_the_plan_asks_for_and_stable_does_not_export_is_missing():
@@ -69,35 +69,35 @@ def test_the_tail_is_watched_at_the_bounds_nearest_to_3_and_1_percent():
 def test_two_levels_at_one_bound_are_one_row():
     spread = np.zeros(34)
     spread[15], spread[16], spread[17] = 0.8, 0.183, 0.017
-    frozen = freeze(counts(1e5, latency=1e5 * spread), JudgePlan())
-    tails = [row for row in rows(JudgePlan(), frozen) if row.name.startswith("latency-tail")]
+    stable_level = freeze(counts(1e5, latency=1e5 * spread), JudgePlan())
+    tails = [row for row in rows(JudgePlan(), stable_level) if row.name.startswith("latency-tail")]
     assert [row.name for row in tails] == ["latency-tail-3"]
-    assert tails[0].weight == pytest.approx(weights(JudgePlan())["latency-tail"])
+    assert tails[0].alpha_part == pytest.approx(alpha_parts(JudgePlan())["latency-tail"])
 
 
 def test_a_bound_far_from_the_tail_stands_for_no_tail():
     narrow = np.zeros(34)
     narrow[15] = 1.0
-    frozen = freeze(counts(1e5, latency=1e5 * narrow), JudgePlan())
-    assert [row.name for row in rows(JudgePlan(), frozen)] == ["errors", "outage", "traffic"]
+    stable_level = freeze(counts(1e5, latency=1e5 * narrow), JudgePlan())
+    assert [row.name for row in rows(JudgePlan(), stable_level)] == ["errors", "outage", "traffic"]
 
 
 def test_a_coarse_histogram_uses_the_bulk_margins_where_the_bound_is_in_the_bulk():
     coarse = np.zeros(34)
     coarse[15], coarse[16] = 0.8, 0.2
-    frozen = freeze(counts(1e5, latency=1e5 * coarse), JudgePlan())
-    (row,) = (row for row in rows(JudgePlan(), frozen) if row.name.startswith("latency-tail"))
-    survival = frozen.survival()
+    stable_level = freeze(counts(1e5, latency=1e5 * coarse), JudgePlan())
+    (row,) = (row for row in rows(JudgePlan(), stable_level) if row.name.startswith("latency-tail"))
+    survival = stable_level.survival()
     bound = np.exp(survival.log_bounds[row.index])
     assert math.exp(row.margin) == pytest.approx(float((survival(np.array([bound / 1.10])) / survival(np.array([bound])))[0]))
 
 
 def test_of_very_many_classes_the_rare_ones_are_watched_together():
     many = np.arange(1.0, 201.0)
-    frozen = freeze(replace(LEVEL, classes=tuple((many * 100).tolist())), FULL)
-    assert len(frozen.classes) == MOST_CLASSES + 1
-    assert frozen.watched == tuple(range(150, 200))
-    held = frozen.class_counts(counts(0, classes=tuple(many.tolist())))
+    stable_level = freeze(replace(LEVEL, classes=tuple((many * 100).tolist())), FULL)
+    assert len(stable_level.classes) == MOST_CLASSES + 1
+    assert stable_level.watched == tuple(range(150, 200))
+    held = stable_level.class_counts(counts(0, classes=tuple(many.tolist())))
     assert held.sum() == many.sum()
-    assert frozen.class_counts(counts(0, classes=(1.0, 2.0))) is None, "another number of classes says nothing"
-    assert [row.name for row in rows(FULL, frozen)][-2:] == ["class-199", "class-others"]
+    assert stable_level.class_counts(counts(0, classes=(1.0, 2.0))) is None, "another number of classes says nothing"
+    assert [row.name for row in rows(FULL, stable_level)][-2:] == ["class-199", "class-others"]

@@ -8,7 +8,7 @@ import pytest
 from tests.decide.judge.literal import down, polls, sample
 from tfcanary.core.domain import Counters, Track
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge.watch_windows import Course, Poll, repeats, step
+from tfcanary.decide.judge.watch_windows import Course, Poll, is_repeat, take_poll
 
 PLAN = JudgePlan()
 BEGINNING = Course()
@@ -17,7 +17,7 @@ BEGINNING = Course()
 def run(stream, course=BEGINNING):
     windows = []
     for poll in stream:
-        course, window = step(course, poll, PLAN, frozen=True)
+        course, window = take_poll(course, poll, PLAN, frozen=True)
         windows.append(window)
     return course, windows
 
@@ -66,11 +66,11 @@ def test_a_poll_before_the_beginning_is_at_the_beginning():
 def test_only_the_same_counts_at_the_same_time_are_a_repetition():
     first = poll(30, 100, 5)
     course, _ = run([poll(0), first])
-    assert repeats(course, first)
-    assert not repeats(course, poll(30, 101, 5))
-    assert not repeats(course, poll(31, 100, 5))
-    assert not repeats(course, replace(first, canary=down(Track.CANARY)))
-    assert not repeats(Course(), poll(0))
+    assert is_repeat(course, first)
+    assert not is_repeat(course, poll(30, 101, 5))
+    assert not is_repeat(course, poll(31, 100, 5))
+    assert not is_repeat(course, replace(first, canary=down(Track.CANARY)))
+    assert not is_repeat(Course(), poll(0))
 
 
 @pytest.mark.parametrize(

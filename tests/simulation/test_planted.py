@@ -1,0 +1,163 @@
+"""The explorer finds each of these faults when it is planted again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.simulation.actors import Scenario
+from tests.simulation.explore import SMALL, WAITS, at_random, play
+from tests.simulation.scheduler import Choice, What
+from tfcanary.act import finish, hold, ledger, promote, restore, rollback, shift
+from tfcanary.core import timeline
+from tfcanary.core.domain import Desired, Intent, Pool, Track, Traffic
+from tfcanary.core.errors import Conflict
+from tfcanary.core.ports import Platform
+from tfcanary.core.record import Release, State
+from tfcanary.run import guard
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_fencing(patch: pytest.MonkeyPatch) -> None:
+    """A raise that was on its way for long lands after the release has been rolled back."""
+    patch.setattr("tests.simulation.world.admit", lambda stamp, intent, what, lowering=False: intent)
+    patch.setattr("tests.simulation.world.World._land", _land_always)
+
+
+def _land_always(world: Any, thing: Any, version: int, stamp: Intent, effect: Callable[[], None]) -> bool:
+    effect()
+    thing.version, thing.stamp = thing.version + 1, stamp
+    world.check()
+    return True
+
+
+def servers_go_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Together with a world without stamps: the candidate's servers are stopped while a raise is on its way."""
+    no_fencing(patch)
+    patch.setattr(finish, "IN_FLIGHT", timedelta(0))
+
+
+def promoted_over_a_rollback(patch: pytest.MonkeyPatch) -> None:
+    """The promotion writes its end whatever the release is doing."""
+    end = ledger.end
+
+    def ends(platform: Platform, run_id: str, state: State, after: State, reason: str, also: Any = lambda r: r) -> Release:
+        now = ledger.ours(ledger.read(platform), run_id).state
+        return end(platform, run_id, state, now if not now.ended else after, reason, also)
+
+    patch.setattr(ledger, "end", ends)
+
+
+def rollback_by_what_was_read_once(patch: pytest.MonkeyPatch) -> None:
+    """The candidate's servers are removed although its promotion has ended meanwhile."""
+
+    def rolls_back(platform: Platform, run_id: str, reason: str = "") -> Release | None:
+        release = ledger.read(platform).release
+        if release is None or release.run_id != run_id or release.state.ended:
+            return release
+        token = release.token
+        platform.clock.sleep(3)
+        for act in (
+            lambda: platform.router.set_traffic(Traffic(), Intent(run_id, token.number + 100)),
+            lambda: platform.deployer.assign(Track.STABLE, Pool(1), Intent(run_id, token.number + 100)),
+        ):
+            with suppress(Conflict):
+                act()
+        shift.trip(platform, run_id, reason)
+        ledger.end(platform, run_id, State.ROLLED_BACK, State.ROLLING_BACK, reason)
+        return release
+
+    patch.setattr(rollback, "roll_back", rolls_back)
+
+
+def a_hold_that_nobody_renews(patch: pytest.MonkeyPatch) -> None:
+    """Long work, or a pause, takes longer than the lease."""
+    patch.setattr(hold.Hold, "tick", lambda self: None)
+
+
+def blind_advances(patch: pytest.MonkeyPatch) -> None:
+    """Metrics that vanish in the middle of a stage advance it."""
+    patch.setattr(timeline, "blind_for", lambda seen, now: timedelta(0))
+    patch.setattr(timeline, "blind_time_since", lambda seen, began: timedelta(0))
+
+
+def the_guards_clock_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """The guard compares the holder's clock with its own."""
+
+    def is_abandoned(self: Any, release: Release) -> bool:
+        return release.holder is None or release.holder.until + timedelta(seconds=30) < self.platform.clock.now()
+
+    patch.setattr(guard._Guard, "_is_abandoned", is_abandoned)
+
+
+def nobody_looks_for_an_able_guard(patch: pytest.MonkeyPatch) -> None:
+    """A weight rises beside a guard that is alive and cannot watch."""
+    patch.setattr(shift, "await_able_guard", lambda hold: None)
+
+
+def a_promotion_that_wants_nothing_in_the_record(patch: pytest.MonkeyPatch) -> None:
+    """The stable track moves before the record says so: whoever rolls back does not know."""
+    move = promote._move
+
+    def moved(held: hold.Hold, step: Callable[[Desired], Desired]) -> None:
+        release = ledger.ours(ledger.read(held.platform), held.run_id)
+        wanted = step(release.desired)
+        token = Intent(held.run_id, release.intent + 1000)
+        if wanted.tracks.get(Track.STABLE) != release.desired.tracks.get(Track.STABLE):
+            held.platform.deployer.assign(Track.STABLE, wanted.tracks[Track.STABLE], token)
+        move(held, step)
+
+    patch.setattr(promote, "_move", moved)
+
+
+def the_record_is_not_read_again(patch: pytest.MonkeyPatch) -> None:
+    """After a write nobody looks whether the world is still wanted."""
+
+    def moved(self: Any, release: Release, move: Callable[[], None]) -> bool:
+        move()
+        return True
+
+    patch.setattr(restore._Work, "_moved", moved)
+    patch.setattr("tests.simulation.world.admit", lambda stamp, intent, what, lowering=False: intent)
+    patch.setattr("tests.simulation.world.World._land", _land_always)
+
+
+PLANTS: dict[str, tuple[Plant, Scenario | None]] = {
+    "no fencing": (no_fencing, None),
+    "servers go at once": (servers_go_at_once, None),
+    "promoted over a rollback": (promoted_over_a_rollback, None),
+    "rollback by what was read once": (rollback_by_what_was_read_once, Scenario(abort_at=150.0, skew=0.0)),
+    "a hold that nobody renews": (a_hold_that_nobody_renews, Scenario(pause_at=75.0)),
+    "blind advances": (blind_advances, Scenario(away=(("metrics", 73.0, 400.0),))),
+    "the guard's clock is believed": (the_guards_clock_is_believed, Scenario(pause_at=75.0, skew=120.0)),
+    "nobody looks for an able guard": (nobody_looks_for_an_able_guard, Scenario(away=(("storage", 26.0, 400.0),))),
+    "a promotion that wants nothing in the record": (a_promotion_that_wants_nothing_in_the_record, None),
+    "the record is not read again": (the_record_is_not_read_again, None),
+}
+
+
+def schedules(scenario: Scenario | None) -> Iterator[tuple[Scenario, tuple[Choice, ...]]]:
+    """Those near the fault first, then any."""
+    for one in [scenario] if scenario else SMALL:
+        yield one, ()
+    base = scenario or Scenario()
+    for at in range(60, 130):
+        for what in (What.ABORT, What.WAIT):
+            for seconds in WAITS[1::2]:
+                yield base, (Choice(at, what, seconds),)
+                yield replace(base, abort_at=150.0, skew=0.0), (Choice(at, What.WAIT, seconds),)
+    for seed in range(1, 400):
+        yield at_random(seed)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_fault_that_is_planted_again_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, scenario = PLANTS[name]
+    plant(monkeypatch)
+    assert any(play(*schedule) for schedule in schedules(scenario)), f"{name}: no schedule found it"

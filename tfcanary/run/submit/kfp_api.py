@@ -1,0 +1,157 @@
+"""The REST API of Kubeflow Pipelines, version v2beta1, as far as a release needs it.
+
+The SDK's `kfp.Client` cannot be used where a release is submitted by a step: a compiled component sets `_KFP_RUNTIME=true`, and then
+`kfp` exports no client. It also sets no limits of time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcanary.core.errors import Unavailable
+from tfcanary.run.submit.host_auth import Credentials, HostAuth, credentials, read_context
+
+if TYPE_CHECKING:
+    import requests
+
+TIMEOUT = 10.0
+"""Seconds for a connection and for an answer: a host that accepts and then is silent must hold up no trigger and no notebook."""
+RETRIES = 3
+"""Further attempts where the host was not reached, and where a request that only reads got no answer."""
+V2, V1 = "/apis/v2beta1", "/apis/v1beta1"
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""The file with a pod's own namespace."""
+EQUALS = 1
+"""The API's number of the operation "equals" in a filter."""
+LOG_IN = "it asks for credentials: name them by --host-auth, as docs/triggers.md shows"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KfpApi:
+    """One Kubeflow Pipelines API. Every method raises Unavailable where it cannot be reached, or answers with an error."""
+
+    url: str
+    """The address of the API, without `/apis`."""
+    credentials: Credentials
+    session: requests.Session
+
+    @classmethod
+    def connect(cls, url: str, auth: HostAuth | None = None) -> KfpApi:
+        """Return the API at an address; a scheme that is missing is https. Nothing is asked yet."""
+        import requests
+        from requests.adapters import HTTPAdapter
+        from urllib3 import Retry
+
+        url = (url if url.startswith("http") else f"https://{url}").rstrip("/")
+        session = requests.Session()
+        # urllib3 itself repeats a request that changes something only where no connection was made.
+        adapter = HTTPAdapter(max_retries=Retry(RETRIES, backoff_factor=0.3, backoff_jitter=0.3))
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return cls(url, credentials(auth or HostAuth(), url), session)
+
+    def is_multi_user(self) -> bool:
+        """Return whether the host has many users, each with a namespace."""
+        return bool(self._call("GET", f"{V2}/healthz").get("multi_user"))
+
+    def version(self) -> str:
+        """Return the host's version, for example 2.17.0; empty where it has given up its older API, which alone tells it."""
+        try:
+            return str(self._call("GET", f"{V1}/healthz").get("tag_name") or "")
+        except Unavailable:
+            return ""
+
+    def namespace(self) -> str:
+        """Return the namespace for runs: the SDK's context file names it, else on a host with many users it is the pod's own; or empty."""
+        named = str(read_context().get("namespace") or "")
+        if named or not self.is_multi_user() or not POD_NAMESPACE.exists():
+            return named
+        return POD_NAMESPACE.read_text(encoding="utf-8").strip()
+
+    def create_run(self, run: Json) -> str:
+        """Create a run in the default experiment of `namespace`; returns the run's id."""
+        namespace = self.namespace()
+        name = (
+            os.environ.get("KF_PIPELINES_OVERRIDE_EXPERIMENT_NAME") or os.environ.get("KF_PIPELINES_DEFAULT_EXPERIMENT_NAME") or "Default"
+        )
+        return _id(self._call("POST", f"{V2}/runs", body={**run, "experiment_id": self._experiment(name, namespace)}), "run_id")
+
+    def _experiment(self, name: str, namespace: str) -> str:
+        """The id of the experiment of a name, which is created where it does not exist."""
+        predicate = {"operation": EQUALS, "key": "display_name", "stringValue": name}
+        query = {"filter": json.dumps({"predicates": [predicate]}), "namespace": namespace}
+        found = self._call("GET", f"{V2}/experiments", query=query).get("experiments") or []
+        if not found:
+            found = [self._call("POST", f"{V2}/experiments", body={"display_name": name, "namespace": namespace})]
+        return _id(found[0], "experiment_id")
+
+    def run_state(self, run_id: str) -> str:
+        """Return the state of a run in the API's words, for example RUNNING or SUCCEEDED."""
+        return str(self._call("GET", f"{V2}/runs/{run_id}").get("state") or "")
+
+    def terminate_run(self, run_id: str) -> None:
+        """Terminate a run; the host may leave out its exit step."""
+        self._call("POST", f"{V2}/runs/{run_id}:terminate")
+
+    def _call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Json | None = None) -> Json:
+        import requests
+
+        headers = {"Accept": "application/json", **self.credentials.headers()}
+
+        def with_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers.update(headers)
+            return request
+
+        try:
+            answer = self.session.request(
+                method,
+                self.url + path,
+                params=query,
+                json=body,
+                # As `auth` and not as `headers`: those would be overwritten by a password in ~/.netrc.
+                auth=with_headers,
+                timeout=(TIMEOUT, TIMEOUT),
+                # A log-in page is told by its redirection; its text is no answer.
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise Unavailable(f"KFP at {self.url} cannot be reached: {_reason(error)}") from error
+        if not answer.ok or answer.is_redirect:
+            hint = f"; {LOG_IN}" if answer.status_code in (401, 403) or answer.is_redirect else ""
+            raise Unavailable(f"KFP at {self.url} answers {answer.status_code} {answer.reason}{_detail(answer)}{hint}")
+        try:
+            document = answer.json() if answer.content else {}
+        except requests.JSONDecodeError:
+            raise Unavailable(f"KFP at {self.url} answers {path} with a page and no JSON; where the page is a log-in, {LOG_IN}") from None
+        if not isinstance(document, dict):
+            raise Unavailable(f"KFP at {self.url} answers {path} with no JSON object")
+        return document
+
+
+def _id(document: Any, name: str) -> str:
+    if not isinstance(document, Mapping) or not document.get(name):
+        raise Unavailable(f"KFP answers without a {name}")
+    return str(document[name])
+
+
+def _reason(error: requests.RequestException) -> Any:
+    """The innermost reason: requests wraps urllib3's error, and that one the reason."""
+    inner = error.args[0] if error.args else error
+    return getattr(inner, "reason", None) or inner
+
+
+def _detail(answer: requests.Response) -> str:
+    """The API's own sentence about an error, cut short; empty where it has none."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return ""
+    message = document.get("message") or document.get("error") if isinstance(document, Mapping) else ""
+    return f" ({' '.join(str(message).split())[:200]})" if message else ""
