@@ -66,7 +66,7 @@ class Site:
         return self.submit(model, **changes).wait()
 
     def weight(self) -> int:
-        return adapters.open_platform(self.uri, NAME, Plan()).router.split().canary
+        return adapters.open_platform(self.uri, NAME, Plan()).router.traffic().canary
 
     def seen(self) -> UserAnswers:
         """What users saw since the last call."""

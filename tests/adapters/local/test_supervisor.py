@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.local.conftest import STAND_IN, Place, available, kill_supervisor, lives, text_of, until
+from tests.adapters.local.conftest import STAND_IN, Place, a_release, available, kill_supervisor, lives, text_of, until
 from tests.adapters.routing import load
 from tfcanary.adapters import local
 from tfcanary.adapters.local.folder import Folder
@@ -24,6 +24,7 @@ from tfcanary.adapters.local.supervisor_client import is_up
 from tfcanary.core.domain import Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment
+from tfcanary.core.record import Record, State
 
 
 def test_up_again_changes_nothing(shared: Place) -> None:
@@ -127,6 +128,58 @@ def test_it_comes_back_from_the_record_at_weight_0(place: Place) -> None:
     assert sorted(bound.deployer.observe().servers) == [Pool(1)]
     assert [load.ask_once(address)[1]["predictions"] for _ in range(20)] == [[1]] * 20
     place.shown()
+
+
+def test_up_returns_when_users_are_served(place: Place) -> None:
+    """Not only when somebody answers on the socket."""
+    address = place.serve(stable=1).router.address()
+    place.remember(stable=1)
+    (place.folder.models / "m/1/slow").touch()
+    kill_supervisor(place)
+    place.up()
+    assert load.ask_once(address)[1]["predictions"] == [1]
+    assert place.server(1)["state"] == "running"
+
+
+def test_a_stable_version_that_does_not_load_is_told_by_up_and_tried_again(place: Place) -> None:
+    place.serve(stable=1)
+    place.remember(stable=1)
+    (place.folder.models / "m/1/crash").touch()
+    kill_supervisor(place)
+    with pytest.raises(Unavailable, match="is up and goes on trying, but the stable version of m does not serve: ended with exit code 1"):
+        place.up()
+    (place.folder.models / "m/1/crash").unlink()
+    until(lambda: available(place.bound(), 1))
+    place.up()
+
+
+def test_up_does_not_wait_for_a_stable_version_without_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "SERVE", 0.2)
+    place.serve(stable=1)
+    place.remember(stable=1)
+    (place.folder.models / "m/1/hang").touch()
+    kill_supervisor(place)
+    with pytest.raises(Unavailable, match="the stable version of m does not serve: starting"):
+        place.up()
+    assert is_up(place.folder)
+
+
+def test_a_record_that_cannot_be_read_keeps_the_platform_down_and_says_so(empty: Place) -> None:
+    empty.folder.make()
+    empty.folder.record("m").mkdir()
+    with pytest.raises(Unavailable, match=r"m\.json: cannot be read"):
+        empty.up()
+    assert not is_up(empty.folder)
+
+
+def test_active_releases_are_named_while_it_is_up(place: Place) -> None:
+    """What `tfcanary down` asks about."""
+    place.remember(1, a_release("run-1"))
+    place.folder.record("broken").write_text("{")
+    place.bound("other").records.swap(Record(model="other", writer="", release=a_release("run-2", state=State.PROMOTED)), 0)
+    assert [(name, release.run_id) for name, release in local.active_releases(place.folder.root).items()] == [("m", "run-1")]
+    local.down(place.folder.root)
+    assert local.active_releases(place.folder.root) == {}
 
 
 def test_the_record_of_another_tfcanary_is_refused_at_up(empty: Place) -> None:
