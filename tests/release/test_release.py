@@ -17,13 +17,15 @@ import pytest
 from examples import reuse_components
 from tests.adapters.local.conftest import until
 from tests.release.conftest import NAME, PLAN, Site
+from tfcanary import adapters
 from tfcanary.adapters import local
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.supervisor_client import is_up
 from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core import codec
-from tfcanary.core.domain import Decision, Finding
-from tfcanary.core.errors import Held, Refused
+from tfcanary.core.domain import Decision, Finding, Track
+from tfcanary.core.errors import Held, Refused, Unavailable
+from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 
 LONG = {"poll": "500ms", "minimum": "60s", "maximum": "90s"}
@@ -153,7 +155,7 @@ def test_a_run_that_is_killed_while_the_canary_has_traffic_is_ended_by_the_guard
 def test_a_second_release_is_refused_by_name_and_leaves_the_first_alone(site: Site) -> None:
     first = site.submit("better", stage=LONG)
     until_traffic(site)
-    with pytest.raises(Held, match="is on the road"):
+    with pytest.raises(Held, match="is active"):
         site.submit("v1")
     assert site.weight() == 50
     ended = first.abort("the test is over")
@@ -252,6 +254,8 @@ def test_a_supervisor_that_is_killed_leaves_nothing_and_comes_back_at_weight_zer
     until(lambda: not is_up(Folder(site.folder)))
     handle.run.stop()
     local.up(site.folder)
+    served = adapters.open_platform(site.uri, NAME, Plan()).deployer.observe()
+    assert all(server.available for server in served.servers[served.tracks[Track.STABLE]]), "`up` returns when users are served"
     assert site.weight() == 0
     until(lambda: site.release_of().state.ended, 90)
     assert site.release_of().state is State.ROLLED_BACK
@@ -271,3 +275,9 @@ def test_a_missing_stable_version_is_refused_before_anything_starts(models: Path
             Site(tmp_path / "empty", f"local://{tmp_path / 'empty'}", models, None).submit("v1")  # type: ignore[arg-type]
     finally:
         local.down(tmp_path / "empty")
+
+
+def test_a_release_is_refused_at_once_while_the_platform_is_down(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="is not up: `tfcanary up` starts it"):
+        Site(tmp_path / "empty", f"local://{tmp_path / 'empty'}", models, None).submit("v1", bootstrap=True)  # type: ignore[arg-type]
+    assert not (tmp_path / "empty").exists()

@@ -29,7 +29,8 @@ def state_folder(platform_uri: str) -> Path:
 def up(platform_uri: str, port: int | None, json_: bool) -> None:
     """Start the local platform: a supervisor process, whose model servers and proxies end when it ends.
 
-    Exit 0 it is up, 2 it cannot run on this machine, 3 it did not start.
+    Returns when the users of every stable version are served. Exit 0 it is up, 2 it cannot run on this machine, 3 it did not start,
+    or a stable version is not served.
 
     \b
     Example:  tfcanary up --port 8600
@@ -40,14 +41,26 @@ def up(platform_uri: str, port: int | None, json_: bool) -> None:
 
 @click.command(short_help="Stop the local platform, and keep models and records.")
 @options.platform
+@click.option("--yes", is_flag=True, help="Stop the platform also while a release is active, without asking.")
 @options.as_json
-def down(platform_uri: str, json_: bool) -> None:
-    """Stop the local platform, and keep models and records.
+def down(platform_uri: str, yes: bool, json_: bool) -> None:
+    """Stop the local platform, and keep models and records. Asks first while a release is active.
 
-    Exit 0 it is down, also where it was not up; 2 bad input, 3 it does not end.
+    Exit 0 it is down, also where it was not up; 2 bad input, 3 it does not end, or the question was answered with no.
 
     \b
     Example:  tfcanary down
     """
-    local.down(state_folder(platform_uri))
+    folder = state_folder(platform_uri)
+    active = {} if yes else local.active_releases(folder)
+    for name, release in active.items():
+        click.echo(f"release {release.run_id!r} of {name} is active: {release.state.value}, traffic {release.desired.traffic}", err=True)
+    if active:
+        # Its guard comes back with the platform, and finds a canary without traffic.
+        click.confirm(
+            "Nobody is served while the platform is down, and after `tfcanary up` the release is rolled back. Stop it (--yes)?",
+            abort=True,
+            err=True,
+        )
+    local.down(folder)
     options.print_result("down", f"the local platform is down: {platform_uri}", json_)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tfcanary.adapters import local, open_platform
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import Program
 from tfcanary.adapters.local.supervisor_client import ask, is_up
-from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Role, RunningPool, Track, Traffic
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release
@@ -30,6 +31,10 @@ STAND_IN = Program(
     preload=("tests.adapters.local.preloaded",),
     guard="tests.adapters.local.standin_guard",
 )
+
+
+LAST = Intent("last", 10**9)
+"""Newer than the intents of all tests."""
 
 
 def free_port() -> int:
@@ -81,6 +86,7 @@ class Place:
     """Processes, as last seen."""
     pids: set[int] = field(default_factory=set)
     """Every process that was ever seen below its supervisors."""
+    intents: Iterator[int] = field(default_factory=lambda: count(1))
 
     def up(self, port: int | None = None) -> None:
         local.start(self.folder, port or self.port, self.program)
@@ -94,8 +100,8 @@ class Place:
         self.pids |= {self.supervisor, self.forks} | pids_of(everything["models"].values())
         return everything["models"].get(self.model, {})
 
-    def server(self, number: int) -> dict[str, Any]:
-        return next((one for one in self.shown()["servers"] if one["version"] == number), {})
+    def server(self, number: int, role: Role = Role.SERVING) -> dict[str, Any]:
+        return next((one for one in self.shown()["servers"] if (one["version"], one["role"]) == (number, role)), {})
 
     def version(self, number: int, *behaviour: str, model: str = "") -> ModelVersion:
         path = self.folder.models / (model or self.model) / str(number)
@@ -104,22 +110,39 @@ class Place:
             (path / name).touch()
         return ModelVersion(number=number, uri=str(path), digest="sha256:" + "0" * 64)
 
+    def intent(self) -> Intent:
+        """A newer intent than any before."""
+        return Intent("run-1", next(self.intents))
+
+    def deploy(self, number: int, role: Role = Role.SERVING) -> None:
+        """Deploy a pool and wait until it is available."""
+        bound = self.bound()
+        bound.deployer.deploy(RunningPool(self.version(number), role), self.intent())
+        until(lambda: available(bound, number, role))
+
+    def assign(self, track: Track, number: int | None, role: Role = Role.SERVING) -> None:
+        self.bound().deployer.assign(track, Pool(number, role) if number else None, self.intent())
+
+    def remove(self, number: int, role: Role = Role.SERVING) -> None:
+        self.bound().deployer.remove(Pool(number, role), self.intent())
+
+    def set_traffic(self, canary: int, baseline: int = 0) -> None:
+        self.bound().router.set_traffic(Traffic(canary=canary, baseline=baseline), self.intent())
+
     def serve(self, stable: int = 1, canary: int | None = None) -> Platform:
         """Versions deployed, available and assigned."""
-        bound = self.bound()
         for track, number in ((Track.STABLE, stable), (Track.CANARY, canary)):
             if number:
-                bound.deployer.deploy(self.version(number))
-                until(lambda number=number: available(bound, number))
-                bound.deployer.assign(track, number)
+                self.deploy(number)
+                self.assign(track, number)
         self.shown()
-        return bound
+        return self.bound()
 
-    def remember(self, stable: int, release: Release | None = None) -> None:
+    def remember(self, stable: int | None, release: Release | None = None) -> None:
         """Write the model's record."""
         records = self.bound().records
         stored = records.read()
-        record = Record(model=self.model, writer=__version__, stable=self.version(stable), release=release)
+        record = Record(model=self.model, writer=__version__, stable=self.version(stable) if stable else None, release=release)
         records.swap(record, stored.generation if stored else 0)
 
     def all_gone(self) -> bool:
@@ -131,8 +154,9 @@ def pids_of(models: Any) -> set[int]:
     return {one["pid"] for one in kept if one["pid"]}
 
 
-def available(bound: Platform, number: int) -> bool:
-    servers = bound.deployer.observe().servers.get(number, ())
+def available(bound: Platform, number: int, role: Role = Role.SERVING) -> bool:
+    pool = Pool(number, role)
+    servers = bound.deployer.observe(pool).servers.get(pool, ())
     return bool(servers) and all(server.available for server in servers)
 
 
@@ -186,8 +210,7 @@ def model(shared: Place, request: pytest.FixtureRequest) -> Iterator[Place]:
     digits = hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
     place = replace(shared, model=f"m-{digits}")
     yield place
-    bound = place.bound()
     for track in Track:
-        bound.deployer.assign(track, None)
-    for number in bound.deployer.observe().servers:
-        bound.deployer.remove(number)
+        place.bound().deployer.assign(track, None, LAST)
+    for pool in place.bound().deployer.observe().servers:
+        place.bound().deployer.remove(pool, LAST)

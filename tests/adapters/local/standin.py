@@ -1,6 +1,6 @@
 """A small server in the place of the model server: the same flags, the same ports file, an answer that names its version.
 
-What it does otherwise is written in files of the version's directory: `crash` (ends while loading), `hang-when-forked`.
+What it does otherwise is written in files of the version's directory: `crash` (ends while loading), `hang`, `hang-when-forked`, `slow`.
 """
 
 from __future__ import annotations
@@ -98,6 +98,10 @@ def serve_grpc() -> tuple[grpc.Server, int]:
 def main() -> None:
     if (VERSION / "crash").exists():
         sys.exit("the stand-in cannot load this version")
+    if (VERSION / "hang").exists():
+        time.sleep(3600)
+    if (VERSION / "slow").exists():
+        time.sleep(1)
     if (VERSION / "hang-when-forked").exists() and "tests.adapters.local.preloaded" in sys.modules:
         time.sleep(3600)
     rest = Rest((HOST, 0), Answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfcanary.adapters.local.logs import forget, shorten
+from tfcanary.adapters.local.logs import remove_oldest, shorten
 
 
 def test_a_log_that_grows_too_long_begins_anew_under_its_writer(tmp_path: Path) -> None:
@@ -23,5 +23,5 @@ def test_of_recorded_requests_the_newest_are_kept(tmp_path: Path) -> None:
     """A file that is still being written has a hidden name, and is nobody's business."""
     for name in ("requests-1", "requests-2", "requests-3", ".requests-4"):
         (tmp_path / name).write_bytes(b"x" * 100)
-    forget(tmp_path, limit=250)
+    remove_oldest(tmp_path, limit=250)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".requests-4", "requests-2", "requests-3"]

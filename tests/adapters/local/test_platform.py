@@ -7,13 +7,14 @@ import json
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.local.conftest import Place, available, until
 from tests.adapters.routing import load
-from tfcanary.core.domain import ModelVersion, Pool, Request, Track, TrafficSplit
+from tfcanary.core.domain import ModelVersion, Pool, Request, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment
 
@@ -22,10 +23,9 @@ REQUEST = Request(body={"instances": [1]})
 
 def test_a_version_is_deployed_without_traffic(model: Place) -> None:
     bound = model.serve(stable=1)
-    bound.deployer.deploy(model.version(2))
-    until(lambda: available(bound, 2))
+    model.deploy(2)
     seen = bound.deployer.observe()
-    assert sorted(seen.servers) == [1, 2]
+    assert sorted(seen.servers) == [Pool(1), Pool(2)]
     assert seen.tracks == {Track.STABLE: Pool(1)}
     assert [load.ask_once(bound.router.address())[1]["predictions"] for _ in range(20)] == [[1]] * 20
 
@@ -33,11 +33,11 @@ def test_a_version_is_deployed_without_traffic(model: Place) -> None:
 def test_deploying_twice_is_deploying_once(model: Place) -> None:
     bound = model.serve(stable=1)
     before = model.server(1)
-    bound.deployer.deploy(model.version(1))
+    model.deploy(1)
     assert model.server(1) == before
     elsewhere = ModelVersion(1, "/elsewhere/1", "sha256:1")
     with pytest.raises(Refused, match=r"runs from .*/models/.*/1 already"):
-        bound.deployer.deploy(elsewhere)
+        bound.deployer.deploy(RunningPool(elsewhere), model.intent())
 
 
 def test_a_promotion_fails_no_request_and_restarts_nothing(model: Place) -> None:
@@ -47,39 +47,39 @@ def test_a_promotion_fails_no_request_and_restarts_nothing(model: Place) -> None
     with load.Load(bound.router.address()) as users:
         for _ in range(3):
             users.wait_for(more=60)
-            bound.router.set_split(TrafficSplit(canary=50))
+            model.set_traffic(50)
             users.wait_for(more=60)
-            bound.router.set_split(TrafficSplit(canary=100))
-            bound.deployer.assign(Track.STABLE, 2)
-            bound.router.set_split(TrafficSplit(canary=0))
-            bound.deployer.assign(Track.CANARY, None)
+            model.set_traffic(100)
+            model.assign(Track.STABLE, 2)
+            model.set_traffic(0)
+            model.assign(Track.CANARY, None)
             users.wait_for(more=30)
             mark = len(users.answers)
             users.wait_for(more=60)
             assert set(users.since(mark)) == {2}
-            bound.deployer.assign(Track.CANARY, 1)
-            bound.deployer.assign(Track.STABLE, 1)
-            bound.deployer.assign(Track.CANARY, 2)
-        bound.deployer.assign(Track.STABLE, 2)
-        bound.deployer.assign(Track.CANARY, None)
-        bound.deployer.remove(1)
+            model.assign(Track.CANARY, 1)
+            model.assign(Track.STABLE, 1)
+            model.assign(Track.CANARY, 2)
+        model.assign(Track.STABLE, 2)
+        model.assign(Track.CANARY, None)
+        model.remove(1)
         users.wait_for(more=100)
     assert users.failed == []
     assert users.reconnects == 0
     assert model.server(2) == before
-    assert sorted(bound.deployer.observe().servers) == [2]
+    assert sorted(bound.deployer.observe().servers) == [Pool(2)]
 
 
 def test_assign_returns_when_it_is_in_force_not_when_it_is_written(model: Place) -> None:
     """An Envoy that is stopped for a moment has the new file before it, and sends requests where it did."""
     bound = model.serve(stable=1, canary=2)
-    envoy, endpoints = model.shown()["proxy"]["pid"], model.folder.run(model.model) / "endpoints" / "stable.json"
-    before = endpoints.read_text()
+    envoy, clusters = model.shown()["proxy"]["pid"], model.folder.run(model.model) / "clusters" / "clusters.json"
+    before = clusters.read_text()
     os.kill(envoy, signal.SIGSTOP)
     try:
-        assigning = threading.Thread(target=bound.deployer.assign, args=(Track.STABLE, 2))
+        assigning = threading.Thread(target=model.assign, args=(Track.STABLE, 2))
         assigning.start()
-        until(lambda: endpoints.read_text() != before)
+        until(lambda: clusters.read_text() != before)
         assigning.join(timeout=0.3)
         assert assigning.is_alive()
     finally:
@@ -95,8 +95,8 @@ def test_a_request_under_way_survives_that_its_track_moves_on(model: Place) -> N
     slow = threading.Thread(target=lambda: answers.append(load.ask_once(address, path="/v1/models/m:predict?sleep=1.0")))
     slow.start()
     until(lambda: "rq_active::1" in _clusters(model))
-    bound.deployer.assign(Track.STABLE, 2)
-    bound.deployer.remove(1)
+    model.assign(Track.STABLE, 2)
+    model.remove(1)
     slow.join()
     assert [(status, body["predictions"]) for status, body in answers] == [(200, [1])]
 
@@ -116,51 +116,51 @@ def test_grpc_goes_through_the_same_port_and_the_same_split(model: Place) -> Non
     with grpc.insecure_channel(bound.router.address().removeprefix("http://")) as channel:
         predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         assert {predict(b"", timeout=10) for _ in range(50)} == {b"1"}
-        bound.router.set_split(TrafficSplit(canary=100))
+        model.set_traffic(100)
         assert {predict(b"", timeout=10) for _ in range(50)} == {b"2"}
-        bound.deployer.assign(Track.STABLE, 2)
-        bound.router.set_split(TrafficSplit(canary=0))
+        model.assign(Track.STABLE, 2)
+        model.set_traffic(0)
         assert {predict(b"", timeout=10) for _ in range(50)} == {b"2"}
 
 
 def test_a_version_that_a_track_points_at_is_not_removed(model: Place) -> None:
     bound = model.serve(stable=1, canary=2)
     with pytest.raises(Refused, match=r"version 2 of .* is what the canary track points at"):
-        bound.deployer.remove(2)
+        model.remove(2)
     assert available(bound, 2)
-    bound.deployer.assign(Track.CANARY, None)
-    bound.deployer.remove(2)
-    bound.deployer.remove(2)
-    assert sorted(bound.deployer.observe().servers) == [1]
+    model.assign(Track.CANARY, None)
+    model.remove(2)
+    model.remove(2)
+    assert sorted(bound.deployer.observe().servers) == [Pool(1)]
 
 
 def test_a_track_points_only_at_servers_that_are_available(model: Place) -> None:
     bound = model.serve(stable=1)
     with pytest.raises(Refused, match=r"version 7 of .* is not deployed"):
-        bound.deployer.assign(Track.STABLE, 7)
-    bound.deployer.deploy(model.version(3, "crash"))
+        model.assign(Track.STABLE, 7)
+    bound.deployer.deploy(RunningPool(model.version(3, "crash")), model.intent())
     with pytest.raises(Unavailable, match="version 3"):
-        bound.deployer.assign(Track.CANARY, 3)
+        model.assign(Track.CANARY, 3)
     assert bound.deployer.observe().tracks == {Track.STABLE: Pool(1)}
 
 
 def test_a_canary_that_does_not_answer_gets_no_weight(model: Place) -> None:
     bound = model.serve(stable=1)
     with pytest.raises(Unavailable, match="points at no version"):
-        bound.router.set_split(TrafficSplit(canary=5))
-    assert bound.router.split() == TrafficSplit(canary=0)
+        model.set_traffic(5)
+    assert bound.router.traffic() == Traffic(canary=0)
 
 
 def test_a_version_that_ends_while_loading_has_failed_and_says_why(model: Place) -> None:
     bound = model.serve(stable=1)
-    bound.deployer.deploy(model.version(2, "crash"))
-    until(lambda: any(server.failed for server in bound.deployer.observe().servers[2]))
-    (server,) = bound.deployer.observe().servers[2]
+    bound.deployer.deploy(RunningPool(model.version(2, "crash")), model.intent())
+    until(lambda: any(server.failed for server in bound.deployer.observe().servers[Pool(2)]))
+    (server,) = bound.deployer.observe().servers[Pool(2)]
     assert not server.available
     assert "exit code 1 while loading: the stand-in cannot load this version" in server.message
     (model.folder.models / model.model / "2/crash").unlink()
     until(lambda: available(bound, 2))
-    assert not bound.deployer.observe().servers[2][0].failed
+    assert not bound.deployer.observe().servers[Pool(2)][0].failed
 
 
 def test_a_server_that_died_is_started_again_and_is_another_one(model: Place) -> None:
@@ -169,7 +169,7 @@ def test_a_server_that_died_is_started_again_and_is_another_one(model: Place) ->
     os.kill(before["pid"], signal.SIGKILL)
     until(lambda: model.server(1)["pid"] != before["pid"] and available(bound, 1))
     model.shown()
-    after = bound.deployer.observe().servers[1][0]
+    after = bound.deployer.observe().servers[Pool(1)][0]
     assert after.name != before["name"]
     assert not after.failed
     until(lambda: load.ask_once(bound.router.address())[0] == 200)
@@ -182,7 +182,7 @@ def test_a_dead_server_is_not_available_and_its_requests_reach_nobody_else(model
     (model.folder.models / model.model / "1/crash").touch()
     os.kill(model.server(1)["pid"], signal.SIGKILL)
     until(lambda: not model.server(1)["rest"])
-    (server,) = bound.deployer.observe().servers[1]
+    (server,) = bound.deployer.observe().servers[Pool(1)]
     assert not server.available
     assert "signal 9 (Killed)" in server.message
     status, body = load.ask_once(bound.router.address())
@@ -191,21 +191,21 @@ def test_a_dead_server_is_not_available_and_its_requests_reach_nobody_else(model
 
 def test_a_dead_envoy_comes_back_on_its_port_with_its_weight(model: Place) -> None:
     bound = model.serve(stable=1, canary=2)
-    bound.router.set_split(TrafficSplit(canary=100))
+    model.set_traffic(100)
     address, pid = bound.router.address(), model.shown()["proxy"]["pid"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: model.shown()["proxy"]["pid"] != pid and model.shown()["admin"])
     assert bound.router.address() == address
-    assert bound.router.split() == TrafficSplit(canary=100)
+    assert bound.router.traffic() == Traffic(canary=100)
     assert load.ask_once(address)[1]["predictions"] == [2]
 
 
 def test_the_weight_is_lowered_while_envoy_is_being_started_again(model: Place) -> None:
     bound = model.serve(stable=1, canary=2)
-    bound.router.set_split(TrafficSplit(canary=100))
+    model.set_traffic(100)
     os.kill(model.shown()["proxy"]["pid"], signal.SIGKILL)
-    bound.router.set_split(TrafficSplit(canary=0))
-    assert bound.router.split() == TrafficSplit(canary=0)
+    model.set_traffic(0)
+    assert bound.router.traffic() == Traffic(canary=0)
     until(lambda: model.shown()["admin"])
     assert load.ask_once(bound.router.address())[1]["predictions"] == [1]
 
@@ -214,7 +214,7 @@ def test_the_predictor_asks_each_track_past_the_split(model: Place) -> None:
     bound = model.serve(stable=1, canary=2)
     assert bound.predictor.predict(Track.STABLE, REQUEST).body["predictions"] == [1]
     assert bound.predictor.predict(Track.CANARY, REQUEST).body["predictions"] == [2]
-    bound.deployer.assign(Track.CANARY, None)
+    model.assign(Track.CANARY, None)
     with pytest.raises(Unavailable, match=r"canary track of .* has no server"):
         bound.predictor.predict(Track.CANARY, REQUEST)
 
@@ -223,9 +223,9 @@ def test_two_models_have_two_addresses(shared: Place) -> None:
     first, second = shared.bound("first"), shared.bound("second")
     for bound in (first, second):
         number = 1 if bound is first else 2
-        bound.deployer.deploy(shared.version(number, model=bound.model))
-        until(lambda bound=bound, number=number: available(bound, number))
-        bound.deployer.assign(Track.STABLE, number)
+        place = replace(shared, model=bound.model)
+        place.deploy(number)
+        place.assign(Track.STABLE, number)
     assert second.router.address() != first.router.address()
     assert [load.ask_once(b.router.address())[1]["predictions"] for b in (first, second)] == [[1], [2]]
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.adapters.local.conftest import lives, until
 from tfcanary.adapters.local import processes
-from tfcanary.adapters.local.processes import Kept, Process, last_words, start, words
+from tfcanary.adapters.local.processes import Process, RestartingProcess, exit_text, last_line, start
 
 
-class Child(Kept):
-    """A command that is kept; `pids` are its lives."""
+class Child(RestartingProcess):
+    """A command that is started again; `pids` are its lives."""
 
     def __init__(self, output: Path, *command: str) -> None:
         super().__init__("child")
@@ -33,7 +33,7 @@ class DoesNotSettle(Child):
 
 
 class CannotTell(Child):
-    def ended(self, code: int) -> bool:
+    def on_exit(self, code: int) -> bool:
         raise OSError("no space left")
 
 
@@ -66,7 +66,7 @@ def test_what_lives_is_left_alone_and_ended_with_sigterm(tmp_path: Path) -> None
     child = Child(tmp_path / "log", "sh", "-c", "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.05; done")
     keep(child, lambda: "up" in (tmp_path / "log").read_text() if child.pids else False)
     assert len(child.pids) == 1
-    assert last_words(tmp_path / "log") == "asked"
+    assert last_line(tmp_path / "log") == "asked"
 
 
 def test_what_does_not_want_to_end_is_killed(tmp_path: Path) -> None:
@@ -99,15 +99,15 @@ def test_what_cannot_be_started_says_so(tmp_path: Path) -> None:
     assert "could not be started" in child.message
 
 
-def test_an_end_is_told_in_words() -> None:
-    assert words(3) == "exit code 3"
-    assert words(-9) == "signal 9 (Killed)"
-    assert words(-40).startswith("signal 40")
+def test_an_end_is_told_in_exit_text() -> None:
+    assert exit_text(3) == "exit code 3"
+    assert exit_text(-9) == "signal 9 (Killed)"
+    assert exit_text(-40).startswith("signal 40")
 
 
 def test_the_last_words_are_the_last_line_that_is_not_empty(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert last_words(log) == ""
+    assert last_line(log) == ""
     log.write_text("first\n" + "x" * 5000 + "\nlast words\n\n")
-    assert last_words(log) == "last words"
-    assert last_words(log, limit=4) == "last"
+    assert last_line(log) == "last words"
+    assert last_line(log, limit=4) == "last"

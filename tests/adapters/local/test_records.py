@@ -12,14 +12,15 @@ import pytest
 
 from tests.adapters.local.conftest import a_release
 from tfcanary import __version__
-from tfcanary.adapters.local import records
 from tfcanary.adapters.local.records import FileRecords
-from tfcanary.core.domain import ModelVersion
+from tfcanary.adapters.routing import atomic_files
+from tfcanary.core.domain import Desired, ModelVersion, Traffic
 from tfcanary.core.errors import Conflict, Refused, Unavailable
-from tfcanary.core.record import Record, State
+from tfcanary.core.record import SCHEMA, Beat, Record, State
 
 WRITERS = 16
 ROUNDS = 5
+AT_5 = Desired(Traffic(canary=5))
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_there_is_no_record_before_the_first_release(path: Path) -> None:
 
 
 def test_what_was_written_is_read(path: Path) -> None:
-    written = record(stable=ModelVersion(3, "/models/m/3", "sha256:3"), release=a_release("run 1", weight=25))
+    written = record(stable=ModelVersion(3, "/models/m/3", "sha256:3"), release=a_release("run 1", desired=AT_5))
     generation = FileRecords(path).swap(written, 0)
     stored = FileRecords(path).read()
     assert stored is not None
@@ -84,64 +85,78 @@ def test_of_many_writers_one_wins_each_round(path: Path) -> None:
     assert stored.record.release.run_id == f"writer {dict(winners)[ROUNDS - 1]}"
 
 
-def test_the_record_of_another_tfcanary_is_refused_by_name(path: Path) -> None:
+@pytest.mark.parametrize(("schema", "number"), [({"schema": SCHEMA + 1}, f"schema {SCHEMA + 1}"), ({}, "no schema number")])
+def test_a_record_of_an_unknown_schema_is_refused_by_both_numbers(path: Path, schema: dict[str, int], number: str) -> None:
     """Its fields may be others, so it is refused before they are looked at."""
     path.parent.mkdir()
-    path.write_text(
-        json.dumps({"generation": 4, "record": {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}, "fields": "of long ago"}})
-    )
-    with pytest.raises(Refused, match=r"tfcanary 0\.0\.1 wrote this record, and this is tfcanary " + __version__):
-        FileRecords(path).read()
-    with pytest.raises(Refused, match=r"0\.0\.1"):
-        FileRecords(path).swap(record(), 4)
+    known = {"model": "m", "writer": "9.9", "release": {"state": "watched"}, "fields": "of a later year"}
+    path.write_text(json.dumps({"generation": 4, "record": {**known, **schema}}))
+    for call in (lambda: FileRecords(path).read(), lambda: FileRecords(path).swap(record(), 4)):
+        with pytest.raises(Refused, match=rf"tfcanary 9\.9 wrote this record with {number}, and this tfcanary knows schema {SCHEMA}"):
+            call()
 
 
-def test_a_record_whose_release_has_ended_outlives_an_upgrade(path: Path) -> None:
-    ended = a_release("run 1", state=State.PROMOTED, ended=NOON)
-    generation = FileRecords(path).swap(record(writer="0.0.1", release=ended), 0)
+@pytest.mark.parametrize("state", [State.WATCHED, State.PROMOTED])
+def test_a_record_of_a_known_schema_is_held_whatever_version_wrote_it(path: Path, state: State) -> None:
+    """An upgrade strands no release."""
+    release = a_release("run 1", state=state)
+    generation = FileRecords(path).swap(record(writer="0.0.1", release=release), 0)
     stored = FileRecords(path).read()
     assert stored is not None
-    assert stored.record.release == ended
-    assert FileRecords(path).swap(record(release=ended), generation) == generation + 1
+    assert stored.record.release == release
+    assert FileRecords(path).swap(record(release=release), generation) == generation + 1
 
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
+FIRST = Beat(number=1, able=1, at=NOON)
+SECOND = Beat(number=2, able=1, at=NOON, renewal="step 3", unchanged=timedelta(seconds=7))
+
+
 def test_a_beat_is_read_and_makes_nobody_lose_a_race(path: Path) -> None:
     generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
-    beaten = FileRecords(path).beat("run 1", NOON)
-    assert beaten == FileRecords(path).read()
-    assert beaten.record.release is not None
-    assert (beaten.record.release.guard_seen, beaten.generation) == (NOON, generation)
-    FileRecords(path).swap(record(release=a_release("run 1", weight=5)), generation)
+    after = FileRecords(path).beat("run 1", SECOND)
+    assert after == FileRecords(path).read()
+    assert after.record.release is not None
+    assert (after.record.release.beat, after.generation) == (SECOND, generation)
+    FileRecords(path).swap(record(release=a_release("run 1", desired=AT_5)), generation)
 
 
 def test_a_beat_between_read_and_write_is_not_undone(path: Path) -> None:
-    generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
-    FileRecords(path).beat("run 1", NOON)
-    FileRecords(path).swap(record(release=a_release("run 1", weight=5)), generation)
+    generation = FileRecords(path).swap(record(release=a_release("run 1", beat=FIRST)), 0)
+    FileRecords(path).beat("run 1", SECOND)
+    FileRecords(path).swap(record(release=a_release("run 1", desired=AT_5, beat=FIRST)), generation)
     stored = FileRecords(path).read()
     assert stored is not None
     assert stored.record.release is not None
-    assert (stored.record.release.weight, stored.record.release.guard_seen) == (5, NOON)
+    assert (stored.record.release.weight, stored.record.release.beat) == (5, SECOND)
+
+
+def test_the_guard_of_the_release_before_leaves_no_beat_in_the_next_one(path: Path) -> None:
+    generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
+    FileRecords(path).beat("run 1", SECOND)
+    FileRecords(path).swap(record(release=a_release("run 2")), generation)
+    stored = FileRecords(path).beat("run 1", replace(SECOND, number=3))
+    assert stored.record.release is not None
+    assert stored.record.release.beat is None
 
 
 def test_a_beat_changes_neither_another_release_nor_an_ended_one_nor_goes_back(path: Path) -> None:
     generation = FileRecords(path).swap(record(release=a_release("run 1")), 0)
-    FileRecords(path).beat("run 1", NOON)
+    FileRecords(path).beat("run 1", SECOND)
     standing = FileRecords(path).read()
-    assert FileRecords(path).beat("run 0", NOON + timedelta(seconds=9)) == standing
-    assert FileRecords(path).beat("run 1", NOON - timedelta(seconds=9)) == standing
+    assert FileRecords(path).beat("run 0", replace(SECOND, number=9)) == standing
+    assert FileRecords(path).beat("run 1", FIRST) == standing
     ended = a_release("run 1", state=State.PROMOTED, ended=NOON)
     FileRecords(path).swap(record(release=ended), generation)
-    stored = FileRecords(path).beat("run 1", NOON)
+    stored = FileRecords(path).beat("run 1", replace(SECOND, number=9))
     assert stored.record.release == ended
 
 
 def test_a_beat_without_a_record_is_refused(path: Path) -> None:
     with pytest.raises(Refused, match="no release 'run 1' to guard"):
-        FileRecords(path).beat("run 1", NOON)
+        FileRecords(path).beat("run 1", FIRST)
     assert FileRecords(path).read() is None
 
 
@@ -168,7 +183,13 @@ def test_the_record_of_another_model_is_not_written(path: Path) -> None:
 
 
 def test_a_writer_that_was_stopped_in_the_middle_is_not_waited_for_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "PATIENCE", 0.05)
-    stopped = FileRecords(path)
-    with stopped._locked(), pytest.raises(Unavailable, match="has held its lock"):
+    monkeypatch.setattr(atomic_files, "PATIENCE", 0.05)
+    path.parent.mkdir()
+    with atomic_files.write_lock(path), pytest.raises(Unavailable, match="has held its lock"):
         FileRecords(path).swap(record(), 0)
+
+
+def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "records").touch()
+    with pytest.raises(Unavailable, match=r"m\.json: cannot be (read|written)"):
+        FileRecords(tmp_path / "records" / "m.json").swap(record(), 0)

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.local.conftest import STAND_IN, Place, available, kill_supervisor, lives, text_of, until
+from tests.adapters.local.conftest import STAND_IN, Place, a_release, available, kill_supervisor, lives, text_of, until
 from tests.adapters.routing import load
 from tfcanary.adapters import local
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import environment
 from tfcanary.adapters.local.supervisor_client import is_up
-from tfcanary.core.domain import Pool, Track, TrafficSplit
+from tfcanary.core.domain import Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment
+from tfcanary.core.record import Record, State
 
 
 def test_up_again_changes_nothing(shared: Place) -> None:
@@ -117,23 +118,75 @@ def test_it_comes_back_from_the_record_at_weight_0(place: Place) -> None:
     place.remember(stable=1)
     address = bound.router.address()
     assert address == f"http://127.0.0.1:{place.port}"
-    bound.router.set_split(TrafficSplit(canary=100))
+    place.set_traffic(100)
     kill_supervisor(place)
     local.start(place.folder, None, STAND_IN)
-    assert bound.router.split() == TrafficSplit(canary=0)
+    assert bound.router.traffic() == Traffic(canary=0)
     assert bound.router.address() == address
     until(lambda: available(bound, 1))
     assert bound.deployer.observe().tracks == {Track.STABLE: Pool(1)}
-    assert sorted(bound.deployer.observe().servers) == [1]
+    assert sorted(bound.deployer.observe().servers) == [Pool(1)]
     assert [load.ask_once(address)[1]["predictions"] for _ in range(20)] == [[1]] * 20
     place.shown()
 
 
+def test_up_returns_when_users_are_served(place: Place) -> None:
+    """Not only when somebody answers on the socket."""
+    address = place.serve(stable=1).router.address()
+    place.remember(stable=1)
+    (place.folder.models / "m/1/slow").touch()
+    kill_supervisor(place)
+    place.up()
+    assert load.ask_once(address)[1]["predictions"] == [1]
+    assert place.server(1)["state"] == "running"
+
+
+def test_a_stable_version_that_does_not_load_is_told_by_up_and_tried_again(place: Place) -> None:
+    place.serve(stable=1)
+    place.remember(stable=1)
+    (place.folder.models / "m/1/crash").touch()
+    kill_supervisor(place)
+    with pytest.raises(Unavailable, match="is up and goes on trying, but the stable version of m does not serve: ended with exit code 1"):
+        place.up()
+    (place.folder.models / "m/1/crash").unlink()
+    until(lambda: available(place.bound(), 1))
+    place.up()
+
+
+def test_up_does_not_wait_for_a_stable_version_without_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "SERVE", 0.2)
+    place.serve(stable=1)
+    place.remember(stable=1)
+    (place.folder.models / "m/1/hang").touch()
+    kill_supervisor(place)
+    with pytest.raises(Unavailable, match="the stable version of m does not serve: starting"):
+        place.up()
+    assert is_up(place.folder)
+
+
+def test_a_record_that_cannot_be_read_keeps_the_platform_down_and_says_so(empty: Place) -> None:
+    empty.folder.make()
+    empty.folder.record("m").mkdir()
+    with pytest.raises(Unavailable, match=r"m\.json: cannot be read"):
+        empty.up()
+    assert not is_up(empty.folder)
+
+
+def test_active_releases_are_named_while_it_is_up(place: Place) -> None:
+    """What `tfcanary down` asks about."""
+    place.remember(1, a_release("run-1"))
+    place.folder.record("broken").write_text("{")
+    place.bound("other").records.swap(Record(model="other", writer="", release=a_release("run-2", state=State.PROMOTED)), 0)
+    assert [(name, release.run_id) for name, release in local.active_releases(place.folder.root).items()] == [("m", "run-1")]
+    local.down(place.folder.root)
+    assert local.active_releases(place.folder.root) == {}
+
+
 def test_the_record_of_another_tfcanary_is_refused_at_up(empty: Place) -> None:
     empty.folder.make()
-    record = {"model": "m", "writer": "0.0.1", "release": {"state": "watched"}}
+    record = {"model": "m", "writer": "9.9", "schema": 99, "release": {"state": "watched"}}
     empty.folder.record("m").write_text(json.dumps({"generation": 1, "record": record}))
-    with pytest.raises(Refused, match=r"tfcanary 0\.0\.1 wrote this record"):
+    with pytest.raises(Refused, match=r"tfcanary 9\.9 wrote this record with schema 99"):
         empty.up()
     assert not is_up(empty.folder)
 
@@ -158,21 +211,25 @@ def test_while_it_is_down_a_rollback_has_nothing_left_to_do(place: Place) -> Non
     bound = place.serve(stable=1, canary=2)
     place.remember(stable=1)
     local.down(place.folder.root)
-    bound.router.set_split(TrafficSplit(canary=0))
-    bound.deployer.assign(Track.STABLE, 1)
-    bound.deployer.assign(Track.CANARY, None)
-    bound.deployer.remove(2)
-    assert bound.router.split() == TrafficSplit(canary=0)
-    assert bound.deployer.observe() == Deployment(tracks={Track.STABLE: Pool(1)})
+    place.set_traffic(0)
+    place.assign(Track.STABLE, 1)
+    place.assign(Track.CANARY, None)
+    place.remove(2)
+    bound.deployer.deploy(RunningPool(place.version(1)), place.intent())
+    assert bound.router.traffic() == Traffic(canary=0)
+    down = "is not up: `tfcanary up` starts it"
+    (server,) = bound.deployer.observe().servers[Pool(1)]
+    assert (server.available, down in server.message) == (False, True)
+    assert bound.deployer.observe(Pool(2)) == Deployment(tracks={Track.STABLE: Pool(1)})
     with pytest.raises(Refused, match="version 1 of m is the stable version"):
-        bound.deployer.remove(1)
+        place.remove(1)
     for impossible in (
-        lambda: bound.router.set_split(TrafficSplit(canary=5)),
-        lambda: bound.deployer.assign(Track.STABLE, 2),
-        lambda: bound.deployer.deploy(place.version(2)),
+        lambda: place.set_traffic(5),
+        lambda: place.assign(Track.STABLE, 2),
+        lambda: bound.deployer.deploy(RunningPool(place.version(2)), place.intent()),
         lambda: bound.guards.start("run"),
     ):
-        with pytest.raises(Unavailable, match="is not up: `tfcanary up` starts it"):
+        with pytest.raises(Unavailable, match=down):
             impossible()
 
 
@@ -197,12 +254,12 @@ def test_a_fork_that_hangs_is_started_as_a_process_of_its_own(empty: Place) -> N
     empty.program = replace(STAND_IN, answer_within=0.5)
     empty.up()
     bound = empty.bound()
-    bound.deployer.deploy(empty.version(1, "hang-when-forked"))
-    seen = [bound.deployer.observe().servers[1][0]]
-    until(lambda: seen.append(bound.deployer.observe().servers[1][0]) or seen[-1].available)
+    bound.deployer.deploy(RunningPool(empty.version(1, "hang-when-forked")), empty.intent())
+    seen = [bound.deployer.observe().servers[Pool(1)][0]]
+    until(lambda: seen.append(bound.deployer.observe().servers[Pool(1)][0]) or seen[-1].available)
     assert not any(server.failed for server in seen)
     assert any("0.5 s after it was forked" in server.message for server in seen)
-    bound.deployer.assign(Track.STABLE, 1)
+    empty.assign(Track.STABLE, 1)
     assert load.ask_once(bound.router.address())[1]["forked"] is False
 
 
@@ -255,4 +312,4 @@ def test_the_state_folder_may_have_a_long_path(empty: Place, tmp_path: Path) -> 
 @pytest.mark.parametrize("uri", ["/models/m/2", "1", "m/1", "gs://bucket/m/1", "/1\n", "/models/m/1/"])
 def test_a_version_that_lies_elsewhere_is_refused(model: Place, uri: str) -> None:
     with pytest.raises(Refused, match="must be the absolute path of a directory and end in /1"):
-        model.bound().deployer.deploy(replace(model.version(1), uri=uri))
+        model.bound().deployer.deploy(RunningPool(replace(model.version(1), uri=uri)), model.intent())

@@ -18,10 +18,11 @@ from tests.adapters.routing.load import ask_once
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import cluster, gateway, namespace
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.local.proxy import bootstrap, endpoints_of
+from tfcanary.adapters.local.proxy import bootstrap, cluster_list
+from tfcanary.adapters.local.servers import Ports
 from tfcanary.adapters.routing.atomic_files import write_aside
-from tfcanary.adapters.routing.envoy import EnvoyRouter, clusters, route_table
-from tfcanary.core.domain import Track, Traffic
+from tfcanary.adapters.routing.envoy import EnvoyRouter, RouteTable
+from tfcanary.core.domain import Track
 
 __all__ = ["api", "cluster", "gateway", "namespace", "proxied", "upstreams"]
 
@@ -83,7 +84,7 @@ class Proxied:
         return (self.folder / "admin").read_text() if running else None
 
     def router(self) -> EnvoyRouter:
-        return EnvoyRouter(self.table, self.admin, lambda: self.address)
+        return EnvoyRouter(RouteTable(self.table), self.admin, lambda: self.address)
 
     def start(self) -> None:
         (self.folder / "admin").unlink(missing_ok=True)
@@ -110,9 +111,9 @@ def _answers(address: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
-    """The servers of versions 1 and 2."""
-    servers = Upstream(1), Upstream(2)
+def upstreams() -> Iterator[tuple[Upstream, ...]]:
+    """Three servers, which answer 1, 2 and 3."""
+    servers = Upstream(1), Upstream(2), Upstream(3)
     threads = [threading.Thread(target=server.serve_forever, args=(0.02,)) for server in servers]
     for thread in threads:
         thread.start()
@@ -124,18 +125,17 @@ def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
 
 
 @pytest.fixture
-def proxied(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> Iterator[Proxied]:
-    """Weight 0: stable is version 1, canary is version 2."""
+def proxied(tmp_path: Path, upstreams: tuple[Upstream, ...]) -> Iterator[Proxied]:
+    """Weight 0: the stable track's server answers 1, the canary's 2, the baseline's 3."""
     with Upstream(0) as free:
         port = free.port
     proxied = Proxied(tmp_path, port)
-    for folder in ("routes", "endpoints"):
+    for folder in ("routes", "clusters"):
         (tmp_path / folder).mkdir()
-    for track, server in zip(Track, upstreams, strict=True):
-        for name in clusters(track):
-            write_aside(tmp_path / "endpoints" / f"{name}.json", json.dumps(endpoints_of(name, server.port)))
-    write_aside(proxied.table, json.dumps(route_table(Traffic())))
-    document = bootstrap(port, proxied.table, tmp_path / "endpoints", tmp_path / "access.log")
+    ports = {track: Ports(server.port, server.port) for track, server in zip(Track, upstreams, strict=False)}
+    write_aside(tmp_path / "clusters" / "clusters.json", json.dumps(cluster_list(ports)))
+    RouteTable(proxied.table).reset(None)
+    document = bootstrap(port, proxied.table, tmp_path / "clusters" / "clusters.json", tmp_path / "access.log")
     (tmp_path / "boot.json").write_text(json.dumps(document))
     proxied.start()
     yield proxied

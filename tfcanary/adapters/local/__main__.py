@@ -1,6 +1,6 @@
 """The supervisor's process: `python -m tfcanary.adapters.local FOLDER PORT PROGRAM`, started by `up`.
 
-It leaves its caller at once, and says in one JSON line on its output how it came up; then its output is its log.
+The process detaches from its caller at once, and prints one JSON line that says how it came up; from then on its output is its log.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import Program
 from tfcanary.adapters.local.supervisor import Supervisor
 from tfcanary.core import codec
-from tfcanary.core.errors import Refused
+from tfcanary.core.errors import Refused, TfcanaryError
 
 LOCK_PATIENCE = 1.0
-"""Seconds for the lock: who only looks whether somebody lives holds it for an instant."""
+"""Seconds to wait for the lock: whoever only asks whether a supervisor lives holds it for an instant."""
 
 
 def main(root: str, port: str, program: str) -> None:
-    """Become the supervisor of a state folder, unless it has one."""
+    """Become the supervisor of a state folder, unless the folder has one."""
     if os.fork():
-        os._exit(0)  # an orphan from here on: nobody has to wait for it
+        os._exit(0)  # the child is an orphan from here on: nobody has to wait for it
     os.chdir(root)
     folder = Folder(Path(root))
-    # Open until the process ends; not inherited by its children, else the lock would outlive it.
+    # Open until the process ends; its children do not inherit it, else the lock would outlive the process.
     lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
-    if not _locked(lock):
-        _say({"ok": "another supervisor lives"})
+    if not _lock(lock):
+        _print({"ok": "another supervisor lives"})
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection of a user is two of Envoy's
-    refused = asyncio.run(_live(folder, int(port), codec.loads(Program, program)))
-    if refused:
-        os.close(lock)  # who reads the refusal may try again at once
-        _say({"refused": refused})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection of a user needs two descriptors of Envoy
+    failure = asyncio.run(_serve(folder, int(port), codec.loads(Program, program)))
+    if failure:
+        os.close(lock)  # whoever reads the refusal may try again at once
+        _print(failure)
 
 
-async def _live(folder: Folder, port: int, program: Program) -> str:
-    """Until it is ended; or why it may not live."""
+async def _serve(folder: Folder, port: int, program: Program) -> dict[str, Any]:
+    """Supervise until `down`; or return at once why the platform cannot be up."""
     supervisor = Supervisor(folder, port, program)
     try:
         listening = await supervisor.begin(asked_port=port > 0)
-    except Refused as error:
+    except TfcanaryError as error:
         await supervisor.end()
-        return str(error)
-    _say({"ok": "up"})
+        return {"refused" if isinstance(error, Refused) else "unavailable": str(error)}
+    _print({"ok": "up"})
     async with listening:
         await supervisor.run()
-    return ""
+    return {}
 
 
-def _locked(handle: int) -> bool:
+def _lock(handle: int) -> bool:
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
@@ -73,8 +73,8 @@ def _locked(handle: int) -> bool:
             return True
 
 
-def _say(answer: dict[str, Any]) -> None:
-    """To the caller, who waits for the end of this output."""
+def _print(answer: dict[str, Any]) -> None:
+    """Tell the caller, who waits for the end of this output."""
     print(json.dumps(answer), flush=True)
     os.dup2(2, 1)
 

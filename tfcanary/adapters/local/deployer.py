@@ -1,19 +1,22 @@
-"""The Deployer of this machine: says to the supervisor what is to run, and asks the servers themselves what does."""
+"""The Deployer of this machine: tells the supervisor what is to run, and asks the servers themselves what does.
+
+While the platform is down nothing runs. What `tfcanary up` brings back counts as deployed then, and what would only stop something is
+done already: so a release can be rolled back at any time. The supervisor that comes up stamps everything with what the record wants then.
+"""
 
 from __future__ import annotations
 
 import json
 import random
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tfcanary.adapters.local.folder import Folder
+from tfcanary.adapters.local.folder import Folder, pool_name, pool_of
 from tfcanary.adapters.local.proxy import endpoints_in
 from tfcanary.adapters.local.supervisor_client import Down, ask
 from tfcanary.adapters.routing.envoy import PATIENCE, WORKERS, ask_admin, clusters
-from tfcanary.core.domain import ModelVersion, Track
+from tfcanary.core.domain import Intent, Pool, RunningPool, Track
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.ports import Deployment, Records, Server
 
@@ -25,80 +28,121 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LocalDeployer:
-    """One model's servers. While the platform is down nothing runs, and what would only stop something is done already."""
+    """The servers of one model on this machine."""
 
     folder: Folder
     model: str
     records: Records
 
-    def deploy(self, version: ModelVersion, capacity: Track = Track.CANARY) -> None:
-        """Start the version's server where it does not run; returns without waiting. One server is enough for either track."""
-        ask(self.folder, "deploy", model=self.model, number=version.number, uri=version.uri)
+    def deploy(self, pool: RunningPool, intent: Intent) -> None:
+        """Start the pool's server where it does not run; returns without waiting.
 
-    def assign(self, track: Track, number: int | None) -> None:
-        """Point a track at a version's server, which must be available; returns once Envoy sends requests there."""
+        One server is enough for any pool on one machine, whatever `pool.least`: more processes would share the same processors.
+        """
         try:
-            if number is not None:
-                self._check_available(number)
-            ask(self.folder, "assign", model=self.model, track=track.value, number=number)
+            self._ask("deploy", pool=pool_name(pool.pool), uri=pool.version.uri, intent=intent.stamp())
         except Down:
-            if number == self._resting().get(track):
+            if pool.pool != self._restored_pool():
+                raise
+
+    def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
+        """Point a track at a pool, whose server must be available unless the track points at it already; returns once Envoy sends requests there."""
+        try:
+            if pool is not None and self._tracks().get(track) != pool:
+                self._check_available(pool)
+            self._ask("assign", track=track.value, pool=pool_name(pool) if pool else None, intent=intent.stamp())
+        except Down:
+            if pool == self.observe().tracks.get(track):
                 return
             raise
-        self._wait_in_force(track)
+        self._await_in_force(track)
 
-    def remove(self, number: int) -> None:
-        """Stop a version's server after its last request; Refused where a track points at it."""
+    def remove(self, pool: Pool, intent: Intent) -> None:
+        """Stop a pool's server after its last request; raises Refused where a track points at it, Conflict where a newer intent deployed it."""
         try:
-            ask(self.folder, "remove", model=self.model, number=number)
+            self._ask("remove", pool=pool_name(pool), intent=intent.stamp())
         except Down:
-            if number in self._resting().values():
-                raise Refused(f"version {number} of {self.model} is the stable version") from None
+            if pool == self._restored_pool():
+                raise Refused(f"{pool} of {self.model} is the stable version") from None
 
-    def observe(self, number: int | None = None) -> Deployment:
-        """What runs, asked of the servers by gRPC (a GET over REST would count as a request); while the platform is down, what `up` brings back."""
+    def observe(self, pool: Pool | None = None) -> Deployment:
+        """Return what runs, asked of the servers by gRPC (a GET over REST would count as a request); while the platform is down, what `up` brings back."""
         try:
-            shown = ask(self.folder, "status")["models"].get(self.model)
-        except Down:
-            return Deployment(tracks=self._resting())
-        if shown is None:
+            model = self._snapshot()
+        except Down as error:
+            return self._observe_down(pool, str(error))
+        servers = {pool_of(one["pool"]): one for one in model["servers"]}
+        stamps = {Track(track): Intent.of_stamp(text) for track, text in model["stamps"]["tracks"].items()}
+        return Deployment(
+            servers={known: (self._server(one),) for known, one in servers.items() if pool in (None, known)},
+            tracks={Track(track): pool_of(name) for track, name in model["tracks"].items()},
+            stamps={track: stamp for track, stamp in stamps.items() if stamp is not None},
+        )
+
+    def stable_outage(self) -> Server | None:
+        """Return the stable version's server with the reason why users get no answer; None where they get one, or nothing is stable."""
+        running = self.observe()
+        pool = running.tracks.get(Track.STABLE)
+        for server in running.servers.get(pool, ()) if pool else ():
+            if not server.available:
+                return server
+            if not self._is_in_force(Track.STABLE):
+                return replace(server, message="the proxy does not send requests there yet")
+        return None
+
+    def _observe_down(self, pool: Pool | None, message: str) -> Deployment:
+        stable = self._restored_pool()
+        if stable is None:
             return Deployment()
-        servers = {one["version"]: (self._server(one),) for one in shown["servers"] if number in (None, one["version"])}
-        return Deployment(servers=servers, tracks={Track(track): number for track, number in shown["tracks"].items()})
+        server = Server(f"{self.model}-v{pool_name(stable)}", "", "", available=False, message=message)
+        return Deployment({stable: (server,)} if pool in (None, stable) else {}, {Track.STABLE: stable})
 
-    def _resting(self) -> Mapping[Track, int]:
-        """Where the tracks will point when the platform is up again."""
+    def _restored_pool(self) -> Pool | None:
+        """The pool that `up` brings back while the platform is down."""
         stored = self.records.read()
-        return {Track.STABLE: stored.record.stable.number} if stored and stored.record.stable else {}
+        return Pool(stored.record.stable.number) if stored and stored.record.stable else None
 
-    def _check_available(self, number: int) -> None:
-        servers = self.observe(number).servers.get(number, ())
+    def _ask(self, do: str, **of: Any) -> Json:
+        answer: Json = ask(self.folder, do, model=self.model, **of)
+        return answer
+
+    def _snapshot(self) -> Json:
+        """The model's processes as the supervisor knows them; nothing for a model that it does not run."""
+        nothing: Json = {"servers": (), "tracks": {}, "stamps": {"tracks": {}}, "admin": None}
+        model: Json = ask(self.folder, "status")["models"].get(self.model, nothing)
+        return model
+
+    def _tracks(self) -> dict[Track, Pool]:
+        return {Track(track): pool_of(name) for track, name in self._snapshot()["tracks"].items()}
+
+    def _check_available(self, pool: Pool) -> None:
+        servers = self.observe(pool).servers.get(pool, ())
         unready = next((s for s in servers if not s.available), None)
         if unready:
-            raise Unavailable(f"server {unready.name} is not available for version {number}: {unready.message}")
+            raise Unavailable(f"server {unready.name} is not available for {pool}: {unready.message}")
 
-    def _server(self, shown: Json) -> Server:
+    def _server(self, snapshot: Json) -> Server:
         from tfcanary.adapters.serving.server_client import Client
 
-        known = Server(name=shown["name"], rest=shown["rest"], grpc=shown["grpc"], available=False)
-        if not known.grpc:
-            return replace(known, message=shown["message"] or shown["state"], failed=shown["failed"])
+        server = Server(name=snapshot["name"], rest=snapshot["rest"], grpc=snapshot["grpc"], available=False)
+        if not server.grpc:
+            return replace(server, message=snapshot["message"] or snapshot["state"], failed=snapshot["failed"])
         try:
-            with Client(known.rest, known.grpc, self.model, STATUS_TIMEOUT) as client:
-                said = client.status(shown["version"])
+            with Client(server.rest, server.grpc, self.model, STATUS_TIMEOUT) as client:
+                status = client.status(snapshot["version"])
         except Unavailable as error:
-            return replace(known, message=str(error))
-        if said is None:
-            return replace(known, message=f"does not know version {shown['version']}")
-        if said.state == "AVAILABLE":
-            return replace(known, available=True)
-        message = f"{said.state} {said.code} {said.message}".strip()
-        return replace(known, message=message, failed=said.state == "END" and said.code != "OK")
+            return replace(server, message=str(error))
+        if status is None:
+            return replace(server, message=f"does not know version {snapshot['version']}")
+        if status.state == "AVAILABLE":
+            return replace(server, available=True)
+        message = f"{status.state} {status.code} {status.message}".strip()
+        return replace(server, message=message, failed=status.state == "END" and status.code != "OK")
 
-    def _wait_in_force(self, track: Track) -> None:
-        """Read back from Envoy, as the split is; where none runs, the next one begins with the same file."""
+    def _await_in_force(self, track: Track) -> None:
+        """Read the track's endpoints back from Envoy; where none runs, the next one begins with the same files."""
         deadline = time.monotonic() + PATIENCE
-        while not self._in_force(track):
+        while not self._is_in_force(track):
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"the proxy of {self.model} does not send the {track.value} track's requests where it should after {PATIENCE:.0f} s"
@@ -106,15 +150,15 @@ class LocalDeployer:
             time.sleep(random.uniform(0.002, 0.01))
         time.sleep(WORKERS)
 
-    def _in_force(self, track: Track) -> bool:
-        shown = ask(self.folder, "open", model=self.model)
-        number = shown["tracks"].get(track.value)
-        server = next((one for one in shown["servers"] if one["version"] == number), {"rest": "", "grpc": ""})
+    def _is_in_force(self, track: Track) -> bool:
+        model = self._snapshot()
+        name = model["tracks"].get(track.value)
+        server = next((one for one in model["servers"] if one["pool"] == name), {"rest": "", "grpc": ""})
         wanted = [{int(at.rpartition(":")[2])} if at else set() for at in (server["rest"], server["grpc"])]
-        if shown["admin"] is None:
+        if model["admin"] is None:
             return True
         try:
-            dump = json.loads(ask_admin(shown["admin"], "/clusters?format=json"))
+            dump = json.loads(ask_admin(model["admin"], "/clusters?format=json"))
         except Unavailable:
             return False
         return [endpoints_in(dump, name) for name in clusters(track)] == wanted

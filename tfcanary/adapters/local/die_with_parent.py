@@ -1,4 +1,4 @@
-"""A child that dies with its parent: what makes `nothing left behind` true even after SIGKILL.
+"""Child processes that die with their parent, so that nothing is left behind even after SIGKILL.
 
 The kernel sends the signal when the parent's *thread* that started the child ends, so children are started from
 the main thread only. It does not reach grandchildren: each generation ties itself.
@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent: int) -> None:
-    """Called by the child, before anything else, with the process that it expects as its parent."""
+    """Tie this process to the life of `parent`; a child calls it before anything else, with the process that it expects as its parent."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above: no signal will come any more
+    if os.getppid() != parent:  # the parent died before the line above: no signal will come any more
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,9 +1,9 @@
-"""Where everything of the embedded platform lies: one state folder, and nothing outside of it.
+"""The layout of the embedded platform's state folder; nothing of the platform lies outside of it.
 
-    lock, sock, state.json, supervisor.log     the supervisor: alive, asked, remembered, told
+    lock, sock, state.json, supervisor.log     the supervisor: its lock, its socket, what it remembers, its log
     records/<model>.json                       the record of a model
     models/<model>/<version>/                  the storage: versions, and the judge's state beside them
-    requests/<model>/<version>/                the servers' request logs
+    requests/<model>/<pool>/                   the servers' request logs
     run/<model>/                               the proxy's tables and log, the servers' configurations and logs
 
 Names of models become parts of paths here, and nowhere unchecked.
@@ -14,22 +14,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfcanary.core.domain import NAME
+from tfcanary.core.domain import NAME, Pool, Role
 from tfcanary.core.errors import Refused
 
 SCHEME = "local://"
 
 
 def checked_name(model: str) -> str:
-    """The model's name, which becomes a part of paths; raises Refused where it is none."""
+    """Return the model's name, which becomes a part of paths; raises Refused where it is no model's name."""
     if not NAME.fullmatch(model):
         raise Refused(f"model {model!r}: must be at most 50 lower-case letters, digits and hyphens, with a letter or digit at both ends")
     return model
 
 
+def pool_name(pool: Pool) -> str:
+    """Return the short name of a pool, for paths and for messages to the supervisor: `42`, or `42-baseline`."""
+    return str(pool.number) if pool.role is Role.SERVING else f"{pool.number}-{pool.role.value}"
+
+
+def pool_of(name: str) -> Pool:
+    """Return the pool of a short name; raises ValueError for any other text."""
+    number, separator, role = name.partition("-")
+    return Pool(int(number), Role(role) if separator else Role.SERVING)
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The state folder's layout; made from an absolute path."""
+    """The paths of one state folder; made from an absolute path."""
 
     root: Path
 
@@ -39,52 +50,52 @@ class Folder:
 
     @property
     def uri(self) -> str:
-        """The platform's name for people and for the guard."""
+        """The platform's URI, for people and for the guard."""
         return f"{SCHEME}{self.root}"
 
     @property
     def lock(self) -> Path:
-        """Locked by the supervisor for as long as it lives."""
+        """The file that the supervisor keeps locked for as long as it lives."""
         return self.root / "lock"
 
     @property
     def state(self) -> Path:
-        """What the supervisor last said of itself; a later one takes the ports from it."""
+        """What runs, written down by the supervisor; the next supervisor takes ports and stamps from it."""
         return self.root / "state.json"
 
     @property
     def log(self) -> Path:
-        """The supervisor's own words."""
+        """The log of the supervisor."""
         return self.root / "supervisor.log"
 
     @property
     def records(self) -> Path:
-        """One file for each model that ever had a release."""
+        """The folder of the records: one file for each model that ever had a release."""
         return self.root / "records"
 
     def record(self, model: str) -> Path:
-        """The model's record."""
+        """Return the path of the model's record."""
         return self.records / f"{checked_name(model)}.json"
 
     @property
     def models(self) -> Path:
-        """The storage of versions."""
+        """The folder of the models' versions."""
         return self.root / "models"
 
-    def requests(self, model: str, number: int) -> Path:
-        """The request log of a version's server."""
-        return self.root / "requests" / checked_name(model) / str(number)
+    def requests(self, model: str, pool: Pool) -> Path:
+        """Return the folder of the request log of a pool's server."""
+        return self.root / "requests" / checked_name(model) / pool_name(pool)
 
     def run(self, model: str) -> Path:
-        """What the running processes of a model read and write."""
+        """Return the folder of what the running processes of a model read and write."""
         return self.root / "run" / checked_name(model)
 
     def table(self, model: str) -> Path:
-        """The route table that the model's Envoy watches."""
+        """Return the path of the route table that the model's Envoy watches."""
         return self.run(model) / "routes" / "split.json"
 
     def make(self) -> None:
-        """Make the folders that must be there; only its owner may enter the state folder. Raises Refused where it cannot be made."""
+        """Make the folders that must exist; only the owner may enter the state folder. Raises Refused where a folder cannot be made."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self.records, self.models):

@@ -1,4 +1,4 @@
-"""The fork parent, as the supervisor sees it: a kept process that starts others faster than anybody else can."""
+"""The supervisor's side of the fork parent, a process that starts others faster than anybody else can."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tfcanary.adapters.local.processes import Kept, Process, start
+from tfcanary.adapters.local.processes import Process, RestartingProcess, start
 from tfcanary.adapters.local.program import python
 
 IMPORT = 120.0
 """Seconds until the fork parent must have forked: TensorFlow's import from a cold disk is most of it."""
 RESTART = 5.0
-"""Seconds that a fork parent which has just ended may take until it can be asked again."""
+"""Seconds that a fork parent which has just ended may take until it answers again."""
 
 
-class Forks(Kept):
-    """Forks processes; those that it forked end with it."""
+class Forks(RestartingProcess):
+    """The fork parent; the processes that it forked end with it."""
 
     def __init__(self, preload: Sequence[str], log: Path) -> None:
         super().__init__("fork parent")
@@ -35,7 +35,7 @@ class Forks(Kept):
         self._forked: dict[int, Process] = {}
 
     async def launch(self) -> Process:
-        """Start it, with one end of a socket pair."""
+        """Start the fork parent, with one end of a socket pair."""
         ours, theirs = socket.socketpair()
         with theirs:
             command = python("tfcanary.adapters.local.fork_parent", str(theirs.fileno()), *self._preload)
@@ -45,13 +45,13 @@ class Forks(Kept):
         return process
 
     async def settle(self, process: Process) -> None:
-        """Listen to it for as long as it lives."""
+        """Read what the fork parent says, for as long as it lives."""
         self.state = "running"
         while line := await self._answers.readline():
-            self._heard(json.loads(line))
+            self._receive(json.loads(line))
 
-    def ended(self, code: int) -> bool:
-        """Its children have ended with it."""
+    def on_exit(self, code: int) -> bool:
+        """Note that the fork parent and with it all of its children have ended; it is started again."""
         if self._line:
             self._line.close()
         self._line = None
@@ -60,7 +60,7 @@ class Forks(Kept):
             if not waiting.done():
                 waiting.set_result(None)
         for process in list(self._forked.values()):
-            process.ended(-signal.SIGKILL)
+            process.set_exit(-signal.SIGKILL)
         self._waiting.clear()
         self._forked.clear()
         return True
@@ -71,26 +71,26 @@ class Forks(Kept):
             await asyncio.wait_for(self._listens.wait(), RESTART)
             number = next(self._numbers)
             forked = self._waiting[number] = asyncio.get_running_loop().create_future()
-            self._say({"id": number, "module": module, "arguments": list(arguments), "log": str(log)})
+            self._send({"id": number, "module": module, "arguments": list(arguments), "log": str(log)})
             return await asyncio.wait_for(forked, IMPORT)
         except TimeoutError:
             return None
 
-    def _heard(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         pid = message["pid"]
         if "code" in message:
-            self._forked.pop(pid).ended(message["code"])
+            self._forked.pop(pid).set_exit(message["code"])
             return
         self._forked[pid] = process = Process(pid, partial(self._signal, pid))
         waiting = self._waiting.pop(message["id"])
-        if waiting.cancelled():  # nobody wants it any more
+        if waiting.cancelled():  # nobody waits for it any more
             process.signal(signal.SIGKILL)
         else:
             waiting.set_result(process)
 
     def _signal(self, pid: int, number: int) -> None:
-        self._say({"kill": pid, "signal": number})
+        self._send({"kill": pid, "signal": number})
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         if self._line:
             self._line.write(json.dumps(message).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""What runs for one model: its proxy, a server for each version, and the guard of its release."""
+"""The processes of one model: its proxy, a server for each pool, and the guards of its releases."""
 
 from __future__ import annotations
 
@@ -6,128 +6,169 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tfcanary.adapters.local.folder import Folder
+from tfcanary.adapters.local.folder import Folder, pool_name
 from tfcanary.adapters.local.forks import Forks
-from tfcanary.adapters.local.processes import Kept, Process, start, words
+from tfcanary.adapters.local.processes import Process, RestartingProcess, exit_text, start
 from tfcanary.adapters.local.program import Program, python
 from tfcanary.adapters.local.proxy import Proxy
 from tfcanary.adapters.local.servers import HOST, LAST_REQUEST, ModelServer
-from tfcanary.core.domain import Track
+from tfcanary.adapters.local.stamps import Stamps
+from tfcanary.core.domain import Intent, Pool, Track
 from tfcanary.core.errors import Refused, Unavailable
 
 DRAIN = 10.0
-"""Seconds that a proxy gets for the requests under way when the platform goes down."""
+"""Seconds that a proxy has for the requests under way when the platform goes down."""
 GRACE = 5.0
-"""Seconds that everything else gets to end by itself."""
+"""Seconds that everything else has to end by itself."""
 
 Json = dict[str, Any]
 
 
-class Guard(Kept):
-    """Keeps the guard of a release running until it ends by itself, with exit code 0."""
+class Guard(RestartingProcess):
+    """The guard of a release, started again until it ends by itself with exit code 0, or nobody needs it any more."""
 
     def __init__(self, folder: Folder, program: Program, model: str, run_id: str) -> None:
         super().__init__(f"guard of {model}")
         self.run_id = run_id
+        self.needed = True
+        """Whether the guard is started again when it fails."""
         arguments = ("--platform", folder.uri, "--model", model, f"--run-id={run_id}")
         self._command = python(program.guard, "guard", *arguments)
         self._output = folder.run(model) / "guard.log"
 
     async def launch(self) -> Process:
-        """Start it."""
+        """Start the guard's process."""
         return start(self._command, self._output)
 
-    def ended(self, code: int) -> bool:
-        """Only exit code 0 says that the release has ended."""
-        self.message = f"ended with {words(code)}"
-        return code != 0
+    def on_exit(self, code: int) -> bool:
+        """Note how the guard ended; exit code 0 says that its release needs no guard any more."""
+        self.message = f"ended with {exit_text(code)}"
+        return code != 0 and self.needed
+
+    async def release(self, grace: float) -> None:
+        """Let the guard end by itself within `grace` seconds, and end it then. The guard itself may have asked for it, as its last act."""
+        self.needed = False
+        if self.process:
+            await asyncio.wait([self.process.gone], timeout=grace)
+        await self.end(grace)
 
 
 class Model:
-    """The processes of one model, and which version's server each track's requests go to."""
+    """The processes of one model, the pool that each track points at, and the stamps of both."""
 
-    def __init__(self, folder: Folder, program: Program, forks: Forks, name: str, port: int, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        program: Program,
+        forks: Forks,
+        name: str,
+        port: int,
+        stamps: Stamps,
+        intent: Intent | None,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`intent` is what the model's record wants now."""
         self.name = name
-        self.proxy = Proxy(folder, name, port)
-        self.servers: dict[int, ModelServer] = {}
-        self.tracks: dict[Track, int] = {}
+        self.stamps = stamps
+        self.proxy = Proxy(folder, name, port, intent)
+        self.servers: dict[Pool, ModelServer] = {}
+        self.tracks: dict[Track, Pool] = {}
         self.guards: dict[str, Guard] = {}
-        self._folder, self._program, self._forks, self._changed = folder, program, forks, changed
+        self._folder, self._program, self._forks, self._on_change = folder, program, forks, on_change
+        self._releasing: set[asyncio.Task[None]] = set()
 
-    def deploy(self, number: int, uri: str) -> None:
-        """Start a version's server where it does not run."""
-        uri = _checked_uri(uri, number)
-        running = self.servers.get(number)
+    def deploy(self, pool: Pool, uri: str, intent: Intent) -> None:
+        """Start a pool's server where it does not run, and stamp the pool. Raises Conflict where a newer intent wrote it."""
+        uri = _checked_uri(uri, pool.number)
+        running = self.servers.get(pool)
         if running and running.uri != uri:
-            raise Refused(f"version {number} of {self.name} runs from {running.uri} already, not from {uri}: remove it first")
-        if running is None:
-            self.servers[number] = ModelServer(self._folder, self._program, self._forks, self.name, number, uri, self.publish)
-            self.servers[number].begin()
-        self._changed()
+            raise Refused(f"{pool} of {self.name} runs from {running.uri} already, not from {uri}: remove it first")
+        self.stamps.put_pool(pool, intent)
+        self.run(pool, uri)
 
-    def assign(self, track: Track, number: int | None) -> None:
-        """Send a track's requests to a version's server, which must answer; None: to nobody."""
-        server = self.servers.get(number) if number is not None else None
-        if number is not None and server is None:
-            raise Refused(f"version {number} of {self.name} is not deployed: the {track.value} track cannot point at it")
-        if server and server.ports is None:
-            raise Unavailable(f"the server of version {number} of {self.name} does not answer yet ({server.message or server.state})")
-        self.point(track, number)
+    def run(self, pool: Pool, uri: str) -> None:
+        """Start a pool's server where it does not run."""
+        if pool not in self.servers:
+            self.servers[pool] = ModelServer(self._folder, self._program, self._forks, self.name, pool, uri, self.publish)
+            self.servers[pool].begin()
+        self._on_change()
 
-    def point(self, track: Track, number: int | None) -> None:
-        """The same for a server that may come up later."""
-        if number is None:
+    def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
+        """Send a track's requests to a pool's server, which must answer; None: to nobody. Raises Conflict where a newer intent wrote the track.
+
+        A track that points at the pool already is stamped only, whether its server answers or not.
+        """
+        self.stamps.put_track(track, intent)
+        server = self.servers.get(pool) if pool is not None else None
+        if pool is not None and self.tracks.get(track) != pool:
+            if server is None:
+                raise Refused(f"{pool} of {self.name} is not deployed: the {track.value} track cannot point at it")
+            if server.ports is None:
+                raise Unavailable(f"the server of {pool} of {self.name} does not answer yet ({server.message or server.state})")
+        self.point(track, pool)
+
+    def point(self, track: Track, pool: Pool | None) -> None:
+        """Send a track's requests to a pool's server, which may come up later; None: to nobody."""
+        if pool is None:
             self.tracks.pop(track, None)
         else:
-            self.tracks[track] = number
+            self.tracks[track] = pool
         self.publish()
 
     def publish(self) -> None:
         """Tell the proxy where each track's server answers at this moment."""
-        for track in Track:
-            server = self.servers.get(self.tracks.get(track, 0))
-            self.proxy.point(track, server.ports if server else None)
-        self._changed()
+        servers = {track: self.servers.get(pool) for track, pool in self.tracks.items()}
+        self.proxy.point({track: server.ports for track, server in servers.items() if server and server.ports})
+        self._on_change()
 
-    async def remove(self, number: int) -> None:
-        """Stop a version's server after its last request."""
-        pointing = [track.value for track, pointed in self.tracks.items() if pointed == number]
-        if pointing:
-            raise Refused(
-                f"version {number} of {self.name} is what the {' and the '.join(pointing)} track points at: point it elsewhere first"
-            )
-        server = self.servers.pop(number, None)
+    async def remove(self, pool: Pool, intent: Intent) -> None:
+        """Stop a pool's server after its last request. Raises Conflict where a newer intent deployed the pool, Refused where a track points at it."""
+        self.stamps.put_pool(pool, intent)
+        tracks = [track.value for track, target in self.tracks.items() if target == pool]
+        if tracks:
+            raise Refused(f"{pool} of {self.name} is what the {' and the '.join(tracks)} track points at: point it elsewhere first")
+        server = self.servers.pop(pool, None)
+        self.stamps.forget(running=self.servers)
+        self._on_change()
         if server:
             await server.end(LAST_REQUEST + GRACE)
-        self._changed()
 
     def guard(self, run_id: str) -> None:
         """Start the guard of a release where it does not run."""
         if not 0 < len(run_id) <= 200 or not run_id.isprintable():
             raise Refused(f"run id {run_id[:200]!r}: must be 1 to 200 printable characters")
         self.guards = {known: guard for known, guard in self.guards.items() if guard.state != "over"}
-        if run_id not in self.guards:
+        if run_id not in self.guards or not self.guards[run_id].needed:
             self.guards[run_id] = Guard(self._folder, self._program, self.name, run_id)
             self.guards[run_id].begin()
-        self._changed()
+        self._on_change()
+
+    def release_guard(self, run_id: str) -> None:
+        """Let the guard of a release end, and start it no more; returns without waiting. Nothing to do where there is none."""
+        guard = self.guards.get(run_id)
+        if guard and guard.needed:
+            task = asyncio.get_running_loop().create_task(guard.release(GRACE))
+            self._releasing.add(task)  # the event loop itself keeps no task alive
+            task.add_done_callback(self._releasing.discard)
 
     async def end(self) -> None:
-        """Everything down: guards first, for they would take what follows for a failure; servers last, after the proxy's last request."""
+        """End everything: guards first, for they would take what follows for a failure; servers last, after the proxy's last request."""
         await asyncio.gather(*(guard.end(GRACE) for guard in self.guards.values()))
         await self.proxy.drain(DRAIN)
         await self.proxy.end(GRACE)
         await asyncio.gather(*(server.end(LAST_REQUEST + GRACE) for server in self.servers.values()))
 
-    def shown(self) -> Json:
-        """All of it as plain values."""
+    def snapshot(self) -> Json:
+        """Return all of it as plain values."""
         return {
             "port": self.proxy.port,
             "address": f"http://{HOST}:{self.proxy.port}",
             "admin": self.proxy.admin,
-            "proxy": self.proxy.shown(),
-            "tracks": {track.value: number for track, number in self.tracks.items()},
-            "servers": [_shown_server(number, server) for number, server in sorted(self.servers.items())],
-            "guards": [{"run_id": run_id, **guard.shown()} for run_id, guard in self.guards.items()],
+            "proxy": self.proxy.snapshot(),
+            "tracks": {track.value: pool_name(pool) for track, pool in self.tracks.items()},
+            "stamps": self.stamps.as_json(),
+            "servers": [_server_snapshot(pool, server) for pool, server in sorted(self.servers.items())],
+            "guards": [{"run_id": run_id, **guard.snapshot()} for run_id, guard in self.guards.items()],
         }
 
 
@@ -138,10 +179,11 @@ def _checked_uri(uri: str, number: int) -> str:
     return uri
 
 
-def _shown_server(number: int, server: ModelServer) -> Json:
+def _server_snapshot(pool: Pool, server: ModelServer) -> Json:
     ports = (
         {"rest": f"http://{HOST}:{server.ports.rest}", "grpc": f"{HOST}:{server.ports.grpc}"} if server.ports else {"rest": "", "grpc": ""}
     )
     # The process id makes a server that was started again another one: its counters begin at 0.
     name = f"{server.name}-{server.process.pid}" if server.process else server.name
-    return {"version": number, "name": name, "uri": server.uri, "failed": server.failed, **ports, **server.shown()}
+    known = {"pool": pool_name(pool), "version": pool.number, "role": pool.role.value, "name": name, "uri": server.uri}
+    return {**known, "failed": server.failed, **ports, **server.snapshot()}

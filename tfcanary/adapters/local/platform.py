@@ -1,4 +1,4 @@
-"""The ports bound to one model on this machine."""
+"""The ports of one model, bound to this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from urllib.parse import unquote
 
 from tfcanary.adapters.clock import SystemClock
 from tfcanary.adapters.local.deployer import LocalDeployer
-from tfcanary.adapters.local.folder import Folder, checked_name
+from tfcanary.adapters.local.folder import Folder, checked_name, pool_of
 from tfcanary.adapters.local.records import FileRecords
-from tfcanary.adapters.local.supervisor_client import ask, is_up
+from tfcanary.adapters.local.supervisor_client import Down, ask, check_up
 from tfcanary.adapters.notices import HttpNotices
-from tfcanary.adapters.routing.envoy import EnvoyRouter
-from tfcanary.core.domain import ModelVersion, Prediction, Request, Track, TrafficSplit
+from tfcanary.adapters.routing.envoy import EnvoyRouter, RouteTable, refuse_unsupported
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Change, Platform, Server
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tfcanary.adapters.serving.server_client import Client
 
 PREDICT_TIMEOUT = 30.0
-"""Seconds for one prediction: as long as the proxy gives it."""
+"""Seconds for one prediction: the time limit of the proxy."""
 NOBODY = "http://127.0.0.1:0"
-"""No process can listen there."""
+"""An address at which no process can listen."""
 
 
 def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
-    """Bind the ports; nothing is asked or started yet. Raises Refused for a plan that this machine cannot follow."""
+    """Bind the ports without asking or starting anything. Raises Refused for a plan that this machine cannot follow."""
     from tfcanary.adapters.metrics.objectives import NO_OBJECTIVES
     from tfcanary.adapters.metrics.scrape import ScrapeSource
     from tfcanary.adapters.storage import open_storage
@@ -54,86 +54,116 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
         stable_storage=open_storage(plan.bucket.stable) if plan.bucket.stable else None,
         deployer=deployer,
         router=LocalRouter(folder, model),
-        # A page that does not answer is asked twice.
+        # A page that does not answer is asked twice within the plan's time.
         metrics=ScrapeSource(servers.pages, model, timeout=plan.metrics.timeout.total_seconds() / 2),
         predictor=TrackPredictor(servers, model),
         log=LocalLog(folder, model, servers),
         records=records,
         guards=LocalGuards(folder, model),
-        preflight=LocalPreflight(),
+        preflight=LocalPreflight(folder),
         notices=HttpNotices(),
         clock=SystemClock(),
     )
 
 
 def _bucket(folder: Folder, plan: Plan) -> str:
-    """A directory as a path, for the servers read it so."""
-    asked = plan.bucket.canary.rstrip("/")
-    path = unquote(asked.removeprefix("file://")) if asked.startswith("file://") else asked
+    """The bucket as a path, for that is what the servers read."""
+    uri = plan.bucket.canary.rstrip("/")
+    path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
     if path and not path.startswith("/"):
-        raise Refused(f"bucket.canary {asked!r}: servers on this machine read directories only; use an absolute path such as /srv/models")
+        raise Refused(f"bucket.canary {uri!r}: servers on this machine read directories only; use an absolute path such as /srv/models")
     return path or str(folder.models)
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Which server each track's requests go to, as the supervisor says."""
+    """The server behind each track, as the supervisor says."""
 
     folder: Folder
     model: str
 
-    def of(self, track: Track) -> tuple[int, Server] | None:
-        """The version and its server; None where the track points at nothing."""
-        shown = ask(self.folder, "status")["models"].get(self.model, {"tracks": {}, "servers": ()})
-        number = shown["tracks"].get(track.value)
-        server = next((one for one in shown["servers"] if one["version"] == number), None)
-        return (number, Server(server["name"], server["rest"], server["grpc"], available=bool(server["rest"]))) if server else None
+    def of(self, track: Track) -> tuple[Pool, Server] | None:
+        """Return the pool that a track points at and its server; None where the track points at nothing."""
+        model = ask(self.folder, "status")["models"].get(self.model, {"tracks": {}, "servers": ()})
+        name = model["tracks"].get(track.value)
+        server = next((one for one in model["servers"] if one["pool"] == name), None)
+        return (pool_of(name), Server(server["name"], server["rest"], server["grpc"], available=bool(server["rest"]))) if server else None
 
     def pages(self, track: Track) -> Mapping[str, str]:
-        """Base addresses by server; one where nobody answers while it is being started again."""
-        found = self.of(track)
-        return {found[1].name: found[1].rest or NOBODY} if found else {}
+        """Return base addresses by server; a server that is just being started again has an address at which nobody answers."""
+        target = self.of(track)
+        return {target[1].name: target[1].rest or NOBODY} if target else {}
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRouter:
-    """The model's Envoy. While the platform is down nobody gets to the canary, and `up` begins at weight 0."""
+    """The model's Envoy. Where none runs nobody reaches the canary: while the platform is down, and before the model's first release."""
 
     folder: Folder
     model: str
 
-    def split(self) -> TrafficSplit:
-        """Read back from Envoy."""
-        return self._envoy().split() if is_up(self.folder) else TrafficSplit(canary=0)
+    def traffic(self) -> Traffic:
+        """Return the traffic in force, read back from Envoy."""
+        return self._envoy().traffic() if self._has_proxy() else Traffic()
 
-    def set_split(self, split: TrafficSplit) -> None:
-        """Returns once in force. Raises Unavailable where the canary's server does not answer: its share of the requests would fail."""
-        if split.canary:
-            self._check_canary()
-        elif not is_up(self.folder):
-            return
-        self._envoy().set_split(split)
+    def stamp(self) -> Intent | None:
+        """Return the intent of the last write to the route table; None where there is none."""
+        return self._table().read()[1]
+
+    def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
+        """Return once the traffic is in force.
+
+        Raises Refused for what this router cannot route, Conflict where a newer intent has written, Unavailable where a server whose share
+        would rise does not answer: its share of the requests would fail. For weight 0 no Envoy, no server and no supervisor is needed.
+        """
+        refuse_unsupported(traffic)
+        if traffic != Traffic():
+            self._check_servers(traffic)
+        elif not self.folder.table(self.model).parent.is_dir():
+            return  # no Envoy of this model ever ran: there is no route
+        # Written before the supervisor is asked: Envoy reads the table even where the supervisor hangs.
+        stamp = self._table().write(traffic, intent)
+        if self._has_proxy():
+            self._envoy().await_in_force(traffic, stamp)
 
     def address(self) -> str:
-        """Where users' requests go."""
+        """Return the address of users' requests."""
         return str(ask(self.folder, "open", model=self.model)["address"])
 
     def _envoy(self) -> EnvoyRouter:
-        return EnvoyRouter(self.folder.table(self.model), self._admin, self.address)
+        return EnvoyRouter(self._table(), self._admin, self.address)
+
+    def _table(self) -> RouteTable:
+        return RouteTable(self.folder.table(self.model))
+
+    def _has_proxy(self) -> bool:
+        """Whether the supervisor keeps an Envoy for this model, which may be starting at the moment."""
+        try:
+            return self.model in ask(self.folder, "status")["models"]
+        except Down:
+            return False
 
     def _admin(self) -> str | None:
-        admin: str | None = ask(self.folder, "open", model=self.model)["admin"]
+        admin: str | None = ask(self.folder, "status")["models"].get(self.model, {"admin": None})["admin"]
         return admin
 
-    def _check_canary(self) -> None:
-        found = Servers(self.folder, self.model).of(Track.CANARY)
-        if found is None or not found[1].available:
-            what = f"its server for version {found[0]} does not answer" if found else "it points at no version"
-            raise Unavailable(f"the canary track of {self.model} gets no weight: {what}")
+    def _check_servers(self, traffic: Traffic) -> None:
+        """Raises Unavailable where no Envoy of the model runs, or a track whose share rises has no server that answers."""
+        if not self._has_proxy():
+            check_up(self.folder)
+            raise Unavailable(f"{self.model} gets no traffic {traffic}: nothing of it runs")
+        before = self._table().read()[0] or Traffic()
+        for track in (Track.CANARY, Track.BASELINE):
+            if traffic.of(track) <= before.of(track):
+                continue
+            target = Servers(self.folder, self.model).of(track)
+            if target is None or not target[1].available:
+                what = f"its server for {target[0]} does not answer" if target else "it points at no version"
+                raise Unavailable(f"the {track.value} track of {self.model} gets no weight: {what}")
 
 
 class TrackPredictor:
-    """Asks a track's server itself, past the split; may be used by several threads."""
+    """A Predictor that asks a track's server itself, past the proxy; several threads may use it."""
 
     def __init__(self, servers: Servers, model: str) -> None:
         self._servers = servers
@@ -141,14 +171,14 @@ class TrackPredictor:
         self._clients: dict[str, Client] = {}
 
     def predict(self, track: Track, request: Request) -> Prediction:
-        """The track's answer; raises Unavailable where it has no server that answers."""
-        found = self._servers.of(track)
-        if found is None or not found[1].available:
+        """Return the track's answer; raises Unavailable where the track has no server that answers."""
+        target = self._servers.of(track)
+        if target is None or not target[1].available:
             raise Unavailable(f"the {track.value} track of {self._model} has no server that answers")
-        return self._client(found[1]).predict(request)
+        return self._client(target[1]).predict(request)
 
     def _client(self, server: Server) -> Client:
-        """One for each process: its connections stay open."""
+        """One client for each process, whose connections stay open."""
         from tfcanary.adapters.serving.server_client import Client
 
         if server.name not in self._clients:
@@ -158,14 +188,14 @@ class TrackPredictor:
 
 @dataclass(frozen=True, slots=True)
 class LocalLog:
-    """What the model's servers recorded, each in a folder of its own."""
+    """The request logs of the model's servers, each in a folder of its own."""
 
     folder: Folder
     model: str
     servers: Servers
 
     def requests(self, limit: int) -> Iterator[Request]:
-        """At most `limit` requests to the stable track, oldest first; none where nothing was recorded."""
+        """Yield at most `limit` requests to the stable track, oldest first; none where nothing was recorded."""
         from tfcanary.adapters.serving.requests import open_requests
 
         recorded = self._recorded(Track.STABLE)
@@ -173,7 +203,7 @@ class LocalLog:
             yield from open_requests(str(recorded)).requests(limit)
 
     def answered(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
-        """The track's answered requests of these minutes, as Arrow record batches."""
+        """Yield the track's answered requests of this time as Arrow record batches."""
         from tfcanary.adapters.serving.answer_log import record_batches
 
         recorded = self._recorded(track)
@@ -181,33 +211,40 @@ class LocalLog:
             yield from record_batches(recorded, since, until)
 
     def _recorded(self, track: Track) -> Path | None:
-        found = self.servers.of(track)
-        folder = self.folder.requests(self.model, found[0]) if found else None
+        target = self.servers.of(track)
+        folder = self.folder.requests(self.model, target[0]) if target else None
         return folder if folder and folder.is_dir() else None
 
 
 @dataclass(frozen=True, slots=True)
 class LocalGuards:
-    """Guards below the supervisor: no part of the pipeline's run."""
+    """The guards of releases: processes of the supervisor, which are no part of the pipeline's run."""
 
     folder: Folder
     model: str
 
     def start(self, run_id: str) -> None:
-        """Start the guard of a release where it does not run; it is started again when it dies, and ends with the release."""
+        """Start the guard of a release where it does not run; it is started again when it dies, and ends by itself some minutes after the release."""
         ask(self.folder, "guard", model=self.model, run_id=run_id)
 
     def stop(self, run_id: str) -> None:
-        """Nothing to do: the guard ends with the release, and its supervisor does not start it again after exit code 0."""
+        """Let the guard of a release end, and start it no more; nothing to do where none runs. Returns without waiting, for the guard itself may call it."""
+        try:
+            ask(self.folder, "release_guard", model=self.model, run_id=run_id)
+        except Down:
+            return
 
 
 @dataclass(frozen=True, slots=True)
 class LocalPreflight:
-    """Nothing to check or to show: the supervisor owns all that a release touches, and its Envoy can do every weight."""
+    """The check before the first write: a release needs the supervisor, which owns all that a release touches."""
+
+    folder: Folder
 
     def check(self, record: Record) -> None:
-        """Nothing here stops a release later."""
+        """Raises Unavailable, with the command that helps, where the platform is down."""
+        check_up(self.folder)
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
-        """Nothing: there are no objects, only processes."""
+        """Return nothing: there are no objects here, only processes."""
         return iter(())

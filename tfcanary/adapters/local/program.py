@@ -1,4 +1,4 @@
-"""Which programs the supervisor runs, and in which environment; tests put small ones in their place."""
+"""The programs that the supervisor runs, and their environment; tests put small programs in their place."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import tfcanary
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Python modules, run as `python -m` does."""
+    """The Python modules that the supervisor runs, as `python -m` does."""
 
     server: str = "tfcanary.tf.modelserver"
-    """Understands the flags of `tensorflow_model_server` and `--ports_file`."""
+    """The model server: it understands the flags of `tensorflow_model_server`, and `--ports_file`."""
     preload: tuple[str, ...] = ("tensorflow",)
-    """Imported once, by the process that the servers are forked from: 0.2 s each then, not 3."""
+    """What the fork parent imports once: a server takes 0.2 s then, not 3."""
     guard: str = "tfcanary"
-    """Its `guard` command watches a release that no step watches."""
+    """The program whose `guard` command watches a release that no step watches."""
     answer_within: float = 10.0
     """Seconds in which a forked server must open its ports; else it is killed and started as a process of its own, which has no deadline."""
 
 
 def environment() -> dict[str, str]:
-    """For the supervisor and all below it: this very tfcanary, and never a module of the folder where somebody happens to stand."""
+    """Return the environment of the supervisor and of all below it: this very tfcanary, and no module of the present working directory."""
     home = str(Path(tfcanary.__file__).resolve().parents[1])
     path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     if home not in (*path, *site.getsitepackages(), site.getusersitepackages()):
@@ -35,5 +35,5 @@ def environment() -> dict[str, str]:
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module with this interpreter."""
+    """Return the command that runs a module with this interpreter."""
     return [sys.executable, "-m", module, *arguments]

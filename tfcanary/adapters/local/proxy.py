@@ -1,34 +1,35 @@
 """Envoy in front of a model: its configuration as pure functions, and its process.
 
-One listener for REST and gRPC, one route table that the Router writes, and four clusters (a track, REST and gRPC)
-whose only endpoint is in a file of its own: pointing a track at other servers restarts nothing and closes no
-user's connection.
+One listener takes REST and gRPC, the Router writes the route table, and each track has two clusters (REST and gRPC) with one endpoint
+each. Envoy watches the files of both: pointing a track at another server restarts nothing, closes no user's connection and cuts off no
+request. Two watched files are two inotify instances for each model, of which many systems give a user 128.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tfcanary.adapters.local.folder import Folder
-from tfcanary.adapters.local.processes import Kept, Process, last_words, start, words
+from tfcanary.adapters.local.processes import Process, RestartingProcess, exit_text, last_line, start
 from tfcanary.adapters.local.servers import HOST, Ports
 from tfcanary.adapters.routing.atomic_files import write_aside
-from tfcanary.adapters.routing.envoy import TABLE, clusters, route_table
-from tfcanary.core.domain import Track, TrafficSplit
+from tfcanary.adapters.routing.envoy import TABLE, RouteTable, clusters
+from tfcanary.core.domain import Intent, Track
 
 PREFIX = "proxy"
-"""Of the listener's statistics; not the model's name, which might be `admin`, as Envoy calls its own."""
+"""The prefix of the listener's statistics; not the model's name, which might be `admin`, Envoy's own prefix."""
 IDLE = "30s"
 """Shorter than the servers' own keep-alive: a request on a connection that the server just closes would fail."""
 CONNECT = "5s"
-"""A burst of connections that overflows a listen queue is tried again by the kernel after 1 and 3 seconds."""
-AT_ONCE = 100_000
-"""Connections and requests at once: the servers' queues are the limit, not Envoy's default of 1024."""
+"""Long enough for a burst of connections that overflows a listen queue: the kernel tries again after 1 and 3 seconds."""
+CIRCUIT_LIMIT = 100_000
+"""Connections and requests at the same time: the servers' queues are the limit, not Envoy's default of 1024."""
 LOOK = 0.01
-"""Seconds between two looks whether Envoy is up or idle."""
+"""Seconds between two checks whether Envoy is up or idle."""
 
 Json = dict[str, Any]
 
@@ -48,29 +49,28 @@ _LOG_LINE = {
 }
 
 
-def bootstrap(port: int, table: Path, endpoints: Path, access_log: Path) -> Json:
-    """Envoy's configuration, complete but for the files that it watches."""
+def bootstrap(port: int, table: Path, cluster_file: Path, access_log: Path) -> Json:
+    """Return Envoy's configuration, complete but for the files that Envoy watches."""
     return {
         "node": {"id": "tfcanary", "cluster": "local"},
         "admin": {"address": _socket(0)},
-        "static_resources": {
-            "listeners": [_listener(port, table, access_log)],
-            "clusters": [
-                _cluster(name, endpoints, http2) for track in Track for name, http2 in zip(clusters(track), (False, True), strict=True)
-            ],
-        },
+        "static_resources": {"listeners": [_listener(port, table, access_log)]},
+        "dynamic_resources": {"cds_config": _watched(cluster_file)},
     }
 
 
-def endpoints_of(cluster: str, port: int | None) -> Json:
-    """The document with a cluster's only endpoint, or with none."""
-    listed = [{"endpoint": {"address": _socket(port)}}] if port else []
-    kind = f"{_TYPE}.config.endpoint.v3.ClusterLoadAssignment"
-    return {"resources": [{"@type": kind, "cluster_name": cluster, "endpoints": [{"lb_endpoints": listed}]}]}
+def cluster_list(ports: Mapping[Track, Ports]) -> Json:
+    """Return the document with the clusters of all tracks; a track without ports has no endpoint, so its requests are answered with 503."""
+    listed = []
+    for track in Track:
+        at = ports.get(track)
+        for name, port, http2 in zip(clusters(track), (at.rest, at.grpc) if at else (None, None), (False, True), strict=True):
+            listed.append(_cluster(name, port, http2))
+    return {"resources": listed}
 
 
 def endpoints_in(dump: Json, cluster: str) -> set[int]:
-    """The ports of a cluster in Envoy's `/clusters?format=json`."""
+    """Return the ports of a cluster in Envoy's `/clusters?format=json`."""
     hosts = [host for one in dump.get("cluster_statuses", ()) if one["name"] == cluster for host in one.get("host_statuses", ())]
     return {host["address"]["socket_address"]["port_value"] for host in hosts}
 
@@ -95,18 +95,20 @@ def _listener(port: int, table: Path, access_log: Path) -> Json:
         ],
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connection}]
-    # With a reused port a second Envoy would start without a word and take a part of the requests.
+    # With a reused port a second Envoy would start silently and take a part of the requests.
     return {"name": PREFIX, "address": _socket(port), "enable_reuse_port": False, "filter_chains": [{"filters": filters}]}
 
 
-def _cluster(name: str, endpoints: Path, http2: bool) -> Json:
+def _cluster(name: str, port: int | None, http2: bool) -> Json:
     protocol: Json = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
     options = {"@type": _HTTP, "common_http_protocol_options": {"idle_timeout": IDLE}, "explicit_http_config": protocol}
-    limits = {"max_connections": AT_ONCE, "max_pending_requests": AT_ONCE, "max_requests": AT_ONCE}
+    limits = {"max_connections": CIRCUIT_LIMIT, "max_pending_requests": CIRCUIT_LIMIT, "max_requests": CIRCUIT_LIMIT}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _socket(port)}}]}] if port else []
     return {
+        "@type": f"{_TYPE}.config.cluster.v3.Cluster",
         "name": name,
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": _watched(endpoints / f"{name}.json")},
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
         "connect_timeout": CONNECT,
         "circuit_breakers": {"thresholds": [limits]},
         "typed_extension_protocol_options": {_HTTP.removeprefix("type.googleapis.com/"): options},
@@ -122,33 +124,32 @@ def _socket(port: int) -> Json:
     return {"socket_address": {"address": HOST, "port_value": port}}
 
 
-class Proxy(Kept):
-    """Keeps a model's Envoy running, always on the same port; a new Proxy begins at weight 0 and with no servers."""
+class Proxy(RestartingProcess):
+    """A model's Envoy, always on the same port; a new Proxy begins with all traffic on the stable track, and with no servers."""
 
-    def __init__(self, folder: Folder, model: str, port: int) -> None:
+    def __init__(self, folder: Folder, model: str, port: int, intent: Intent | None) -> None:
+        """`intent` is what the model's record wants now: the route table is stamped with it."""
         super().__init__(f"proxy of {model}")
         self.port = port
         self.admin: str | None = None
         """host:port of the admin page; None while no Envoy answers."""
         self._run = folder.run(model)
-        self._endpoints = self._run / "endpoints"
+        self._cluster_file = self._run / "clusters" / "clusters.json"
         self._admin_file = self._run / "admin"
         self._output = self._run / "proxy.log"
-        self._pointed: dict[str, int | None] = {}
+        self._ports: Mapping[Track, Ports] | None = None
         table = folder.table(model)
-        for made in (table.parent, self._endpoints):
-            made.mkdir(parents=True, exist_ok=True)
-        write_aside(table, json.dumps(route_table(TrafficSplit(canary=0))))
-        for track in Track:
-            self.point(track, None)
-        write_aside(self._run / "proxy.json", json.dumps(bootstrap(port, table, self._endpoints, self._run / "access.log")))
+        for watched in (table, self._cluster_file):
+            watched.parent.mkdir(parents=True, exist_ok=True)
+        RouteTable(table).reset(intent)
+        self.point({})
+        write_aside(self._run / "proxy.json", json.dumps(bootstrap(port, table, self._cluster_file, self._run / "access.log")))
 
-    def point(self, track: Track, ports: Ports | None) -> None:
-        """Send a track's requests to these ports, or to nobody."""
-        for cluster, port in zip(clusters(track), (ports.rest, ports.grpc) if ports else (None, None), strict=True):
-            if cluster not in self._pointed or self._pointed[cluster] != port:
-                write_aside(self._endpoints / f"{cluster}.json", json.dumps(endpoints_of(cluster, port)))
-                self._pointed[cluster] = port
+    def point(self, ports: Mapping[Track, Ports]) -> None:
+        """Send each track's requests to these ports, and those of a track that is not named to nobody."""
+        if ports != self._ports:
+            write_aside(self._cluster_file, json.dumps(cluster_list(ports)))
+            self._ports = dict(ports)
 
     async def launch(self) -> Process:
         """Start Envoy with the tables as they are."""
@@ -160,30 +161,30 @@ class Proxy(Kept):
         return start([*command, *options], self._output)
 
     async def settle(self, process: Process) -> None:
-        """Wait until it takes requests."""
-        while not self._admin_file.exists() or not await ask(self._admin_file.read_text(), "GET", "/ready"):
+        """Wait until Envoy takes requests."""
+        while not self._admin_file.exists() or not await _ask_admin(self._admin_file.read_text(), "GET", "/ready"):
             await asyncio.sleep(LOOK)
         self.admin, self.state, self.message = self._admin_file.read_text(), "running", ""
 
-    def ended(self, code: int) -> bool:
-        """It comes back on the same port, with the same tables."""
+    def on_exit(self, code: int) -> bool:
+        """Note how Envoy ended; it is started again on the same port, with the same tables."""
         self.admin = None
-        self.message = f"ended with {words(code)}: {last_words(self._output)}"
+        self.message = f"ended with {exit_text(code)}: {last_line(self._output)}"
         return True
 
     async def drain(self, patience: float) -> None:
-        """Wait until no request is under way, `patience` seconds at most: Envoy cuts what is in flight when it is ended."""
+        """Wait until no request is under way, `patience` seconds at most: Envoy cuts off the requests in flight when it ends."""
         admin, clock = self.admin, asyncio.get_running_loop().time
         deadline = clock() + patience
-        if admin is None or not await ask(admin, "POST", "/drain_listeners?graceful"):
+        if admin is None or not await _ask_admin(admin, "POST", "/drain_listeners?graceful"):
             return
         active = f"/stats?filter=^http\\.{PREFIX}\\.downstream_rq_active$"
-        while clock() < deadline and b"_active: 0\n" not in await ask(admin, "GET", active):
+        while clock() < deadline and b"_active: 0\n" not in await _ask_admin(admin, "GET", active):
             await asyncio.sleep(LOOK)
 
 
-async def ask(admin: str, method: str, path: str) -> bytes:
-    """The body of an answer of the admin page, in chunks as it came; empty where it does not answer with 200."""
+async def _ask_admin(admin: str, method: str, path: str) -> bytes:
+    """The body of an answer of the admin page, chunked as it arrived; empty where the page does not answer with 200."""
     try:
         reader, writer = await asyncio.open_connection(*admin.rsplit(":", 1))
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n".encode())

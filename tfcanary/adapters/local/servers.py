@@ -1,7 +1,7 @@
-"""A model server of one version: forked where that works, its ports taken from the file in which it writes them.
+"""The model server of a pool: forked where that works; it writes its ports into a file, from which they are read.
 
-The ports are the kernel's choice at each start, so that two versions never fight for one; whoever sends requests
-is told at once when they change or go.
+The kernel chooses the ports at each start, so that two servers never fight for one. The proxy learns at once when they change or are
+gone. One server is enough for a pool on one machine, whatever the plan's `serving.replicas`: more processes would share its processors.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from tfcanary.adapters.local.folder import Folder
+from tfcanary.adapters.local.folder import Folder, pool_name
 from tfcanary.adapters.local.forks import Forks
-from tfcanary.adapters.local.processes import Kept, Process, last_words, start, words
+from tfcanary.adapters.local.processes import Process, RestartingProcess, exit_text, last_line, start
 from tfcanary.adapters.local.program import Program, python
+from tfcanary.core.domain import Pool
 
 LOOK = 0.02
 """Seconds between two looks for the file with the ports."""
 LAST_REQUEST = 30.0
-"""Seconds that a server gets for the requests that it has: none lasts longer behind the proxy."""
+"""Seconds that a server has for its last requests: no request lasts longer behind the proxy."""
 SAMPLE = 1.0
-"""The share of requests that a server writes to its request log, which is kept short instead: a canary at 5 % sees few."""
+"""The share of requests that a server writes to its request log; the log's size is limited instead, for a canary at 5 % gets few requests."""
 HOST = "127.0.0.1"
 MONITORING = 'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where a server answers, on this machine only."""
+    """The ports of a server, on this machine only."""
 
     rest: int
     grpc: int
 
 
 def model_config(model: str, base: str, number: int) -> str:
-    """TF Serving's model configuration for exactly one version, as text protobuf."""
+    """Return TF Serving's model configuration for exactly one version, as text protobuf."""
     return f"""model_config_list {{
   config {{
     name: {json.dumps(model)}
@@ -50,33 +51,33 @@ def model_config(model: str, base: str, number: int) -> str:
 """
 
 
-class ModelServer(Kept):
-    """Keeps the server of one version running."""
+class ModelServer(RestartingProcess):
+    """The server of one pool, which is started again when it ends."""
 
     _starts = count(1)
 
     def __init__(
-        self, folder: Folder, program: Program, forks: Forks, model: str, number: int, uri: str, changed: Callable[[], None]
+        self, folder: Folder, program: Program, forks: Forks, model: str, pool: Pool, uri: str, on_change: Callable[[], None]
     ) -> None:
-        super().__init__(f"{model}-v{number}")
+        super().__init__(f"{model}-v{pool_name(pool)}")
         self.uri = uri
         self.ports: Ports | None = None
         self.failed = False
-        """It ended before it ever opened its ports."""
+        """Whether the server ended before it had ever opened its ports."""
         self._program = program
         self._forks = forks
-        self._changed = changed
+        self._on_change = on_change
         self._run = folder.run(model)
         self._output = self._run / f"{self.name}.log"
         self._config = self._run / f"{self.name}.config"
-        self._requests = folder.requests(model, number)
+        self._requests = folder.requests(model, pool)
         self._monitoring = self._run / "monitoring.config"
         self._monitoring.write_text(MONITORING, encoding="utf-8")
-        self._config.write_text(model_config(model, uri.rpartition("/")[0], number), encoding="utf-8")
+        self._config.write_text(model_config(model, uri.rpartition("/")[0], pool.number), encoding="utf-8")
         self._forked = self._plain = False
 
     async def launch(self) -> Process:
-        """Fork it, or start a process of its own where no fork parent answers or a fork hung before."""
+        """Fork the server, or start a plain process where no fork parent answers, or a fork of this server hung before."""
         self._ports_file = self._run / f"{self.name}-{next(self._starts)}.ports"
         self._requests.mkdir(parents=True, exist_ok=True)
         forked = None if self._plain else await self._forks.fork(self._program.server, self._flags(), self._output)
@@ -84,7 +85,7 @@ class ModelServer(Kept):
         return forked or start(python(self._program.server, *self._flags()), self._output)
 
     async def settle(self, process: Process) -> None:
-        """Wait for its ports; a fork that does not answer in time hangs and is started again as a process of its own."""
+        """Wait for the server's ports; a fork that does not answer in time hangs, and is started again as a plain process."""
         waited = 0.0
         while not self._ports_file.exists():
             await asyncio.sleep(LOOK)
@@ -96,17 +97,17 @@ class ModelServer(Kept):
         self.ports = read_ports(self._ports_file)
         self._ports_file.unlink()
         self.state, self.failed, self.message = "running", False, ""
-        self._changed()
+        self._on_change()
 
-    def ended(self, code: int) -> bool:
-        """Nobody sends a request to its ports from here on: another process may get them."""
+    def on_exit(self, code: int) -> bool:
+        """Take the ports away from the proxy, for another process may get them; the server is started again."""
         loading, hung = self.ports is None, self._forked and self._plain
         self.ports = None
         self.failed = self.failed or (loading and not hung)
-        self._changed()
-        self.message = f"ended with {words(code)}{' while loading' if loading else ''}: {last_words(self._output)}"
+        self._on_change()
+        self.message = f"ended with {exit_text(code)}{' while loading' if loading else ''}: {last_line(self._output)}"
         if hung:
-            self.message = f"did not answer {self._program.answer_within:g} s after it was forked; it is started as a process of its own"
+            self.message = f"did not answer {self._program.answer_within:g} s after it was forked; it is started as a plain process"
         return True
 
     def _flags(self) -> list[str]:
@@ -118,7 +119,7 @@ class ModelServer(Kept):
             f"--model_config_file={self._config}",
             f"--monitoring_config_file={self._monitoring}",
             f"--drain_seconds={LAST_REQUEST:g}",
-            # A version that does not load is the release's end: it says so in seconds, not after TF Serving's five minutes.
+            # A version that does not load ends the release: within seconds, not after TF Serving's five minutes.
             "--max_num_load_retries=0",
             f"--request_log_dir={self._requests}",
             f"--request_log_sample={SAMPLE}",
@@ -126,6 +127,6 @@ class ModelServer(Kept):
 
 
 def read_ports(path: Path) -> Ports:
-    """What the server wrote."""
-    said = json.loads(path.read_text(encoding="utf-8"))
-    return Ports(rest=said["rest"], grpc=said["grpc"])
+    """Read the file into which a server has written its ports."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return Ports(rest=document["rest"], grpc=document["grpc"])

@@ -1,7 +1,7 @@
-"""Asking the supervisor: one JSON line each way over the socket in the state folder.
+"""Questions to the supervisor: one JSON line each way over the socket in the state folder.
 
-Whether one lives is known from the lock that it holds for its life: the kernel drops it with the process, so that
-no process id is ever believed.
+The lock that a supervisor holds for its life says whether one lives: the kernel releases the lock with the process, so that no process
+id is ever believed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from tfcanary.adapters.local.folder import Folder
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 SOCKET = "sock"
 LINE = 1 << 20
-"""Bytes of one question or answer at most."""
+"""The most bytes of one question or answer."""
 STARTING = 10.0
 """Seconds that a supervisor which holds the lock may take until it listens."""
 PATIENCE = 60.0
@@ -36,7 +36,7 @@ class Down(Unavailable):
 
 
 def is_up(folder: Folder) -> bool:
-    """Whether a supervisor lives. Raises Refused where the folder is not ours to enter."""
+    """Return whether a supervisor lives; raises Refused where this user may not enter the folder."""
     try:
         handle = os.open(folder.lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -52,9 +52,15 @@ def is_up(folder: Folder) -> bool:
     return False
 
 
+def check_up(folder: Folder) -> None:
+    """Raises Down, with the command that helps, where no supervisor lives."""
+    if not is_up(folder):
+        raise Down(f"the embedded platform in {folder.root} is not up: `tfcanary up` starts it")
+
+
 def ask(folder: Folder, do: str, patience: float = PATIENCE, **of: object) -> Any:
-    """The supervisor's answer; raises Refused and Unavailable as it says, Down where none lives."""
-    with _connected(folder) as line:
+    """Return the supervisor's answer; raises Refused, Conflict and Unavailable as the answer says, Down where no supervisor lives."""
+    with _connection(folder) as line:
         try:
             line.settimeout(patience)
             line.sendall(json.dumps({"do": do, **of}).encode() + b"\n")
@@ -64,31 +70,32 @@ def ask(folder: Folder, do: str, patience: float = PATIENCE, **of: object) -> An
             raise Unavailable(f"the supervisor in {folder.root} did not answer {do!r} ({error}); see {folder.log}") from error
     if not answer.endswith(b"\n"):
         raise Unavailable(f"the supervisor in {folder.root} ended without answering {do!r}; see {folder.log}")
-    return _understood(json.loads(answer))
+    return _result(json.loads(answer))
 
 
 def supervisor_pid(folder: Folder) -> int:
-    """The process that listens, as the kernel says; raises Down where none does."""
-    with _connected(folder) as line:
+    """Return the id of the process that listens, as the kernel says; raises Down where none does."""
+    with _connection(folder) as line:
         pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(pid)
 
 
-def _understood(answer: Json) -> Any:
+def _result(answer: Json) -> Any:
     if "refused" in answer:
         raise Refused(answer["refused"])
+    if "conflict" in answer:
+        raise Conflict(answer["conflict"])
     if "unavailable" in answer:
         raise Unavailable(answer["unavailable"])
     return answer["ok"]
 
 
 @contextmanager
-def _connected(folder: Folder) -> Iterator[socket.socket]:
+def _connection(folder: Folder) -> Iterator[socket.socket]:
     deadline = time.monotonic() + STARTING
     with socket.socket(socket.AF_UNIX) as line:
         while not _connect(line, folder):
-            if not is_up(folder):
-                raise Down(f"the embedded platform in {folder.root} is not up: `tfcanary up` starts it")
+            check_up(folder)
             if time.monotonic() > deadline:
                 raise Unavailable(f"the supervisor in {folder.root} lives but does not listen; see {folder.log}")
             time.sleep(random.uniform(0.01, 0.03))

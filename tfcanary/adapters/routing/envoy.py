@@ -1,7 +1,7 @@
-"""The Router over Envoy: one route table in a file that Envoy watches; bound by the platform of this machine.
+"""The Router over Envoy: one route table in a file that Envoy watches; the platform of this machine binds it.
 
-The table names clusters, and the clusters name no server: which version a track's requests go to changes without
-the table, and the weight changes without the servers. Envoy draws for each request, so connections stay open.
+The route table names clusters, and the clusters name no server: the servers of a track change without the table, and the shares
+change without the servers. Envoy draws a track for each request, so connections stay open.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfcanary.adapters.routing.atomic_files import write_aside
-from tfcanary.core.domain import Track, TrafficSplit
-from tfcanary.core.errors import Unavailable
+from tfcanary.adapters.routing.atomic_files import write_aside, write_lock
+from tfcanary.core.domain import Intent, Track, Traffic
+from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.fencing import admit
 
 TABLE = "split"
 """The name of the route table: one Envoy serves one model."""
 TRACK_HEADER = "x-tfcanary-track"
-"""A tester's request with this header goes to the track it names, at any weight."""
+"""A tester's request with this header goes to the track that the header names, at any weight."""
+SHARED = (Track.CANARY, Track.STABLE, Track.BASELINE)
+"""The tracks that have shares of users' requests."""
 TIMEOUT = "30s"
-"""Of one request: TF Serving's own default for REST (`rest_api_timeout_in_ms`)."""
+"""The time limit of one request: TF Serving's own default for REST (`rest_api_timeout_in_ms`)."""
 PATIENCE = 10.0
 """Seconds after which a table that is not in force never will be: it takes milliseconds, and half a second while Envoy is being restarted."""
 WORKERS = 0.02
-"""Seconds from the dump, which shows the main thread's table, until the worker threads have it, too: measured below 5 ms."""
+"""Seconds from the dump, which shows the main thread's table, until the worker threads have the table, too: measured below 5 ms."""
 ADMIN_TIMEOUT = 2.0
 """Seconds for one answer of the admin page, which needs about one millisecond."""
 
@@ -36,21 +39,26 @@ Json = dict[str, Any]
 
 
 def clusters(track: Track) -> tuple[str, str]:
-    """The names of a track's clusters: for REST (HTTP/1) and for gRPC (HTTP/2)."""
+    """Return the names of a track's clusters: for REST (HTTP/1) and for gRPC (HTTP/2)."""
     return track.value, f"{track.value}-grpc"
 
 
-def route_table(split: TrafficSplit) -> Json:
-    """The document that Envoy watches: requests that name a track come before the split, and gRPC before REST, which matches everything."""
-    pinned = [_pinned(track, grpc) for track in Track for grpc in (True, False)]
+def route_table(traffic: Traffic, stamp: Intent | None = None) -> Json:
+    """Return the document that Envoy watches, with the stamp of its writer as the document's version.
+
+    Requests that name a track come before the shares, and gRPC comes before REST, which matches everything.
+    """
+    # Servers of the preview track are for whoever sends the plan's preview header, which this router cannot route yet.
+    pinned = [_pinned(track, grpc) for track in SHARED for grpc in (True, False)]
+    shared = [_shared(traffic, grpc) for grpc in (True, False)]
     table = {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": TABLE,
-        # Without it Envoy accepts a table that names an unknown cluster, and answers its share with 503.
+        # Without this Envoy accepts a table that names an unknown cluster, and answers the share of that cluster with 503.
         "validate_clusters": True,
-        "virtual_hosts": [{"name": TABLE, "domains": ["*"], "routes": [*pinned, _divided(split, grpc=True), _divided(split, grpc=False)]}],
+        "virtual_hosts": [{"name": TABLE, "domains": ["*"], "routes": [*pinned, *shared]}],
     }
-    return {"resources": [table]}
+    return {**({"version_info": stamp.stamp()} if stamp else {}), "resources": [table]}
 
 
 def _pinned(track: Track, grpc: bool) -> Json:
@@ -58,8 +66,8 @@ def _pinned(track: Track, grpc: bool) -> Json:
     return {"match": {**_match(grpc), "headers": [header]}, "route": {"cluster": clusters(track)[grpc], "timeout": TIMEOUT}}
 
 
-def _divided(split: TrafficSplit, grpc: bool) -> Json:
-    weighted = [{"name": clusters(track)[grpc], "weight": split.of(track)} for track in Track]
+def _shared(traffic: Traffic, grpc: bool) -> Json:
+    weighted = [{"name": clusters(track)[grpc], "weight": traffic.of(track)} for track in SHARED]
     return {"match": _match(grpc), "route": {"weighted_clusters": {"clusters": weighted}, "timeout": TIMEOUT}}
 
 
@@ -67,19 +75,26 @@ def _match(grpc: bool) -> Json:
     return {"prefix": "/", "grpc": {}} if grpc else {"prefix": "/"}
 
 
-def split_in(dump: Mapping[str, Any]) -> TrafficSplit | None:
-    """The split of Envoy's `/config_dump`; None where no table is in force."""
+def traffic_in_dump(dump: Mapping[str, Any]) -> Traffic | None:
+    """Return the traffic of Envoy's `/config_dump`; None where no table is in force, or the table is not one of ours."""
     tables = [c for c in dump.get("configs", ()) if c.get("@type", "").endswith("envoy.admin.v3.RoutesConfigDump")]
     dynamic = [table for one in tables for table in one.get("dynamic_route_configs", ())]
-    if not dynamic:
+    return _traffic_of(dynamic[0].get("route_config")) if dynamic else None
+
+
+def _traffic_of(table: Any) -> Traffic | None:
+    """The traffic of a route configuration; None where its last route is not the one with the shares."""
+    try:
+        weighted = table["virtual_hosts"][0]["routes"][-1]["route"]["weighted_clusters"]["clusters"]
+        weights = {cluster["name"]: cluster.get("weight", 0) for cluster in weighted}
+        canary, baseline = (weights.get(clusters(track)[0], 0) for track in (Track.CANARY, Track.BASELINE))
+        return Traffic(canary=canary, baseline=baseline)
+    except (LookupError, TypeError, ValueError):
         return None
-    last = dynamic[0]["route_config"]["virtual_hosts"][0]["routes"][-1]
-    weights = {c["name"]: c.get("weight", 0) for c in last["route"]["weighted_clusters"]["clusters"]}
-    return TrafficSplit(canary=weights[clusters(Track.CANARY)[0]])
 
 
 def ask_admin(admin: str, path: str, method: str = "GET") -> bytes:
-    """One question to Envoy's admin page at `host:port`; raises Unavailable where it does not answer 200."""
+    """Ask Envoy's admin page at `host:port` one question; raises Unavailable where the page does not answer 200."""
     connection = http.client.HTTPConnection(admin, timeout=ADMIN_TIMEOUT)
     try:
         connection.request(method, path)
@@ -94,57 +109,127 @@ def ask_admin(admin: str, path: str, method: str = "GET") -> bytes:
     return body
 
 
+def refuse_unsupported(traffic: Traffic) -> None:
+    """Raises Refused, naming the ability, for traffic that this router cannot route."""
+    for ability, asked in (("mirror requests", traffic.mirror > 0), ("route the plan's preview header", traffic.preview)):
+        if asked:
+            raise Refused(f"the embedded platform's router, `envoy`: cannot {ability}")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """The file with the route table, written under a lock; table and stamp are one document, so both change together."""
+
+    path: Path
+    """The file that Envoy watches; an Envoy that is started again begins with it."""
+
+    def read(self) -> tuple[Traffic | None, Intent | None]:
+        """Return the traffic that was last written and the stamp of its writer, each None where the file does not say it."""
+        try:
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None, None
+        except OSError as error:
+            raise Unavailable(f"{self.path}: cannot be read ({error.strerror})") from error
+        except ValueError:
+            return None, None
+        if not isinstance(document, dict):
+            return None, None
+        stamp = document.get("version_info")
+        tables = document.get("resources") or [None]
+        return _traffic_of(tables[0]), Intent.of_stamp(stamp if isinstance(stamp, str) else None)
+
+    def write(self, traffic: Traffic, intent: Intent) -> Intent:
+        """Write the table under this intent and return the stamp that it carries now.
+
+        Raises Conflict where a newer intent has written already, unless this write only lowers the canary's traffic and comes from the
+        same release (`core.fencing`). Raises Unavailable where the file cannot be written.
+        """
+        with write_lock(self.path):
+            before, stamp = self.read()
+            lowering = traffic == Traffic() or (before is not None and traffic.lowers(before))
+            after = admit(stamp, intent, str(self.path), lowering)
+            self._replace(traffic, after)
+            return after
+
+    def reset(self, intent: Intent | None) -> None:
+        """All requests to the stable track, whoever wrote before; the table keeps its stamp where that is newer than `intent`."""
+        with write_lock(self.path):
+            stamps = [stamp for stamp in (self.read()[1], intent) if stamp is not None]
+            self._replace(Traffic(), max(stamps, key=lambda stamp: stamp.number, default=None))
+
+    def _replace(self, traffic: Traffic, stamp: Intent | None) -> None:
+        try:
+            write_aside(self.path, json.dumps(route_table(traffic, stamp)))
+        except OSError as error:
+            raise Unavailable(f"{self.path}: cannot be written ({error.strerror})") from error
+
+
 @dataclass(frozen=True, slots=True)
 class EnvoyRouter:
-    """A Router that writes the table and reads back what Envoy has made of it."""
+    """A Router that writes the route table and reads back what Envoy has made of it."""
 
-    table: Path
-    """The file that Envoy watches; an Envoy that is started again begins with it."""
+    table: RouteTable
     admin: Callable[[], str | None]
-    """host:port of the admin page of the Envoy that runs at this moment; None where none does."""
+    """host:port of the admin page of the Envoy that runs at this moment; None where none runs."""
     users: Callable[[], str]
-    """Where users' requests go."""
+    """The address of users' requests."""
 
     def address(self) -> str:
-        """Where users' requests go, for example http://127.0.0.1:8600."""
+        """Return the address of users' requests, for example http://127.0.0.1:8600."""
         return self.users()
 
-    def split(self) -> TrafficSplit:
-        """What Envoy's workers do, from its own dump; waits where Envoy is just being restarted. Raises Unavailable where it is not."""
+    def traffic(self) -> Traffic:
+        """Return the traffic in force, from Envoy's own dump; waits where Envoy is just being restarted, and raises Unavailable where it is not."""
         deadline = time.monotonic() + PATIENCE
-        while (seen := self._in_force()) is None:
+        while (in_force := self._in_force()) is None:
             if time.monotonic() > deadline:
-                raise Unavailable(f"Envoy in front of {self.table.parent.parent.name} does not say which split is in force")
+                raise Unavailable(f"Envoy in front of {self.table.path.parent.parent.name} does not say which traffic is in force")
             _pause()
-        return seen
+        return in_force
 
-    def set_split(self, split: TrafficSplit) -> None:
-        """Write the table and return once it is in force; raises Unavailable where it is not in time."""
-        self._write(split)
+    def stamp(self) -> Intent | None:
+        """Return the intent of the last write to the table; None where it carries none."""
+        return self.table.read()[1]
+
+    def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
+        """Write the table and return once it is in force. Without a table there is no route, so nothing is done for weight 0.
+
+        Raises Conflict where a newer intent has written before or meanwhile, Unavailable where the table is not in force in time, Refused
+        for what this router cannot route.
+        """
+        refuse_unsupported(traffic)
+        if traffic == Traffic() and not self.table.path.parent.is_dir():
+            return
+        self.await_in_force(traffic, self.table.write(traffic, intent))
+
+    def await_in_force(self, traffic: Traffic, stamp: Intent) -> None:
+        """Return once Envoy's workers do what was written to the table with this stamp; raises Conflict and Unavailable as `set_traffic` does."""
         deadline = time.monotonic() + PATIENCE
-        while (seen := self._in_force()) != split:
+        while (in_force := self._in_force()) != traffic:
+            self._check_own(stamp, traffic)
             if time.monotonic() > deadline:
-                return self._gave_up(split, seen)
+                return self._give_up(traffic, in_force)
             _pause()
         time.sleep(WORKERS)
 
-    def _write(self, split: TrafficSplit) -> None:
-        try:
-            write_aside(self.table, json.dumps(route_table(split)))
-        except OSError as error:
-            raise Unavailable(f"{self.table}: cannot be written ({error.strerror})") from error
+    def _check_own(self, stamp: Intent, traffic: Traffic) -> None:
+        """Raises Conflict where somebody else has written the table since: what is waited for will not come into force."""
+        written, newest = self.table.read()
+        if newest is not None and newest != stamp and written != traffic:
+            raise Conflict(f"{self.table.path}: release {newest.run_id!r} wrote intent {newest.number} there, after {stamp.stamp()!r}")
 
-    def _gave_up(self, asked: TrafficSplit, seen: TrafficSplit | None) -> None:
-        """Where no Envoy runs, nobody gets to the canary, and the next Envoy begins with the table: weight 0 is in force."""
-        if asked.canary == 0 and self.admin() is None:
+    def _give_up(self, traffic: Traffic, in_force: Traffic | None) -> None:
+        """Raises Unavailable, unless no Envoy runs and the weight is 0: nobody reaches the canary then, and the next Envoy begins with the table."""
+        if traffic == Traffic() and self.admin() is None:
             return
-        shown = f"still shows {seen.canary} %" if seen else "does not answer"
-        raise Unavailable(f"weight {asked.canary} was written to {self.table}, but Envoy {shown} after {PATIENCE:.0f} s")
+        answer = f"still shows {in_force}" if in_force is not None else "does not answer"
+        raise Unavailable(f"traffic {traffic} was written to {self.table.path}, but Envoy {answer} after {PATIENCE:.0f} s")
 
-    def _in_force(self) -> TrafficSplit | None:
+    def _in_force(self) -> Traffic | None:
         admin = self.admin()
         try:
-            return split_in(json.loads(ask_admin(admin, "/config_dump"))) if admin else None
+            return traffic_in_dump(json.loads(ask_admin(admin, "/config_dump"))) if admin else None
         except Unavailable:
             return None
 
