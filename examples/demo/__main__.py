@@ -97,7 +97,7 @@ def _act(uri: str, act: Act, models: Path, plan: Plan, users: Users, folder: Pat
     ok = _as_it_should(act, seen.release) and not ours(tally)
     mark = "[green]✓[/]" if ok else "[red]✗[/]"
     spent = f"{time.monotonic() - began:.0f} s since the start"
-    line = f"{mark} {act.title}: {escape(report.release_line(seen.release))}\n  users: {tally.summary()}; {spent}"
+    line = f"{mark} {act.title}: {escape(report.release_line(seen.release, seen.timeline))}\n  users: {tally.summary()}; {spent}"
     console.print(line)
     for problem, number in ours(tally).items():
         console.print(f"  [red]{number} requests failed because of us: {problem}[/]")

@@ -106,7 +106,11 @@ def _refuse_second(record: Record, now: datetime) -> None:
     if other is None:
         return
     alive = other.holder is not None and other.holder.until > now
-    what = f"held by {other.holder.name} until {other.holder.until:%H:%M:%S}" if alive and other.holder else "its holder's time has run out"
+    what = (
+        f"held by {other.holder.name} until {other.holder.until:%H:%M:%S} UTC"
+        if alive and other.holder
+        else "its holder's time has run out"
+    )
     raise Held(f"{record.model}: release {other.run_id!r} is on the road ({what}); wait for its end, or `tfcanary abort {record.model}`")
 
 

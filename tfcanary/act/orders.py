@@ -96,7 +96,7 @@ def _refuse_unasked(platform: Platform, release: Release) -> None:
 def _state(release: Release) -> str:
     if release.pause is None:
         return f"the release is {release.state.value} and not paused"
-    return f"the release {'waits for approval' if release.pause.approval else 'is paused'} since {release.pause.since:%H:%M:%S}"
+    return f"the release {'waits for approval' if release.pause.approval else 'is paused'} since {release.pause.since:%H:%M:%S} UTC"
 
 
 def _way_on(platform: Platform, release: Release) -> str:

@@ -65,7 +65,7 @@ def may_rise(release: Release, now: datetime) -> None:
     if release.holder is None or release.holder.until <= now:
         raise Held(f"release {release.run_id!r}: its holder's time has run out, no weight is raised")
     if release.guard_seen is None or now - release.guard_seen > release.plan.deploy.heartbeat:
-        seen = f"{release.guard_seen:%H:%M:%S}" if release.guard_seen else "never"
+        seen = f"{release.guard_seen:%H:%M:%S} UTC" if release.guard_seen else "never"
         raise Refused(f"release {release.run_id!r}: the guard was last heard of {seen}; no weight is raised without one")
 
 

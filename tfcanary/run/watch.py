@@ -291,7 +291,7 @@ def _abandoned(release: Release, now: datetime, seeing: datetime) -> bool:
 def _abandoned_reason(release: Release) -> str:
     if release.reason or release.holder is None:
         return release.reason or "the canary was left alone"
-    return f"the canary was left alone: {release.holder.name} did not renew its hold after {release.holder.until:%H:%M:%S}"
+    return f"the canary was left alone: {release.holder.name} did not renew its hold after {release.holder.until:%H:%M:%S} UTC"
 
 
 def _unwatched(release: Release) -> bool:

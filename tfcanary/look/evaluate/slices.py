@@ -12,6 +12,8 @@ MOST = 200
 OTHERS = "others"
 NAMED = 5
 """Slices that a sentence names."""
+SHOWN = 20
+"""Slices whose difference is among the figures, the worst first."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ def worse(intervals: Mapping[str, Interval], margin: float, about: str, gating: 
     surely = [name for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate) if one.high < -margin]
     maybe = [name for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate) if one.estimate < -margin <= one.high]
     figures: dict[str, float | str] = {"slices": len(intervals), "worse": len(surely), "perhaps_worse": len(maybe)}
+    figures |= {f"slice {name}": _difference(one) for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate)[:SHOWN]}
     if surely:
         return Evidence(about, Finding.FAIL, f"worse in {_listed(surely, intervals)}; allowed {-margin:.2f}", gating, figures=figures)
     if maybe:
@@ -64,7 +67,9 @@ def worse(intervals: Mapping[str, Interval], margin: float, about: str, gating: 
 
 
 def _listed(names: list[str], intervals: Mapping[str, Interval]) -> str:
-    shown = "; ".join(
-        f"{name}: {intervals[name].estimate:+.2f} ({intervals[name].low:+.2f} to {intervals[name].high:+.2f})" for name in names[:NAMED]
-    )
+    shown = "; ".join(f"{name}: {_difference(intervals[name])}" for name in names[:NAMED])
     return shown + (f"; and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _difference(interval: Interval) -> str:
+    return f"{interval.estimate:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"

@@ -84,10 +84,10 @@ def _lines(snapshots: Iterable[Snapshot], clock: Clock) -> Snapshot:
     for seen in snapshots:
         release, model = seen.release, seen.record.model
         for event in release.events[told:]:
-            _say(f"{event.at:%H:%M:%S} {model} at {event.weight} %: {visible(event.what)}")
+            _say(f"{event.at:%H:%M:%S} UTC {model} at {event.weight} %: {visible(event.what)}")
         told = len(release.events)
         if release.stage > stage and (left := time_left.left(release, seen.timeline, clock.now())):
-            _say(f"{clock.now():%H:%M:%S} {model} at {release.weight} %: stage {release.stage} ends: {time_left.bounds(left)}")
+            _say(f"{clock.now():%H:%M:%S} UTC {model} at {release.weight} %: stage {release.stage} ends: {time_left.bounds(left)}")
             stage = release.stage
     return seen
 
