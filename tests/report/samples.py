@@ -10,6 +10,9 @@ from tfcanary.core.domain import UNDECIDED, Absence, Decision, Evidence, Finding
 from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
 from tfcanary.core.record import Ended, Judged, Record, Release, State
 from tfcanary.core.timeline import Point, Timeline
+from tfcanary.decide.drift import ColumnFound, Comparison
+from tfcanary.decide.drift.comparison_result import Share
+from tfcanary.decide.drift.layout import Kind
 from tfcanary.report import SignaturePairs, SignatureRow
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -251,6 +254,26 @@ def bootstrap() -> tuple[Record, Timeline | None]:
     nothing = Look("compare", absent=(Absence("predictions", "first release: there is no stable version to compare with"),))
     release = replace(release, looks={**release.looks, "compare": nothing}, weight=100).happened(after(0), "weight 100 %")
     return Record("digits", "1.0.0", first, (), closed(release, State.PROMOTED, why, 1)), None
+
+
+def watched() -> Record:
+    """The release of `rolled_back` while it is active."""
+    record, _ = rolled_back()
+    assert record.release
+    return replace(record, release=replace(record.release, state=State.WATCHED, ended=None, reason=""))
+
+
+def column(name: str, finding: Finding, labels: tuple[str, ...]) -> ColumnFound:
+    """A column whose rows moved from the first value to the last ones."""
+    shares = tuple(Share(label, 0.4 - 0.1 * i, 0.1 + 0.1 * i) for i, label in enumerate(labels))
+    return ColumnFound(name, Kind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, shares=shares)
+
+
+def drifted() -> Comparison:
+    """A category and a number that drifted, and a column that did not."""
+    countries, ages = ("Germany", "France", "Italy", "all others"), ("up to 29.0", "up to 40.5", "up to 82.2")
+    columns = (column("country", Finding.FAIL, countries), column("age", Finding.WARN, ages), column("same", Finding.PASS, ("a", "b")))
+    return Comparison(columns, 1_000, 1_000, 0.01)
 
 
 RELEASES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tfcanary.core.domain import Evidence, Finding
-from tfcanary.report.blocks import NAME, SENTENCE, Badge, DistributionChart, HistoryChart, WaitsChart
+from tfcanary.report.blocks import NAME, SENTENCE, Badge, CriteriaChart, DistributionChart, HistoryChart, WaitsChart
 from tfcanary.report.evidence_blocks import figures_line, interval_words
 from tfcanary.report.history import criterion_ids, finding_periods, interval_series, request_rates, short_labels, time_span, weight_changes
 from tfcanary.report.numbers import RATIO, duration, moment, no_difference, plain, tick_writer, writer
@@ -23,9 +23,10 @@ _MOST = 40
 """The largest number of criteria that are drawn over time."""
 
 
-def criteria_chart(evidence: tuple[Evidence, ...], badge: Callable[[Badge], Markup]) -> Markup:
+def criteria_chart(block: CriteriaChart, badge: Callable[[Badge], Markup]) -> Markup:
     """Return one row for each evidence: its finding, id and reason on the left, its interval on the right."""
-    return join([_interval_legend(any(e.unit == RATIO for e in evidence)), *(_criterion(e, badge) for e in evidence)])
+    legend = (_interval_legend(any(e.unit == RATIO for e in block.evidence)),) if block.legend else ()
+    return join([*legend, *(_criterion(e, badge) for e in block.evidence)])
 
 
 def _criterion(evidence: Evidence, badge: Callable[[Badge], Markup]) -> Markup:

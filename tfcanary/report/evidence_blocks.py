@@ -43,22 +43,22 @@ def evidence_blocks(evidence: Iterable[Evidence], fold: bool = True) -> tuple[Bl
     few = sum(e.finding is Finding.PASS for e in others if can_be_drawn(e)) <= _PICTURES
     visible, folded = _partition(others, lambda e: not fold or e.finding is not Finding.PASS or (few and can_be_drawn(e)))
     passed = (Fold(f"{plain(len(folded))} passed", _group(folded)),) if folded else ()
-    return (*_group(failed), *_group(visible), *passed, *_statistics(ordered))
+    return (*_group(failed), *_group(visible, legend=not any(map(can_be_drawn, failed))), *passed, *_statistics(ordered))
 
 
-def _group(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
+def _group(evidence: Sequence[Evidence], legend: bool = True) -> tuple[Block, ...]:
     """Return the pictures, then the table, then the tables of slices and columns."""
     with_picture, without_picture = _partition(evidence, can_be_drawn)
     tables = (block for e in evidence[:MOST] for block in _part_tables(e))
-    return (*_pictures(with_picture), *_table(without_picture), *tables)
+    return (*_pictures(with_picture, legend), *_table(without_picture), *tables)
 
 
 def _partition(evidence: Sequence[Evidence], condition: Callable[[Evidence], bool]) -> tuple[list[Evidence], list[Evidence]]:
     return [e for e in evidence if condition(e)], [e for e in evidence if not condition(e)]
 
 
-def _pictures(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
-    return (CriteriaChart(tuple(evidence[:MOST])), *_omitted(evidence)) if evidence else ()
+def _pictures(evidence: Sequence[Evidence], legend: bool) -> tuple[Block, ...]:
+    return (CriteriaChart(tuple(evidence[:MOST]), legend), *_omitted(evidence)) if evidence else ()
 
 
 def _table(evidence: Sequence[Evidence]) -> tuple[Block, ...]:

@@ -2,7 +2,7 @@
 
 _LIGHT = """
   --page: #ffffff; --panel: #f5f6f8; --line: #d9dde3; --text: #171a1f; --muted: #565e6b;
-  --good: #12703d; --good-soft: #e6f4ec; --warn: #6d5a00; --warn-soft: #f9f4d6; --doubt: #8a4b00; --doubt-soft: #fdf0e1;
+  --good: #12703d; --good-soft: #e6f4ec; --warn: #6d5a00; --warn-soft: #f9f4d6; --doubt: #925600; --doubt-soft: #fff1d6;
   --bad: #b3261e; --bad-soft: #fcebe9; --plain: #3c4654; --plain-soft: #f0f2f5;
   --stable: #8993a1; --canary: #2460b4; --band: #eef0f4; --stage: #868f9c;
 """
@@ -122,6 +122,12 @@ _PLOTS = """
 }
 @media (max-width: 640px) {
   .tfcanary .label .word { display: none; }
+}
+@media (max-width: 520px) {
+  .tfcanary table { table-layout: auto; }
+  .tfcanary col { width: auto !important; }
+  .tfcanary th, .tfcanary td, .tfcanary th.number, .tfcanary td.number { padding-right: 8px; }
+  .tfcanary .badge { white-space: normal; }
 }
 """
 

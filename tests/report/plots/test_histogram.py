@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from tests.report import samples
 from tests.report.reading import browser, xml
-from tfcanary.core.domain import Finding
-from tfcanary.decide.drift import ColumnFound, Comparison
-from tfcanary.decide.drift.comparison_result import Share
-from tfcanary.decide.drift.layout import Kind
 from tfcanary.report.as_html import as_html
 from tfcanary.report.of_drift import drift_page
 from tfcanary.report.plots.histogram import SharePair, share_plot
-
-COUNTRIES = ("Germany", "France", "Italy", "all others")
-
-
-def column(name: str, finding: Finding, labels: tuple[str, ...]) -> ColumnFound:
-    """A column whose rows moved from the first value to the second one."""
-    shares = tuple(Share(label, 0.4 - 0.1 * i, 0.1 + 0.1 * i) for i, label in enumerate(labels))
-    return ColumnFound(name, Kind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, shares=shares)
 
 
 def test_both_bars_have_one_scale_and_the_shares_stand_behind_them() -> None:
@@ -38,17 +27,14 @@ def test_a_column_without_rows_has_a_picture() -> None:
 
 
 def test_the_page_names_every_category_and_every_range_of_values_with_both_shares() -> None:
-    ranges = ("up to 29.0", "up to 40.5", "up to 82.2")
-    columns = (column("country", Finding.FAIL, COUNTRIES), column("age", Finding.FAIL, ranges))
-    words = browser(as_html(drift_page(Comparison(columns, 1_000, 1_000, 0.01), "t"))).words
-    for label in (*COUNTRIES, *ranges):
+    words = browser(as_html(drift_page(samples.drifted(), "t"))).words
+    for label in ("Germany", "France", "Italy", "all others", "up to 29.0", "up to 40.5", "up to 82.2"):
         assert label in words
-    assert words.count("40 % → 10 %") == 2
+    assert words.count("40 % → 10 %") == 3
 
 
 def test_columns_without_drift_are_in_a_fold() -> None:
-    columns = (column("country", Finding.FAIL, COUNTRIES), column("same", Finding.PASS, ("a", "b")))
-    (fold,) = xml(as_html(drift_page(Comparison(columns, 1_000, 1_000, 0.01), "t"))).iter("details")
+    (fold,) = xml(as_html(drift_page(samples.drifted(), "t"))).iter("details")
     assert "1 column without drift" in "".join(fold.itertext())
     assert "same" in "".join(fold.itertext())
     assert "Germany" not in "".join(fold.itertext())
