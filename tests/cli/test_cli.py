@@ -11,14 +11,17 @@ import pytest
 from tests.conftest import QUICK
 from tests.fakes import World
 from tests.look.savedmodel.family import family
+from tests.report import samples
 from tfcanary import adapters
 from tfcanary.act import ledger, rollback
 from tfcanary.cli import main
 from tfcanary.cli.release import exit_code
 from tfcanary.core import codec
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Verdict
+from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Release, State, Waiting
+from tfcanary.run import steps
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +139,49 @@ def test_history_lists_ended_releases(world: World, plan: Plan, capsys: pytest.C
         ledger.begin(world.platform(), plan, f"run-{number}")
         rollback.roll_back(world.platform(), f"run-{number}", f"reason {number}")
     assert run("history", "digits", "--platform", "fake://", "--json") == 0
-    assert [line["reason"] for line in json.loads(capsys.readouterr().out)["history"]] == ["reason 1"]
+    assert [line["reason"] for line in json.loads(capsys.readouterr().out)["history"]] == ["reason 1", "reason 2"]
+
+
+def test_the_history_has_a_page_and_times_say_their_zone(
+    world: World, plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    ledger.begin(world.platform(), plan, "run-1")
+    rollback.roll_back(world.platform(), "run-1", "reason <1>")
+    assert run("history", "digits", "--platform", "fake://", "--html", tmp_path / "history.html") == 0
+    page = (tmp_path / "history.html").read_text()
+    assert "reason &lt;1&gt;" in page
+    assert f"{world.clock.now():%Y-%m-%d %H:%M:%S} UTC" in page
+    capsys.readouterr()
+    assert run("history", "digits", "--platform", "fake://") == 0
+    assert "began (UTC)" in capsys.readouterr().out
+    monkeypatch.setattr(adapters, "models", lambda uri: ("digits",))
+    assert run("status", "--platform", "fake://") == 0
+    assert "since (UTC)" in capsys.readouterr().out
+
+
+def test_status_counts_the_canary_requests_of_all_stages_as_the_page_does(
+    world: World, plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the bucket does not answer, the state is printed all the same."""
+    record, timeline = samples.rolled_back()
+    assert record.release
+    assert world.records.stored
+    world.records.stored = replace(world.records.stored, record=record)
+    monkeypatch.setattr(steps, "timeline", lambda step: timeline)
+    assert run("status", "digits", "--platform", "fake://") == 0
+    said = capsys.readouterr().out
+    assert "canary requests: 1,730" in said
+    assert "1,720 requests" not in said
+
+    def away(step: object) -> None:
+        raise Unavailable("the bucket is away")
+
+    monkeypatch.setattr(steps, "timeline", away)
+    assert run("status", "digits", "--platform", "fake://") == 0
+    answer = capsys.readouterr()
+    assert "rolled back at stage 2" in answer.out
+    assert "canary requests: unknown (the bucket is away)" in answer.err
 
 
 def test_report_writes_a_page(world: World, plan: Plan, tmp_path: Path) -> None:

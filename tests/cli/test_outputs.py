@@ -72,6 +72,7 @@ def test_every_option_for_a_file_that_is_written_is_checked_while_it_is_parsed()
         "replay": ["html"],
         "drift": ["html"],
         "profile": ["output"],
+        "history": ["html"],
     }
     assert all("html" not in [one.name for one in options_of(name)] or checked[name] for name in LEAVES)
 

@@ -122,6 +122,7 @@ ASKED = {
     "history": [FAKE, "digits"],
     "report": [FAKE, "digits"],
     "abort": [FAKE, "digits"],
+    "init": ["new.yaml", LOCAL],
     "plan": ["plan.yaml"],
     "adopt": [FAKE, "digits", "--deployment=d", "--version=1", "--model=m", "--plan=plan.yaml"],
     "drift": ["rows.csv", "rows.csv"],

@@ -134,7 +134,12 @@ def test_the_exit_step_of_a_run_that_was_refused_leaves_the_other_release_alone(
 ) -> None:
     with pytest.raises(Held):
         ledger.begin(world.platform(), plan, "run-2")
-    assert guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **outputs(*ENDED)) == "none"
+    refused = outputs(*ENDED)
+    assert guard_release.python_func(**{**OWNER, "run_id": "run-2"}, **refused) == "none"
+    summary, said = Path(refused["summary"].path).read_text(), refused["report"].metadata
+    assert summary.startswith("# Refused before it began")
+    assert "sha256:" not in summary, "no digest of the other release"
+    assert (said["run_id"], said["version"], said["model_digest"], said["plan_digest"]) == ("run-2", "", "", "")
     assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.WATCHED
 
 

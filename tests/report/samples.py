@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tests.fakes import weighing
-from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
+from tfcanary.core.domain import UNDECIDED, Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
 from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
 from tfcanary.core.record import Ended, Judged, Record, Release, State
 from tfcanary.core.timeline import Point, Timeline
+from tfcanary.decide.drift import ColumnFound, Comparison
+from tfcanary.decide.drift.comparison_result import Share
+from tfcanary.decide.drift.layout import Kind
 from tfcanary.report import SignaturePairs, SignatureRow
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -28,7 +31,9 @@ def after(minutes: float) -> datetime:
 def errors(estimate: float, counts: tuple[int, int, int, int], finding: Finding, reason: str, width: float = 2.1) -> Evidence:
     """The errors criterion: errors and requests of the canary, then of the stable."""
     names = ("canary errors", "canary requests", "stable errors", "stable requests")
-    figures: dict[str, float | str] = dict(zip(names, counts, strict=True))
+    convicts = finding is Finding.FAIL
+    statistics = {"alpha spent": 0.0152, "e-value for rollback": 812.0 if convicts else 0.4, "needed for rollback": 65.8}
+    figures: dict[str, float | str] = {**dict(zip(names, counts, strict=True)), **statistics}
     interval = Interval(estimate / width, estimate, estimate * width)
     return Evidence("metrics/errors", finding, reason, unit=RATIO, interval=interval, tolerance=1.1, margin=1.5, figures=figures)
 
@@ -234,8 +239,9 @@ def undecided() -> tuple[Record, Timeline]:
     plan = Plan(weights=(10,), stage=stage)
     judge = replace(plan.judge, latency=None, minimum_time=timedelta(minutes=2), errors=replace(plan.judge.errors, margin=1.0))
     few = errors(1.3, (2, 96, 15, 870), Finding.INCONCLUSIVE, "2 errors of 96 canary requests are too few to exclude twice stable's", 6.2)
-    evidence = (replace(few, margin=2.0), guard("silence", "no request for 40 s", Finding.INCONCLUSIVE))
-    why = "undecided after 0:15:00: 2 errors of 96 canary requests are too few to exclude twice stable's"
+    why = "undecided after 900 s: 2 errors of 96 canary requests are too few to exclude twice stable's"
+    late = Evidence(UNDECIDED, Finding.INCONCLUSIVE, why)
+    evidence = (late, replace(few, margin=2.0), guard("silence", "no request for 40 s", Finding.INCONCLUSIVE))
     release = shifted(begun(replace(plan, judge=judge), "run-0012"), 0, 0)
     release = judged(release, verdict(Decision.ROLLBACK, why, 0, 10, 15, evidence))
     return record(closed(release, State.ROLLED_BACK, why, 15.1)), timeline(((0, 10, 0, 15),), evidence, rate=1.07)
@@ -249,6 +255,26 @@ def bootstrap() -> tuple[Record, Timeline | None]:
     nothing = Look("compare", absent=(Absence("predictions", "first release: there is no stable version to compare with"),))
     release = weighing(replace(release, looks={**release.looks, "compare": nothing}), 100).happened(after(0), "weight 100 %")
     return Record("digits", "1.0.0", first, (), closed(release, State.PROMOTED, why, 1)), None
+
+
+def watched() -> Record:
+    """The release of `rolled_back` while it is active."""
+    record, _ = rolled_back()
+    assert record.release
+    return replace(record, release=replace(record.release, state=State.WATCHED, ended=None, reason=""))
+
+
+def column(name: str, finding: Finding, labels: tuple[str, ...]) -> ColumnFound:
+    """A column whose rows moved from the first value to the last ones."""
+    shares = tuple(Share(label, 0.4 - 0.1 * i, 0.1 + 0.1 * i) for i, label in enumerate(labels))
+    return ColumnFound(name, Kind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, shares=shares)
+
+
+def drifted() -> Comparison:
+    """A category and a number that drifted, and a column that did not."""
+    countries, ages = ("Germany", "France", "Italy", "all others"), ("up to 29.0", "up to 40.5", "up to 82.2")
+    columns = (column("country", Finding.FAIL, countries), column("age", Finding.WARN, ages), column("same", Finding.PASS, ("a", "b")))
+    return Comparison(columns, 1_000, 1_000, 0.01)
 
 
 RELEASES = {

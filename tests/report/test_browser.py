@@ -79,7 +79,7 @@ def chromium(folder: Path, page: Path, *flags: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
 
 
-@pytest.mark.parametrize("width", [600, 1200])
+@pytest.mark.parametrize("width", [400, 600, 1200])
 def test_no_page_is_wider_than_its_frame(tmp_path: Path, width: int) -> None:
     named = {name: page for name, page in pages() if name.endswith(".html")}
     for seen in laid_out(named, tmp_path, width):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 
 import pytest
@@ -40,6 +41,30 @@ def test_text_can_be_read(sheet: str) -> None:
         pair: round(contrast(known[pair[0]], known[pair[1]]), 2) for pair in PAIRS if contrast(known[pair[0]], known[pair[1]]) < 4.5
     }
     assert too_weak == {}
+
+
+@pytest.mark.parametrize("sheet", [style._LIGHT, style._DARK], ids=["light", "dark"])
+def test_lines_and_boxes_of_legends_can_be_seen(sheet: str) -> None:
+    """Graphics have a contrast of 3 or more to the page (WCAG 2.1, 1.4.11); a band is pale, so its box in a legend has a border."""
+    known = colours(sheet)
+    weak = {name: round(contrast(known[name], known["page"]), 2) for name in ("text", "muted", "stage", "stable", "canary", *TONES)}
+    assert {name: value for name, value in weak.items() if value < 3} == {}
+    assert ".tfcanary .legend .band { stroke: var(--stage); }" in style.SHEET
+    assert ".tfcanary .stage { stroke: var(--stage);" in style.SHEET
+
+
+@pytest.mark.parametrize("sheet", [style._LIGHT, style._DARK], ids=["light", "dark"])
+def test_undecided_is_amber_a_bad_model_red_and_what_does_not_decide_grey(sheet: str) -> None:
+    """By hue and saturation: red near 0 degrees, amber from 25 to 50, grey with little of any."""
+    known = colours(sheet)
+    hue, saturation = {}, {}
+    for tone in ("bad", "doubt", "plain"):
+        red, green, blue = (int(known[tone][i : i + 2], 16) / 255 for i in (0, 2, 4))
+        degrees, _, saturation[tone] = colorsys.rgb_to_hls(red, green, blue)
+        hue[tone] = 360 * degrees
+    assert hue["bad"] < 12
+    assert 25 < hue["doubt"] < 50
+    assert saturation["plain"] < 0.25 < min(saturation["bad"], saturation["doubt"])
 
 
 @pytest.mark.parametrize("sheet", [style._LIGHT, style._DARK], ids=["light", "dark"])

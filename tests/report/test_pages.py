@@ -9,9 +9,11 @@ import pytest
 from tests.report import samples
 from tests.report.reading import browser, markdown, xml
 from tfcanary import report
-from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Look, Verdict
-from tfcanary.core.record import Record, Release, State
+from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Interval, Look, Verdict
+from tfcanary.core.record import Pause, Record, Release, State
 from tfcanary.core.timeline import Timeline
+from tfcanary.report.as_markdown import as_markdown
+from tfcanary.report.of_history import history_page
 
 
 def headings(twin: str) -> list[str]:
@@ -87,13 +89,13 @@ def test_both_say_the_same_reasons_figures_and_digests() -> None:
 def test_a_release_without_a_timeline_draws_the_weights_of_its_events() -> None:
     record, _ = samples.rolled_back()
     page = report.release_html(record)
-    assert "0 % from 11:55:00; 5 % from 12:00:00; 25 % from 12:06:00; 50 % from 12:12:00; 0 % from 12:13:36" in page
+    assert "0 % from 11:55:00 UTC; 5 % from 12:00:00 UTC; 25 % from 12:06:00 UTC; 50 % from 12:12:00 UTC; 0 % from 12:13:36 UTC" in page
     assert "Requests a second" not in page
 
 
 def test_the_fall_to_zero_after_the_last_poll_is_drawn() -> None:
     record, timeline = samples.rolled_back()
-    assert "50 % from 12:12:00; 0 % from 12:13:36" in report.release_html(record, timeline)
+    assert "50 % from 12:12:00 UTC; 0 % from 12:13:36 UTC" in report.release_html(record, timeline)
 
 
 def test_a_release_refused_before_any_traffic_has_no_picture_of_it() -> None:
@@ -178,9 +180,10 @@ def test_a_verdict_says_first_what_was_decided(decision: Decision, word: str) ->
 
 
 def test_one_line_for_terminals() -> None:
-    lines = {name: report.release_line(release_of(make()[0])) for name, make in samples.RELEASES.items()}
+    made = {name: make() for name, make in samples.RELEASES.items()}
+    lines = {name: report.release_line(release_of(record), timeline) for name, (record, timeline) in made.items()}
     assert lines["rolled_back"] == (
-        "digits v3 rolled back at stage 2 (50 %): errors 4.1 times stable's (39 of 1,720 against 24 of 4,330); 1,720 requests reached it"
+        "digits v3 rolled back at stage 2 (50 %): errors 4.1 times stable's (39 of 1,720 against 24 of 4,330); 1,730 requests reached it"
     )
     assert lines["promoted"].startswith("digits v3 promoted: every criterion passed")
     assert lines["refused_by_validation"].startswith("the candidate refused before any traffic: output `scores`")
@@ -218,3 +221,158 @@ def test_pages_are_pure() -> None:
     """The same values give the same page."""
     record, timeline = samples.promoted()
     assert report.release_html(record, timeline) == report.release_html(*samples.promoted())
+
+
+def test_one_number_of_canary_requests_everywhere() -> None:
+    """Those of all stages: a criterion counts only what it compares, and is asked nowhere."""
+    record, timeline = samples.rolled_back()
+    release = release_of(record)
+    assert report.canary_requests(release, timeline) == timeline.points[-1].canary_requests == 1730
+    assert "| canary requests | 1,730 |" in report.release_markdown(record, timeline)
+    assert report.release_line(release, timeline).endswith("; 1,730 requests reached it")
+    assert report.canary_requests(release) is None
+    assert "reached it" not in report.release_line(release)
+    assert "| canary requests | not counted |" in report.release_markdown(record)
+
+
+def header_class(page: str) -> str | None:
+    """The tone of a page's answer."""
+    header = xml(page).find("body/main/header")
+    assert header is not None
+    return header.get("class")
+
+
+def test_undecided_is_amber_and_says_so_and_a_bad_model_is_red() -> None:
+    record, timeline = samples.undecided()
+    page = report.release_html(record, timeline)
+    assert header_class(page) == "doubt"
+    assert headings(report.release_markdown(record, timeline))[0] == "Rolled back at stage 0 (10 %), undecided"
+    assert "badge bad" not in page
+    assert "mark bad" not in page
+    verdict = release_of(record).verdicts[-1]
+    assert header_class(report.verdict_html(verdict, "t")) == "doubt"
+    assert report.verdict_markdown(verdict, "t").startswith("# Undecided: roll back")
+    assert header_class(report.release_html(*samples.rolled_back())) == "bad"
+    assert header_class(report.release_html(*samples.refused_by_validation())) == "bad"
+
+
+def test_a_release_that_a_person_aborted_is_not_red() -> None:
+    record, timeline = samples.promoted()
+    release = release_of(record)
+    aborted = Verdict(Decision.ROLLBACK, "aborted by ana", stage=2)
+    stopped = replace(release, state=State.ROLLED_BACK, watched=(*release.watched[:2], aborted), verdicts=release.verdicts[:2])
+    assert header_class(report.release_html(replace(record, release=stopped), timeline)) == "doubt"
+
+
+def test_an_earlier_release_that_ended_undecided_is_amber() -> None:
+    record, _ = samples.promoted()
+    undecided, bad = (
+        replace(record.history[0], run_id=why, state=State.ROLLED_BACK, reason=why) for why in ("undecided after 900 s", "errors")
+    )
+    page = report.release_html(replace(record, history=(undecided, bad)))
+    rows = [row for row in xml(page).iter("tr") if "rolled back" in "".join(row.itertext())]
+    assert [one.get("class") for row in rows for one in row.iter("span") if "badge" in (one.get("class") or "")] == [
+        "badge doubt",
+        "badge bad",
+    ]
+
+
+def test_what_does_not_decide_is_grey_whatever_it_found() -> None:
+    interval = Interval(1.0, 2.0, 3.0)
+    shown = [Evidence(f"q{i}", finding, "r", gating=False, interval=interval if i % 2 else None) for i, finding in enumerate(Finding)]
+    page = report.look_html(Look("x", (*shown, Evidence("gate", Finding.PASS, "r"))), "t")
+    badges = [one.get("class") for one in xml(page).iter("span") if "badge" in (one.get("class") or "")]
+    assert sorted(badges) == ["badge good", *["badge plain"] * 4]
+    assert not [
+        one for one in xml(page).iter("svg") if (one.get("class") or "").startswith("plot interval") and "plain" not in one.get("class", "")
+    ]
+
+
+def test_a_run_that_was_refused_shows_its_refusal_and_nothing_of_the_other_release() -> None:
+    record, timeline = samples.rolled_back()
+    active = replace(record, release=replace(release_of(record), state=State.WATCHED, ended=None, reason=""))
+    twin = report.release_markdown(active, timeline, samples.PAIRS, run_id="run-0010")
+    assert twin.startswith("# Refused before it began\n\n**This run began no release and changed nothing;")
+    assert "Release 'run-0009' is active, and a model has one active release at a time." in twin
+    assert samples.CANDIDATE.digest not in twin
+    assert "version 3" not in twin
+    assert header_class(report.release_html(active, timeline, run_id="run-0010")) == "doubt"
+    assert report.release_markdown(active, timeline, run_id="run-0009") == report.release_markdown(active, timeline)
+
+
+def test_a_run_whose_release_was_followed_by_another_one_shows_its_own_end() -> None:
+    record, timeline = samples.rolled_back()
+    twin = report.release_markdown(record, timeline, run_id="run-0007")
+    assert twin.startswith("# Promoted\n\n**Every criterion passed.**\n\nRun run-0007 of digits")
+    assert "| version | 2 |" in twin
+    assert samples.CANDIDATE.digest not in twin
+
+
+def test_alpha_and_e_values_are_in_a_fold_and_counts_are_not() -> None:
+    root = xml(report.release_html(*samples.rolled_back()))
+    folds = ["".join(fold.itertext()) for fold in root.iter("details")]
+    (statistics,) = [fold for fold in folds if "Statistics: alpha and e-values" in fold]
+    assert "e-value for rollback 812" in statistics
+    for fold in list(root.iter("section")):
+        for details in [one for one in fold.iter("details") if one in list(fold)]:
+            fold.remove(details)
+    seen = "".join(root.itertext())
+    assert "e-value" not in seen
+    assert "alpha spent" not in seen
+    assert "canary errors 39 · canary requests 1,720" in seen
+
+
+def failing_slices() -> Look:
+    """A better mean, and one slice that got worse."""
+    figures: dict[str, float | str] = {
+        "slices": 2, "worse": 1, "slice country=DE": "-0.20 (-0.30 to -0.10)", "slice country=FR": "+0.05 (+0.01 to +0.09)",
+    }  # fmt: skip
+    reason = "worse in country=DE: -0.20 (-0.30 to -0.10); allowed -0.02"
+    interval = Interval(0.01, 0.03, 0.05)
+    accuracy = Evidence("predictions/accuracy", Finding.PASS, "accuracy is fine", unit="share", interval=interval, margin=-0.02)
+    return Look("compare", (accuracy, Evidence("predictions/slices", Finding.FAIL, reason, figures=figures)))
+
+
+def test_the_failing_slice_comes_first_with_a_table_of_the_slices() -> None:
+    look = failing_slices()
+    words = browser(report.look_html(look, "t")).words
+    assert words.index("predictions/slices") < words.index("country=FR") < words.index("predictions/accuracy")
+    twin = report.look_markdown(look, "t")
+    assert "| Slice | Accuracy, canary minus stable |\n| --- | --- |\n| `country=DE` | \\-0.20 (-0.30 to -0.10) |" in twin
+
+
+def test_drift_at_a_gate_names_each_column_with_its_share_of_rows() -> None:
+    figures: dict[str, float | str] = {"columns": 7, "moved input.age": 0.174, "moved input.country": 0.02}
+    look = Look("drift-0", (Evidence("drift/inputs", Finding.FAIL, "input.age: up to 40: 36 % against 53 %", figures=figures),))
+    twin = report.look_markdown(look, "t")
+    assert "| `input.age` | 17.4 % |" in twin
+    assert "(columns 7)" in twin
+
+
+def test_decisions_say_when_they_were_made_and_when_they_came_into_force() -> None:
+    record, timeline = samples.rolled_back()
+    twin = report.release_markdown(record, timeline)
+    assert "against 24 of 4,330) (decided 12:13:30 UTC, in force 6 s later)" in twin
+    root = xml(report.release_html(record, timeline))
+    assert [one.get("cy") for one in root.iter("circle") if one.get("class") == "force bad" and one.get("cx", "").endswith("%")] == ["100%"]
+    legends = ["".join(one.itertext()) for one in root.iter("div") if one.get("class") == "legend"]
+    assert "decided" in legends
+    assert "in force" in legends
+
+
+def test_a_pause_says_its_time_with_the_zone() -> None:
+    record, _ = samples.promoted()
+    paused = replace(release_of(record), state=State.WATCHED, reason="", pause=Pause(samples.after(20)), weight=25)
+    assert "A person paused it, since 2026-01-31 12:20:00 UTC" in report.release_line(paused)
+
+
+def test_the_history_page_has_every_ended_release_the_newest_first() -> None:
+    record, _ = samples.rolled_back()
+    twin = as_markdown(history_page(record))
+    assert twin.startswith("# 2 ended releases\n\n**No release is active.**")
+    lines = [line for line in twin.splitlines() if line.startswith("| 2026-")]
+    assert [line.split(" | ")[1] for line in lines] == ["3", "2"]
+    assert "**rolled back** | 19 min 36 s | errors 4.1 times stable's" in lines[0]
+    active = replace(record, release=replace(release_of(record), state=State.WATCHED, ended=None))
+    assert "**Active: digits v3 watched at stage 2 (50 %).**" in as_markdown(history_page(active))
+    assert "# 0 ended releases" in as_markdown(history_page(Record("digits", "1.0.0")))

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from tests.report import samples
 from tfcanary import report
+from tfcanary.report.as_html import as_html
+from tfcanary.report.as_markdown import as_markdown
+from tfcanary.report.of_drift import drift_page
+from tfcanary.report.of_history import history_page
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -25,6 +29,11 @@ def pages() -> Iterator[tuple[str, str]]:
     verdict = record.release.watched[-1]
     yield "stage.html", report.verdict_html(verdict, "Stage 2 of digits, version 3", timeline)
     yield "stage.md", report.verdict_markdown(verdict, "Stage 2 of digits, version 3", timeline)
+    yield "second_run.html", report.release_html(samples.watched(), timeline, run_id="run-0010")
+    yield "second_run.md", report.release_markdown(samples.watched(), timeline, run_id="run-0010")
+    for name, page in (("history", history_page(record)), ("drift", drift_page(samples.drifted(), "today.parquet against train.parquet"))):
+        yield f"{name}.html", as_html(page)
+        yield f"{name}.md", as_markdown(page)
 
 
 if __name__ == "__main__":

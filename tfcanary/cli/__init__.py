@@ -19,6 +19,7 @@ from tfcanary.cli import (
     doctor,
     drift,
     guard,
+    init,
     local,
     metrics,
     orders,
@@ -55,6 +56,7 @@ for verb in (
     local.up,
     local.down,
     doctor.doctor,
+    init.init,
     guard.guard,
     release.release,
     orders.abort,
@@ -103,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         _print_error(_missing_module(error))
         sys.exit(BAD_INPUT)
     except OSError as error:
-        _print_error(f"{error.filename}: {error.strerror}" if error.filename else error)
+        _print_error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
         sys.exit(BAD_INPUT if isinstance(error, _WRONG_PATHS) or error.errno == errno.EROFS else UNDECIDED)
 
 

@@ -84,7 +84,8 @@ def _interrupt(handle: Handle, name: str, platform_uri: str) -> None:
         return
     click.echo("interrupted: rolling back", err=True)
     ended = handle.abort("aborted: interrupted in the terminal")
-    click.echo(report.release_line(ended) if ended else "the release had not begun", err=True)
+    last = handle.snapshot()
+    click.echo(report.release_line(ended, last.timeline if last else None) if ended else "the release had not begun", err=True)
 
 
 def print_end(last: Snapshot, json_: bool) -> int:
@@ -94,7 +95,7 @@ def print_end(last: Snapshot, json_: bool) -> int:
         version = release.candidate and release.candidate.number
         options.print_json({"decision": release.state, "reasons": [release.reason], "version": version})
     else:
-        click.echo(report.release_line(release))
+        click.echo(report.release_line(release, last.timeline))
     return exit_code(release)
 
 

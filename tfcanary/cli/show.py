@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from tfcanary.cli.release import UNDECIDED, print_end
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.plan import Plan
-from tfcanary.core.record import Record
+from tfcanary.core.record import Record, Release
+from tfcanary.report.numbers import plain
+from tfcanary.report.of_history import ended_releases, history_page
 from tfcanary.report.plots.text import cut, visible
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
@@ -70,8 +73,21 @@ def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> No
     click.echo(f"{name}: stable {stable}{former}")
     if record.release:
         click.echo(report.release_line(record.release))
+        _print_requests(platform_uri, name, record.release)
     for candidate in record.waiting:
         click.echo(f"waits for its turn: {candidate.model_uri}")
+
+
+def _print_requests(platform_uri: str, name: str, release: Release) -> None:
+    """Print how many requests reached the canary in all stages. It is a line of its own, because a bucket that is away takes its time."""
+    if release.first_traffic is None:
+        return
+    try:
+        requests = report.canary_requests(release, steps.read_timeline(steps.reopen_step(platform_uri, name)))
+    except TfcanaryError as error:
+        click.echo(f"canary requests: unknown ({error})", err=True)
+        return
+    click.echo(f"canary requests: {'not counted' if requests is None else plain(requests)}")
 
 
 def _decision(record: Record) -> dict[str, Any]:
@@ -104,7 +120,7 @@ def _print_all(platform_uri: str, json_: bool) -> None:
         answer = {"decision": "status", "reasons": list(unread.values()), "models": models, "unread": unread}
         options.print_json({**answer, **({"platform": running} if running else {})})
         return
-    table = Table("model", "stable", "release", "weight", "since", "reason", title=platform_uri)
+    table = Table("model", "stable", "release", "weight", "since (UTC)", "reason", title=platform_uri)
     for model, record in records.items():
         table.add_row(escape(model), *_row(record))
     for model, problem in unread.items():
@@ -129,29 +145,38 @@ def _row(record: Record) -> tuple[str, ...]:
         return stable, "", "", "", ""
     version = f"v{release.candidate.number} " if release.candidate else ""
     at = release.ended or release.stage_began or release.began
-    return stable, f"{version}{release.state.value}", f"{release.weight} %", f"{at:%Y-%m-%d %H:%M}", escape(cut(release.reason, REASON))
+    return stable, f"{version}{release.state.value}", f"{release.weight} %", _minute(at), escape(cut(release.reason, REASON))
+
+
+def _minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 @click.command(short_help="List the releases of a model that have ended.")
 @options.model()
 @options.platform
+@outputs.page_option("Write the list as a page into this file.")
 @options.as_json
-def history(name: str, platform_uri: str, json_: bool) -> None:
-    """List the releases of a model that have ended, oldest first.
+def history(name: str, platform_uri: str, html: Path | None, json_: bool) -> None:
+    """List the releases of a model that have ended, the oldest first; the page has the newest first.
 
     Exit 0 listed, 2 bad input, 3 the platform could not be reached.
 
     \b
     Example:  tfcanary history digits
+              tfcanary history digits --html history.html
     """
     record = record_of(platform_uri, name)
+    oldest_first = ended_releases(record)[::-1]
+    if html:
+        outputs.write_page(html, history_page(record))
     if json_:
-        options.print_json({"decision": "history", "reasons": [], "history": codec.encode(record.history)})
-        return
-    table = Table("began", "version", "state", "reason", title=f"releases of {name}")
-    for ended in record.history:
-        table.add_row(f"{ended.began:%Y-%m-%d %H:%M}", str(ended.version), ended.state.value, escape(visible(ended.reason)))
-    Console().print(table)
+        options.print_json({"decision": "history", "reasons": [], "history": codec.encode(oldest_first)})
+    elif html is None:
+        table = Table("began (UTC)", "version", "state", "reason", title=f"releases of {name}")
+        for ended in oldest_first:
+            table.add_row(_minute(ended.began), str(ended.version or ""), ended.state.value, escape(visible(ended.reason)))
+        Console().print(table)
 
 
 @click.command("report", short_help="Write the report of the active or last release.")

@@ -17,7 +17,7 @@ from tfcanary.report.of_release import release_page
 from tfcanary.report.of_verdict import verdict_page
 from tfcanary.report.plots.text import cut, isolate, visible
 from tfcanary.report.signature_table import SignaturePairs, SignatureRow
-from tfcanary.report.wording import canary_requests, last_verdict, place, release_reason, version_name
+from tfcanary.report.wording import canary_requests, last_verdict, release_line_head, release_reason
 
 __all__ = [
     "SignaturePairs",
@@ -56,25 +56,32 @@ def verdict_markdown(verdict: Verdict, title: str, timeline: Timeline | None = N
     return as_markdown(verdict_page(verdict, title, timeline))
 
 
-def release_html(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
+def release_html(
+    record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False, run_id: str = ""
+) -> str:
     """Return the page of the record's release as HTML.
 
     The page has the state and its reason, the pictures over time, stages, criteria, gates, signatures, the fields of the plan that
-    differ from the defaults, what was not checked, and the digests. `brief` omits everything below the first figures.
+    differ from the defaults, what was not checked, and the digests. `brief` omits everything below the first figures. With `run_id`,
+    the page of that run: where the record holds another release, it says that this run has none.
     """
-    return as_html(release_page(record, timeline, pairs, brief))
+    return as_html(release_page(record, timeline, pairs, brief, run_id))
 
 
-def release_markdown(record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False) -> str:
+def release_markdown(
+    record: Record, timeline: Timeline | None = None, pairs: SignaturePairs | None = None, brief: bool = False, run_id: str = ""
+) -> str:
     """Return the page of the record's release as Markdown, with the content of `release_html`."""
-    return as_markdown(release_page(record, timeline, pairs, brief))
+    return as_markdown(release_page(record, timeline, pairs, brief, run_id))
 
 
-def release_line(release: Release) -> str:
-    """Return one line for terminals: `digits v3 rolled back at stage 1 (25 %): errors 4.1 times stable's; 480 requests reached it`."""
-    head = f"{version_name(release.candidate)} {release.state.value} {place(release)}".strip()
-    line = isolate(cut(visible(f"{head}: {release_reason(release).removesuffix('.')}"), _LINE))
-    requests = canary_requests(release)
+def release_line(release: Release, timeline: Timeline | None = None) -> str:
+    """Return one line for terminals: `digits v3 rolled back at stage 1 (25 %): errors 4.1 times stable's; 480 requests reached it`.
+
+    Without a timeline the line has no number of requests.
+    """
+    line = isolate(cut(visible(f"{release_line_head(release)}: {release_reason(release).removesuffix('.')}"), _LINE))
+    requests = canary_requests(release, timeline)
     if release.state is State.OPEN or requests is None:
         return line
     count = "no request" if requests == 0 else "1 request" if requests == 1 else f"{plain(requests)} requests"

@@ -137,7 +137,7 @@ def _(block: Subsection) -> Markup:
 
 @_block.register
 def _(block: CriteriaChart) -> Markup:
-    return criteria_chart(block.evidence, badge)
+    return criteria_chart(block, badge)
 
 
 @_block.register

@@ -151,7 +151,7 @@ def _(block: CriteriaChart) -> Iterator[str]:
 def _(block: HistoryChart) -> Iterator[str]:
     points = block.timeline.points
     if not points:
-        weights: Iterable[tuple[Cell, ...]] = [(clock(at), f"{weight} %") for at, weight in weight_changes(block)]
+        weights: Iterable[tuple[Cell, ...]] = [(clock(at), f"{weight} %") for at, weight in weight_changes(block.timeline, block.events)]
         yield from _table((TableColumn("Time (UTC)"), TableColumn("Canary weight", numeric=True)), weights)
         return
     columns = ("After", "Stage", "Canary weight", "Stable requests", "Canary requests")

@@ -84,6 +84,8 @@ class CriteriaChart:
     """Evidence with intervals: one picture each in HTML, one table in Markdown."""
 
     evidence: tuple[Evidence, ...]
+    legend: bool = True
+    """False where the chart before it has the legend."""
 
 
 @dataclass(frozen=True, slots=True)

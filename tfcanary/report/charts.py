@@ -5,38 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tfcanary.core.domain import Evidence, Finding
-from tfcanary.report.blocks import NAME, SENTENCE, Badge, DistributionChart, HistoryChart, WaitsChart
+from tfcanary.report.blocks import NAME, SENTENCE, Badge, CriteriaChart, DistributionChart, HistoryChart, WaitsChart
 from tfcanary.report.evidence_blocks import figures_line, interval_words
 from tfcanary.report.history import criterion_ids, finding_periods, interval_series, request_rates, short_labels, time_span, weight_changes
 from tfcanary.report.numbers import RATIO, duration, moment, no_difference, plain, tick_writer, writer
-from tfcanary.report.plots.histogram import histogram
+from tfcanary.report.plots.glyph import glyph
+from tfcanary.report.plots.histogram import share_plot
 from tfcanary.report.plots.interval import Measure, interval_plot
 from tfcanary.report.plots.markup import Child, Markup, code, element, join
-from tfcanary.report.plots.over_time import findings_plot, intervals_plot, requests_plot, weight_plot
+from tfcanary.report.plots.over_time import DecisionMark, findings_plot, intervals_plot, requests_plot, weight_plot
 from tfcanary.report.plots.text import cut
 from tfcanary.report.plots.time_axis import TimeSpan, time_axis
 from tfcanary.report.plots.waits import wait_axis, wait_plot
-from tfcanary.report.wording import finding_badge
+from tfcanary.report.wording import evidence_badge, finding_badge
 
 _MOST = 40
 """The largest number of criteria that are drawn over time."""
 
 
-def criteria_chart(evidence: tuple[Evidence, ...], badge: Callable[[Badge], Markup]) -> Markup:
+def criteria_chart(block: CriteriaChart, badge: Callable[[Badge], Markup]) -> Markup:
     """Return one row for each evidence: its finding, id and reason on the left, its interval on the right."""
-    return join([_interval_legend(any(e.unit == RATIO for e in evidence)), *(_criterion(e, badge) for e in evidence)])
+    legend = (_interval_legend(any(e.unit == RATIO for e in block.evidence)),) if block.legend else ()
+    return join([*legend, *(_criterion(e, badge) for e in block.evidence)])
 
 
 def _criterion(evidence: Evidence, badge: Callable[[Badge], Markup]) -> Markup:
     notes = [interval_words(evidence), figures_line(evidence), "" if evidence.gating else "shown only: it does not decide"]
     words = element(
         "div",
-        element("div", badge(finding_badge(evidence.finding)), code(cut(evidence.about, NAME)), class_="head"),
+        element("div", badge(evidence_badge(evidence)), code(cut(evidence.about, NAME)), class_="head"),
         element("p", element("bdi", cut(evidence.reason, SENTENCE))),
         *(element("small", element("bdi", cut(note, SENTENCE))) for note in notes if note),
     )
     assert evidence.interval is not None
-    tone = finding_badge(evidence.finding).tone
+    tone = evidence_badge(evidence).tone
     plot = interval_plot(evidence.interval, _measure(evidence), tone, f"Interval: {cut(evidence.about, NAME)}")
     return element("div", words, element("div", plot, class_="shown"), class_="criterion")
 
@@ -81,7 +83,9 @@ def history_chart(history: HistoryChart) -> Markup:
 
 def _rows(history: HistoryChart, span: TimeSpan) -> Iterator[Markup]:
     bands = history.bands
-    yield _row("Canary weight", weight_plot(span, weight_changes(history), bands, history.marks))
+    changes = weight_changes(history.timeline, history.events)
+    signs = _decision_legend(history.marks)
+    yield _row(join(["Canary weight", *signs]), weight_plot(span, changes, bands, history.marks))
     if history.timeline.points:
         legends = (_legend((_box_sign("canary", 10), "canary")), _legend((_box_sign("stable", 10), "stable")))
         yield _row(join(["Requests a second", *legends]), requests_plot(span, request_rates(history.timeline), bands, plain))
@@ -94,6 +98,18 @@ def _rows(history: HistoryChart, span: TimeSpan) -> Iterator[Markup]:
     if names:
         yield _findings_legend()
     yield from _interval_rows(history, span, names)
+
+
+def _decision_legend(marks: tuple[DecisionMark, ...]) -> tuple[Markup, ...]:
+    """Return the legend of the decisions, with the sign of the last one; empty where there is none."""
+    if not marks:
+        return ()
+    tone = marks[-1].tone
+    decided = element("svg", glyph(tone, 14), width=14, height=14, aria_hidden="true")
+    ring = element("circle", cx=7, cy=7, r=4, class_=f"force {tone.value}")
+    in_force = element("svg", ring, width=14, height=14, aria_hidden="true")
+    has_change = any(mark.in_force for mark in marks)
+    return (_legend((decided, "decided")), *((_legend((in_force, "in force")),) if has_change else ()))
 
 
 def _findings_legend() -> Markup:
@@ -122,9 +138,16 @@ def _row(name: Child, picture: Markup, kind: str = "row") -> Markup:
 
 
 def distribution_chart(block: DistributionChart) -> Markup:
-    """Return both distributions of a column with their legend."""
+    """Return one row for each category or range of values of a column, with a legend; each row has its label and both shares."""
     legend = _legend((_box_sign("stable", 12), "reference"), (_box_sign("canary", 12), "current"))
-    return element("div", legend, histogram(block.pairs, f"Distribution: {cut(block.name, NAME)}"))
+    highest = max((max(pair.reference, pair.current) for pair in block.pairs), default=0.0)
+    rows = (
+        _row(
+            element("span", element("bdi", cut(pair.label, NAME)), title=cut(pair.label, NAME)), share_plot(pair, highest), "row tight wide"
+        )
+        for pair in block.pairs
+    )
+    return element("div", legend, *rows, class_="history")
 
 
 def waits_chart(block: WaitsChart) -> Markup:

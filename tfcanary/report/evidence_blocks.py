@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tfcanary.core.domain import Absence, Evidence, Finding
 from tfcanary.report.blocks import Block, Cell, CellWithNote, Code, CriteriaChart, Fold, Paragraph, Section, Table, TableColumn
-from tfcanary.report.numbers import figure, plain, unit_words, writer
+from tfcanary.report.numbers import figure, plain, share, unit_words, writer
 from tfcanary.report.plots.text import cut
-from tfcanary.report.wording import finding_badge
+from tfcanary.report.wording import evidence_badge
 
 MOST = 200
 """The largest number of rows of one table; the worst come first, and the page says how many are omitted."""
 _FIGURES = 24
 _PICTURES = 6
 """The largest number of passed criteria that are drawn outside of a fold."""
+STATISTICS = ("alpha", "e-value for ", "needed for ")
+"""Beginnings of the names of figures that only a statistician needs."""
+PARTS = {
+    "slice ": ("Slice", "Accuracy, canary minus stable"),
+    "flips ": ("Slice", "Answers that changed"),
+    "moved ": ("Column", "Rows that moved"),
+}
+"""Beginnings of the names of figures that belong to one slice or column, with the headings of their table; the name follows."""
 _WORST_FIRST = list(reversed(Finding))
 _COLUMNS = (TableColumn("Finding", 142), TableColumn("Check", 180), TableColumn("Result"))
 
@@ -26,27 +34,31 @@ def worst_first(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
 
 
 def evidence_blocks(evidence: Iterable[Evidence], fold: bool = True) -> tuple[Block, ...]:
-    """Return pictures and tables of the evidence, at most `MOST` of each kind.
+    """Return pictures and tables of the evidence, at most `MOST` of each kind: first what failed, then the rest, then the statistics.
 
     `fold` hides passed evidence behind a line; passed pictures are hidden only where they are more than `_PICTURES`.
     """
-    with_picture, without_picture = _partition(worst_first(evidence), can_be_drawn)
-    if not fold:
-        return (*_pictures(with_picture), *_table(without_picture))
-    few = sum(e.finding is Finding.PASS for e in with_picture) <= _PICTURES
-    pictures, folded_pictures = _partition(with_picture, lambda e: few or e.finding is not Finding.PASS)
-    rows, folded_rows = _partition(without_picture, lambda e: e.finding is not Finding.PASS)
-    folded = (*_pictures(folded_pictures), *_table(folded_rows))
-    summary = f"{plain(len(folded_pictures) + len(folded_rows))} passed"
-    return (*_pictures(pictures), *_table(rows), *((Fold(summary, folded),) if folded else ()))
+    ordered = worst_first(evidence)
+    failed, others = _partition(ordered, lambda e: e.gating and e.finding is Finding.FAIL)
+    few = sum(e.finding is Finding.PASS for e in others if can_be_drawn(e)) <= _PICTURES
+    visible, folded = _partition(others, lambda e: not fold or e.finding is not Finding.PASS or (few and can_be_drawn(e)))
+    passed = (Fold(f"{plain(len(folded))} passed", _group(folded)),) if folded else ()
+    return (*_group(failed), *_group(visible, legend=not any(map(can_be_drawn, failed))), *passed, *_statistics(ordered))
+
+
+def _group(evidence: Sequence[Evidence], legend: bool = True) -> tuple[Block, ...]:
+    """Return the pictures, then the table, then the tables of slices and columns."""
+    with_picture, without_picture = _partition(evidence, can_be_drawn)
+    tables = (block for e in evidence[:MOST] for block in _part_tables(e))
+    return (*_pictures(with_picture, legend), *_table(without_picture), *tables)
 
 
 def _partition(evidence: Sequence[Evidence], condition: Callable[[Evidence], bool]) -> tuple[list[Evidence], list[Evidence]]:
     return [e for e in evidence if condition(e)], [e for e in evidence if not condition(e)]
 
 
-def _pictures(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
-    return (CriteriaChart(tuple(evidence[:MOST])), *_omitted(evidence)) if evidence else ()
+def _pictures(evidence: Sequence[Evidence], legend: bool) -> tuple[Block, ...]:
+    return (CriteriaChart(tuple(evidence[:MOST]), legend), *_omitted(evidence)) if evidence else ()
 
 
 def _table(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
@@ -75,11 +87,37 @@ def absent_section(absent: Iterable[Absence]) -> tuple[Section, ...]:
     )
 
 
+def _part_tables(evidence: Evidence) -> Iterator[Block]:
+    """Yield a table for each kind of part (slices, columns) of which the evidence has figures."""
+    for prefix, (heading, value_heading) in PARTS.items():
+        parts = [(name.removeprefix(prefix), value) for name, value in evidence.figures.items() if name.startswith(prefix)]
+        if parts:
+            rows = tuple((Code(name), value if isinstance(value, str) else share(value)) for name, value in parts[:MOST])
+            yield Table((TableColumn(heading, 280), TableColumn(value_heading)), rows)
+
+
+def _statistics(evidence: Sequence[Evidence]) -> tuple[Block, ...]:
+    """Return a fold with alpha and the e-values of each criterion; nothing where no evidence has them."""
+    with_statistics = [(e.about, _line({name: v for name, v in e.figures.items() if name.startswith(STATISTICS)})) for e in evidence[:MOST]]
+    rows = tuple((Code(about), line) for about, line in with_statistics if line)
+    if not rows:
+        return ()
+    sentence = Paragraph(
+        "An e-value measures evidence: a criterion alone causes a rollback, or allows a promotion, when its e-value reaches the needed value.",
+        quiet=True,
+    )
+    return (Fold("Statistics: alpha and e-values", (sentence, Table((TableColumn("Check", 280), TableColumn("Statistics")), rows))),)
+
+
 def figures_line(evidence: Evidence) -> str:
-    """Return the figures of an evidence in one line."""
-    first = list(evidence.figures.items())[:_FIGURES]
+    """Return the counts of an evidence in one line, without the statistics and without the figures of its slices and columns."""
+    return _line({name: value for name, value in evidence.figures.items() if not name.startswith((*STATISTICS, *PARTS))})
+
+
+def _line(figures: Mapping[str, float | str]) -> str:
+    first = list(figures.items())[:_FIGURES]
     parts = [f"{cut(name.replace('_', ' '), 60)} {cut(figure(value), 100)}" for name, value in first]
-    more = len(evidence.figures) - _FIGURES
+    more = len(figures) - _FIGURES
     return " · ".join([*parts, *([f"and {plain(more)} more"] if more > 0 else [])])
 
 
@@ -93,7 +131,7 @@ def interval_words(evidence: Evidence) -> str:
 
 
 def _row(evidence: Evidence) -> tuple[Cell, ...]:
-    finding = finding_badge(evidence.finding)
+    finding = evidence_badge(evidence)
     note = " · ".join(part for part in (interval_words(evidence), figures_line(evidence)) if part)
     reason = evidence.reason
     return (

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
 from tfcanary.core.domain import Finding, Interval, Verdict
+from tfcanary.core.record import Event
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.report.blocks import HistoryChart
+from tfcanary.report.numbers import clock, duration
 from tfcanary.report.plots.over_time import DecisionMark, FindingPeriod, RequestRates
 from tfcanary.report.plots.text import visible
 from tfcanary.report.plots.time_axis import StageBand, TimeSpan
 from tfcanary.report.wording import decision_badge
 
+WeightChange = tuple[datetime, int]
+"""An instant, and the canary's weight in percent from then on."""
 _COLUMNS = 72
 """The largest number of columns in the picture of requests."""
 _SERIES = 120
@@ -29,28 +33,42 @@ def stage_bands(timeline: Timeline) -> tuple[StageBand, ...]:
     return tuple(StageBand(g[0].at, end, f"stage {g[0].stage}") for g, end in zip(groups, ends, strict=True))
 
 
-def decision_marks(verdicts: Iterable[Verdict]) -> tuple[DecisionMark, ...]:
-    """Return a mark for each verdict that has a time."""
-    return tuple(
-        DecisionMark(v.at, decision_badge(v.decision).tone, f"stage {v.stage}: {v.decision.value}: {v.reason}")
-        for v in verdicts
-        if v.at is not None
-    )
+def decision_marks(verdicts: Iterable[Verdict], changes: Sequence[WeightChange]) -> tuple[DecisionMark, ...]:
+    """Return a mark for each verdict that has a time; `changes` are the changes of the weight, from which it came into force."""
+    return tuple(_mark(v, v.at, changes) for v in verdicts if v.at is not None)
+
+
+def _mark(verdict: Verdict, at: datetime, changes: Sequence[WeightChange]) -> DecisionMark:
+    words = f"stage {verdict.stage}: {verdict.decision.value}, {decision_times(at, changes)}: {verdict.reason}"
+    weight = next((weight for since, weight in reversed(changes) if since <= at), verdict.weight)
+    return DecisionMark(at, weight, decision_badge(verdict).tone, words, next_change(at, changes))
+
+
+def next_change(at: datetime, changes: Sequence[WeightChange]) -> WeightChange | None:
+    """Return the first change of the weight after an instant; None where there is none."""
+    return next((change for change in changes if change[0] > at), None)
+
+
+def decision_times(at: datetime, changes: Sequence[WeightChange]) -> str:
+    """Return in words when a decision was made, and when the new weight came into force."""
+    change = next_change(at, changes)
+    return f"decided {clock(at)} UTC" + (f", in force {duration(change[0] - at)} later" if change else "")
 
 
 def time_span(history: HistoryChart) -> TimeSpan | None:
     """Return the period from the first poll, change or mark to shortly after the last one; None where there is none of them."""
-    times = [*(p.at for p in history.timeline.points), *(at for at, _ in weight_changes(history)), *(m.at for m in history.marks)]
+    changes = weight_changes(history.timeline, history.events)
+    times = [*(p.at for p in history.timeline.points), *(at for at, _ in changes), *(m.at for m in history.marks)]
     if not times:
         return None
     begins, ends = min(times), max(times)
     return TimeSpan(begins, ends + max((ends - begins) * _AFTER, timedelta(seconds=1)))
 
 
-def weight_changes(history: HistoryChart) -> tuple[tuple[datetime, int], ...]:
+def weight_changes(timeline: Timeline, events: Sequence[Event]) -> tuple[WeightChange, ...]:
     """Return each change of the canary's weight in percent: from the polls, and after the last poll from the events of the record."""
-    from_polls = [(p.at, p.weight) for p in history.timeline.points]
-    from_events = [(e.at, e.weight) for e in history.events if not from_polls or e.at > from_polls[-1][0]]
+    from_polls = [(p.at, p.weight) for p in timeline.points]
+    from_events = [(e.at, e.weight) for e in events if not from_polls or e.at > from_polls[-1][0]]
     weights = [*from_polls, *from_events]
     return tuple(change for i, change in enumerate(weights) if i == 0 or change[1] != weights[i - 1][1])
 

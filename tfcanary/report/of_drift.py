@@ -66,7 +66,11 @@ def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _blocks(columns: tuple[ColumnResult, ...]) -> Iterator[Block]:
-    yield from (_subsection(column) for column in columns[:PICTURES])
+    """Yield the columns that did not pass, then those that passed in a fold, then a table of the columns without a picture."""
+    pictured = columns[:PICTURES]
+    yield from (_subsection(column) for column in pictured if column.finding is not Finding.PASS)
+    if passed := tuple(_subsection(column) for column in pictured if column.finding is Finding.PASS):
+        yield Fold(f"{len(passed):,} column{'s' if len(passed) > 1 else ''} without drift", passed)
     if rest := columns[PICTURES:]:
         headings = (TableColumn("Column"), TableColumn("Finding", 130), TableColumn("Effect", 90, numeric=True), TableColumn("Reason"))
         rows = tuple((Code(c.name), finding_badge(c.finding), share(c.effect), c.reason) for c in rest)

@@ -23,7 +23,7 @@ from tfcanary.report.blocks import (
 )
 from tfcanary.report.departures import Departure, departures
 from tfcanary.report.evidence_blocks import absent_section, evidence_blocks
-from tfcanary.report.history import decision_marks, stage_bands
+from tfcanary.report.history import decision_marks, stage_bands, weight_changes
 from tfcanary.report.numbers import clock, duration, moment, plain
 from tfcanary.report.of_look import signature_section
 from tfcanary.report.plots.glyph import Tone
@@ -33,6 +33,7 @@ from tfcanary.report.signature_table import SignaturePairs
 from tfcanary.report.stage_table import stages_section
 from tfcanary.report.wording import (
     canary_requests,
+    ended_badge,
     gate_answer,
     last_verdict,
     look_reason,
@@ -47,9 +48,16 @@ _EVENTS = 100
 _MODEL = 80
 
 
-def release_page(record: Record, timeline: Timeline | None, pairs: SignaturePairs | None = None, brief: bool = False) -> ReportPage:
-    """Return the page of the active release, or of the last one; `brief` omits all sections."""
+def release_page(
+    record: Record, timeline: Timeline | None, pairs: SignaturePairs | None = None, brief: bool = False, run_id: str = ""
+) -> ReportPage:
+    """Return the page of the active release, or of the last one; `brief` omits all sections.
+
+    With `run_id`, the page of that run: where the record holds another release, `page_without_release`.
+    """
     release = record.release
+    if release and run_id and release.run_id != run_id:
+        return page_without_release(record, release, run_id)
     if release is None:
         answer = Badge(Tone.PLAIN, "No release yet")
         return ReportPage(record.model, record.model, answer, "Nothing was ever released under this name.", (), earlier_section(record))
@@ -62,6 +70,22 @@ def release_page(record: Record, timeline: Timeline | None, pairs: SignaturePair
         facts=tuple(_facts(release, timeline)),
         sections=() if brief else tuple(_sections(record, release, timeline or Timeline(), pairs)),
     )
+
+
+def page_without_release(record: Record, other: Release, run_id: str) -> ReportPage:
+    """Return the page of a run whose release is not the record's: the end of an earlier release, or the refusal of one that never began."""
+    about = f"Run {cut(run_id, _MODEL)} of {cut(record.model, _MODEL)}"
+    ended = next((one for one in record.history if one.run_id == run_id), None)
+    if ended:
+        badge = ended_badge(ended)
+        past = (("version", str(ended.version)), ("began", moment(ended.began)), ("ended", moment(ended.ended)))
+        return ReportPage(about, about, Badge(badge.tone, badge.word.capitalize()), sentence(ended.reason), past, earlier_section(record))
+    held = "is active, and a model has one active release at a time" if not other.state.ended else "is the last release of the model"
+    why = (
+        f"This run began no release and changed nothing; the log of its first failed step has the reason. Release {other.run_id!r} {held}."
+    )
+    facts = (("run", cut(run_id, _MODEL)), ("release in the record", f"{cut(other.run_id, _MODEL)}: {other.state.value}"))
+    return ReportPage(about, about, Badge(Tone.DOUBT, "Refused before it began"), why, facts, earlier_section(record))
 
 
 def _facts(release: Release, timeline: Timeline | None) -> Iterator[tuple[str, str]]:
@@ -98,7 +122,8 @@ def _over_time(release: Release, timeline: Timeline) -> Section:
     verdict = last_verdict(release)
     criteria = {e.about: e for e in verdict.evidence} if verdict else {}
     verdicts = {v.stage: v for v in (*release.verdicts, *release.watched)}.values()
-    history = HistoryChart(timeline, release.events, stage_bands(timeline), decision_marks(verdicts), criteria)
+    marks = decision_marks(verdicts, weight_changes(timeline, release.events))
+    history = HistoryChart(timeline, release.events, stage_bands(timeline), marks, criteria)
     return Section("Over time", (history, Fold(f"{plain(len(release.events))} events", (_events(release),))))
 
 

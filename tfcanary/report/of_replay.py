@@ -28,7 +28,7 @@ def replay_page(last: Verdict, by_minute: Sequence[Verdict], timeline: Timeline,
     rows: list[tuple[Cell, ...]] = []
     for verdict in by_minute:
         time, weight, requests, _, reason = minute_row(verdict, by_minute[0].at, timeline)
-        rows.append((time, weight, requests, decision_badge(verdict.decision), reason))
+        rows.append((time, weight, requests, decision_badge(verdict), reason))
     minutes = Section("Minute by minute", (Paragraph(note, quiet=True), Table(_COLUMNS, tuple(rows))))
     return replace(page, sections=(*page.sections[:1], minutes, *page.sections[1:]))
 

@@ -6,7 +6,7 @@ from tfcanary.core.domain import ModelVersion
 from tfcanary.core.record import Record, Release
 from tfcanary.report.blocks import Cell, CellWithNote, Code, Facts, Section, Table, TableColumn
 from tfcanary.report.numbers import moment
-from tfcanary.report.wording import state_badge
+from tfcanary.report.wording import ended_badge
 
 _EARLIER = 10
 
@@ -40,7 +40,7 @@ def earlier_section(record: Record) -> tuple[Section, ...]:
         return ()
     newest = sorted(earlier, key=lambda e: e.ended, reverse=True)[:_EARLIER]
     columns = (TableColumn("Ended", 150), TableColumn("Version", 76, numeric=True), TableColumn("State", 132), TableColumn("Reason"))
-    rows: tuple[tuple[Cell, ...], ...] = tuple((moment(e.ended), str(e.version), state_badge(e.state), e.reason) for e in newest)
+    rows: tuple[tuple[Cell, ...], ...] = tuple((moment(e.ended), str(e.version), ended_badge(e), e.reason) for e in newest)
     return (Section("Earlier releases", (Table(columns, rows),)),)
 
 

@@ -8,6 +8,7 @@ from tfcanary.core.domain import Verdict
 from tfcanary.core.record import Release
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.report.blocks import Badge, Cell, CellWithNote, Section, Table, TableColumn
+from tfcanary.report.history import decision_times, weight_changes
 from tfcanary.report.numbers import duration, plain
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.wording import decision_badge
@@ -34,19 +35,20 @@ def _row(release: Release, timeline: Timeline, stage: int, weight: int) -> tuple
     verdict = next((v for v in (*release.verdicts, *release.watched) if v.stage == stage), None)
     requests = plain(_requests_of_stage(timeline, points)) if points else "–"
     length = duration(points[-1].at - points[0].at) if points else "–"
-    decision, reason = _decision(release, verdict, stage), _reason(release, verdict, stage)
+    decision, reason = _decision(release, verdict, stage), _reason(release, timeline, verdict, stage)
     return str(stage), f"{weight} %", requests, length, CellWithNote(decision, reason) if reason else decision
 
 
 def _decision(release: Release, verdict: Verdict | None, stage: int) -> Badge:
     if verdict:
-        return decision_badge(verdict.decision)
+        return decision_badge(verdict)
     return Badge(Tone.PLAIN, "being watched" if stage == release.stage and not release.state.ended else "not reached")
 
 
-def _reason(release: Release, verdict: Verdict | None, stage: int) -> str:
+def _reason(release: Release, timeline: Timeline, verdict: Verdict | None, stage: int) -> str:
     if verdict:
-        return verdict.reason
+        times = f" ({decision_times(verdict.at, weight_changes(timeline, release.events))})" if verdict.at else ""
+        return f"{verdict.reason}{times}"
     return release.reason if stage == release.stage else ""
 
 

@@ -2,16 +2,16 @@
 
 _LIGHT = """
   --page: #ffffff; --panel: #f5f6f8; --line: #d9dde3; --text: #171a1f; --muted: #565e6b;
-  --good: #12703d; --good-soft: #e6f4ec; --warn: #7d5200; --warn-soft: #fbf1dc; --doubt: #525b6b; --doubt-soft: #eceff3;
+  --good: #12703d; --good-soft: #e6f4ec; --warn: #6d5a00; --warn-soft: #f9f4d6; --doubt: #925600; --doubt-soft: #fff1d6;
   --bad: #b3261e; --bad-soft: #fcebe9; --plain: #3c4654; --plain-soft: #f0f2f5;
-  --stable: #a3abb7; --canary: #2460b4; --band: #f4f5f7;
+  --stable: #8993a1; --canary: #2460b4; --band: #eef0f4; --stage: #868f9c;
 """
 
 _DARK = """
   --page: #12151a; --panel: #1b2027; --line: #363e49; --text: #e9ecf0; --muted: #a5afbc;
-  --good: #62cf92; --good-soft: #14291e; --warn: #f0bd5a; --warn-soft: #2d2412; --doubt: #b1bbc9; --doubt-soft: #232931;
+  --good: #62cf92; --good-soft: #14291e; --warn: #ead45f; --warn-soft: #2a2811; --doubt: #ffb454; --doubt-soft: #30230f;
   --bad: #ff8b81; --bad-soft: #341b1a; --plain: #ccd3dc; --plain-soft: #1f252d;
-  --stable: #66717f; --canary: #7db0f5; --band: #1a1f26;
+  --stable: #66717f; --canary: #7db0f5; --band: #222933; --stage: #6f7a88;
 """
 
 _TONES = "\n".join(
@@ -73,16 +73,21 @@ _PLOTS = """
 .tfcanary .shown { padding: 4px 12px 0; }
 .tfcanary .legend { display: flex; flex-wrap: wrap; gap: 4px 24px; margin: 0 0 8px; color: var(--muted); font-size: 13px; }
 .tfcanary .legend svg { margin-right: 7px; vertical-align: -2px; }
+.tfcanary .legend .band { stroke: var(--stage); }
+.tfcanary .name .legend { margin: 2px 0 0; }
+.tfcanary .name .legend span { white-space: nowrap; }
 .tfcanary .row { display: grid; grid-template-columns: 172px minmax(0, 1fr); column-gap: 12px; margin-bottom: 18px; padding-right: 10px; }
 .tfcanary .row.tight { margin-bottom: 6px; align-items: center; }
 .tfcanary .row .name { color: var(--muted); font-size: 13px; line-height: 1.35; padding-right: 40px; }
 .tfcanary .row.tight .name { overflow: hidden; white-space: nowrap; text-overflow: ellipsis; padding-right: 4px; }
+.tfcanary .row.wide { grid-template-columns: minmax(0, 1fr) minmax(0, 3fr); margin-bottom: 2px; }
 .tfcanary .row .name code { font-size: 12px; }
 .tfcanary svg.plot { display: block; overflow: visible; }
 .tfcanary svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: var(--muted); }
 .tfcanary svg line, .tfcanary svg path { vector-effect: non-scaling-stroke; }
-.tfcanary .axis, .tfcanary .grid, .tfcanary .stage { stroke: var(--line); stroke-width: 1; }
-.tfcanary .same { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 1 3; }
+.tfcanary .axis, .tfcanary .grid { stroke: var(--line); stroke-width: 1; }
+.tfcanary .stage { stroke: var(--stage); stroke-width: 1; }
+.tfcanary .same { stroke: var(--muted); stroke-width: 1.5; stroke-dasharray: 2 3; }
 .tfcanary .tolerance { stroke: var(--text); stroke-width: 1.5; }
 .tfcanary .margin { stroke: var(--text); stroke-width: 1.5; stroke-dasharray: 5 3; }
 .tfcanary svg text.label { fill: var(--text); }
@@ -93,7 +98,8 @@ _PLOTS = """
 .tfcanary .band { fill: var(--band); }
 .tfcanary .step { fill: none; stroke: var(--canary); stroke-width: 2; }
 .tfcanary .area { fill: var(--canary); opacity: 0.12; }
-.tfcanary .mark { stroke: var(--tone); stroke-width: 1.5; }
+.tfcanary .mark { stroke: var(--tone); stroke-width: 1; opacity: 0.6; }
+.tfcanary .force { fill: var(--page); stroke: var(--tone); stroke-width: 2; }
 .tfcanary rect.stable { fill: var(--stable); }
 .tfcanary rect.canary { fill: var(--canary); }
 .tfcanary .run { fill: var(--tone); }
@@ -110,7 +116,18 @@ _PLOTS = """
   .tfcanary header .why { font-size: 17px; }
   .tfcanary .criterion { grid-template-columns: minmax(0, 1fr); }
   .tfcanary .row { grid-template-columns: 112px minmax(0, 1fr); }
+  .tfcanary .row .name { padding-right: 32px; }
+  .tfcanary .row.wide { grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); }
   .tfcanary th, .tfcanary td { padding-right: 10px; }
+}
+@media (max-width: 640px) {
+  .tfcanary .label .word { display: none; }
+}
+@media (max-width: 520px) {
+  .tfcanary table { table-layout: auto; }
+  .tfcanary col { width: auto !important; }
+  .tfcanary th, .tfcanary td, .tfcanary th.number, .tfcanary td.number { padding-right: 8px; }
+  .tfcanary .badge { white-space: normal; }
 }
 """
 

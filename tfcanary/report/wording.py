@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from tfcanary.core.domain import Decision, Evidence, Finding, Look, ModelVersion, Verdict
-from tfcanary.core.record import Release, State
+from tfcanary.core.record import Ended, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import Badge
-from tfcanary.report.numbers import plain
+from tfcanary.report.numbers import moment, plain
 from tfcanary.report.plots.glyph import Tone
-
-CANARY_REQUESTS = "canary requests"
-"""The figure of an evidence that holds the number of the canary's requests."""
 
 ABSENT = "absent by plan"
 """The reason of an absence that the plan decided."""
+
+UNDECIDED_REASON = "undecided"
+"""The first word of the reason of a release that ended undecided."""
 
 _FINDINGS = {Finding.PASS: Tone.GOOD, Finding.WARN: Tone.WARN, Finding.INCONCLUSIVE: Tone.DOUBT, Finding.FAIL: Tone.BAD}
 _GATES = {
@@ -26,12 +26,7 @@ _GATES = {
     Finding.INCONCLUSIVE: "Inconclusive",
     Finding.FAIL: "Failed",
 }
-_DECISIONS = {
-    Decision.ADVANCE: Badge(Tone.GOOD, "advance"),
-    Decision.PROMOTE: Badge(Tone.GOOD, "promote"),
-    Decision.HOLD: Badge(Tone.DOUBT, "hold"),
-    Decision.ROLLBACK: Badge(Tone.BAD, "rollback"),
-}
+_DECISIONS = {Decision.ADVANCE: Tone.GOOD, Decision.PROMOTE: Tone.GOOD, Decision.HOLD: Tone.PLAIN, Decision.ROLLBACK: Tone.BAD}
 _ANSWERS = {Decision.ADVANCE: "Advance", Decision.PROMOTE: "Promote", Decision.HOLD: "Hold", Decision.ROLLBACK: "Roll back"}
 _STATES = {State.PROMOTED: Tone.GOOD, State.ROLLED_BACK: Tone.BAD, State.REFUSED: Tone.BAD, State.ROLLING_BACK: Tone.BAD}
 _WITHOUT_REASON = {
@@ -42,8 +37,13 @@ _WITHOUT_REASON = {
 
 
 def finding_badge(finding: Finding) -> Badge:
-    """Return the badge of a finding, for a table."""
+    """Return the badge of a finding that may decide, for a table."""
     return Badge(_FINDINGS[finding], finding.value)
+
+
+def evidence_badge(evidence: Evidence) -> Badge:
+    """Return the badge of an evidence, for a table: grey where the evidence does not gate, because it decides nothing."""
+    return finding_badge(evidence.finding) if evidence.gating else Badge(Tone.PLAIN, evidence.finding.value)
 
 
 def gate_answer(look: Look) -> Badge:
@@ -53,25 +53,46 @@ def gate_answer(look: Look) -> Badge:
     return Badge(_FINDINGS[look.finding], _GATES[look.finding])
 
 
-def decision_badge(decision: Decision) -> Badge:
-    """Return the badge of a decision, for a table."""
-    return _DECISIONS[decision]
+def decision_badge(verdict: Verdict) -> Badge:
+    """Return the badge of a verdict's decision, for a table; a rollback that found nothing bad is amber."""
+    word = f"{'undecided: ' if verdict.undecided else ''}{verdict.decision.value}"
+    return Badge(_decision_tone(verdict), word)
 
 
-def verdict_answer(decision: Decision) -> Badge:
-    """Return the answer of a verdict's page."""
-    return Badge(_DECISIONS[decision].tone, _ANSWERS[decision])
+def verdict_answer(verdict: Verdict) -> Badge:
+    """Return the answer of a verdict's page; a rollback that found nothing bad is amber."""
+    answer = _ANSWERS[verdict.decision]
+    return Badge(_decision_tone(verdict), f"Undecided: {answer.lower()}" if verdict.undecided else answer)
 
 
-def state_badge(state: State) -> Badge:
-    """Return the badge of a release's state, for a table."""
-    return Badge(_STATES.get(state, Tone.PLAIN), state.value)
+def _decision_tone(verdict: Verdict) -> Tone:
+    tone = _DECISIONS[verdict.decision]
+    return Tone.DOUBT if tone is Tone.BAD and not _found_bad(verdict) else tone
+
+
+def ended_badge(ended: Ended) -> Badge:
+    """Return the badge of an earlier release, for a table; one that ended undecided is amber."""
+    tone = _STATES.get(ended.state, Tone.PLAIN)
+    return Badge(Tone.DOUBT if tone is Tone.BAD and ended.reason.startswith(UNDECIDED_REASON) else tone, ended.state.value)
 
 
 def release_answer(release: Release) -> Badge:
-    """Return the answer of a release's page: its state and the stage."""
+    """Return the answer of a release's page: its state and the stage. The tone is red only where a gate or the judge found the candidate bad."""
     words = f"{release.state.value} {place(release)}".strip()
-    return Badge(_STATES.get(release.state, Tone.PLAIN), words[0].upper() + words[1:])
+    tone = _STATES.get(release.state, Tone.PLAIN)
+    if tone is Tone.BAD and not (release.tripped and _found_bad(release.tripped)) and not _refused_by_gate(release):
+        tone = Tone.DOUBT
+        words += ", undecided" if release.tripped and release.tripped.undecided else ""
+    return Badge(tone, words[0].upper() + words[1:])
+
+
+def _found_bad(verdict: Verdict) -> bool:
+    """Whether a rollback rests on evidence of a bad candidate: not on the end of the time, nor on an order, which has no evidence."""
+    return not verdict.undecided and bool(verdict.evidence)
+
+
+def _refused_by_gate(release: Release) -> bool:
+    return any(e.gating and e.finding is Finding.FAIL for look in release.looks.values() for e in look.evidence)
 
 
 def place(release: Release) -> str:
@@ -86,6 +107,11 @@ def place(release: Release) -> str:
     return "before any traffic" if release.first_traffic is None else ""
 
 
+def release_line_head(release: Release) -> str:
+    """Return version, state and stage of a release: `digits v3 rolled back at stage 1 (25 %)`."""
+    return f"{version_name(release.candidate)} {release.state.value} {place(release)}".strip()
+
+
 def release_reason(release: Release) -> str:
     """Return the sentence below the answer of a release's page."""
     if release.state is State.WATCHED and not release.reason:
@@ -97,7 +123,7 @@ def _pause_sentence(release: Release) -> str:
     if release.pause is None:
         return ""
     cause = "It waits for a person to approve it" if release.pause.approval else "A person paused it"
-    return f" {cause}, since {release.pause.since:%H:%M}."
+    return f" {cause}, since {moment(release.pause.since)}."
 
 
 def sentence(reason: str) -> str:
@@ -150,10 +176,10 @@ def last_verdict(release: Release) -> Verdict | None:
 
 
 def canary_requests(release: Release, timeline: Timeline | None = None) -> float | None:
-    """Return how many requests reached the canary; None where they were not counted."""
+    """Return how many requests reached the canary in all stages; None where no timeline counted them.
+
+    The figures of a verdict are no replacement: a criterion counts only the requests that it compares.
+    """
     if release.first_traffic is None:
         return 0.0
-    if timeline and timeline.points:
-        return timeline.points[-1].canary_requests
-    figures = (e.figures.get(CANARY_REQUESTS) for v in (*release.watched, *release.verdicts) for e in v.evidence)
-    return max((f for f in figures if isinstance(f, int | float)), default=None)
+    return timeline.points[-1].canary_requests if timeline and timeline.points else None

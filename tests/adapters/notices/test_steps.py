@@ -94,7 +94,7 @@ def asked(world: World) -> list[tuple[str, str]]:
 def test_a_drift_is_told_once_a_day_whatever_release_finds_it(world: World, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     assert drifts(world, plan, "run-1", monkeypatch).endswith("; train-digits is asked to retrain")
     world.clock.time += DAY - timedelta(minutes=1)
-    assert "; told already, by release run-1 at 2026-01-31 12:00" in drifts(world, plan, "run-2", monkeypatch)
+    assert "; told already, by release run-1 at 2026-01-31 12:00 UTC" in drifts(world, plan, "run-2", monkeypatch)
     world.clock.time += timedelta(minutes=1)
     drifts(world, plan, "run-3", monkeypatch)
     assert asked(world) == [("run-1", "train-digits"), ("run-3", "train-digits")]

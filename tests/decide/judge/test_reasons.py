@@ -69,6 +69,16 @@ def test_a_passing_criterion_says_how_far_from_its_margin_it_is():
     assert reasons.pass_reason(standing(interval=Interval(0.001, 1.0, 1000.0))).endswith("the canary's own rate excludes the margin")
 
 
+def test_a_criterion_that_passes_without_proof_does_not_contradict_one_that_fails_on_the_same_counts():
+    """13.5 % of errors may convict as errors and be no outage yet: neither sentence says that all is well."""
+    counts = {"counts": (15.0, 111.0, 1.0, 10_000.0), "interval": Interval(45.0, 1350.0, 9000.0)}
+    outage = standing(name="outage", title="outage", need=Need.NOTHING, **counts)
+    assert reasons.failed(standing(**counts)).startswith("errors: 13.5 % of 111 canary requests failed, 0.01 % of stable's; at least 45")
+    assert reasons.passed(outage) == (
+        "outage: 13.5 % of 111 canary requests failed, 0.01 % of stable's; not proven to be beyond its tolerance"
+    )
+
+
 @pytest.mark.parametrize("what", [Canary(), Canary(errors=10), Canary(silent=True), Canary(crashed=True)])
 def test_every_sentence_is_one_line_without_numbers_that_are_none(what):
     judge = Judge.begin(JudgePlan(quality=QualityPlan(), classes=ClassesPlan()), "r1")

@@ -63,6 +63,9 @@ def test_a_slice_that_gets_worse_is_named_although_the_mean_improves():
     slices = of(look, "slices")
     assert (slices.finding, look.finding) == (Finding.FAIL, Finding.FAIL)
     assert slices.reason.startswith("worse in country=FR: -0.2")
+    by_slice = [name for name in slices.figures if name.startswith("slice ")]
+    assert by_slice[0] == "slice country=FR", "the page shows the worst first"
+    assert str(slices.figures["slice country=FR"]).startswith("-0.2")
 
 
 def test_many_slices_without_a_difference_raise_no_alarm():
@@ -74,6 +77,7 @@ def test_many_slices_without_a_difference_raise_no_alarm():
     look = evaluate(*batches, LABELS, LabelledPlan("x", slices=("shop", "country")))
     assert of(look, "slices").finding is not Finding.FAIL
     assert of(look, "slices").figures["slices"] == 43
+    assert sum(name.startswith("slice ") for name in of(look, "slices").figures) == 20
 
 
 def test_labels_that_join_nothing_are_no_data():

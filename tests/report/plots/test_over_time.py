@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tfcanary.core.domain import Finding, Interval
+from tfcanary.report import style
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.interval import Measure
 from tfcanary.report.plots.markup import Markup
@@ -62,20 +63,38 @@ def test_the_weight_is_a_step_line_from_change_to_change() -> None:
 
 def test_stages_are_bands_with_their_names() -> None:
     picture = parsed(weight_plot(SPAN, [(NOON, 5)], BANDS, ()))
-    assert [e.text for e in of_class(picture, "label")] == ["stage 0", "stage 1"]
+    assert ["".join(e.itertext()) for e in of_class(picture, "label")] == ["stage 0", "stage 1"]
     assert [(e.get("x"), e.get("width")) for e in of_class(picture, "band")] == [("0%", "40%")]
 
 
-def test_a_stage_too_narrow_for_its_name_has_none() -> None:
-    narrow = (StageBand(NOON, after(0.5), "stage 0"), StageBand(after(0.5), after(10), "stage 1"))
-    assert [e.text for e in of_class(parsed(weight_plot(SPAN, [(NOON, 5)], narrow, ())), "label")] == ["stage 1"]
+@pytest.mark.parametrize(("minutes", "label"), [(0.2, []), (0.5, ["0"]), (2.0, ["stage 0"])])
+def test_a_stage_too_narrow_for_its_name_has_its_number_and_a_sliver_has_nothing(minutes: float, label: list[str]) -> None:
+    bands = (StageBand(NOON, after(minutes), "stage 0"), StageBand(after(minutes), after(10), "stage 1"))
+    picture = parsed(weight_plot(SPAN, [(NOON, 5)], bands, ()))
+    assert ["".join(e.itertext()) for e in of_class(picture, "label")] == [*label, "stage 1"]
+
+
+def test_the_word_of_a_stage_can_be_hidden_where_the_page_is_narrow() -> None:
+    picture = parsed(weight_plot(SPAN, [(NOON, 5)], BANDS, ()))
+    assert [e.text for e in of_class(picture, "word")] == ["stage ", "stage "]
+    assert ".tfcanary .label .word { display: none; }" in style.SHEET.partition("@media (max-width: 640px)")[2]
 
 
 def test_decisions_are_marked_and_named() -> None:
-    picture = parsed(weight_plot(SPAN, [(NOON, 5)], BANDS, [DecisionMark(after(5), Tone.BAD, "rollback: errors")]))
+    picture = parsed(weight_plot(SPAN, [(NOON, 5)], BANDS, [DecisionMark(after(5), 5, Tone.BAD, "rollback: errors")]))
     (mark,) = of_class(picture, "mark")
     assert (mark.get("x1"), mark.get("class")) == ("50%", "mark bad")
     assert "rollback: errors" in "".join(picture.itertext())
+    assert of_class(picture, "force") == []
+
+
+def test_a_decision_lies_on_the_weight_line_where_it_was_made_and_where_it_came_into_force() -> None:
+    mark = DecisionMark(after(5), 25, Tone.BAD, "rollback", in_force=(after(6), 0))
+    picture = parsed(weight_plot(SPAN, [(NOON, 25), (after(6), 0)], BANDS, [mark]))
+    (sign,) = [e for e in picture.iter("svg") if e.get("overflow")]
+    (force,) = of_class(picture, "force")
+    assert (sign.get("x"), sign.get("y")) == ("50%", "75%")
+    assert (force.get("cx"), force.get("cy"), force.get("class")) == ("60%", "100%", "force bad")
 
 
 def test_both_tracks_stand_on_top_of_each_other() -> None:

@@ -208,7 +208,7 @@ def test_waiting_tells_each_event_once_and_that_a_step_failed(
     release = ledger.read(world.platform()).release
     assert release
     assert len(lines) == len(release.events)
-    assert lines[-1].startswith("12:33:00 digits at 100 %: promoted: every criterion passed")
+    assert lines[-1].startswith("12:33:00 UTC digits at 100 %: promoted: every criterion passed")
     assert not caplog.messages
     failed = of(world, told(lambda r: r), Ran(succeeded=False))
     assert failed.wait(progress=False).state is State.PROMOTED

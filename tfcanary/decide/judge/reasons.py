@@ -17,7 +17,7 @@ HOPELESS = 1e7
 def pass_reason(standing: Standing) -> str:
     """Return why a criterion passes."""
     if standing.need is not Need.PROOF or standing.interval is None:
-        return f"{standing.title}: {_facts(standing)}; there is no evidence against the canary"
+        return f"{standing.title}: {_facts(standing)}; not proven to be beyond its tolerance"
     if standing.name == "errors" and standing.interval.high >= standing.margin:
         return f"{standing.title}: {_facts(standing)}; so few that the canary's own rate excludes the margin"
     bound = f"at least {_ratio(standing.interval.low)}" if standing.lower_is_worse else f"at most {_ratio(standing.interval.high)}"

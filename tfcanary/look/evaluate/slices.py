@@ -12,6 +12,8 @@ MOST = 200
 OTHERS = "others"
 IN_SENTENCE = 5
 """Largest number of slices that a sentence names."""
+IN_FIGURES = 20
+"""Largest number of slices whose difference is among the figures, the worst first."""
 
 
 @dataclass(slots=True)
@@ -50,6 +52,9 @@ def slices_evidence(intervals: Mapping[str, Interval], margin: float, about: str
     surely = [name for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate) if one.high < -margin]
     maybe = [name for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate) if one.estimate < -margin <= one.high]
     figures: dict[str, float | str] = {"slices": len(intervals), "worse": len(surely), "perhaps_worse": len(maybe)}
+    figures |= {
+        f"slice {name}": _difference(one) for name, one in sorted(intervals.items(), key=lambda item: item[1].estimate)[:IN_FIGURES]
+    }
     if surely:
         return Evidence(about, Finding.FAIL, f"worse in {_list(surely, intervals)}; allowed {-margin:.2f}", gating, figures=figures)
     if maybe:
@@ -59,6 +64,9 @@ def slices_evidence(intervals: Mapping[str, Interval], margin: float, about: str
 
 
 def _list(names: list[str], intervals: Mapping[str, Interval]) -> str:
-    first = {name: intervals[name] for name in names[:IN_SENTENCE]}
-    text = "; ".join(f"{name}: {one.estimate:+.2f} ({one.low:+.2f} to {one.high:+.2f})" for name, one in first.items())
+    text = "; ".join(f"{name}: {_difference(intervals[name])}" for name in names[:IN_SENTENCE])
     return text + (f"; and {len(names) - IN_SENTENCE} more" if len(names) > IN_SENTENCE else "")
+
+
+def _difference(interval: Interval) -> str:
+    return f"{interval.estimate:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"

@@ -1,20 +1,19 @@
-"""Two distributions overlaid: for each place the share of the reference's rows and the share of the current rows."""
+"""One row of a distribution: the share of the reference's rows and of the current rows at one category or range of values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfcanary.report.numbers import share
 from tfcanary.report.plots.markup import Markup, element, percent, picture
 from tfcanary.report.plots.text import cut
 
-HEIGHT = 96
-_BASE = 74
-"""Vertical position of the base line, in pixels from the top."""
-_GAP = 0.12
-"""Free width left and right of a bar, as a part of its place."""
-_LABEL = 28
-"""The largest number of characters of a label below the picture."""
+_HEIGHT = 24
+_BAR_HEIGHT = 8
+_LONGEST_BAR = 0.7
+"""The width of the longest bar, as a part of the picture; the shares are written behind the bars."""
+_LABEL = 60
+"""The largest number of characters of a label in the description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +25,23 @@ class SharePair:
     current: float
 
 
-def histogram(pairs: Sequence[SharePair], name: str) -> Markup:
-    """Return two bars for each place: the reference wide and pale, the current rows narrow in front of it; the first and last place have labels."""
-    highest = max((max(pair.reference, pair.current) for pair in pairs), default=0.0) or 1.0
-    bars = (bar for place, pair in enumerate(pairs) for bar in _bars(pair, place / len(pairs), 1 / len(pairs), highest))
+def share_plot(pair: SharePair, highest: float) -> Markup:
+    """Return two bars, the reference above the current rows, and both shares in percent; `highest` is the longest bar of the distribution."""
+    scale = _LONGEST_BAR / highest if highest > 0 else 0.0
+    words = f"{share(_rounded(pair.reference))} → {share(_rounded(pair.current))}"
+    end = max(pair.reference, pair.current) * scale
     return picture(
-        name,
-        "; ".join(f"{cut(pair.label, _LABEL)}: {pair.reference:.1%} before, {pair.current:.1%} now" for pair in pairs),
-        *bars,
-        element("line", x1="0%", x2="100%", y1=_BASE, y2=_BASE, class_="axis"),
-        *_labels(pairs),
+        cut(pair.label, _LABEL) or "(empty)",
+        f"{share(_rounded(pair.reference))} of the reference, {share(_rounded(pair.current))} of the current rows",
+        element("rect", x=0, y=3, width=percent(pair.reference * scale), height=_BAR_HEIGHT, class_="stable"),
+        element("rect", x=0, y=3 + _BAR_HEIGHT, width=percent(pair.current * scale), height=_BAR_HEIGHT, class_="canary"),
+        element("text", words, x=percent(end), dx=8, y=3 + _BAR_HEIGHT, dy="0.35em", class_="label"),
         class_="plot histogram",
-        height=HEIGHT,
+        height=_HEIGHT,
         width="100%",
     )
 
 
-def _bars(pair: SharePair, left: float, width: float, highest: float) -> tuple[Markup, Markup]:
-    wide, narrow = width * (1 - 2 * _GAP), width * (1 - 5 * _GAP)
-    return (
-        _bar(left + _GAP * width, wide, pair.reference / highest, "stable"),
-        _bar(left + 2.5 * _GAP * width, narrow, pair.current / highest, "canary"),
-    )
-
-
-def _bar(left: float, width: float, share: float, class_: str) -> Markup:
-    height = (_BASE - 6) * share
-    return element("rect", x=percent(left), y=_BASE - height, width=percent(width), height=height, class_=class_)
-
-
-def _labels(pairs: Sequence[SharePair]) -> tuple[Markup, ...]:
-    if not pairs:
-        return ()
-    first = element("text", cut(pairs[0].label, _LABEL), x="0%", y=HEIGHT - 6, class_="tick", text_anchor="start")
-    if len(pairs) == 1:
-        return (first,)
-    return first, element("text", cut(pairs[-1].label, _LABEL), x="100%", y=HEIGHT - 6, class_="tick", text_anchor="end")
+def _rounded(value: float) -> float:
+    """Return a share with two significant digits, because the bars show no more."""
+    return float(f"{value:.2g}")

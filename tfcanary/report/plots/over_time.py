@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tfcanary.core.domain import Finding, Interval
+from tfcanary.report.numbers import clock
 from tfcanary.report.plots.glyph import Tone, glyph
 from tfcanary.report.plots.interval import Measure, axis, with_infinite_bounds
 from tfcanary.report.plots.markup import Markup, element, join, number, percent, picture
@@ -16,17 +17,26 @@ from tfcanary.report.plots.time_axis import StageBand, TimeSpan, bands_behind
 
 # A path cannot use percentages, so it is drawn on a field of 1000 by 1000 that is stretched over the picture.
 _FIELD = 1000
+_LETTER_WIDTH = 0.016
+"""Width of a letter of a stage's name, as a part of a picture 420 pixels wide; the style sheet hides the word on narrower pages."""
+_NUMBER_WIDTH = 0.03
+"""The least width of a stage, as a part of the picture, whose number is written."""
 _TITLE = 300
 """The largest number of characters of a mark's tooltip."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionMark:
-    """A decision on the picture of the weight."""
+    """A decision on the line of the weight: where it was made, and where the new weight came into force."""
 
     at: datetime
+    weight: int
+    """The weight in percent at the time of the decision."""
     tone: Tone
     words: str
+    """The text of the tooltip."""
+    in_force: tuple[datetime, int] | None = None
+    """The time of the next change of the weight, and the new weight; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def weight_plot(
 ) -> Markup:
     """Return the canary's weight as a step line, with the stages as background and the decisions as marks."""
     scale = Scale(0.0, 100.0)
-    description = "; ".join(f"{weight} % from {at:%H:%M:%S}" for at, weight in changes)
+    description = "; ".join(f"{weight} % from {clock(at)} UTC" for at, weight in changes)
     steps = _steps(span, changes, scale)
     return picture(
         "Weight over time",
@@ -62,7 +72,7 @@ def weight_plot(
         bands_behind(span, bands),
         _stretched(element("path", d=f"{steps}V{_FIELD}H0z", class_="area"), element("path", d=steps, class_="step")),
         *(_band_label(span, band) for band in bands),
-        *(_mark(span, mark) for mark in marks),
+        *(_mark(span, mark, scale) for mark in marks),
         class_="plot rows",
         width="100%",
         height=132,
@@ -93,7 +103,7 @@ _TONES = {Finding.PASS: Tone.GOOD, Finding.WARN: Tone.WARN, Finding.INCONCLUSIVE
 
 def findings_plot(span: TimeSpan, periods: Sequence[FindingPeriod], bands: tuple[StageBand, ...], name: str) -> Markup:
     """Return the findings of one criterion as a strip; a worse finding is higher."""
-    description = "; ".join(f"{period.finding.value} from {period.begins:%H:%M:%S}" for period in periods[:40])
+    description = "; ".join(f"{period.finding.value} from {clock(period.begins)} UTC" for period in periods[:40])
     return picture(
         f"Finding over time: {name}",
         description or "the criterion was never judged",
@@ -153,20 +163,26 @@ def _steps(span: TimeSpan, changes: Sequence[tuple[datetime, int]], scale: Scale
 
 
 def _band_label(span: TimeSpan, band: StageBand) -> Markup:
-    """Return the name of the stage, or nothing where the stage is too narrow for it; the table of the stages has all names."""
-    left, right = span.at(band.begins), span.at(band.ends)
-    if right - left < 0.016 * len(band.label):
+    """Return the name of the stage; only its number where the stage or the page is narrow, nothing where not even the number has room."""
+    word, _, stage_number = band.label.rpartition(" ")
+    width = span.at(band.ends) - span.at(band.begins)
+    if width < _NUMBER_WIDTH:
         return Markup("")
-    return element("text", band.label, x=percent(left), dx=6, y=14, class_="label")
+    words = (element("tspan", f"{word} ", class_="word"),) if width >= _LETTER_WIDTH * len(band.label) else ()
+    return element("text", *words, stage_number, x=percent(span.at(band.begins)), dx=6, y=14, class_="label")
 
 
-def _mark(span: TimeSpan, mark: DecisionMark) -> Markup:
-    position = span.at(mark.at)
-    x = percent(position)
-    shift = -8 if 0.01 < position < 0.99 else -15 if position >= 0.99 else 0
-    sign = element("svg", element("g", glyph(mark.tone, 16), transform=f"translate({shift} 24)"), x=x, y=0, overflow="visible")
+def _mark(span: TimeSpan, mark: DecisionMark, scale: Scale) -> Markup:
+    """Return a thin line and a sign on the weight line at the decision, and a ring where the new weight came into force."""
+    x, y = percent(span.at(mark.at)), percent(1 - scale.at(mark.weight))
     line = element("line", x1=x, x2=x, y1=0, y2="100%", class_=f"mark {mark.tone.value}")
-    return element("g", element("title", cut(mark.words, _TITLE)), line, sign)
+    sign = element("svg", element("g", glyph(mark.tone, 16), transform="translate(-8 -8)"), x=x, y=y, overflow="visible")
+    parts = [element("title", cut(mark.words, _TITLE)), line, sign]
+    if mark.in_force:
+        at, weight = mark.in_force
+        place = {"cx": percent(span.at(at)), "cy": percent(1 - scale.at(weight))}
+        parts.append(element("circle", **place, r=4, class_=f"force {mark.tone.value}"))
+    return element("g", *parts)
 
 
 def _columns(span: TimeSpan, rates: RequestRates, top: Scale) -> Markup:

@@ -126,12 +126,15 @@ def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact
 
 
 def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
-    """Write the report of the whole release into its two artifacts; returns the release's state, `none` where the run has no release."""
-    record, points, pairs = step.record, read_timeline(step), release_signatures(step)
-    _write(page, report.release_html(record, points, pairs), lineage(step))
-    _write(summary, report.release_markdown(record, points, pairs), lineage(step))
-    ours = record.release and record.release.run_id == step.run_id
-    return record.release.state.value if record.release and ours else "none"
+    """Write the report of this run's release, or of its refusal where the record holds another one; returns the state, `none` without a release."""
+    record = step.record
+    ours = record.release if record.release and record.release.run_id == step.run_id else None
+    points, pairs = (read_timeline(step), release_signatures(step)) if ours else (None, None)
+    # The step was opened with the plan of the record's release, which is not this run's plan where the release is another one.
+    metadata = lineage(step) if ours else {**lineage(step), "plan_digest": "", "training_data": ""}
+    _write(page, report.release_html(record, points, pairs, run_id=step.run_id), metadata)
+    _write(summary, report.release_markdown(record, points, pairs, run_id=step.run_id), metadata)
+    return ours.state.value if ours else "none"
 
 
 def read_checkpoint(step: Step) -> Checkpoint | None:

@@ -196,7 +196,7 @@ def _record_world_drift(step: Step, look: Look) -> None:
         if any(event.what.startswith(WORLD_DRIFT) for event in release.events):
             return record
         if last and now - last.at < drift.retrain_every:
-            before = f"; told already, by release {last.run_id} at {last.at:%Y-%m-%d %H:%M}"
+            before = f"; told already, by release {last.run_id} at {last.at:%Y-%m-%d %H:%M} UTC"
             return replace(record, release=release.happened(now, f"{WORLD_DRIFT}: {reason}{before}"))
         asks = f"; {drift.retrain} is asked to retrain" if drift.retrain else ""
         noted = release.happened(now, f"{WORLD_DRIFT}: {reason}{asks}")

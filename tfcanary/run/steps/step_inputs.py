@@ -146,7 +146,8 @@ def warmup_requests(step: Step) -> Iterator[Request]:
 def lineage(step: Step) -> dict[str, str]:
     """Return the metadata of every artifact: model, version, digests, run, training data, and the version of tfcanary."""
     release = step.record.release
-    candidate = release.candidate if release else None
+    # Where the record holds the release of another run, its candidate is not this run's.
+    candidate = release.candidate if release and release.run_id == step.run_id else None
     return {
         "model": step.platform.model,
         "version": str(candidate.number) if candidate else "",

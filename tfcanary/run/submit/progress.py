@@ -79,10 +79,10 @@ def _print_lines(snapshots: Iterable[Snapshot], clock: Clock) -> Snapshot:
     for snapshot in snapshots:
         release, model = snapshot.release, snapshot.record.model
         for event in release.events[printed:]:
-            _print(f"{event.at:%H:%M:%S} {model} at {event.weight} %: {visible(event.what)}")
+            _print(f"{event.at:%H:%M:%S} UTC {model} at {event.weight} %: {visible(event.what)}")
         printed = len(release.events)
         if release.stage > stage and (left := time_left(release, snapshot.timeline, clock.now())):
-            _print(f"{clock.now():%H:%M:%S} {model} at {release.weight} %: stage {release.stage} ends: {bounds(left)}")
+            _print(f"{clock.now():%H:%M:%S} UTC {model} at {release.weight} %: stage {release.stage} ends: {bounds(left)}")
             stage = release.stage
     return snapshot
 
