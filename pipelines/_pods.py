@@ -5,6 +5,7 @@ from kfp import dsl, kubernetes
 from tfcanary import __version__
 from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 HOUR = 3600
@@ -33,7 +34,12 @@ def act(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.Pipeline
 def observe(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
     """A step that watches: it may last for days, and Prometheus finds its pod by a label of its own."""
     kubernetes.add_pod_label(task, WATCHES, "true")
-    return act(task, label, WATCH)
+    return query(act(task, label, WATCH))
+
+
+def query(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A step that queries Prometheus finds its credentials in its namespace."""
+    return kubernetes.use_secret_as_volume(task, METRICS_SECRET, METRICS_SECRETS, optional=True)
 
 
 def tell(task: dsl.PipelineTask) -> dsl.PipelineTask:

@@ -19,7 +19,7 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import act, observe, tell
+from pipelines._pods import act, observe, query, tell
 from tfcanary.core.plan import MAX_STAGES
 
 
@@ -60,7 +60,7 @@ def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = 
     release = {**owner, "plan": plan}
     guard = tell(act(guard_release(**owner), "guard"))
     with dsl.ExitHandler(guard, name="release"):
-        valid = act(validate_savedmodel(model_uri=model_uri, **release), "validate")
+        valid = query(act(validate_savedmodel(model_uri=model_uri, **release), "validate"))
         with dsl.If(valid.outputs["Output"] == "pass", name="the model is valid"):
             pushed = act(push_model(model_uri=model_uri, digest=valid.outputs["digest"], **release), "push")
             deployed = act(deploy_canary(version=pushed.outputs["Output"], **release), "deploy canary at weight 0")

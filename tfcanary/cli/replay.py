@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def _of_prometheus(asked: Mapping[str, Any]) -> Told:
     plan, model = options.read_plan(asked["plan_file"]), str(asked["model"])
     begin, end = _instant("--from", asked["begin"]), _instant("--to", asked["end"])
     selectors = {Track.STABLE: _labels("--stable-selector", asked["stable"]), Track.CANARY: _labels("--canary-selector", asked["canary"])}
-    source = PrometheusSource(asked["prometheus"], model, replace(plan.metrics, url=asked["prometheus"]), selectors, judge=plan.judge)
+    source = PrometheusSource(asked["prometheus"], model, plan.metrics, selectors, judge=plan.judge)
     polls = again.remembered(source, begin, end, asked["weight"])
     judge = Judge.begin(plan.judge, "replay", source.history(Track.STABLE, polls[0][0]))
     unknown = "" if asked["weight"] is not None else " The split is unknown: whether the canary got its share is not judged."

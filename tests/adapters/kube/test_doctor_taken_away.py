@@ -159,7 +159,7 @@ OPEN = {"run_id": "r", "state": "watched"}
             "inconclusive",
             r"cannot reach Prometheus .*; metrics\.url is asked from here",
         ),
-        (lambda site: site.prometheus.failures.append(403), "metrics/source", "fail", "Prometheus refuses the question"),
+        (lambda site: site.prometheus.failures.append(403), "metrics/source", "fail", "Prometheus refuses the query"),
         (
             lambda site: site.prometheus.pages.clear(),
             "metrics/series",

@@ -89,7 +89,10 @@ def remembered(source: MetricSource, begin: datetime, end: datetime, weight: int
     tracks = {track: _samples(source, track, begin, end) for track in Track}
     born = min((t for t, sample in tracks[Track.CANARY].items() if sample.up), default=None)
     if born is None:
-        raise Refused(f"replay: no canary was there from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: check its selector")
+        raise Refused(
+            f"replay: no server of the canary is counted from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: "
+            "check its selector, and the warnings about its series"
+        )
     instants = sorted(t for t in {*tracks[Track.STABLE], *tracks[Track.CANARY]} if t >= born)
     return tuple((datetime.fromtimestamp(t, UTC), _poll(t - born, weight, [tracks[track].get(t) for track in Track])) for t in instants)
 
