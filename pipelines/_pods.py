@@ -5,6 +5,7 @@ from kfp import dsl, kubernetes
 from tfcanary import __version__
 from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 HOUR = 3600
@@ -34,7 +35,12 @@ def configure(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.Pi
 def configure_watch(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
     """Configure a step that watches: its pod may run for days and has a label by which Prometheus finds it."""
     kubernetes.add_pod_label(task, WATCHES, "true")
-    return configure(task, label, WATCH)
+    return mount_metrics_credentials(configure(task, label, WATCH))
+
+
+def mount_metrics_credentials(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Mount the namespace's credentials for Prometheus, for a step that queries it."""
+    return kubernetes.use_secret_as_volume(task, METRICS_SECRET, METRICS_SECRETS, optional=True)
 
 
 def mount_receivers(task: dsl.PipelineTask) -> dsl.PipelineTask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,13 +12,16 @@ from typing import Any
 class WebServer:
     """Runs from construction to `close`; its answers come from a `WebAnswers`, whose `server_of` is this."""
 
-    def __init__(self, answers: type[WebAnswers], port: int = 0) -> None:
+    def __init__(self, answers: type[WebAnswers], port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.closing = threading.Event()
         """Whoever keeps a request waiting waits for this."""
         self._http = ThreadingHTTPServer(("127.0.0.1", port), type("Bound", (answers,), {"server_of": self}))
         self._http.daemon_threads = True
         self.port = int(self._http.server_address[1])
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        if tls:
+            # The handshake of each connection in its own thread: one that fails keeps no other waiting.
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
 

@@ -19,7 +19,7 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import configure, configure_watch, mount_receivers
+from pipelines._pods import configure, configure_watch, mount_metrics_credentials, mount_receivers
 from tfcanary.core.plan import MAX_STAGES
 
 
@@ -62,7 +62,7 @@ def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = 
     release = {**owner, "plan": plan}
     guard = mount_receivers(configure(guard_release(**owner), "guard"))
     with dsl.ExitHandler(guard, name="release"):
-        validation = configure(validate_savedmodel(model_uri=model_uri, **release), "validate")
+        validation = mount_metrics_credentials(configure(validate_savedmodel(model_uri=model_uri, **release), "validate"))
         with dsl.If(validation.outputs["Output"] == "pass", name="the model is valid"):
             push = configure(push_model(model_uri=model_uri, digest=validation.outputs["digest"], **release), "push")
             deployment = configure(deploy_canary(version=push.outputs["Output"], **release), "deploy canary at weight 0")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.act.conftest import manifest_of
-from tests.adapters.storage.conftest import emulated, emulator, gcs, server, storage
+from tests.adapters.storage.conftest import at_moto, emulated, emulator, gcs, moto, s3, s3_server, server, storage
 from tests.adapters.storage.gcs_server import BUCKET, Fault, GcsServer
 from tests.fakes import World
 from tfcanary.act import push
@@ -19,7 +19,7 @@ from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Blob, Storage
 from tfcanary.look.savedmodel import FileDigest, Manifest
 
-__all__ = ["emulated", "emulator", "gcs", "server", "storage"]
+__all__ = ["at_moto", "emulated", "emulator", "gcs", "moto", "s3", "s3_server", "server", "storage"]
 
 FIRST = 2
 """The number that the first push gets: the world's stable version is 1."""

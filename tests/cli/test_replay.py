@@ -213,7 +213,7 @@ def test_a_canary_that_fails_is_rolled_back_in_the_replay(prometheus: Prometheus
         (("--from", "noon"), "--from 'noon': must be an instant"),
         (("--to", "2026-01-01T10:00:00Z"), "must be a span of at most 7 days"),
         (("--canary-selector", "track"), "must be a label and its value"),
-        (("--canary-selector", "track=gone"), "no canary was up"),
+        (("--canary-selector", "track=gone"), "no server of the canary is counted"),
         (("--canary-selector", "track=stable"), "must differ in the value of a label"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tfcanary.adapters.metrics.objectives import marked
+from tfcanary.adapters.metrics.objectives import marked_query
 from tfcanary.core.selector import Matcher, Selector, parse
 
 HOSTILE = "\"'`\\{}()[],=~!#@$ \n\t:_-*+ab01é\x00\ud800"
@@ -87,6 +87,6 @@ def test_whatever_the_text_holds_the_question_is_one_selector_with_the_tracks_la
         selector = parse(before + text)
     except ValueError:
         return
-    question = marked(before + text, {"track": "stable"}, "x/events")
+    question = marked_query(before + text, {"track": "stable"}, "x/events")
     inner = question.removeprefix("label_replace(").removesuffix(', "tfcanary_objective", "x/events", "", "")')
     assert parse(inner) == Selector(selector.metric, (*selector.matchers, Matcher("track", "=", "stable")))

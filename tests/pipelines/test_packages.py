@@ -16,6 +16,7 @@ from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import MAX_STAGES, Plan
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
 from tfcanary.run.submit import package
@@ -178,13 +179,20 @@ def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_the_steps_that_tell_find_secret_addresses_and_no_other_step_does(name: str) -> None:
+@pytest.mark.parametrize(
+    ("secret", "folder", "steps"),
+    [
+        (SECRET, SECRETS, ("exec-guard-release", "exec-judge", "exec-promote", "exec-rollback")),
+        (METRICS_SECRET, METRICS_SECRETS, ("exec-validate", "exec-watch-stage")),
+    ],
+)
+def test_the_steps_that_need_a_secret_find_it_and_no_other_step_does(name: str, secret: str, folder: str, steps: tuple[str, ...]) -> None:
+    """Those that tell have secret addresses, those that query Prometheus its credentials."""
     on_a_cluster = list(yaml.safe_load_all(package(name)))[1]
     pods = on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    tell = [step for step, pod in pods.items() if pod.get("secretAsVolume")]
-    assert tell == [step for step in pods if step.startswith(("exec-guard-release", "exec-judge", "exec-promote", "exec-rollback"))]
-    mounted = {(one["secretName"], one["mountPath"], one["optional"]) for step in tell for one in pods[step]["secretAsVolume"]}
-    assert mounted == {(SECRET, SECRETS, True)}
+    mounts = {step: [one for one in pod.get("secretAsVolume", ()) if one["secretName"] == secret] for step, pod in pods.items()}
+    assert [step for step, found in mounts.items() if found] == [step for step in pods if step.startswith(steps)]
+    assert all((one["mountPath"], one["optional"]) == (folder, True) for found in mounts.values() for one in found)
 
 
 def test_no_pod_is_ended_before_the_defaults_of_the_plan_are_over() -> None:

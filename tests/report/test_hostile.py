@@ -42,7 +42,7 @@ HOSTILE = {
 }
 
 
-CHECKED = ("image",)
+CHECKED = ("image", "url", "token_file", "username", "password_file", "ca_file", "certificate_file", "key_file")
 """Fields whose texts a plan looks at itself: no such text gets any further."""
 
 

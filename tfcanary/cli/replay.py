@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def _of_prometheus(chosen: Mapping[str, Any]) -> ReplayResult:
     plan, model = options.read_plan(chosen["plan_file"]), str(chosen["model"])
     begin, end = _instant("--from", chosen["begin"]), _instant("--to", chosen["end"])
     selectors = {Track.STABLE: _labels("--stable-selector", chosen["stable"]), Track.CANARY: _labels("--canary-selector", chosen["canary"])}
-    source = PrometheusSource(chosen["prometheus"], model, replace(plan.metrics, url=chosen["prometheus"]), selectors, judge=plan.judge)
+    source = PrometheusSource(chosen["prometheus"], model, plan.metrics, selectors, judge=plan.judge)
     polls = replaying.history_polls(source, begin, end, chosen["weight"])
     judge = Judge.begin(plan.judge, "replay", source.history(Track.STABLE, polls[0][0]))
     unknown = "" if chosen["weight"] is not None else " The split is unknown: whether the canary got its share is not judged."

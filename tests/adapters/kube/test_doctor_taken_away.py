@@ -163,7 +163,7 @@ GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component":
             "inconclusive",
             r"cannot reach Prometheus .*; metrics\.url is asked from here",
         ),
-        (lambda site: site.prometheus.failures.append(403), "metrics/source", "fail", "Prometheus refuses the question"),
+        (lambda site: site.prometheus.failures.append(403), "metrics/source", "fail", "Prometheus refuses the query"),
         (
             lambda site: site.prometheus.pages.clear(),
             "metrics/series",

@@ -13,7 +13,7 @@ from tfcanary.adapters.kube import manifests, serving_flags
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.core.domain import ModelVersion, Pool, Role, RunningPool, Track
 from tfcanary.core.errors import Refused
-from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, NotifyPlan, Plan, ServiceType, ServingPlan
+from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, NotifyPlan, Plan, ServiceType, ServingPlan
 from tfcanary.tf.modelserver import server_options
 from tfcanary.tf.wire import messages
 
@@ -254,6 +254,15 @@ def test_a_guard_finds_secret_addresses_where_the_plan_tells_somebody() -> None:
         deployment = manifests.guard("m", "models", "r", plan, "tfcanary:1")
         assert (secret in pod_of(deployment)["volumes"]) is has
         mount = {"name": "notify", "mountPath": "/etc/tfcanary/notify", "readOnly": True}
+        assert (mount in container_of(deployment)["volumeMounts"]) is has
+
+
+def test_a_guard_finds_the_credentials_of_prometheus_where_the_plan_names_a_file() -> None:
+    secret = {"name": "metrics", "secret": {"secretName": "tfcanary-metrics", "optional": True}}
+    for plan, has in ((PLAN, False), (replace(PLAN, metrics=MetricsPlan(token_file="/etc/tfcanary/metrics/token")), True)):
+        deployment = manifests.guard("m", "models", "r", plan, "tfcanary:1")
+        assert (secret in pod_of(deployment)["volumes"]) is has
+        mount = {"name": "metrics", "mountPath": "/etc/tfcanary/metrics", "readOnly": True}
         assert (mount in container_of(deployment)["volumeMounts"]) is has
 
 

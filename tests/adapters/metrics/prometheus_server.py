@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -46,26 +47,29 @@ class Page:
     scrapes: int = 20
     values: Mapping[float, float] | None = None
     """For a range: what is added to each series, by instant. An instant that is missing has no value."""
+    more: dict[str, str] = field(default_factory=dict)
+    """Further labels of all its series, for example of a replica of Prometheus."""
 
     def labels(self) -> dict[str, str]:
-        return {"pod": self.pod, "track": self.track, "job": self.job, "instance": self.instance or f"{self.pod}:8501"}
+        return {"pod": self.pod, "track": self.track, "job": self.job, "instance": self.instance or f"{self.pod}:8501", **self.more}
 
 
 @dataclass
 class Asked:
     path: str
     params: dict[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class PrometheusServer(WebServer):
     """Runs from construction to `close`. Instants of an answer are those that were asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.pages: list[Page] = []
         self.asked: list[Asked] = []
         self.failures: list[int | str] = []
         """For the next requests: a status, `silent`, `cut`, or a text that is sent with 200."""
-        super().__init__(Answers)
+        super().__init__(Answers, tls=tls)
 
     def result(self, asked: Asked) -> list[dict[str, Any]]:
         query = asked.params["query"]
@@ -106,7 +110,7 @@ class Answers(WebAnswers):
 
     def do_GET(self) -> None:
         target = urlsplit(self.path)
-        asked = Asked(target.path, {key: values[0] for key, values in parse_qs(target.query).items()})
+        asked = Asked(target.path, {key: values[0] for key, values in parse_qs(target.query).items()}, dict(self.headers))
         prometheus = self.server_of
         prometheus.asked.append(asked)
         failure = prometheus.failures.pop(0) if prometheus.failures else None

@@ -93,7 +93,7 @@ def test_a_dry_question_names_the_selector_that_selects_nothing(server: Promethe
     with pytest.raises(Refused, match=said):
         source(server).check(Track.STABLE)
     server.failures = [400]
-    with pytest.raises(Refused, match="Prometheus refuses the question"):
+    with pytest.raises(Refused, match="Prometheus refuses the query"):
         source(server).check(Track.STABLE)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.adapters.metrics.prometheus_server import AT, TRACKS, Page, PrometheusServer, answered
 from tests.adapters.metrics.test_objectives import marked
-from tfcanary.adapters.metrics.objectives import most_squares
+from tfcanary.adapters.metrics.objectives import largest_sum_of_squares
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
 from tfcanary.core import codec
 from tfcanary.core.domain import Counters, Sample, Track
@@ -92,7 +92,7 @@ def test_bounds_alone_leave_the_squares_unknown(server: PrometheusServer) -> Non
 def test_squares_are_at_most_those_of_the_buckets_bounds(
     buckets: dict[str, float], within: tuple[float, float] | None, squares: float | None
 ) -> None:
-    found = most_squares(buckets, within)
+    found = largest_sum_of_squares(buckets, within)
     assert not math.isfinite(found) if squares is None else found == squares
 
 

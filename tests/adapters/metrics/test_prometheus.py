@@ -20,7 +20,7 @@ from tests.adapters.metrics.prometheus_server import (
     source,
 )
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
-from tfcanary.adapters.metrics.queries import Pattern, literally
+from tfcanary.adapters.metrics.queries import Pattern, literal_pattern
 from tfcanary.core.domain import Counters, Track
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import MetricsPlan
@@ -85,15 +85,15 @@ def test_a_value_stays_one_value(server: PrometheusServer, value: str, quoted: s
 
 def test_a_pattern_stays_one_value_too(server: PrometheusServer) -> None:
     """The name of a Deployment begins the names of its pods; a dot in it matches a dot alone."""
-    pods = {track: {"pod": Pattern(literally(f'm.v{number}"') + "-[a-z0-9]+")} for number, track in enumerate(Track, 1)}
+    pods = {track: {"pod": Pattern(literal_pattern(f'm.v{number}"') + "-[a-z0-9]+")} for number, track in enumerate(Track, 1)}
     source(server, selectors=pods).sample(Track.CANARY, AT)
     assert server.asked[0].params["query"] == r"""up{pod=~"m\\.v2\\\"-[a-z0-9]+"}[300s]"""
 
 
 @pytest.mark.parametrize("text", ["m-v4", "a.b*c+(d)[e]{f}|^$?\\", 'quote"', "two words", "ä"])
 def test_a_text_as_a_pattern_matches_itself_alone(text: str) -> None:
-    assert re.fullmatch(literally(text), text)
-    assert not re.fullmatch(literally("m.v4"), "m-v4")
+    assert re.fullmatch(literal_pattern(text), text)
+    assert not re.fullmatch(literal_pattern("m.v4"), "m-v4")
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "1a", 'a="b",c', "a b", "ä"])

@@ -228,7 +228,7 @@ def test_counters_of_the_users_own_come_with_the_same_answer_though_their_labels
     source.check(Track.STABLE)
     with pytest.raises(Refused, match=r"judge\.objectives\.a\.events .* selects no series"):
         with_objectives(prometheus, {"a": objective('falls_total{why="c"}')}).check(Track.STABLE)
-    with pytest.raises(Refused, match="Prometheus refuses the question"):
+    with pytest.raises(Refused, match="Prometheus refuses the query"):
         with_objectives(prometheus, {"a": objective('falls_total{why=~"("}')}).check(Track.STABLE)
 
 

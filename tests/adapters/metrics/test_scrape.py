@@ -162,7 +162,7 @@ def test_only_a_page_of_bounded_size_at_its_own_address_counts(path: str, up: bo
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # it is hung up on
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        source = ScrapeSource(lambda track: {"odd": f"http://127.0.0.1:{server.server_port}{path}"}, "m", path="")
+        source = ScrapeSource(lambda track: {"odd": f"http://127.0.0.1:{server.server_port}{path}"}, "m")
         sample = source.sample(Track.STABLE, NOW)
         server.shutdown()
         thread.join()

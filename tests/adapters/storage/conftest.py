@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 import warnings
@@ -16,9 +17,11 @@ from uuid import uuid4
 import pytest
 
 from tests.adapters.storage.gcs_server import BUCKET, GcsServer
+from tests.adapters.storage.s3_server import S3Server
 from tests.adapters.storage.verbs import big_file
 from tfcanary.adapters.storage.directory import DirectoryStorage
 from tfcanary.adapters.storage.gcs import GcsStorage
+from tfcanary.adapters.storage.s3 import S3Storage
 from tfcanary.core.ports import Storage
 
 with warnings.catch_warnings():
@@ -89,11 +92,65 @@ def gcs(server: GcsServer) -> GcsStorage:
     return GcsStorage(BUCKET, "models/m/", deadline=DEADLINE)
 
 
-@pytest.fixture(params=["directory", "emulator", "server"])
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of moto, which imitates AWS; everything is kept in memory."""
+    pytest.importorskip("moto", reason="pip install -e '.[test]'")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.adapters.storage.moto_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+def at_s3(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where, and as whom, S3 is asked."""
+    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "ACCESS_KEY_ID": "key",
+        "SECRET_ACCESS_KEY": "secret",
+        "DEFAULT_REGION": "eu-west-1",
+        "ENDPOINT_URL_S3": url,
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """A server that records, keeps to conditions, and fails on demand."""
+    pytest.importorskip("botocore", reason="pip install -e '.[s3]'")
+    server = S3Server()
+    at_s3(server.url, monkeypatch)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server) -> S3Storage:
+    return S3Storage(BUCKET, "models/m/", deadline=DEADLINE)
+
+
+@pytest.fixture
+def at_moto(moto: str, monkeypatch: pytest.MonkeyPatch) -> S3Storage:
+    """A fresh bucket at moto."""
+    at_s3(moto, monkeypatch)
+    storage = S3Storage(f"bucket-{uuid4().hex}", "models/m/", deadline=DEADLINE)
+    storage._client.create_bucket(Bucket=storage._bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return storage
+
+
+@pytest.fixture(params=["directory", "emulator", "server", "s3", "at_moto"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """Each kind of storage, empty: the promises of the port hold for all of them."""
     if request.param == "directory":
         return DirectoryStorage(tmp_path / "models")
+    if request.param in ("s3", "at_moto"):
+        found: Storage = request.getfixturevalue(request.param)
+        return found
     bucket = request.getfixturevalue("emulated") if request.param == "emulator" else BUCKET
     if request.param == "server":
         request.getfixturevalue("server")

@@ -49,22 +49,37 @@ def test_a_prefix_is_a_folder_not_the_beginning_of_a_name(server: GcsServer) -> 
     assert [blob.name for blob in open_storage(f"gs://{BUCKET}/models/m").list()] == ["7/a"]
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/models", "https://host/models", "GS://bucket", "hdfs://host/models", "://x"])
-def test_another_scheme_is_refused_by_name_with_the_three_forms(uri: str) -> None:
-    with pytest.raises(Refused, match=r"is not supported; use a directory .* file:///.* gs://") as refused:
+@pytest.mark.parametrize("uri", ["oci://bucket/models", "https://host/models", "GS://bucket", "hdfs://host/models", "://x"])
+def test_another_scheme_is_refused_by_name_with_the_known_forms(uri: str) -> None:
+    with pytest.raises(Refused, match=r"is not supported; use a directory .* file:///.* gs://.* s3://") as refused:
         open_storage(uri)
     assert f"{uri.partition('://')[0]}://" in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "uri", ["", " ", "gs://", "gs:///models", "gs://-bucket", "gs://b?x/y", "gs://UPPER/x", "file://host/models", "file://", "/a\0b"]
+    "uri",
+    [
+        "",
+        " ",
+        "gs://",
+        "gs:///models",
+        "gs://-bucket",
+        "gs://b?x/y",
+        "gs://UPPER/x",
+        "s3://",
+        "s3:///models",
+        "s3://UPPER/x",
+        "file://host/models",
+        "file://",
+        "/a\0b",
+    ],
 )
-def test_a_uri_that_names_no_place_is_refused_with_the_three_forms(uri: str) -> None:
+def test_a_uri_that_names_no_place_is_refused_with_the_known_forms(uri: str) -> None:
     with pytest.raises(Refused, match=r"file:///.* gs://"):
         open_storage(uri)
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/../other", "gs://bucket/a//b", "gs://bucket/./a"])
+@pytest.mark.parametrize("uri", ["gs://bucket/../other", "gs://bucket/a//b", "gs://bucket/./a", "s3://bucket/../other"])
 def test_a_prefix_that_could_lead_elsewhere_is_refused(uri: str) -> None:
     with pytest.raises(Refused, match="name"):
         open_storage(uri)
@@ -72,6 +87,6 @@ def test_a_prefix_that_could_lead_elsewhere_is_refused(uri: str) -> None:
 
 def test_opening_a_storage_imports_nothing_heavy() -> None:
     """The client takes half a second to import; a step that only uses a directory does not pay for it."""
-    ask = "import sys; from tfcanary.adapters.storage import open_storage; open_storage('/tmp/x'); open_storage('gs://bucket/x')\n"
-    ask += "print([name for name in sys.modules if name.startswith(('google', 'requests'))])"
+    ask = "import sys; from tfcanary.adapters.storage import open_storage; open_storage('/tmp/x'); open_storage('gs://bucket/x'); open_storage('s3://bucket/x')\n"
+    ask += "print([name for name in sys.modules if name.startswith(('google', 'requests', 'botocore'))])"
     assert subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers,
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.metrics.objectives import NO_OBJECTIVES
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
-from tfcanary.adapters.metrics.queries import Pattern, literally
+from tfcanary.adapters.metrics.queries import Pattern, literal_pattern
 from tfcanary.adapters.metrics.scrape import ScrapeSource
 from tfcanary.core.domain import Sample, Track
 from tfcanary.core.errors import Refused
@@ -89,7 +89,7 @@ def pods_of(deployment: str) -> Pattern:
             f"Deployment {deployment}: its name has {len(deployment)} characters; above {LONGEST} its pods' names are cut, and Prometheus "
             "cannot tell versions apart: use a shorter model name, or `metrics.source: scrape`"
         )
-    return Pattern(f"{literally(deployment)}-{SUFFIXES}")
+    return Pattern(f"{literal_pattern(deployment)}-{SUFFIXES}")
 
 
 class PodPages:

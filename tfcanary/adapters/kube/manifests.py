@@ -17,6 +17,7 @@ from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
 from tfcanary.core.domain import Pool, RunningPool, Track
 from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 URI = "tfcanary.dev/uri"
@@ -162,6 +163,9 @@ def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_i
     if plan.notify:
         volumes.append({"name": "notify", "secret": {"secretName": SECRET, "optional": True}})
         mounts.append({"name": "notify", "mountPath": SECRETS, "readOnly": True})
+    if plan.metrics.files:
+        volumes.append({"name": "metrics", "secret": {"secretName": METRICS_SECRET, "optional": True}})
+        mounts.append({"name": "metrics", "mountPath": METRICS_SECRETS, "readOnly": True})
     container = {
         "name": "guard",
         "image": image,

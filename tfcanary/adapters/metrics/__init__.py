@@ -1,1 +1,1 @@
-"""Where counters come from: the servers' own pages, or a Prometheus that scrapes them."""
+"""The sources of the servers' counters: the servers' own metrics pages, or a Prometheus that scrapes them."""

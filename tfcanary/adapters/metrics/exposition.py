@@ -1,6 +1,6 @@
-"""From a model server's Prometheus page to its counters: pure, for whoever fetched the page.
+"""Reads the counters of a model server from its Prometheus page: pure, for the module that fetches the page.
 
-Series appear with the first request, so that absent is zero here: whether the page is there at all, its reader knows.
+TF Serving shows a series from the first request on, so a series that is missing counts as zero.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tfcanary.core.errors import Unavailable
 
 PREFIX = ":tensorflow:serving:"
 VERBS = ("predict", "classify", "regress")
-"""In REST as in the URL, in gRPC with a capital; GETs have an empty one."""
+"""The values of the label `API` of predictions, in lower case: REST writes them so, gRPC with a capital. A GET's is empty."""
 
 
 class Series(NamedTuple):
-    """One line of the page."""
+    """One line of a metrics page: a series and its value."""
 
     name: str
     labels: Mapping[str, str]
@@ -26,38 +26,38 @@ class Series(NamedTuple):
 
 
 def counters(page: str, model: str, entrypoint: str | None = "REST") -> Counters:
-    """What `model` has counted. Answered requests are those of all entry points, the latency that of one (None: of all).
+    """The counters of `model` on a page: answered requests of all entry points, and the latency of one (`entrypoint` None: of all).
 
-    REST's latency includes the parsing of JSON, gRPC's does not begin before its message is parsed: a histogram of both moves
-    when clients change over. Raises Unavailable where the text is no metrics page or its numbers are none.
+    REST's latency includes the parsing of JSON, gRPC's begins after its message is parsed, so a histogram of both moves when clients
+    change from one to the other. Raises Unavailable where the text is not a metrics page or a value is not a finite number.
     """
-    wanted = [one for one in series(page) if one.labels.get("model_name") == model]
-    answered = [one for one in wanted if one.labels.get("API", "").lower() in VERBS]
-    failed = [one for one in wanted if one.name == f"{PREFIX}request_count" and one.labels.get("status") != "OK"]
-    errors = _sums((one.labels.get("status", ""), one.value) for one in failed)
-    ok = sum(one.value for one in answered if one.name == f"{PREFIX}request_latency_count")
-    buckets = (one for one in answered if one.name == f"{PREFIX}request_latency_bucket")
+    lines = [one for one in series(page) if one.labels.get("model_name") == model]
+    predictions = [one for one in lines if one.labels.get("API", "").lower() in VERBS]
+    failures = [one for one in lines if one.name == f"{PREFIX}request_count" and one.labels.get("status") != "OK"]
+    errors = _sums((one.labels.get("status", ""), one.value) for one in failures)
+    ok = sum(one.value for one in predictions if one.name == f"{PREFIX}request_latency_count")
+    buckets = (one for one in predictions if one.name == f"{PREFIX}request_latency_bucket")
     return Counters(ok, errors, _latency(one for one in buckets if entrypoint in (None, one.labels.get("entrypoint"))))
 
 
 def series(page: str) -> Iterator[Series]:
-    """Every line of the page; raises Unavailable at the first that is none, or has no finite value."""
+    """Yield every line of a page. Raises Unavailable at the first that is not one, or has no finite value."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
                 if not math.isfinite(sample.value):
-                    raise Unavailable(f"the metrics page says {sample.value} for {sample.name}")
-                # The parser's word for a counter is `…_total`, whatever the page says.
+                    raise Unavailable(f"the metrics page has the value {sample.value} for {sample.name}")
+                # The parser calls a counter `…_total`, whatever its name on the page is.
                 name = family.name if family.type == "counter" else sample.name
                 yield Series(name, sample.labels, sample.value)
     except ValueError as error:
-        raise Unavailable(f"what answers is no metrics page ({error})") from error
+        raise Unavailable(f"the answer is not a metrics page ({error})") from error
 
 
 def _latency(buckets: Iterable[Series]) -> tuple[float, ...]:
-    """The cumulative buckets; raises Unavailable where they are not TF Serving's."""
+    """The cumulative buckets, empty where there are none. Raises Unavailable where they are not TF Serving's."""
     counts = _sums((one.labels.get("le", ""), one.value) for one in buckets)
     if not counts:
         return ()
@@ -74,4 +74,4 @@ def _sums(values: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 BOUNDS = (*(f"{bound:.6g}" for bound in LATENCY_BOUNDS), "+Inf")
-"""As the page prints them."""
+"""The upper bounds of the latency's buckets, as the page prints them."""

@@ -1,8 +1,8 @@
-"""Counters of the user's own, for objectives, quality and classes: what Prometheus is asked for them, and what its answers mean.
+"""Counters of the user's own, for objectives, quality and classes: their queries to Prometheus, and the meaning of the answers.
 
-Each series is marked with the place in the plan that it is for: `or` takes series of different names for one where
-their labels are the same. A server that lacks a part says nothing about that objective: what is not there is no zero.
-Classes are the exception: a class that was never predicted has no series, and one that has any counts them all.
+Each series is marked with the place in the plan that it belongs to, since `or` merges series of different names whose labels are
+equal. A server without one part of an objective has no value for that objective: a missing series is not zero. Classes are the
+exception: a class that was never predicted has no series, so a server that has any class has the others at 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tfcanary.adapters.metrics.exposition import Series
-from tfcanary.adapters.metrics.queries import Labels, escaped, matchers
+from tfcanary.adapters.metrics.queries import Labels, escape, matchers
 from tfcanary.core.domain import Counters
 from tfcanary.core.plan import ClassesPlan, JudgePlan, MeanPlan, ObjectiveKind, ObjectivePlan
 from tfcanary.core.selector import parse
@@ -28,41 +28,41 @@ NO_OBJECTIVES = (
 )
 
 
-def questions(judge: JudgePlan, labels: Labels) -> Iterator[str]:
-    """For each selector the question for its series on the servers with these labels."""
+def own_queries(judge: JudgePlan, labels: Labels) -> Iterator[str]:
+    """Yield, for each selector of the plan, the query for its series on the servers with these labels."""
     for place, text in judge.selectors.items():
-        yield marked(text, labels, place)
+        yield marked_query(text, labels, place)
 
 
-def marked(text: str, labels: Labels, mark: str) -> str:
-    """The selector and the labels together, put together anew; each series gets the mark."""
+def marked_query(text: str, labels: Labels, mark: str) -> str:
+    """The query for a selector's series with these labels; each series gets the label MARK with the value `mark`."""
     selector = parse(text)
-    own = [f'{one.label}{one.operator}"{escaped(one.value)}"' for one in selector.matchers]
-    return f'label_replace({selector.metric}{{{", ".join([*own, matchers(labels)])}}}, "{MARK}", "{escaped(mark)}", "", "")'
+    own = [f'{one.label}{one.operator}"{escape(one.value)}"' for one in selector.matchers]
+    return f'label_replace({selector.metric}{{{", ".join([*own, matchers(labels)])}}}, "{MARK}", "{escape(mark)}", "", "")'
 
 
-def counted(judge: JudgePlan, series: Iterable[Series], counters: Counters) -> Counters:
-    """The counters of a server with what its marked series say; without what lacks a part or is no number."""
-    told = _Told(judge, series)
-    numbers = {name: told.objective(name, one, counters.ok) for name, one in (judge.objectives or {}).items()}
-    found = replace(counters, objectives={name: one for name, one in numbers.items() if one and all(map(math.isfinite, one))})
+def with_own_counters(judge: JudgePlan, series: Iterable[Series], counters: Counters) -> Counters:
+    """The counters of a server with those of its marked series, without those that lack a part or are not finite."""
+    marked = _MarkedSeries(series)
+    numbers = {name: marked.objective(name, one, counters.ok) for name, one in (judge.objectives or {}).items()}
+    result = replace(counters, objectives={name: one for name, one in numbers.items() if one and all(map(math.isfinite, one))})
     if judge.quality and judge.quality.metric:
-        found = replace(found, quality=_quality(told.mean("quality.metric", judge.quality.metric)))
+        result = replace(result, quality=_quality(marked.mean("quality.metric", judge.quality.metric)))
     if judge.classes and judge.classes.metric:
-        found = replace(found, classes=told.classes(judge.classes))
-    return found
+        result = replace(result, classes=marked.classes(judge.classes))
+    return result
 
 
-def unsound(judge: JudgePlan, series: Iterable[Series]) -> Iterator[str]:
-    """A sentence for each of the plan's claims that a track's marked series contradict."""
-    told = _Told(judge, series)
+def contradictions(judge: JudgePlan, series: Iterable[Series]) -> Iterator[str]:
+    """Yield a sentence for each claim of the plan that a track's marked series contradict."""
+    marked = _MarkedSeries(series)
     for place, metric in judge.means.items():
-        total, number, *squares = told.mean(place, metric)
+        total, number, *squares = marked.mean(place, metric)
         if metric.buckets and not all(map(math.isfinite, squares)):
             yield f"judge.{place}.buckets {metric.buckets!r}: must be a histogram's, with a bound above its largest value, or with `within`"
         if metric.within and number > 0 and not metric.within[0] <= total / number <= metric.within[1]:
             yield f"judge.{place}.within {list(metric.within)}: the mean of {number:,.0f} values is {total / number:.4g}"
-    if judge.classes and judge.classes.metric and not told.has_label("classes.metric", judge.classes.label):
+    if judge.classes and judge.classes.metric and not marked.has_label("classes.metric", judge.classes.label):
         yield f"judge.classes.label {judge.classes.label!r}: {judge.classes.metric} has no such label"
 
 
@@ -73,37 +73,37 @@ def _quality(mean: Sequence[float]) -> tuple[float, float, float] | None:
     return total, squares[0] if squares else math.nan, number
 
 
-class _Told:
-    """What the marked series of one server say."""
+class _MarkedSeries:
+    """The marked series of one server, by their place in the plan."""
 
-    def __init__(self, judge: JudgePlan, series: Iterable[Series]) -> None:
+    def __init__(self, series: Iterable[Series]) -> None:
         self._series: dict[str, list[Series]] = defaultdict(list)
         for one in series:
             self._series[one.labels.get(MARK, "")].append(one)
 
     def objective(self, name: str, objective: ObjectivePlan, answered: float) -> tuple[float, ...]:
-        """Events and exposures, or as of `mean`; NaN for what is not there."""
+        """Events and exposures of an objective, or as `mean`; NaN for a part that is missing. `answered` is the number of answered requests."""
         place = f"objectives.{name}"
         if objective.metric:
             return self.mean(f"{place}.metric", objective.metric)
         return self._sum(f"{place}.events"), answered if objective.kind is ObjectiveKind.COUNTER else self._sum(f"{place}.exposures")
 
     def mean(self, place: str, metric: MeanPlan) -> tuple[float, ...]:
-        """Sum, number and, if they are told of, squares of the values, at most; NaN for what is not there."""
-        told = self._sum(f"{place}.sum"), self._sum(f"{place}.count")
+        """Sum and number of the values, and the largest possible sum of their squares where the plan names it; NaN for a part that is missing."""
+        mean = self._sum(f"{place}.sum"), self._sum(f"{place}.count")
         if metric.squares:
-            return *told, self._sum(f"{place}.squares")
-        return (*told, most_squares(self._by(f"{place}.buckets", "le"), metric.within)) if metric.buckets else told
+            return *mean, self._sum(f"{place}.squares")
+        return (*mean, largest_sum_of_squares(self._by(f"{place}.buckets", "le"), metric.within)) if metric.buckets else mean
 
     def classes(self, classes: ClassesPlan) -> tuple[float, ...]:
-        """Predictions by class in the order of the plan, then of all others; none where a number is none."""
-        found = self._by("classes.metric", classes.label)
-        named = [found.get(name, 0.0) for name in classes.names]
-        others = sum(value for name, value in found.items() if name not in classes.names)
-        return (*named, others) if found and all(map(math.isfinite, found.values())) else ()
+        """Predictions by class in the order of the plan, then of all others together; empty where a number is not finite."""
+        counts = self._by("classes.metric", classes.label)
+        by_name = [counts.get(name, 0.0) for name in classes.names]
+        others = sum(value for name, value in counts.items() if name not in classes.names)
+        return (*by_name, others) if counts and all(map(math.isfinite, counts.values())) else ()
 
     def has_label(self, place: str, label: str) -> bool:
-        """Whether every series has it."""
+        """Whether every series of a place has the label."""
         return all(label in one.labels for one in self._series[place])
 
     def _sum(self, place: str) -> float:
@@ -118,17 +118,17 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """An upper bound of a histogram, and how many values lie below it."""
+    """An upper bound of a histogram's bucket, and the number of values below it."""
 
     value: float
     below: float
 
 
-def most_squares(buckets: Mapping[str, float], within: tuple[float, float] | None) -> float:
-    """The sum of squares that a histogram's values have at most: each is as large as its bucket allows.
+def largest_sum_of_squares(buckets: Mapping[str, float], within: tuple[float, float] | None) -> float:
+    """The largest possible sum of squares of a histogram's values: each value is as large as its bucket allows.
 
-    It rises with every value, so that differences of it are bounds, too. Infinite where a value lies beyond the last bound, unless
-    `within` bounds it; NaN where the buckets are none.
+    It rises with every value, so that the difference of two sums is a bound too. Infinite where a value lies above the last finite bound,
+    unless `within` bounds it; NaN where the buckets are not a histogram's.
     """
     try:
         bounds = sorted((_Bound(float(le), count) for le, count in buckets.items()), key=lambda bound: bound.value)

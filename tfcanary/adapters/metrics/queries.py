@@ -1,8 +1,7 @@
-"""What Prometheus is asked: a table of texts, and how labels get into them.
+"""The texts of the queries to Prometheus, and the insertion of labels into them.
 
-`$model` stands for the labels of this model's series, `$server` for those of its servers. Values are never pasted:
-a model's name or a plan's selector is quoted as PromQL wants it, so that it stays one value whatever it holds; what is
-part of a pattern is escaped before.
+`$model` stands for the labels of this model's series, `$server` for those of its servers. A model's name or a plan's selector is quoted
+by PromQL's rules, so that it remains one value whatever it contains; a text that becomes part of a pattern is escaped first.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from string import Template
 from tfcanary.core.errors import Refused
 
 TEXTS = {
-    # Raw and cumulative, never a rate: increments are taken server by server, where a restart can be seen. One question
-    # for all of them, since two would fall on two sides of a scrape now and then. The latency counts are those of the
-    # three verbs: probes of the REST API are in the histogram, too, with an empty API.
+    # Raw and cumulative, never a rate: increments are computed for each server, where a restart is visible. One query for
+    # all of them, since a scrape might fall between two. Only the three verbs count: probes of the REST API are in the
+    # latency histogram too, with an empty API.
     "counters": """
         :tensorflow:serving:request_count{$model, status!="OK"}
         or :tensorflow:serving:request_latency_count{$model, API=~"(?i:predict|classify|regress)"}
         or :tensorflow:serving:request_latency_bucket{$model, API=~"(?i:predict|classify|regress)"}
         or up{$server}
     """,
-    # When each server was scraped: an answer to the question above carries the time of the question.
+    # When each server was scraped: the answer to the query above has the time of the query instead.
     "scrapes": "up{$server}[$window]",
 }
 
@@ -33,43 +32,43 @@ LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A regular expression that a label's whole value matches, in RE2's syntax."""
+    """A regular expression in RE2's syntax that must match a label's whole value."""
 
     text: str
 
 
 Labels = Mapping[str, str | Pattern]
-"""Name to value, or to what the value is like."""
+"""Label names with their values, or with patterns of them."""
 
 
 def query(name: str, model: str, labels: Labels, window: str = "") -> str:
-    """A text of the table for one model and the servers with these labels."""
+    """The text of a query for one model and the servers with these labels; `window` is a duration such as `300s`."""
     server = matchers(labels)
     text = " ".join(TEXTS[name].split())
     return Template(text).substitute(server=server, model=matchers({"model_name": model, **labels}), window=window)
 
 
 def matchers(labels: Labels) -> str:
-    """Label matchers in the order given, without braces; raises Refused for a name that is no label name."""
-    return ", ".join(f"{label_name(name)}{_matcher(value)}" for name, value in labels.items())
+    """The label matchers in the given order, without braces. Raises Refused for a name that is not a label name."""
+    return ", ".join(f"{check_label_name(name)}{_matcher(value)}" for name, value in labels.items())
 
 
 def _matcher(value: str | Pattern) -> str:
-    return f'=~"{escaped(value.text)}"' if isinstance(value, Pattern) else f'="{escaped(value)}"'
+    return f'=~"{escape(value.text)}"' if isinstance(value, Pattern) else f'="{escape(value)}"'
 
 
-def literally(text: str) -> str:
-    """A text as a pattern that matches nothing else."""
+def literal_pattern(text: str) -> str:
+    """The pattern that matches this text and no other."""
     return re.sub(r"([^a-zA-Z0-9_\x80-\U0010ffff])", r"\\\1", text)
 
 
-def label_name(name: str) -> str:
-    """The name itself; raises Refused where Prometheus would not take it for one."""
+def check_label_name(name: str) -> str:
+    """Return the label name. Raises Refused where Prometheus would not accept it."""
     if not LABEL.fullmatch(name):
         raise Refused(f"metrics label {name!r}: must be letters, digits and _, and not begin with a digit")
     return name
 
 
-def escaped(value: str) -> str:
-    """A value between double quotes in PromQL; it follows the rules of Go's string literals."""
+def escape(value: str) -> str:
+    """Escape a value for double quotes in PromQL, by the rules of Go's string literals."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

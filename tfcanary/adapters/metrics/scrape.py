@@ -1,4 +1,4 @@
-"""Counters from the servers' own metrics pages: the default on one machine, and a plan's choice on a cluster."""
+"""Counters from the servers' own metrics pages: the default on one machine, and a choice of the plan on a cluster."""
 
 from __future__ import annotations
 
@@ -15,44 +15,43 @@ from tfcanary.core.errors import Unavailable
 
 PATH = "/monitoring/prometheus/metrics"
 LARGEST_PAGE = 16 << 20
-"""Bytes that are read of a page."""
-AT_ONCE = 16
-"""Servers that are asked at the same time."""
+"""Bytes that are read of a page, at most."""
+PARALLEL = 16
+"""Servers whose pages are read at the same time, at most."""
 
 Servers = Callable[[Track], Mapping[str, str]]
-"""The servers of a track: name to base address, for example http://127.0.0.1:8501; raises Unavailable where it cannot tell."""
+"""Returns the servers of a track, name to base address such as http://127.0.0.1:8501. Raises Unavailable where they are not known."""
 
 logger = logging.getLogger(__name__)
 
 
 class ScrapeSource:
-    """`ports.MetricSource` for one model. A server that gives no page makes its track not `up`; the others' counters are kept."""
+    """`ports.MetricSource` for one model. A server without a page makes its track not `up`; the other servers' counters are returned."""
 
-    def __init__(self, servers: Servers, model: str, entrypoint: str | None = "REST", path: str = PATH, timeout: float = 5.0) -> None:
+    def __init__(self, servers: Servers, model: str, entrypoint: str | None = "REST", timeout: float = 5.0) -> None:
         self._servers = servers
         self._model = model
         self._entrypoint = entrypoint
-        self._path = path
-        # One more try, after a moment, for a connection that was closed meanwhile; what is still silent then is down.
+        # One more try for a connection that was closed meanwhile; a server that is silent after it is down.
         retries = urllib3.Retry(total=1, redirect=0, status=0, backoff_factor=0.1, backoff_jitter=0.1)
         self._http = urllib3.PoolManager(maxsize=2, timeout=urllib3.Timeout(total=timeout), retries=retries)
 
     def sample(self, track: Track, at: datetime) -> Sample:
-        """As promised by the port; `at` is now, whatever it says: a page knows no other time."""
+        """As `ports.MetricSource.sample`, always of the present: a page has no other values."""
         servers = self._servers(track)
         if not servers:
             return Sample(track, up=False)
-        with ThreadPoolExecutor(min(len(servers), AT_ONCE)) as threads:
-            found = dict(zip(servers, threads.map(self._counters, servers, servers.values()), strict=True))
-        counted = {name: one for name, one in found.items() if one is not None}
-        return Sample(track, up=len(counted) == len(found), servers=counted)
+        with ThreadPoolExecutor(min(len(servers), PARALLEL)) as threads:
+            pages = dict(zip(servers, threads.map(self._counters, servers, servers.values()), strict=True))
+        counters = {name: one for name, one in pages.items() if one is not None}
+        return Sample(track, up=len(counters) == len(pages), servers=counters)
 
     def history(self, track: Track, at: datetime) -> Iterator[tuple[float, Sample]]:
-        """Nothing: a page keeps none."""
+        """Yield nothing: a page has no history."""
         return iter(())
 
     def _counters(self, name: str, address: str) -> Counters | None:
-        """None, and a line in the log, where the server does not answer as it should."""
+        """The counters of one server; None, and a line in the log, where its page cannot be read."""
         try:
             return counters(self._page(address), self._model, self._entrypoint)
         except Unavailable as error:
@@ -61,7 +60,7 @@ class ScrapeSource:
 
     def _page(self, address: str) -> str:
         try:
-            answer = self._http.request("GET", f"{address}{self._path}", preload_content=False)
+            answer = self._http.request("GET", f"{address}{PATH}", preload_content=False)
             with answer:
                 content = answer.read(LARGEST_PAGE + 1)
         except urllib3.exceptions.HTTPError as error:

@@ -13,7 +13,7 @@ from tfcanary.adapters.storage.blob_names import as_folder
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Storage
 
-STORAGE_URIS = "a directory such as /srv/models, file:///srv/models, or gs://bucket/prefix"
+STORAGE_URIS = "a directory such as /srv/models, file:///srv/models, gs://bucket/prefix or s3://bucket/prefix"
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
@@ -24,8 +24,8 @@ def open_storage(uri: str) -> Storage:
         return _directory(uri, uri)
     if scheme == "file":
         return _directory(uri, unquote(rest) if rest.startswith("/") else "")
-    if scheme == "gs":
-        return _bucket(uri, rest)
+    if scheme in ("gs", "s3"):
+        return _bucket(uri, scheme, rest)
     raise Refused(f"storage {uri!r}: {scheme}:// is not supported; use {STORAGE_URIS}")
 
 
@@ -45,10 +45,11 @@ def _directory(uri: str, path: str) -> Storage:
     return DirectoryStorage(Path(path).expanduser())
 
 
-def _bucket(uri: str, rest: str) -> Storage:
+def _bucket(uri: str, scheme: str, rest: str) -> Storage:
     from tfcanary.adapters.storage.gcs import GcsStorage
+    from tfcanary.adapters.storage.s3 import S3Storage
 
     bucket, _, prefix = rest.partition("/")
     if not BUCKET.fullmatch(bucket):
         raise Refused(f"storage {uri!r}: {bucket!r} is no bucket name; use {STORAGE_URIS}")
-    return GcsStorage(bucket, as_folder(prefix))
+    return (GcsStorage if scheme == "gs" else S3Storage)(bucket, as_folder(prefix))

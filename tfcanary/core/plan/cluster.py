@@ -58,6 +58,15 @@ class BucketPlan:
             raise ValueError(f"keep {self.keep}: must be at least 1, for the stable version stays")
 
 
+METRICS_SECRET = "tfcanary-metrics"
+"""The Secret whose keys are the credentials of Prometheus ..."""
+METRICS_SECRETS = "/etc/tfcanary/metrics"
+"""... and where the pods of the guard, and of the steps that ask Prometheus, mount it from their own namespace, where it exists."""
+NO_SECRET = "the plan is kept in the record and shown to people: name a file that holds it"
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsPlan:
     """Where counters come from."""
@@ -65,7 +74,22 @@ class MetricsPlan:
     source: str = ""
     """`scrape` (the servers' own pages), or `prometheus`. Default: `scrape` locally, `prometheus` on a cluster."""
     url: str = ""
-    """Prometheus' address, for example http://prometheus.monitoring:9090."""
+    """Prometheus' address, for example http://prometheus.monitoring:9090; without a user name and a password."""
+    token_file: str = ""
+    """The absolute path of a file with a bearer token for Prometheus. In the pods of a cluster it lies below METRICS_SECRETS, or is the
+    service account's. Like the other files here it is read again whenever it is needed."""
+    username: str = ""
+    """The user name of HTTP basic authentication at Prometheus; needs `password_file`."""
+    password_file: str = ""
+    """The absolute path of a file with the password of `username`."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further HTTP headers of each query that are no secrets, name to value, for example the tenant: `X-Scope-OrgID: team-a`."""
+    ca_file: str = ""
+    """The absolute path of the PEM certificates by which Prometheus' certificate is checked. Default: the public authorities."""
+    certificate_file: str = ""
+    """The absolute path of a client certificate (PEM) for Prometheus, with its key unless `key_file` is given."""
+    key_file: str = ""
+    """The absolute path of the client certificate's private key (PEM)."""
     pod_label: str = "pod"
     """The label that tells servers apart."""
     selectors: dict[str, str] = field(default_factory=dict)
@@ -73,7 +97,37 @@ class MetricsPlan:
     namespace_label: str = "namespace"
     """On a cluster: the label that holds a server's namespace; empty: Prometheus sees one namespace only."""
     timeout: timedelta = seconds(10)
-    """For one question, retries included."""
+    """For one query, retries included."""
+
+    def __post_init__(self) -> None:
+        if "@" in self.url.partition("://")[2].partition("/")[0]:
+            raise ValueError(f"url: has a user name or a password in it; {NO_SECRET}, in `username` and `password_file`")
+        for name, path in self.files.items():
+            if not path.startswith("/"):
+                raise ValueError(f"{name} {path!r}: must be an absolute path, for example {METRICS_SECRETS}/{name.removesuffix('_file')}")
+        if bool(self.username) != bool(self.password_file):
+            raise ValueError("username, password_file: must be given together")
+        if self.username and self.token_file:
+            raise ValueError("token_file, username: at most one of them can be given")
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file: needs `certificate_file`")
+        for header, value in self.headers.items():
+            _check_header(header, value)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The fields that name a file, with its path."""
+        names = ("token_file", "password_file", "ca_file", "certificate_file", "key_file")
+        return {name: path for name in names if (path := getattr(self, name))}
+
+
+def _check_header(name: str, value: str) -> None:
+    if not HEADER.fullmatch(name):
+        raise ValueError(f"headers {name!r}: is not the name of an HTTP header")
+    if name.lower() in SECRET_HEADERS:
+        raise ValueError(f"headers {name}: holds a secret; {NO_SECRET}, in `token_file` or `password_file`")
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise ValueError(f"headers {name}: must have printable ASCII characters, without spaces at either end")
 
 
 @dataclass(frozen=True, slots=True)

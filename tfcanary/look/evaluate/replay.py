@@ -92,7 +92,10 @@ def history_polls(source: MetricSource, begin: datetime, end: datetime, weight: 
     tracks = {track: _samples(source, track, begin, end) for track in Track}
     first = min((t for t, sample in tracks[Track.CANARY].items() if sample.up), default=None)
     if first is None:
-        raise Refused(f"replay: no canary was up from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: check its selector")
+        raise Refused(
+            f"replay: no server of the canary is counted from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: "
+            "check its selector, and the warnings about its series"
+        )
     instants = sorted(t for t in {*tracks[Track.STABLE], *tracks[Track.CANARY]} if t >= first)
     return tuple((datetime.fromtimestamp(t, UTC), _poll(t - first, weight, [tracks[track].get(t) for track in Track])) for t in instants)
 
