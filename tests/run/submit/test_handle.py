@@ -115,6 +115,17 @@ def test_what_is_submitted_is_what_was_asked(monkeypatch: pytest.MonkeyPatch, tm
     assert repr(made) == "<release of digits: runs/1/pipeline.log>"
 
 
+@pytest.mark.parametrize(("memory_mib", "limit"), [(32_768, 33_792), (512, 2_048)])
+def test_validation_gets_the_memory_that_the_plan_gives_the_models(
+    monkeypatch: pytest.MonkeyPatch, world: World, memory_mib: int, limit: int
+) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    tfcanary.release("gs://exports/digits/7", "digits", {"validation": {"memory_mib": memory_mib}}, host="https://kfp.example")
+    assert submitted[0].memory == {"validate_savedmodel": limit}
+
+
 def test_the_verdict_is_the_one_that_the_end_rests_on(world: World, promoted: Handle) -> None:
     assert promoted.verdict
     assert (promoted.verdict.decision, promoted.verdict.stage) == (Decision.PROMOTE, 2)

@@ -39,6 +39,10 @@ PAUSE = 10.0
 """Seconds before a cluster that could not be reached is asked again."""
 CLOSING = timedelta(seconds=120)
 """How long a pipeline may take after its release has ended: its last steps write pages. It is not waited for any longer."""
+BESIDE_TRIAL = 1024
+"""MiB that the step `validate_savedmodel` may use beside the process that loads the models, which has the plan's `validation.memory_mib`."""
+LEAST_MEMORY = 2048
+"""MiB that the package requests for that step: its limit must not be lower."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
@@ -216,5 +220,6 @@ def release(
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
     arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(decoded)}
-    run = start(Submission("canary_release", arguments, RUNS, host, host_ui, auth, image, service_account))
+    memory = {"validate_savedmodel": max(decoded.validation.memory_mib + BESIDE_TRIAL, LEAST_MEMORY)}
+    run = start(Submission("canary_release", arguments, RUNS, host, host_ui, auth, image, service_account, memory))
     return Handle(bound, decoded, run, bool(host), record.release.run_id if record.release else "")
