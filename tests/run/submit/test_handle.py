@@ -126,6 +126,27 @@ def test_validation_gets_the_memory_that_the_plan_gives_the_models(
     assert submitted[0].memory == {"validate_savedmodel": limit}
 
 
+def large(bytes_: int) -> dict[str, Any]:
+    """A plan with one large part."""
+    return {"serving": {"pod_patch": {"metadata": {"annotations": {"note": "x" * bytes_}}}}}
+
+
+def test_a_plan_that_kubeflow_would_not_take_is_refused_by_its_name_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    before = world.records.stored
+    sentence = r"plan: has 10,\d+ bytes, .* takes 10,000 at most; its largest part is `serving` with 10,\d+$"
+    with pytest.raises(Refused, match=sentence):
+        tfcanary.release("gs://exports/digits/7", "digits", large(10_000), host="https://kfp.example")
+    assert (submitted, world.records.stored) == ([], before)
+    tfcanary.release("gs://exports/digits/7", "digits", large(9_700), host="https://kfp.example")
+    tfcanary.release("gs://exports/digits/7", "digits", large(10_000))
+    assert len(submitted) == 2, "on this machine nothing limits it"
+
+
 def test_the_verdict_is_the_one_that_the_end_rests_on(world: World, promoted: Handle) -> None:
     assert promoted.verdict
     assert (promoted.verdict.decision, promoted.verdict.stage) == (Decision.PROMOTE, 2)

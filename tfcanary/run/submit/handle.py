@@ -27,6 +27,7 @@ from tfcanary.run.submit import Run, Submission, start
 from tfcanary.run.submit import progress as live
 from tfcanary.run.submit.host_auth import HostAuth, read_auth
 from tfcanary.run.submit.pages import ReleaseReport, frame
+from tfcanary.run.submit.parameters import check_size, run_parameters
 from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
 
 LOG = logging.getLogger(__name__)
@@ -209,17 +210,19 @@ def release(
         host_auth: The credentials for that host: a HostAuth, a mapping with its fields, or a YAML or JSON file. Without them a pod uses
             the token that Kubeflow has mounted into it.
 
-    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`), Held (another release is active)
+    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`; a plan too large for the host), Held (another release is active)
     and Unavailable.
     """
     decoded, platform = read_plan(plan), platform or adapters.default()
     auth = read_auth(host_auth)
+    uri = str(model) if "://" in str(model) else str(Path(model).resolve())
+    parameters = run_parameters(uri, name, platform, decoded)
+    if host:
+        check_size(parameters)
     bound = adapters.open_platform(platform, name, decoded)
     record = ledger.check(bound, decoded)
-    uri = str(model) if "://" in str(model) else str(Path(model).resolve())
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
-    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(decoded)}
     memory = {"validate_savedmodel": max(decoded.validation.memory_mib + BESIDE_TRIAL, LEAST_MEMORY)}
-    run = start(Submission("canary_release", arguments, RUNS, host, host_ui, auth, image, service_account, memory))
+    run = start(Submission("canary_release", parameters, RUNS, host, host_ui, auth, image, service_account, memory))
     return Handle(bound, decoded, run, bool(host), record.release.run_id if record.release else "")

@@ -20,7 +20,7 @@ from tfcanary.core.plan import Plan, seconds
 from tfcanary.core.record import Record, Waiting
 from tfcanary.run.trigger import offer, uris, watching
 from tfcanary.run.trigger.dispatch import Dispatcher
-from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.settings import Target, check_plan_size
 from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness
 
@@ -67,6 +67,8 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     wait: timedelta = codec.decode(timedelta, request.wait, at="wait")
     if target.platform.startswith("kube://") and not target.host:
         raise Refused("host: is missing; a release that runs in this step's pod would end with it; name the Kubeflow Pipelines endpoint")
+    if target.host:
+        check_plan_size(uris.normalise(request.model_uri), request.model_name, target.platform, decoded)
     if target.platform.startswith("kube://") and not target.image:
         # The package names an image that no registry has; the step's own one has the very tfcanary that submits.
         target = replace(target, image=adapters.own_image(target.platform))

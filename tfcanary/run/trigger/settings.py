@@ -15,8 +15,11 @@ from tfcanary.core.domain import NAME
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
 from tfcanary.run.submit.host_auth import HostAuth
+from tfcanary.run.submit.parameters import check_size, run_parameters
 from tfcanary.run.trigger import uris
 
+VERSION_NAME = 20
+"""Characters of a version's name for which a run's parameters have room."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """The addresses that only this machine reaches."""
 
@@ -145,6 +148,8 @@ def read(file: Path) -> Settings:
     """Decode a settings file and the plan files that it names; raises Refused naming the file and the place in it."""
     settings: Settings = codec.decode(Settings, codec.read_document(file), at=str(file))
     models = {name: _resolve(source, file, f"{file}.models.{name}") for name, source in settings.models.items()}
+    for name, source in models.items() if settings.host else ():
+        check_plan_size(source.exports, name, settings.platform, source.resolved_plan, at=f"{file}.models.{name}.plan")
     for one, other in permutations(models, 2):
         inner, outer = models[one].exports, models[other].exports
         if inner == outer or uris.is_below(inner, outer):
@@ -153,6 +158,11 @@ def read(file: Path) -> Settings:
     if auth and auth.token_file:
         auth = replace(auth, token_file=str(file.parent / auth.token_file))
     return replace(settings, models=models, auth=auth, host_auth=settings.host_auth.below(file.parent))
+
+
+def check_plan_size(folder: str, model: str, platform: str, plan: Plan, at: str = "plan") -> None:
+    """Check that a KFP host takes the releases of a folder's versions; raises Refused naming the plan (`at`) where it is too large."""
+    check_size(run_parameters(f"{folder}/{'0' * VERSION_NAME}", model, platform, plan), at)
 
 
 def _resolve(source: Source, file: Path, at: str) -> Source:
