@@ -23,6 +23,7 @@ from tfcanary.cli import (
     serve,
     show,
     trigger,
+    upload,
     validate,
 )
 from tfcanary.cli.verbs import Verbs
@@ -59,6 +60,7 @@ for verb in (
     drift.drift,
     profile.profile,
     trigger.trigger,
+    upload.upload,
     serve.serve,
     completion.completion,
 ):

@@ -36,6 +36,7 @@ def test_a_run_begins_with_its_arguments_and_its_account_and_is_never_cached(hos
     sent = host.runs[run.run_id]
     assert (sent["display_name"], sent["service_account"]) == ("canary_release digits", "tfcanary")
     assert sent["runtime_config"]["parameters"] == ARGUMENTS
+    assert sent["description"].startswith("Make a SavedModel the stable version")
     tasks = sent["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
     assert {task.get("cachingOptions", {}).get("enableCache", False) for task in tasks.values()} == {False}
     assert "example/tfcanary:1" in yaml.safe_dump(sent["pipeline_spec"])

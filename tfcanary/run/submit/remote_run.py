@@ -54,6 +54,7 @@ class RemoteRun:
         pipeline, pods = read_package(submission.pipeline, submission.image, submission.memory)
         run: Mapping[str, Any] = {
             "display_name": f"{submission.pipeline} {submission.arguments.get('model_name', '')}",
+            "description": pipeline["pipelineInfo"].get("description", ""),
             "pipeline_spec": {"pipeline_spec": pipeline, "platform_spec": pods} if pods else pipeline,
             "runtime_config": {"parameters": dict(submission.arguments)},
             **({"service_account": submission.service_account} if submission.service_account else {}),
