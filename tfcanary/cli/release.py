@@ -58,7 +58,7 @@ def release(
     except KeyboardInterrupt:
         _interrupted(handle, name, platform_uri)
         sys.exit(UNDECIDED)
-    if handle.failed():
+    if handle.has_failed():
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     if html:
         click.echo(f"report: {handle.report.save(html)}", err=True)

@@ -37,7 +37,7 @@ class Ran:
 
     succeeded: bool | None = True
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         return self.succeeded
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ def of(world: World, record: Record, run: Ran | None = None) -> Handle:
     return Handle(world.platform(), Plan(), run or Ran(), False, "run-0000")
 
 
-def told(change: Callable[[Release], Release]) -> Record:
+def promoted_record(change: Callable[[Release], Release]) -> Record:
     """The promoted release of the samples, changed; nothing lies in the bucket for it."""
     record, _ = samples.promoted()
     assert record.release
@@ -63,7 +63,7 @@ def told(change: Callable[[Release], Release]) -> Record:
 
 @pytest.fixture
 def promoted(world: World) -> Handle:
-    return of(world, told(lambda r: r))
+    return of(world, promoted_record(lambda r: r))
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
@@ -182,7 +182,7 @@ def test_a_page_is_framed_so_that_nothing_in_it_runs_and_no_style_leaves_it(prom
 
 
 def test_a_handle_shows_state_stage_weight_and_why_and_no_more(world: World) -> None:
-    watched = of(world, told(lambda r: replace(r, state=State.WATCHED, stage=1, weight=25, reason="", ended=None)))
+    watched = of(world, promoted_record(lambda r: replace(r, state=State.WATCHED, stage=1, weight=25, reason="", ended=None)))
     head = watched._repr_markdown_()
     assert head.startswith("# Watched at stage 1 (25 %)")
     assert "The canary has 25 % of the traffic and is being watched." in head
@@ -190,7 +190,7 @@ def test_a_handle_shows_state_stage_weight_and_why_and_no_more(world: World) -> 
 
 
 def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
-    record = told(lambda r: replace(r, reason=HOSTILE))
+    record = promoted_record(lambda r: replace(r, reason=HOSTILE))
     hostile = of(world, replace(record, model=HOSTILE))
     for shown in (hostile._repr_html_(), hostile.report._repr_html_()):
         assert browser(shown).tags == ["iframe"]
@@ -208,7 +208,7 @@ class Away(Ran):
 
     lost: int = 0
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         self.lost -= 1
         if self.lost >= 0:
             raise Unavailable("KFP at https://kfp.example cannot be reached: timed out")
@@ -240,7 +240,7 @@ def test_waiting_tells_each_event_once_and_that_a_step_failed(
     assert len(lines) == len(release.events)
     assert lines[-1].startswith("12:33:00 digits at 100 %: promoted: every criterion passed")
     assert not caplog.messages
-    failed = of(world, told(lambda r: r), Ran(succeeded=False))
+    failed = of(world, promoted_record(lambda r: r), Ran(succeeded=False))
     assert failed.wait(progress=False).state is State.PROMOTED
     assert capsys.readouterr().err == ""
     assert caplog.messages == ["a step of the pipeline failed: see runs/1/pipeline.log"]
@@ -251,7 +251,7 @@ def unfinished(world: World, succeeded: bool | None = False, **change: Any) -> H
     now = world.clock.now()
     holder = Holder("run-0001: watch", now + timedelta(seconds=60), watching=True)
     fields = {"state": State.WATCHED, "ended": None, "began": now, "holder": holder, "guard_seen": None} | change
-    return of(world, told(lambda r: replace(r, **fields)), Ran(succeeded))
+    return of(world, promoted_record(lambda r: replace(r, **fields)), Ran(succeeded))
 
 
 def ends_after(world: World, seconds: float) -> None:

@@ -18,7 +18,7 @@ from tfcanary.run.submit.host_auth import HostAuth
 class Run(Protocol):
     """A submitted pipeline."""
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         """Return None while the pipeline runs, then whether it succeeded; a release that was rolled back is a success. Raises Unavailable."""
 
     def stop(self) -> None:

@@ -69,16 +69,17 @@ class Handle:
         """
         last_sign, warned = self.platform.clock.now(), False
         while True:
-            finished, snapshot = self._retry_unavailable(self._finished_and_snapshot)
+            # The record is read last: so a release that began at the last moment is not overlooked.
+            result, snapshot = self._retry_unavailable(lambda: (self.run.result(), self.snapshot()))
             now = self.platform.clock.now()
             if snapshot is not None:
                 yield snapshot
-            elif finished is not None:
+            elif result is not None:
                 raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
             release = snapshot.release if snapshot else None
-            if release and release.state.ended and (finished is not None or now - (release.ended or now) >= CLOSING):
+            if release and release.state.ended and (result is not None or now - (release.ended or now) >= CLOSING):
                 return
-            if finished is None or release is None or release.state.ended:
+            if result is None or release is None or release.state.ended:
                 last_sign = now
             else:
                 last_sign = max([last_sign, *(at for at in (release.holder and release.holder.until, release.guard_seen) if at)])
@@ -88,10 +89,6 @@ class Handle:
                     LOG.warning("the pipeline has ended before its release, which its guard ends: see %s", self.run.describe())
                     warned = True
             self.platform.clock.sleep(REFRESH)
-
-    def _finished_and_snapshot(self) -> tuple[bool | None, Snapshot | None]:
-        """Whether the pipeline has ended, and the record after that: so a release that began at the last moment is not overlooked."""
-        return self.run.finished(), self.snapshot()
 
     def wait(self, progress: bool = True) -> Release:
         """Wait until the release has ended; returns it as it ended. Raises Unavailable as `follow` does.
@@ -103,13 +100,13 @@ class Handle:
             last = live.show(self.follow(), self.platform.clock)
         else:
             *_, last = self.follow()
-        if self.failed():
+        if self.has_failed():
             LOG.warning("a step of the pipeline failed: see %s", self.run.describe())
         return last.release
 
-    def failed(self) -> bool:
+    def has_failed(self) -> bool:
         """Return whether the pipeline has ended with a failed step. Raises Unavailable."""
-        return self._retry_unavailable(self.run.finished) is False
+        return self._retry_unavailable(self.run.result) is False
 
     def snapshot(self) -> Snapshot | None:
         """Read where the release stands now; None while the record does not hold this release. Raises Unavailable."""

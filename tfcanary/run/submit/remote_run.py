@@ -61,7 +61,7 @@ class RemoteRun:
         }
         return cls(api, (submission.host_ui or api.url).rstrip("/"), api.create_run(dict(run)))
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         """Return None while the host says that the run goes on, then whether it succeeded. Raises Unavailable."""
         return SUCCEEDED.get(self.api.run_state(self.run_id))
 

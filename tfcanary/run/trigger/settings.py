@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from tfcanary.core import codec
 from tfcanary.core.domain import NAME
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
+from tfcanary.run.submit.handle import read_plan
 from tfcanary.run.submit.host_auth import HostAuth
 from tfcanary.run.submit.parameters import check_size, run_parameters
 from tfcanary.run.trigger import uris
@@ -170,13 +170,7 @@ def _resolve(source: Source, file: Path, at: str) -> Source:
         exports = uris.normalise(source.exports)
     except Refused as error:
         raise Refused(f"{at}.exports: {error}") from error
-    return replace(source, exports=exports, plan=source.plan or _read_plan(file.parent / source.plan_file), plan_file="")
-
-
-def _read_plan(file: Path) -> Plan:
-    document: Any = codec.read_document(file)
-    decoded: Plan = codec.decode(Plan, {} if document is None else document, at=str(file))
-    return decoded
+    return replace(source, exports=exports, plan=source.plan or read_plan(file.parent / source.plan_file), plan_file="")
 
 
 def check_address(settings: Settings, address: str) -> None:
