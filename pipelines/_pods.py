@@ -1,5 +1,7 @@
 """The settings of every step's pod on a cluster; the local runner ignores them."""
 
+from dataclasses import dataclass
+
 from kfp import dsl, kubernetes
 
 from tfcanary import __version__
@@ -19,8 +21,36 @@ ends by the plan's `stage.maximum`, and a watch that hangs loses its hold within
 plan whose `stage.maximum` is longer than this is cut off here, and then rolled back by the guard."""
 
 
-def configure(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.PipelineTask:
+@dataclass(frozen=True)
+class Resources:
+    """The resources of one kind of step, as Kubernetes writes quantities: what it is sure to get, and what it may use at most."""
+
+    cpu: str
+    memory: str
+    cpu_limit: str
+    memory_limit: str
+
+
+LIGHT = Resources("100m", "256Mi", "1", "1Gi")
+"""For a step that reads and writes the record: such a process has about 110 MiB."""
+WATCHING = Resources("200m", "256Mi", "1", "2Gi")
+"""For a step that watches: it judges at each poll, and joins labels where the plan has some."""
+COPYING = Resources("500m", "256Mi", "2", "2Gi")
+"""For a step that copies a model and hashes it; files are not held in memory."""
+COMPARING = Resources("500m", "512Mi", "2", "4Gi")
+"""For a step that compares requests: drift over 20 million rows takes about 300 MiB."""
+LOADING = Resources("1", "2Gi", "4", "9Gi")
+"""For the step that loads candidate and stable: TensorFlow alone takes about 500 MiB. The limit is the plan's default
+`validation.memory_mib` and a GiB; a submission by tfcanary sets it by its plan (`tfcanary.run.submit.remote_run`)."""
+
+
+def configure(task: dsl.PipelineTask, label: str, resources: Resources = LIGHT, seconds: int = STEP) -> dsl.PipelineTask:
     """Give a step its name in the graph and its pod's settings; it is never cached, and its pod ends within `seconds`."""
+    task.set_cpu_request(resources.cpu).set_memory_request(resources.memory)
+    task.set_cpu_limit(resources.cpu_limit).set_memory_limit(resources.memory_limit)
+    # With Kubeflow's own defaults (no privileges, no capabilities, seccomp) this is what the Pod Security Standard `restricted` asks.
+    # Which user it is the image says.
+    kubernetes.set_security_context(task, run_as_non_root=True)
     kubernetes.set_image_pull_policy(task, "IfNotPresent")
     # Labels take no parameters: the model's name is in the run's name and in its parameters.
     kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "tfcanary")
@@ -35,7 +65,7 @@ def configure(task: dsl.PipelineTask, label: str, seconds: int = STEP) -> dsl.Pi
 def configure_watch(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
     """Configure a step that watches: its pod may run for days and has a label by which Prometheus finds it."""
     kubernetes.add_pod_label(task, WATCHES, "true")
-    return mount_metrics_credentials(configure(task, label, WATCH))
+    return mount_metrics_credentials(configure(task, label, WATCHING, WATCH))
 
 
 def mount_metrics_credentials(task: dsl.PipelineTask) -> dsl.PipelineTask:

@@ -19,7 +19,7 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import configure, configure_watch, mount_metrics_credentials, mount_receivers
+from pipelines._pods import COMPARING, COPYING, LOADING, configure, configure_watch, mount_metrics_credentials, mount_receivers
 from tfcanary.core.plan import MAX_STAGES
 
 
@@ -27,7 +27,7 @@ def stage(number: int, release: dict[str, Any]) -> None:
     """Add one stage to the graph: watch its weight, judge it, and behind the gate `advance` the stages after it."""
     watch = configure_watch(watch_stage(stage=number, **release), f"{number}: set the weight and watch")
     evidence = watch.outputs["evidence"]
-    drift = configure(evaluate_drift(stage=number, watch_verdict=evidence, **release), f"{number}: drift")
+    drift = configure(evaluate_drift(stage=number, watch_verdict=evidence, **release), f"{number}: drift", COMPARING)
     judge = configure(judge_canary(stage=number, watch_verdict=evidence, drift=drift.outputs["evidence"], **release), f"{number}: judge")
     decision = mount_receivers(judge).outputs["Output"]
     if number + 1 < MAX_STAGES:
@@ -62,10 +62,10 @@ def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = 
     release = {**owner, "plan": plan}
     guard = mount_receivers(configure(guard_release(**owner), "guard"))
     with dsl.ExitHandler(guard, name="release"):
-        validation = mount_metrics_credentials(configure(validate_savedmodel(model_uri=model_uri, **release), "validate"))
+        validation = mount_metrics_credentials(configure(validate_savedmodel(model_uri=model_uri, **release), "validate", LOADING))
         with dsl.If(validation.outputs["Output"] == "pass", name="the model is valid"):
-            push = configure(push_model(model_uri=model_uri, digest=validation.outputs["digest"], **release), "push")
-            deployment = configure(deploy_canary(version=push.outputs["Output"], **release), "deploy canary at weight 0")
-            comparison = configure(compare_predictions(**release).after(deployment), "equal requests to both versions")
+            push = configure(push_model(model_uri=model_uri, digest=validation.outputs["digest"], **release), "push", COPYING)
+            deployment = configure(deploy_canary(version=push.outputs["Output"], **release), "deploy canary at weight 0", COPYING)
+            comparison = configure(compare_predictions(**release).after(deployment), "equal requests to both versions", COMPARING)
             with dsl.If(comparison.outputs["Output"] == "pass", name="the answers are right"):
                 stage(0, release)

@@ -19,7 +19,7 @@ from tfcanary.core.plan import MAX_STAGES, Plan
 from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
-from tfcanary.run.submit import package
+from tfcanary.run.submit import handle, package
 from tfcanary.run.submit.remote_run import read_package
 
 NAMES = sorted(compiling.definitions())
@@ -176,6 +176,49 @@ def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
             **({WATCHES: "true"} if "watch-stage" in step else {}),
         }
         assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step else STEP)
+
+
+UNITS = {"m": 1e-3, "": 1.0, "Mi": 2.0**20, "Gi": 2.0**30}
+
+
+def quantity(text: str) -> float:
+    """A quantity as Kubernetes writes it."""
+    found = re.fullmatch(r"([0-9]+)(m|Mi|Gi|)", text)
+    assert found, text
+    return int(found.group(1)) * UNITS[found.group(2)]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_step_requests_what_it_needs_and_has_a_limit(name: str) -> None:
+    """A namespace with a quota takes no pod without them."""
+    for step, executor in next(yaml.safe_load_all(package(name)))["deploymentSpec"]["executors"].items():
+        of = executor["container"]["resources"]
+        for kind in ("Cpu", "Memory"):
+            least, most = (quantity(of[f"resource{kind}{what}"]) for what in ("Request", "Limit"))
+            assert 0 < least <= most, step
+        assert quantity(of["resourceMemoryRequest"]) >= 2 * 110 * 2**20, "a bare step has 110 MiB"
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_pod_may_run_under_the_restricted_pod_security_standard(name: str) -> None:
+    """Kubeflow itself forbids privileges and capabilities and names a seccomp profile; it leaves out this."""
+    on_a_cluster = list(yaml.safe_load_all(package(name)))[1]
+    for step, pod in on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        assert pod["securityContext"] == {"runAsNonRoot": True}, step
+        assert not {"pvcMount", "hostPath"} & set(pod)
+
+
+def test_the_step_that_loads_models_has_room_for_what_the_plan_allows_them() -> None:
+    def limit(memory: dict[str, int]) -> float:
+        pipeline, _ = read_package("canary_release", memory=memory)
+        return quantity(
+            pipeline["deploymentSpec"]["executors"]["exec-validate-savedmodel"]["container"]["resources"]["resourceMemoryLimit"]
+        )
+
+    assert limit({}) >= (Plan().validation.memory_mib + handle.BESIDE_TRIAL) * 2**20
+    assert limit({"validate_savedmodel": 33_000}) == 33_000 * 2**20
+    loading = next(yaml.safe_load_all(package("canary_release")))["deploymentSpec"]["executors"]["exec-validate-savedmodel"]
+    assert quantity(loading["container"]["resources"]["resourceMemoryRequest"]) == handle.LEAST_MEMORY * 2**20
 
 
 @pytest.mark.parametrize("name", PIPELINES)

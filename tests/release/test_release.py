@@ -128,7 +128,7 @@ def test_a_step_that_raises_is_followed_by_the_guard(site: Site, ours: Ours) -> 
     """The golden file is gone when the step reads it: the step cannot do its work."""
     handle = site.submit("better", predictions={"source": str(site.models / "none.jsonl")})
     ended = handle.wait()
-    assert handle.run.finished() is False
+    assert handle.run.result() is False
     assert (ended.state, ended.ended is None, site.weight()) == (State.REFUSED, False, 0)
     assert ours(site.seen()) == {}
 

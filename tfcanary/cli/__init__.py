@@ -30,6 +30,7 @@ from tfcanary.cli import (
     serve,
     show,
     trigger,
+    upload,
     validate,
 )
 from tfcanary.cli.verbs import Verbs
@@ -75,6 +76,7 @@ for verb in (
     drift.drift,
     profile.profile,
     trigger.trigger,
+    upload.upload,
     serve.serve,
     demo.demo,
     completion.completion,

@@ -60,7 +60,7 @@ def release(
     except KeyboardInterrupt:
         _interrupt(handle, name, platform_uri)
         sys.exit(UNDECIDED)
-    if handle.failed():
+    if handle.has_failed():
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
     if html:
         _write_report(handle, html)

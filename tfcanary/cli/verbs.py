@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import click
 
 SECTIONS = (
-    ("Before a release", ("doctor", "init", "plan", "validate", "profile", "drift", "adopt")),
+    ("Before a release", ("doctor", "init", "plan", "validate", "profile", "drift", "adopt", "upload")),
     ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort")),
     ("Afterwards", ("report", "history", "replay")),
     ("On this machine", ("demo", "up", "down", "serve")),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.adapters.kubeclient.api_server import ApiServer, Asked, Told
 
 NEW, OLD = "/apis/v2beta1/healthz", "/apis/v1beta1/healthz"
+PIPELINES, VERSIONS = "/apis/v2beta1/pipelines", "/apis/v2beta1/pipelines/upload_version"
 EXPERIMENTS, RUNS = "/apis/v2beta1/experiments", "/apis/v2beta1/runs"
 JSON = {"Content-Type": "application/json"}
 
@@ -23,6 +25,10 @@ class Host(ApiServer):
         """What a request without them is answered with."""
         self.experiments: list[dict[str, Any]] = []
         self.runs: dict[str, dict[str, Any]] = {}
+        self.pipelines: dict[str, dict[str, Any]] = {}
+        """By id."""
+        self.versions: dict[tuple[str, str], dict[str, str]] = {}
+        """The query and the file of each upload, by the pipeline's id and the version's name."""
 
     def otherwise(self, asked: Asked) -> Told:
         if any(asked.headers.get(name) != value for name, value in self.wanted.items()):
@@ -31,6 +37,10 @@ class Host(ApiServer):
             return self.pages[asked.path]
         if asked.path == EXPERIMENTS:
             return self._experiments(asked)
+        if asked.path == PIPELINES:
+            return self._pipelines(asked)
+        if asked.path == VERSIONS:
+            return self._upload(asked)
         if asked.path == RUNS and asked.method == "POST":
             return self._begin(asked.body)
         return self._of_run(asked)
@@ -41,6 +51,23 @@ class Host(ApiServer):
             return Told(body=self.experiments[-1], headers=JSON)
         of = [one for one in self.experiments if one.get("namespace") == asked.query.get("namespace")]
         return Told(body={"experiments": of}, headers=JSON)
+
+    def _pipelines(self, asked: Asked) -> Told:
+        if asked.method == "POST":
+            id = f"p{len(self.pipelines) + 1}"
+            self.pipelines[id] = {**asked.body, "pipeline_id": id}
+            return Told(body=self.pipelines[id], headers=JSON)
+        (wanted,) = json.loads(asked.query["filter"])["predicates"]
+        found = [one for one in self.pipelines.values() if one[wanted["key"]] == wanted["stringValue"]]
+        return Told(body={"pipelines": found}, headers=JSON)
+
+    def _upload(self, asked: Asked) -> Told:
+        """The pages of Kubeflow send this request, too, with what a person has typed as the description."""
+        key = asked.query["pipelineid"], asked.query["name"]
+        if key in self.versions:
+            return Told(409, {"error_message": "The name already exists"}, JSON)
+        self.versions[key] = {**asked.query, "file": asked.body}
+        return Told(body={"pipeline_version_id": "v1"}, headers=JSON)
 
     def _begin(self, wanted: dict[str, Any]) -> Told:
         if wanted["experiment_id"] not in {one["experiment_id"] for one in self.experiments}:

@@ -37,7 +37,7 @@ class Ran:
 
     succeeded: bool | None = True
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         return self.succeeded
 
     def stop(self) -> None:
@@ -55,7 +55,7 @@ def of(world: World, record: Record, run: Ran | None = None) -> Handle:
     return Handle(world.platform(), Plan(), run or Ran(), False, record.release.run_id)
 
 
-def told(change: Callable[[Release], Release]) -> Record:
+def promoted_record(change: Callable[[Release], Release]) -> Record:
     """The promoted release of the samples, changed; nothing lies in the bucket for it."""
     record, _ = samples.promoted()
     assert record.release
@@ -64,7 +64,7 @@ def told(change: Callable[[Release], Release]) -> Record:
 
 @pytest.fixture
 def promoted(world: World) -> Handle:
-    return of(world, told(lambda r: r))
+    return of(world, promoted_record(lambda r: r))
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
@@ -117,6 +117,38 @@ def test_what_is_submitted_is_what_was_asked(monkeypatch: pytest.MonkeyPatch, tm
     assert repr(made) == "<release of digits: runs/1/pipeline.log>"
 
 
+@pytest.mark.parametrize(("memory_mib", "limit"), [(32_768, 33_792), (512, 2_048)])
+def test_validation_gets_the_memory_that_the_plan_gives_the_models(
+    monkeypatch: pytest.MonkeyPatch, world: World, memory_mib: int, limit: int
+) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    tfcanary.release("gs://exports/digits/7", "digits", {"validation": {"memory_mib": memory_mib}}, host="https://kfp.example")
+    assert submitted[0].memory == {"validate_savedmodel": limit}
+
+
+def large(bytes_: int) -> dict[str, Any]:
+    """A plan with one large part."""
+    return {"serving": {"pod_patch": {"metadata": {"annotations": {"note": "x" * bytes_}}}}}
+
+
+def test_a_plan_that_kubeflow_would_not_take_is_refused_by_its_name_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    before = world.records.stored
+    sentence = r"plan: has 10,\d+ bytes, .* takes 10,000 at most; its largest part is `serving` with 10,\d+$"
+    with pytest.raises(Refused, match=sentence):
+        tfcanary.release("gs://exports/digits/7", "digits", large(10_000), host="https://kfp.example")
+    assert (submitted, world.records.stored) == ([], before)
+    tfcanary.release("gs://exports/digits/7", "digits", large(9_700), host="https://kfp.example")
+    tfcanary.release("gs://exports/digits/7", "digits", large(10_000))
+    assert len(submitted) == 2, "on this machine nothing limits it"
+
+
 def test_the_verdict_is_the_one_that_the_end_rests_on(world: World, promoted: Handle) -> None:
     assert promoted.verdict
     assert (promoted.verdict.decision, promoted.verdict.stage) == (Decision.PROMOTE, 2)
@@ -152,7 +184,7 @@ def test_a_page_is_framed_so_that_nothing_in_it_runs_and_no_style_leaves_it(prom
 
 
 def test_a_handle_shows_state_stage_weight_and_why_and_no_more(world: World) -> None:
-    watched = of(world, told(lambda r: weighing(replace(r, state=State.WATCHED, stage=1, reason="", ended=None), 25)))
+    watched = of(world, promoted_record(lambda r: weighing(replace(r, state=State.WATCHED, stage=1, reason="", ended=None), 25)))
     head = watched._repr_markdown_()
     assert head.startswith("# Watched at stage 1 (25 %)")
     assert "The canary has 25 % of the traffic and is being watched." in head
@@ -160,7 +192,7 @@ def test_a_handle_shows_state_stage_weight_and_why_and_no_more(world: World) -> 
 
 
 def test_what_a_model_says_is_text_in_a_notebook(world: World) -> None:
-    record = told(lambda r: replace(r, reason=HOSTILE))
+    record = promoted_record(lambda r: replace(r, reason=HOSTILE))
     hostile = of(world, replace(record, model=HOSTILE))
     for shown in (hostile._repr_html_(), hostile.report._repr_html_()):
         assert browser(shown).tags == ["iframe"]
@@ -178,7 +210,7 @@ class Away(Ran):
 
     lost: int = 0
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         self.lost -= 1
         if self.lost >= 0:
             raise Unavailable("KFP at https://kfp.example cannot be reached: timed out")
@@ -210,7 +242,7 @@ def test_waiting_tells_each_event_once_and_that_a_step_failed(
     assert len(lines) == len(release.events)
     assert lines[-1].startswith("12:33:00 UTC digits at 100 %: promoted: every criterion passed")
     assert not caplog.messages
-    failed = of(world, told(lambda r: r), Ran(succeeded=False))
+    failed = of(world, promoted_record(lambda r: r), Ran(succeeded=False))
     assert failed.wait(progress=False).state is State.PROMOTED
     assert capsys.readouterr().err == ""
     assert caplog.messages == ["a step of the pipeline failed: see runs/1/pipeline.log"]
@@ -221,7 +253,7 @@ def unfinished(world: World, succeeded: bool | None = False, **change: Any) -> H
     now = world.clock.now()
     holder = Holder("run-0001: watch", "a1", 1, timedelta(seconds=60), now + timedelta(seconds=60), watching=True)
     fields = {"state": State.WATCHED, "ended": None, "began": now, "holder": holder, "beat": None} | change
-    return of(world, told(lambda r: replace(r, **fields)), Ran(succeeded))
+    return of(world, promoted_record(lambda r: replace(r, **fields)), Ran(succeeded))
 
 
 def ends_after(world: World, seconds: float) -> None:

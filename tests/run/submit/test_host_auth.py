@@ -36,12 +36,12 @@ def test_a_pod_sends_the_token_that_kubeflow_has_mounted_as_it_is_now(host: Host
     token.write_text("first\n")
     host.wanted = bearer("first")
     run = start(host)
-    assert run.finished() is None
+    assert run.result() is None
     host.wanted = bearer("second")
     with pytest.raises(Unavailable, match="answers 401"):
-        run.finished()
+        run.result()
     token.write_text("second")
-    assert run.finished() is None
+    assert run.result() is None
     run.stop()
 
 
@@ -57,7 +57,7 @@ def test_a_token_and_a_cookie_come_from_a_file_as_it_is_now(host: Host, tmp_path
         run = start(host, auth)
         (tmp_path / "secret").write_text(f"authservice_session=b{number}")
         host.wanted = header(f"authservice_session=b{number}")
-        assert run.finished() is None
+        assert run.result() is None
 
 
 def test_a_password_in_netrc_is_not_sent_in_a_tokens_place(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_password_in_netrc_is_not_sent_in_a_tokens_place(host: Host, tmp_path:
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     (tmp_path / "token").write_text("right")
     host.wanted = bearer("right")
-    assert start(host, HostAuth(token_file=str(tmp_path / "token"))).finished() is None
+    assert start(host, HostAuth(token_file=str(tmp_path / "token"))).result() is None
 
 
 class Google(WebServer):
@@ -116,9 +116,9 @@ def test_behind_iap_a_service_account_sends_an_identity_token_that_is_valid(host
     google.seconds = 1
     renewed = start(host, HostAuth(client_id="iap-client"))
     before = len(google.grants)
-    renewed.finished()
+    renewed.result()
     assert len(google.grants) == before + 1, "a token that is about to expire is replaced"
-    assert run.finished() is None
+    assert run.result() is None
 
 
 def test_behind_iap_a_person_sends_a_token_by_the_sdks_own_way(
@@ -133,11 +133,11 @@ def test_behind_iap_a_person_sends_a_token_by_the_sdks_own_way(
     monkeypatch.setattr(auth, "OAUTH_TOKEN_URI", f"{google.url}/token")
     person = HostAuth(client_id="iap-client", app_client_id="desktop", app_client_secret_file=str(tmp_path / "secret"))
     run = start(host, person)
-    assert run.finished() is None
+    assert run.result() is None
     assert len(google.grants) == 1
     assert "grant_type=refresh_token" in google.grants[0]
     monkeypatch.setattr(host_auth, "RENEW", 0.0)
-    run.finished()
+    run.result()
     assert len(google.grants) == 2, "after a while the token is fetched again"
 
 
@@ -153,7 +153,7 @@ def test_the_cookie_of_the_sdks_context_is_sent_without_any_other_credentials(ho
     context = {"namespace": "team-a", "client_authentication_cookie": "authservice_session=c"}
     (tmp_path / ".config" / "kfp" / "context.json").write_text(json.dumps(context))
     host.wanted = {"Cookie": "authservice_session=c"}
-    assert start(host).finished() is None
+    assert start(host).result() is None
     (tmp_path / ".config" / "kfp" / "context.json").write_text("[]")
     with pytest.raises(Refused, match="is not the KFP SDK's context"):
         start(host)

@@ -36,6 +36,7 @@ def test_a_run_begins_with_its_arguments_and_its_account_and_is_never_cached(hos
     sent = host.runs[run.run_id]
     assert (sent["display_name"], sent["service_account"]) == ("canary_release digits", "tfcanary")
     assert sent["runtime_config"]["parameters"] == ARGUMENTS
+    assert sent["description"].startswith("Make a SavedModel the stable version")
     tasks = sent["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
     assert {task.get("cachingOptions", {}).get("enableCache", False) for task in tasks.values()} == {False}
     assert "example/tfcanary:1" in yaml.safe_dump(sent["pipeline_spec"])
@@ -47,7 +48,7 @@ def test_the_page_is_where_people_open_the_host(host: Host) -> None:
     assert run.describe() == f"https://kubeflow.example/_/pipeline/#/runs/details/{run.run_id}"
 
 
-def test_what_the_sdk_prints_is_not_mixed_into_our_own_output(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_submission_prints_nothing(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     RemoteRun.start(wanted(host))
     assert capsys.readouterr().out == ""
 
@@ -60,17 +61,17 @@ def test_without_an_account_the_host_takes_its_own_default(host: Host) -> None:
 
 def test_a_run_is_under_way_until_the_host_says_how_it_ended(host: Host) -> None:
     run = RemoteRun.start(wanted(host))
-    assert run.finished() is None
+    assert run.result() is None
     for state, good in (("SUCCEEDED", True), ("FAILED", False)):
         host.runs[run.run_id]["state"] = state
-        assert run.finished() is good
+        assert run.result() is good
 
 
 def test_a_stopped_run_is_stopped_on_the_host(host: Host) -> None:
     run = RemoteRun.start(wanted(host))
     run.stop()
     assert host.runs[run.run_id]["state"] == "CANCELED"
-    assert run.finished() is False
+    assert run.result() is False
 
 
 def test_with_one_user_there_is_no_namespace_and_the_host_is_asked_once(host: Host) -> None:
@@ -87,7 +88,7 @@ def test_with_many_users_the_namespace_is_the_pods_own(host: Host, tmp_path: Pat
     assert host.experiments[0]["namespace"] == "team-a"
 
 
-def test_the_namespace_that_the_sdk_was_given_is_the_one_of_the_runs(host: Host, tmp_path: Path) -> None:
+def test_the_namespace_of_the_sdks_context_is_the_one_of_the_runs(host: Host, tmp_path: Path) -> None:
     (tmp_path / ".config" / "kfp").mkdir(parents=True)
     (tmp_path / ".config" / "kfp" / "context.json").write_text('{"namespace": "team-b"}')
     RemoteRun.start(wanted(host))
@@ -101,7 +102,7 @@ from tfcanary.run.submit import Submission, remote_run
 
 assert os.environ["_KFP_RUNTIME"] == "true"
 run = remote_run.RemoteRun.start(Submission("canary_release", {"model_name": "digits"}, Path("unused"), host=sys.argv[1]))
-print(run.finished(), remote_run.check_host(sys.argv[1])[0].value)
+print(run.result(), remote_run.check_host(sys.argv[1])[0].value)
 """
 
 

@@ -65,7 +65,7 @@ class Pipeline:
     run_id: str
     over: bool | None = None
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         return self.over
 
     def stop(self) -> None:

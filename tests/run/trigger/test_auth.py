@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from tests.run.trigger.conftest import Client, Site, document, serving_on
+from tfcanary.run.trigger import auth
 from tfcanary.run.trigger.auth import ALGORITHMS
 
 ISSUER, AUDIENCE, CALLER = "https://issuer.example", "https://trigger.example/events", "pusher@project.iam.example"
@@ -28,11 +29,12 @@ class Keys(BaseHTTPRequestHandler):
 
     broken = False
     asked = 0
+    ids: tuple[str, ...] = ("one",)
 
     def do_GET(self) -> None:
         Keys.asked += 1
-        key = json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": "one", "use": "sig", "alg": "RS256"}
-        body = b"<html>" if Keys.broken else json.dumps({"keys": [key]}).encode()
+        keys = [json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": id, "use": "sig", "alg": "RS256"} for id in Keys.ids]
+        body = b"<html>" if Keys.broken else json.dumps({"keys": keys}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -47,7 +49,7 @@ def issuer() -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Keys)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    Keys.broken, Keys.asked = False, 0
+    Keys.broken, Keys.asked, Keys.ids = False, 0, ("one",)
     yield f"http://127.0.0.1:{server.server_port}/keys"
     server.shutdown()
     thread.join(10)
@@ -121,6 +123,20 @@ def test_nobody_signs_with_the_public_key_or_with_nothing(site: Site, guarded: C
     assert status(guarded, f"{head}.{claims}.{forged}", site) == 401
     assert status(guarded, f"{part({'alg': 'none', 'kid': 'one'})}.{claims}.", site) == 401
     assert {name[:2] for name in ALGORITHMS} == {"RS", "PS", "ES", "Ed"}, "the library refuses both, too; we do not rest on that"
+
+
+def test_a_new_key_of_the_issuer_is_known_at_once_and_unknown_ones_cost_no_fetch_each(
+    site: Site, guarded: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status(guarded, signed(), site) == 202
+    Keys.ids = ("one", "two")
+    assert status(guarded, signed(kid="two"), site) == 200
+    assert Keys.asked == 2
+    assert {status(guarded, signed(kid=f"made-up-{i}"), site) for i in range(20)} == {401}
+    assert Keys.asked == 2, "whoever makes up key ids does not make us ask the issuer"
+    monkeypatch.setattr(auth, "REFRESH", 0.0)
+    Keys.ids = ("three",)
+    assert status(guarded, signed(kid="three"), site) == 200
 
 
 def test_where_the_keys_cannot_be_read_nobody_is_let_in(site: Site, guarded: Client) -> None:

@@ -93,12 +93,68 @@ def test_a_version_must_lie_below_the_exports_of_its_model(site: Site, server: C
     assert site.record().heard == ()
 
 
+def encoded(document: Any, alphabet: Any = base64.b64encode) -> str:
+    return str(alphabet(json.dumps(document).encode()).decode())
+
+
+NAMED = {"model_uri": "gs://exports/digits/7", "note": "??>>~~"}
+OWN = {"specversion": "1.0", "id": "1", "source": "/registry", "type": "model.ready"}
+PUSH = {"messageId": "1", "publishTime": "2026-01-31T12:00:00Z"}
+UNWRAPPED = {
+    "x_goog_pubsub_subscription_name": "projects/p/subscriptions/s",
+    "x_goog_pubsub_message_id": "22",
+    "x_goog_pubsub_publish_time": "2026-01-31T12:00:00.5Z",
+}
+STORED = {"eventtype": "OBJECT_FINALIZE", "bucketid": "exports", "objectid": "digits/7/_SUCCESS"}
+SENT: dict[str, tuple[Any, dict[str, str]]] = {
+    "data_base64": ({**OWN, "data_base64": encoded(NAMED)}, STRUCTURE),
+    "data_base64 of a type": ({**OWN, "datacontenttype": "application/json", "data_base64": encoded(NAMED)}, STRUCTURE),
+    "data_base64 of Cloud Storage": (
+        {**finalized("digits/7/_SUCCESS", data=None), "data_base64": encoded({"bucket": "exports", "name": "digits/7/_SUCCESS"})},
+        STRUCTURE,
+    ),
+    "a document as a text": ({**OWN, "data": json.dumps(NAMED)}, STRUCTURE),
+    "web-safe base64": ({"message": {**PUSH, "data": encoded(NAMED, base64.urlsafe_b64encode)}}, {}),
+    "base64 without padding": ({"message": {**PUSH, "data": encoded(NAMED).rstrip("=")}}, {}),
+    "Pub/Sub unwrapped": ({"kind": "storage#object"}, {**UNWRAPPED, **STORED}),
+    "Pub/Sub unwrapped, a document of one's own": (NAMED, UNWRAPPED),
+}
+
+
+@pytest.mark.parametrize("way", SENT)
+def test_an_event_that_names_a_version_is_not_lost_however_it_is_wrapped(site: Site, server: Client, way: str) -> None:
+    """Acknowledged and forgotten would be the worst: the sender sends nothing again, and nobody looks for the release."""
+    site.export(7)
+    said, headers = SENT[way]
+    status, answer = server.post("/events", said, **headers)
+    assert (status, answer["result"]) == (202, "waiting"), answer
+    until(lambda: site.pipelines.versions() == ["7"])
+    assert server.post("/events", said, **headers)[0] == 200, "and a repetition is known again"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({**OWN, "data_base64": base64.b64encode(b"no json").decode()}, "is not JSON"),
+        ({**OWN, "data": '{"model_uri": '}, "is not JSON"),
+        ({"Records": [{"eventSource": "minio:s3"}], "EventName": "s3:ObjectCreated:Put"}, "is a notification of S3 or MinIO"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_refused_with_the_reason(site: Site, server: Client, said: dict[str, Any], why: str) -> None:
+    status, answer = server.post("/events", said)
+    assert status == 400
+    assert why in answer["error"]
+
+
 def test_what_is_about_something_else_is_ignored_and_it_says_why(site: Site, server: Client) -> None:
     for said, why in [
         (finalized("digits/7/saved_model.pb"), "is not the _SUCCESS of a version of digits"),
         (finalized("digits/7/deeper/_SUCCESS"), "is not the _SUCCESS"),
         (finalized("digits/_SUCCESS"), "is not the _SUCCESS"),
-        (finalized("cats/7/_SUCCESS"), "none of our models"),
+        (finalized("cats/7/_SUCCESS"), "lies in the exports of none of our models"),
+        (finalized("digits/9 copy/_SUCCESS"), "'9 copy' is not taken; names have letters, digits and"),
+        ({**OWN, "id": "2", "data": {"model_uri": "gs://exports/digits/9 copy"}}, "'9 copy' is not taken"),
+        ({**OWN, "id": "3", "datacontenttype": "image/png", "data_base64": "iVBORw0KGgo="}, "names no version"),
         (finalized("digits/../faces/7/_SUCCESS"), "none of our models"),
         (finalized("digits/7/_SUCCESS", type="google.cloud.storage.object.v1.deleted"), "names no version"),
         (finalized("digits/7/_SUCCESS", type="somebody.elses", data={"hello": "world"}), "names no version"),

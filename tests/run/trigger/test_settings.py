@@ -16,6 +16,7 @@ from tfcanary.core.errors import Refused
 from tfcanary.run.trigger import serving, settings, uris
 
 DIGITS: dict[str, Any] = {"exports": "gs://exports/digits", "plan": QUICK}
+LARGE = {"serving": {"pod_patch": {"metadata": {"annotations": {"note": "x" * 10_000}}}}}
 OIDC = {"issuer": "i", "audience": "a", "jwks_url": "https://keys.example", "callers": ["c"]}
 
 
@@ -49,6 +50,7 @@ def written(folder: Path, said: Any) -> Path:
         ({"models": {"digits": DIGITS, "faces": DIGITS}}, "the exports of digits lie in those of faces"),
         ({"models": {"digits": {**DIGITS, "exports": "gs://exports/digits/a/"}, "faces": DIGITS}}, "lie in those of faces"),
         ({"every": "0s"}, "must be from 1s to 5m"),
+        ({"host": "http://kfp.example", "models": {"digits": {**DIGITS, "plan": LARGE}}}, "models.digits.plan: has 10,"),
         ({"modles": {}}, "did you mean 'models'"),
     ],
 )

@@ -242,6 +242,7 @@ def test_a_recurring_run_goes_on_waiting_for_what_an_earlier_one_offered(site: S
         ({"plan": {"weigths": [5]}}, "did you mean 'weights'"),
         ({"wait": "soon"}, "wait: 'soon' is not a time"),
         ({"platform": "kube://serving"}, "name the Kubeflow Pipelines endpoint"),
+        ({"host": "http://kfp.example", "plan": {"drift": {"retrain": "x" * 9_900}}}, "its largest part is `drift`"),
     ],
 )
 def test_a_wrong_argument_changes_nothing(site: Site, step: Step, change: dict[str, Any], sentence: str) -> None:

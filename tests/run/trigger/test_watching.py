@@ -26,7 +26,7 @@ from tfcanary.core import codec
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Fate
-from tfcanary.run.trigger import versions
+from tfcanary.run.trigger import versions, watching
 from tfcanary.run.trigger.dispatch import Dispatcher
 from tfcanary.run.trigger.settings import Target
 from tfcanary.run.trigger.trigger_metrics import Counts
@@ -244,3 +244,10 @@ def test_a_wrong_option_of_the_watch_is_bad_input(
     given = ["trigger", "watch", "gs://exports/digits", "--name", "digits", "--plan", "plan.yaml", *arguments]
     assert run(*given) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_plan_that_the_host_would_not_take_is_refused_before_anything_is_offered(site: Site) -> None:
+    large: Plan = codec.decode(Plan, {**QUICK, "drift": {"retrain": "x" * 9_900}})
+    watched = Folder(EXPORTS["digits"], large, Completeness("_SUCCESS", timedelta(seconds=60)))
+    with pytest.raises(Refused, match=r"plan: has .* bytes"):
+        watching.watch(watched, "digits", Target("fake://", host="http://kfp.example"), every=1.0)

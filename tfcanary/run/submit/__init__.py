@@ -6,7 +6,7 @@ This is the only package that imports the KFP SDK. The progress of a release is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from tfcanary.run.submit.host_auth import HostAuth
 class Run(Protocol):
     """A submitted pipeline."""
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         """Return None while the pipeline runs, then whether it succeeded; a release that was rolled back is a success. Raises Unavailable."""
 
     def stop(self) -> None:
@@ -47,6 +47,8 @@ class Submission:
     """The image in which the steps run on a KFP host; empty means the image that the package names."""
     service_account: str = ""
     """The Kubernetes service account of the run's pods on a KFP host; empty means the host's default account."""
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """The memory limits of steps on a KFP host in MiB, by the name of their component; other steps have the package's."""
 
 
 def package(name: str) -> str:

@@ -29,6 +29,7 @@ from tfcanary.run.submit import Run, Submission, start
 from tfcanary.run.submit import progress as live
 from tfcanary.run.submit.host_auth import HostAuth, read_auth
 from tfcanary.run.submit.pages import ReleaseReport, frame
+from tfcanary.run.submit.parameters import check_size, run_parameters
 from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
 
 LOG = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ PAUSES = Pauses(first=10.0, longest=10.0, jitter=(1.0, 1.0), at_deadline=True)
 """Between two attempts to ask a cluster that could not be reached."""
 CLOSING = timedelta(seconds=120)
 """How long a pipeline may take after its release has ended: its last steps write pages. It is not waited for any longer."""
+BESIDE_TRIAL = 1024
+"""MiB that the step `validate_savedmodel` may use beside the process that loads the models, which has the plan's `validation.memory_mib`."""
+LEAST_MEMORY = 2048
+"""MiB that the package requests for that step: its limit must not be lower."""
 HEAD = 320
 """Pixels that the head of a page needs, in a notebook's column."""
 
@@ -66,16 +71,17 @@ class Handle:
         """
         last_sign, warned = self.platform.clock.now(), False
         while True:
-            finished, snapshot = self._retry_unavailable(self._finished_and_snapshot)
+            # The record is read last: so a release that began at the last moment is not overlooked.
+            result, snapshot = self._retry_unavailable(lambda: (self.run.result(), self.snapshot()))
             now = self.platform.clock.now()
             if snapshot is not None:
                 yield snapshot
-            elif finished is not None:
+            elif result is not None:
                 raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
             release = snapshot.release if snapshot else None
-            if release and release.state.ended and (finished is not None or now - (release.ended or now) >= CLOSING):
+            if release and release.state.ended and (result is not None or now - (release.ended or now) >= CLOSING):
                 return
-            if finished is None or release is None or release.state.ended:
+            if result is None or release is None or release.state.ended:
                 last_sign = now
             else:
                 last_sign = max(
@@ -88,10 +94,6 @@ class Handle:
                     warned = True
             self.platform.clock.sleep(REFRESH)
 
-    def _finished_and_snapshot(self) -> tuple[bool | None, Snapshot | None]:
-        """Whether the pipeline has ended, and the record after that: so a release that began at the last moment is not overlooked."""
-        return self.run.finished(), self.snapshot()
-
     def wait(self, progress: bool = True) -> Release:
         """Wait until the release has ended; returns it as it ended. Raises Unavailable as `follow` does.
 
@@ -102,13 +104,13 @@ class Handle:
             last = live.show(self.follow(), self.platform.clock)
         else:
             *_, last = self.follow()
-        if self.failed():
+        if self.has_failed():
             LOG.warning("a step of the pipeline failed: see %s", self.run.describe())
         return last.release
 
-    def failed(self) -> bool:
+    def has_failed(self) -> bool:
         """Return whether the pipeline has ended with a failed step. Raises Unavailable."""
-        return self._retry_unavailable(self.run.finished) is False
+        return self._retry_unavailable(self.run.result) is False
 
     def snapshot(self) -> Snapshot | None:
         """Read where the release stands now; None while the record does not hold this release. Raises Unavailable."""
@@ -208,17 +210,20 @@ def release(
             the token that Kubeflow has mounted into it.
         release_id: A name of your own for this release, used once; empty means that one is made.
 
-    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`), Held (another release is active)
+    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`; a plan too large for the host), Held (another release is active)
     and Unavailable.
     """
     decoded, platform = read_plan(plan), platform or adapters.default_platform()
     auth = read_auth(host_auth)
-    bound = adapters.open_platform(platform, name, decoded)
-    release_id = release_id or f"{name}-{secrets.token_hex(6)}"
-    record = ledger.check(bound, decoded, release_id)
     uri = str(model) if "://" in str(model) else str(Path(model).resolve())
+    release_id = release_id or f"{name}-{secrets.token_hex(6)}"
+    parameters = {**run_parameters(uri, name, platform, decoded), "release_id": release_id}
+    if host:
+        check_size(parameters)
+    bound = adapters.open_platform(platform, name, decoded)
+    record = ledger.check(bound, decoded, release_id)
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
-    arguments = {"model_uri": uri, "model_name": name, "platform": platform, "plan": codec.brief(decoded), "release_id": release_id}
-    run = start(Submission("canary_release", arguments, RUNS, host, host_ui, auth, image, service_account))
+    memory = {"validate_savedmodel": max(decoded.validation.memory_mib + BESIDE_TRIAL, LEAST_MEMORY)}
+    run = start(Submission("canary_release", parameters, RUNS, host, host_ui, auth, image, service_account, memory))
     return Handle(bound, decoded, run, bool(host), release_id)

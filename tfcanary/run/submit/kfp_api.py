@@ -28,6 +28,8 @@ POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """The file with a pod's own namespace."""
 EQUALS = 1
 """The API's number of the operation "equals" in a filter."""
+CONFLICT = 409
+"""The status with which the API refuses a name that it has already."""
 LOG_IN = "it asks for credentials: name them by --host-auth, as docs/triggers.md shows"
 
 Json = dict[str, Any]
@@ -100,7 +102,39 @@ class KfpApi:
         """Terminate a run; the host may leave out its exit step."""
         self._call("POST", f"{V2}/runs/{run_id}:terminate")
 
+    def upload_pipeline(self, name: str, version: str, description: str, file: str, content: str) -> bool:
+        """Upload a compiled pipeline as a version of the pipeline `name`, which is created where it does not exist.
+
+        Returns whether the version is new; one of that name that exists already stays as it is.
+        """
+        namespace = self.namespace()
+        if not (pipeline_id := self._pipeline(name, namespace)):
+            pipeline = {"display_name": name, "description": description, "namespace": namespace}
+            pipeline_id = _id(self._call("POST", f"{V2}/pipelines", body=pipeline), "pipeline_id")
+        query = {"name": version, "pipelineid": pipeline_id, "description": description}
+        answer = self._send("POST", f"{V2}/pipelines/upload_version", query, files={"uploadfile": (file, content)}, accept=(CONFLICT,))
+        return bool(answer.status_code != CONFLICT)
+
+    def _pipeline(self, name: str, namespace: str) -> str:
+        """The id of the pipeline of a name; empty where there is none."""
+        predicate = {"operation": EQUALS, "key": "display_name", "stringValue": name}
+        query = {"filter": json.dumps({"predicates": [predicate]}), "namespace": namespace}
+        found = self._call("GET", f"{V2}/pipelines", query=query).get("pipelines") or []
+        return _id(found[0], "pipeline_id") if found else ""
+
     def _call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Json | None = None) -> Json:
+        return self._json(self._send(method, path, query, body))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        files: Mapping[str, tuple[str, str]] | None = None,
+        accept: tuple[int, ...] = (),
+    ) -> requests.Response:
+        """Send one request; an answer is a success, or has a status of `accept`. Raises Unavailable otherwise."""
         import requests
 
         headers = {"Accept": "application/json", **self.credentials.headers()}
@@ -115,23 +149,30 @@ class KfpApi:
                 self.url + path,
                 params=query,
                 json=body,
+                files=files,
                 # As `auth` and not as `headers`: those would be overwritten by a password in ~/.netrc.
                 auth=with_headers,
                 timeout=(TIMEOUT, TIMEOUT),
-                # A log-in page is told by its redirection; its text is no answer.
+                # A redirection leads to a page for people, whose text is no answer.
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             raise Unavailable(f"KFP at {self.url} cannot be reached: {_reason(error)}") from error
-        if not answer.ok or answer.is_redirect:
+        if answer.status_code not in accept and (not answer.ok or answer.is_redirect):
             hint = f"; {LOG_IN}" if answer.status_code in (401, 403) or answer.is_redirect else ""
             raise Unavailable(f"KFP at {self.url} answers {answer.status_code} {answer.reason}{_detail(answer)}{hint}")
+        return answer
+
+    def _json(self, answer: requests.Response) -> Json:
+        """The JSON object of an answer; raises Unavailable where it has none."""
+        import requests
+
         try:
             document = answer.json() if answer.content else {}
         except requests.JSONDecodeError:
-            raise Unavailable(f"KFP at {self.url} answers {path} with a page and no JSON; where the page is a log-in, {LOG_IN}") from None
+            raise Unavailable(f"KFP at {self.url} answers with a page and no JSON; where the page is a log-in, {LOG_IN}") from None
         if not isinstance(document, dict):
-            raise Unavailable(f"KFP at {self.url} answers {path} with no JSON object")
+            raise Unavailable(f"KFP at {self.url} answers with no JSON object")
         return document
 
 
@@ -153,5 +194,5 @@ def _detail(answer: requests.Response) -> str:
         document = answer.json()
     except ValueError:
         return ""
-    message = document.get("message") or document.get("error") if isinstance(document, Mapping) else ""
+    message = document.get("message") or document.get("error") or document.get("error_message") if isinstance(document, Mapping) else ""
     return f" ({' '.join(str(message).split())[:200]})" if message else ""

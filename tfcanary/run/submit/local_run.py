@@ -52,7 +52,7 @@ class LocalRun:
             process.stdin.write(json.dumps(job))
         return cls(process, folder / LOG)
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         """Return None while the pipeline runs, then whether every step succeeded."""
         code = self.process.poll()
         return None if code is None else code == 0

@@ -19,15 +19,22 @@ SUCCEEDED = {"SUCCEEDED": True, "SKIPPED": True, "FAILED": False, "CANCELED": Fa
 Json = dict[str, Any]
 
 
-def read_package(name: str, image: str = "") -> tuple[Json, Json]:
-    """Return a package's two documents, the pipeline and its pods' settings; with `image` every step runs in that image."""
+def read_package(name: str, image: str = "", memory: Mapping[str, int] | None = None) -> tuple[Json, Json]:
+    """Return a package's two documents: the pipeline, and its pods' settings.
+
+    With `image` every step runs in that image. `memory` holds memory limits in MiB, by the name of a component.
+    """
     import yaml
 
     documents = list(yaml.safe_load_all(package(name)))
     pipeline, pods = documents[0], documents[1] if len(documents) > 1 else {}
-    if image:
-        for executor in pipeline["deploymentSpec"]["executors"].values():
-            executor["container"]["image"] = image
+    executors = pipeline["deploymentSpec"]["executors"]
+    for executor in executors.values() if image else ():
+        executor["container"]["image"] = image
+    for component, mib in (memory or {}).items():
+        # The second field is the first one's old form, in units of 10^9 bytes, for older hosts.
+        limit = {"resourceMemoryLimit": f"{mib}Mi", "memoryLimit": mib * 2**20 / 1e9}
+        executors[f"exec-{component.replace('_', '-')}"]["container"]["resources"].update(limit)
     return pipeline, pods
 
 
@@ -44,16 +51,17 @@ class RemoteRun:
     def start(cls, submission: Submission) -> RemoteRun:
         """Submit a pipeline to its host; raises Unavailable where the host cannot be reached or refuses the run."""
         api = KfpApi.connect(submission.host, submission.host_auth)
-        pipeline, pods = read_package(submission.pipeline, submission.image)
+        pipeline, pods = read_package(submission.pipeline, submission.image, submission.memory)
         run: Mapping[str, Any] = {
             "display_name": f"{submission.pipeline} {submission.arguments.get('model_name', '')}",
+            "description": pipeline["pipelineInfo"].get("description", ""),
             "pipeline_spec": {"pipeline_spec": pipeline, "platform_spec": pods} if pods else pipeline,
             "runtime_config": {"parameters": dict(submission.arguments)},
             **({"service_account": submission.service_account} if submission.service_account else {}),
         }
         return cls(api, (submission.host_ui or api.url).rstrip("/"), api.create_run(dict(run)))
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         """Return None while the host says that the run goes on, then whether it succeeded. Raises Unavailable."""
         return SUCCEEDED.get(self.api.run_state(self.run_id))
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import math
 import os
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +24,8 @@ TIMEOUT = 5.0
 """Seconds that a request for the issuer's keys may take."""
 KEPT = 300.0
 """Seconds for which the issuer's keys are used before they are fetched again."""
+REFRESH = 30.0
+"""Seconds between two fetches of the keys because of an unknown key id: an issuer changes its keys within hours."""
 SHORTEST = 16
 """Characters of a token: shorter ones can be guessed."""
 LONGEST = 16_384
@@ -86,6 +91,9 @@ class SignedToken:
 
     oidc: Oidc
     _keys: Any = field(default=None, repr=False)
+    _refreshed: float = -math.inf
+    """When the keys were last fetched because of an unknown key id, by a clock that nobody can set."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, authorization: str) -> None:
         """Verify the header's token. Raises Denied where something of it is wrong, Unavailable where the issuer's keys cannot be fetched."""
@@ -93,10 +101,9 @@ class SignedToken:
 
         token = bearer(authorization)
         try:
-            key = self._client().get_signing_key_from_jwt(token)
             claims = jwt.decode(
                 token,
-                key,
+                self._key(jwt.get_unverified_header(token).get("kid")),
                 algorithms=list(ALGORITHMS),
                 audience=self.oidc.audience,
                 issuer=self.oidc.issuer,
@@ -111,12 +118,24 @@ class SignedToken:
         if claims.get("sub") not in self.oidc.callers and email not in self.oidc.callers:
             raise Denied("none of the callers")
 
-    def _client(self) -> Any:
-        if self._keys is None:
-            from jwt import PyJWKClient
+    def _key(self, key_id: Any) -> Any:
+        """The issuer's key with an id, from the keys that are kept or, at most once in REFRESH, from newly fetched ones.
 
-            self._keys = PyJWKClient(self.oidc.jwks_url, cache_jwk_set=True, lifespan=KEPT, timeout=TIMEOUT)
-        return self._keys
+        The id comes from a token whose signature is not verified yet, so strangers could otherwise make each call a fetch. Raises Denied.
+        """
+        with self._lock:
+            if self._keys is None:
+                from jwt import PyJWKClient
+
+                self._keys = PyJWKClient(self.oidc.jwks_url, cache_jwk_set=True, lifespan=KEPT, timeout=TIMEOUT)
+            keys = self._keys.get_signing_keys()
+            if all(key.key_id != key_id for key in keys) and time.monotonic() - self._refreshed >= REFRESH:
+                self._refreshed = time.monotonic()
+                keys = self._keys.get_signing_keys(refresh=True)
+        found = next((key for key in keys if key.key_id == key_id), None)
+        if found is None:
+            raise Denied("no key of the issuer has the token's key id")
+        return found
 
 
 def authenticator(auth: Auth | None) -> Authenticator:

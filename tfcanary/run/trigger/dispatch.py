@@ -137,7 +137,7 @@ class Dispatcher:
             claims = record is not None and record.called is not None and record.called.candidate.event == event
             if not claims and self.target.host:
                 del self.runs[event]
-            elif run.finished() is not None:
+            elif run.result() is not None:
                 del self.runs[event]
                 if record and record.called and claims:
                     reason = f"its pipeline ended before its release began: see {run.describe()}"

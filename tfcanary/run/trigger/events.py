@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,8 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
+UNWRAPPED = "x-goog-pubsub-"
+"""The prefix of the headers of a Pub/Sub push without its wrapper: the body is the message's data, its attributes are headers."""
 MOST = 100
 """Events of one batch: each may cost a write of a record."""
 LONGEST = 1024
@@ -67,11 +69,15 @@ def read(message: Message) -> tuple[Event, ...]:
         return (_cloud_event(parse_json(message.body)),)
     if any(name.startswith("ce-") for name in message.headers):
         return (_binary(message),)
+    if f"{UNWRAPPED}message-id" in message.headers:
+        return (_pubsub_unwrapped(message),)
     body = _object(parse_json(message.body), "body")
     if "specversion" in body:
         return (_cloud_event(body),)
     if "message" in body:
         return (_pubsub_push(body, "Pub/Sub push"),)
+    if "Records" in body:
+        raise Refused("body: is a notification of S3 or MinIO; exports are in Cloud Storage or in a directory, no event of S3 is about one")
     raise Refused("body: is no CloudEvent and no Pub/Sub push; a candidate alone goes to /models/<name>/candidates")
 
 
@@ -131,7 +137,7 @@ def _parse_event(parse: Any) -> Any:
 
 
 def _to_event(cloud_event: Any) -> Event:
-    kind, data, time = cloud_event.get_type(), cloud_event.get_data(), cloud_event.get_time()
+    kind, data, time = cloud_event.get_type(), _json_data(cloud_event), cloud_event.get_time()
     if kind == PUBLISHED:
         return _pubsub_push(_object(data, "data"), cloud_event.get_source())
     event = Event(cloud_event.get_source(), cloud_event.get_id(), kind, None if time is None else parse_instant(time, "time"))
@@ -141,6 +147,21 @@ def _to_event(cloud_event: Any) -> Event:
     if kind.startswith("google.cloud.storage.") or not isinstance(data, Mapping):
         return event
     return _with_version(event, data)
+
+
+def _json_data(cloud_event: Any) -> Any:
+    """The data of an event that says, or does not deny, that its data are JSON: as a value, in whatever wrapping they came.
+
+    `data_base64` comes as bytes. Some senders put a document into `data` as a text. Raises Refused where bytes are no JSON.
+    """
+    data, kind = cloud_event.get_data(), str(cloud_event.get_datacontenttype() or "application/json").split(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        return data
+    if isinstance(data, bytes):
+        return parse_json(data) if data else None
+    if isinstance(data, str) and data.lstrip().startswith("{"):
+        return parse_json(data.encode("utf-8", "replace"))
+    return data
 
 
 def _with_object(event: Event, bucket: str, name: str) -> Event:
@@ -162,22 +183,42 @@ def _pubsub_push(push: Json, source: str) -> Event:
     id = _text(message, "messageId", "message") or _text(message, "message_id", "message")
     if not id:
         raise Refused("message.messageId: is missing; without it no repetition would be recognised")
-    kind = _text(attributes, "eventType", "message.attributes")
     published = message.get("publishTime") or message.get("publish_time")
     time = None if published is None else parse_instant(published, "message.publishTime")
-    event = Event(subscription, id, kind or "Pub/Sub message", time)
+    return _from_pubsub(Event(subscription, id, "Pub/Sub message", time), attributes, lambda: _message_data(message))
+
+
+def _pubsub_unwrapped(message: Message) -> Event:
+    """A Pub/Sub message whose push subscription has "payload unwrapping" and "write metadata"."""
+    headers = message.headers
+    source, id = (_text(headers, f"{UNWRAPPED}{name}", "headers", required=True) for name in ("subscription-name", "message-id"))
+    published = headers.get(f"{UNWRAPPED}publish-time")
+    time = None if published is None else parse_instant(published, f"headers.{UNWRAPPED}publish-time")
+    # HTTP knows no capitals in the names of headers.
+    attributes = {name: headers[name.lower()] for name in ("eventType", "bucketId", "objectId") if name.lower() in headers}
+    body = message.body
+    return _from_pubsub(Event(source, id, "Pub/Sub message", time), attributes, lambda: parse_json(body) if body else None)
+
+
+def _from_pubsub(event: Event, attributes: Json, read_data: Callable[[], Any]) -> Event:
+    """What a message is about, by its attributes, or by its data where it has none of Cloud Storage's."""
+    kind = _text(attributes, "eventType", "message.attributes")
+    event = replace(event, kind=kind or event.kind)
     if kind == "OBJECT_FINALIZE":
         bucket, name = (_text(attributes, key, "message.attributes", required=True) for key in ("bucketId", "objectId"))
         return _with_object(event, bucket, name)
     if kind:
         return event
-    data = _message_data(message)
+    data = read_data()
     return _with_version(event, data) if isinstance(data, Mapping) else event
 
 
 def _message_data(message: Json) -> Any:
+    text = _text(message, "data", "message", longest=1 << 19)
+    # Both alphabets are taken, and the padding may be missing: other publishers write the one that is safe in a URL.
+    plain = text.translate(str.maketrans("-_", "+/")).rstrip("=")
     try:
-        body = base64.b64decode(_text(message, "data", "message", longest=1 << 19), validate=True)
+        body = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError:
         raise Refused("message.data: is not base64") from None
     return parse_json(body) if body else None

@@ -20,7 +20,7 @@ from tfcanary.core.plan import Plan, seconds
 from tfcanary.core.record import Record, Waiting
 from tfcanary.run.trigger import offer, uris, watching
 from tfcanary.run.trigger.dispatch import Dispatcher
-from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.settings import Target, check_plan_size
 from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness
 
@@ -67,6 +67,8 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     wait: timedelta = codec.decode(timedelta, request.wait, at="wait")
     if target.platform.startswith("kube://") and not target.host:
         raise Refused("host: is missing; a release that runs in this step's pod would end with it; name the Kubeflow Pipelines endpoint")
+    if target.host:
+        check_plan_size(uris.normalise(request.model_uri), request.model_name, target.platform, decoded)
     if target.platform.startswith("kube://") and not target.image:
         # The package names an image that no registry has; the step's own one has the very tfcanary that submits.
         target = replace(target, image=adapters.own_image(target.platform))
@@ -74,7 +76,9 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     folder = watching.Folder(uris.normalise(request.model_uri), decoded, Completeness(request.complete, SETTLE))
     others = Completeness(request.complete, SETTLE)
     dispatcher = Dispatcher(platform, decoded, target, Counts(), others.is_complete_uri)
-    candidate = _newest(folder, dispatcher) if request.newest else _exported_by(request.run_id, folder.uri, dispatcher)
+    # A version that the run has exported has the run's identity, so that a step that runs again offers the same candidate.
+    event = queue.identity("run", f"{request.run_id}\0{folder.uri}")
+    candidate = _newest(folder, dispatcher) if request.newest else Waiting(event, folder.uri, platform.clock.now())
     if candidate is None:
         return Outcome(NOTHING_NEW, f"there is no complete version in {folder.uri}")
     if not request.newest:
@@ -83,11 +87,6 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     if request.newest and offered.answer is not queue.Answer.WAITING and fate(ledger.read(platform), candidate).word != WAITING:
         return Outcome(NOTHING_NEW, offered.reason)
     return _wait_for_turn(dispatcher, candidate, wait)
-
-
-def _exported_by(run_id: str, uri: str, dispatcher: Dispatcher) -> Waiting:
-    """The version that a run has exported; its identity is the run's, so that a step that runs again offers the same candidate."""
-    return Waiting(queue.identity("run", f"{run_id}\0{uri}"), uri, dispatcher.platform.clock.now())
 
 
 def _newest(folder: watching.Folder, dispatcher: Dispatcher) -> Waiting | None:

@@ -46,7 +46,7 @@ def of_event(event: Event, models: Mapping[str, Source], now: datetime) -> Candi
             return Ignored(f"{event.model[:80]!r} is none of our models")
         return of_version(event.model, models[event.model], event, now)
     owner = _owner(event.model_uri, models)
-    return of_version(owner, models[owner], event, now) if owner else Ignored("the version lies in the exports of none of our models")
+    return of_version(owner, models[owner], event, now) if owner else Ignored(_why_nobodys("version", event.model_uri))
 
 
 def of_version(model: str, source: Source, event: Event, now: datetime) -> Candidate:
@@ -63,13 +63,22 @@ def _of_object(event: Event, models: Mapping[str, Source], now: datetime) -> Can
     """An object that was written is a candidate where it is the object that completes a version."""
     owner = _owner(event.object_uri, models)
     if not owner:
-        return Ignored("the object lies in the exports of none of our models")
+        return Ignored(_why_nobodys("object", event.object_uri))
     source = models[owner]
     folder, *names = uris.parts_below(uris.normalise(event.object_uri), source.exports)
     marker = source.complete or MODEL_FILE
     if names != [marker]:
         return Ignored(f"the object is not the {marker} of a version of {owner}")
     return of_version(owner, source, replace(event, object_uri="", model_uri=f"{source.exports}/{folder}", model=""), now)
+
+
+def _why_nobodys(what: str, uri: str) -> str:
+    """Why an object or a version is about none of the models: its URI has a name that is never taken, or lies elsewhere."""
+    try:
+        uris.normalise(uri)
+    except Refused as error:
+        return f"the {what} is about none of our models: {error}"
+    return f"the {what} lies in the exports of none of our models"
 
 
 def _owner(uri: str, models: Mapping[str, Source]) -> str:

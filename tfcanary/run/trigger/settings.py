@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from tfcanary.core import codec
 from tfcanary.core.domain import NAME
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
+from tfcanary.run.submit.handle import read_plan
 from tfcanary.run.submit.host_auth import HostAuth
+from tfcanary.run.submit.parameters import check_size, run_parameters
 from tfcanary.run.trigger import uris
 
+VERSION_NAME = 20
+"""Characters of a version's name for which a run's parameters have room."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """The addresses that only this machine reaches."""
 
@@ -145,6 +148,8 @@ def read(file: Path) -> Settings:
     """Decode a settings file and the plan files that it names; raises Refused naming the file and the place in it."""
     settings: Settings = codec.decode(Settings, codec.read_document(file), at=str(file))
     models = {name: _resolve(source, file, f"{file}.models.{name}") for name, source in settings.models.items()}
+    for name, source in models.items() if settings.host else ():
+        check_plan_size(source.exports, name, settings.platform, source.resolved_plan, at=f"{file}.models.{name}.plan")
     for one, other in permutations(models, 2):
         inner, outer = models[one].exports, models[other].exports
         if inner == outer or uris.is_below(inner, outer):
@@ -155,18 +160,17 @@ def read(file: Path) -> Settings:
     return replace(settings, models=models, auth=auth, host_auth=settings.host_auth.below(file.parent))
 
 
+def check_plan_size(folder: str, model: str, platform: str, plan: Plan, at: str = "plan") -> None:
+    """Check that a KFP host takes the releases of a folder's versions; raises Refused naming the plan (`at`) where it is too large."""
+    check_size(run_parameters(f"{folder}/{'0' * VERSION_NAME}", model, platform, plan), at)
+
+
 def _resolve(source: Source, file: Path, at: str) -> Source:
     try:
         exports = uris.normalise(source.exports)
     except Refused as error:
         raise Refused(f"{at}.exports: {error}") from error
-    return replace(source, exports=exports, plan=source.plan or _read_plan(file.parent / source.plan_file), plan_file="")
-
-
-def _read_plan(file: Path) -> Plan:
-    document: Any = codec.read_document(file)
-    decoded: Plan = codec.decode(Plan, {} if document is None else document, at=str(file))
-    return decoded
+    return replace(source, exports=exports, plan=source.plan or read_plan(file.parent / source.plan_file), plan_file="")
 
 
 def check_address(settings: Settings, address: str) -> None:

@@ -21,7 +21,7 @@ from tfcanary.core.record import Record, Waiting
 from tfcanary.run.trigger import offer, uris
 from tfcanary.run.trigger.dispatch import Dispatcher, DispatcherThread
 from tfcanary.run.trigger.serving import finish
-from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.settings import Target, check_plan_size
 from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness, Version
 
@@ -81,9 +81,11 @@ def newest(folder: Folder, platform: Platform) -> Waiting | None:
 def watch(folder: Folder, model: str, target: Target, every: float) -> None:
     """Look into a folder every `every` seconds, and release what is new, until SIGINT or SIGTERM.
 
-    Raises Refused where the folder's URI is none, Unavailable where the watch ends without a signal.
+    Raises Refused where the folder's URI is none or its plan is too large for the host, Unavailable where the watch ends without a signal.
     """
     folder = replace(folder, uri=uris.normalise(folder.uri))
+    if target.host:
+        check_plan_size(folder.uri, model, target.platform, folder.plan)
     platform = adapters.open_platform(target.platform, model, folder.plan)
     # The dispatcher has a Completeness of its own, because each remembers only the versions that it was asked about.
     is_complete = replace(folder.completeness, history={}).is_complete_uri
