@@ -167,7 +167,8 @@ def test_a_track_that_does_not_answer_is_inconclusive_and_asked_no_more():
 def test_an_answer_of_another_form_fails():
     look = look_at(one_hot, lambda i: {"label": i % 3, "scores": one_hot(i)})
     assert of(look, "answers").finding is Finding.FAIL
-    assert "which breaks clients; first request golden:0: 1 rows with label, scores; stable: 1 rows" in of(look, "answers").reason
+    reason = of(look, "answers").reason
+    assert "in another form, which breaks clients; first request golden:0: 1 rows with label, scores; stable: 1 rows" in reason
 
 
 def test_another_number_of_values_is_a_warning():
