@@ -49,7 +49,7 @@ class StandInRun:
     theatre: Theatre
     model: str
 
-    def finished(self) -> bool | None:
+    def result(self) -> bool | None:
         return True if self.model in self.theatre.ends else None
 
     def stop(self) -> None:

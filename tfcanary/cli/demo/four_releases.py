@@ -110,7 +110,7 @@ class Demo:
         try:
             return progress.show(handle.follow(), handle.platform.clock)
         finally:
-            if handle.run.finished() is None:
+            if handle.run.result() is None:
                 handle.run.stop()
 
     def release_candidate(self, candidate: DemoCandidate, users: Users) -> DemoOutcome:
