@@ -65,6 +65,7 @@ for verb in (
     orders.resume,
     orders.approve,
     orders.reject,
+    orders.repair,
     show.status,
     show.history,
     show.report_verb,

@@ -1,4 +1,4 @@
-"""The verbs `abort`, `pause`, `resume`, `approve` and `reject`: orders of a person to the active release of a model."""
+"""The verbs `abort`, `pause`, `resume`, `approve`, `reject` and `repair`: orders of a person about the release of a model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import click
 
 from tfcanary import report
-from tfcanary.act import orders, rollback
+from tfcanary.act import finish, ledger, orders, restore, rollback
 from tfcanary.cli import options
+from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release
 from tfcanary.run import steps
@@ -38,6 +39,36 @@ def abort(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     """
     step = steps.reopen_step(platform_uri, name)
     _print_release(name, rollback.roll_back(step.platform, step.run_id, reason), json_)
+
+
+@click.command(short_help="Put right what is not as the record of the ended release says.")
+@options.model()
+@options.platform
+@options.as_json
+def repair(name: str, platform_uri: str, json_: bool) -> None:
+    """Put traffic, tracks and servers right where they are not as the record of the ended release says. May be repeated.
+
+    While a release is active, its steps and its guard do this: then the verb changes nothing. Exit 0 all is as recorded, 2 bad input,
+    3 could not reach the platform.
+
+    \b
+    Example:  tfcanary repair digits
+    """
+    platform = steps.reopen_step(platform_uri, name).platform
+    record = ledger.read(platform)
+    if record.active:
+        raise Refused(
+            f"{name}: release {record.active.run_id!r} is active, and its guard keeps the world; end it by `tfcanary abort {name}`"
+        )
+    found = restore.differences(platform, record)
+    if record.release:
+        finish.finish(platform, record.release.run_id)
+    if json_:
+        options.print_json({"decision": "repaired" if found else "as recorded", "reasons": list(found)})
+        return
+    for difference in found:
+        click.echo(f"put right: {difference}")
+    click.echo(f"{name}: everything is as the record says")
 
 
 @_order_verb("Keep a release at its weight; the watch goes on.")

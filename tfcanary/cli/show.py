@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tfcanary import adapters, report
-from tfcanary.act import ledger
+from tfcanary.act import ledger, restore
 from tfcanary.adapters import local
 from tfcanary.cli import options, outputs
 from tfcanary.cli.local import state_folder
@@ -74,6 +74,7 @@ def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> No
     if record.release:
         click.echo(report.release_line(record.release))
         _print_requests(platform_uri, name, record.release)
+        _print_differences(platform_uri, name, record)
     for candidate in record.waiting:
         click.echo(f"waits for its turn: {candidate.model_uri}")
 
@@ -88,6 +89,19 @@ def _print_requests(platform_uri: str, name: str, release: Release) -> None:
         click.echo(f"canary requests: unknown ({error})", err=True)
         return
     click.echo(f"canary requests: {'not counted' if requests is None else plain(requests)}")
+
+
+def _print_differences(platform_uri: str, name: str, record: Record) -> None:
+    """Print what of the world is not as the record says, and what puts it right."""
+    try:
+        found = restore.differences(steps.reopen_step(platform_uri, name).platform, record)
+    except TfcanaryError as error:
+        click.echo(f"whether the world is as the record says is unknown ({error})", err=True)
+        return
+    for difference in found:
+        click.echo(f"not as recorded: {difference}")
+    if found and record.active is None:
+        click.echo(f"to put it right: tfcanary repair {name}")
 
 
 def _decision(record: Record) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import click
 
 SECTIONS = (
     ("Before a release", ("doctor", "init", "plan", "validate", "profile", "drift", "adopt", "upload")),
-    ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort")),
+    ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort", "repair")),
     ("Afterwards", ("report", "history", "replay")),
     ("On this machine", ("demo", "up", "down", "serve")),
     ("Services and scripts", ("trigger", "metrics", "completion")),
