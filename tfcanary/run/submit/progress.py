@@ -23,7 +23,7 @@ from tfcanary.report.plots.text import cut, visible
 from tfcanary.run.submit import time_left
 from tfcanary.run.submit.handle import Handle, Snapshot
 
-COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "dark_orange"}
+COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "orange1"}
 WIDTH = 110
 """Columns of the picture in a notebook, which has no terminal to ask."""
 BAR = 20
