@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,28 @@ def test_serve_without_the_extra_says_so_before_it_prints_anything_else(capsys: 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("serve", family() / "good", "--name", "digits") == 2
     assert one_sentence(capsys) == "tfcanary: the module 'tensorflow' is not installed: pip install 'tfcanary[local]'"
+
+
+def test_a_document_that_is_nested_too_deeply_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "plan.yaml").write_text("weights: " + "[" * 20_000)
+    assert run("plan", tmp_path / "plan.yaml") == 2
+    assert one_sentence(capsys) == "tfcanary: the input is nested too deeply"
+
+
+def test_columns_that_neither_side_has_are_bad_input(tmp_path: Path, capsys: Captured) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a\n" + "1\n2\n3\n" * 50)
+    assert run("drift", rows, rows, "--columns", "b,c") == 2
+    assert one_sentence(capsys).endswith("have no column b, c")
+
+
+def test_a_fault_of_tfcanary_itself_is_no_verdict_on_a_candidate() -> None:
+    """Python would end with 1, which means refused or rolled back."""
+    code = "from tfcanary import __main__, cli\ncli.main = lambda: 1 / 0\n__main__.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in done.stderr
+    assert done.stderr.endswith("tfcanary: this is a fault of tfcanary; please report it with the lines above\n")
 
 
 def required(name: str) -> list[str]:

@@ -104,6 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (Unavailable, Conflict) as error:
         _print_error(error)
         sys.exit(UNDECIDED)
+    except RecursionError:
+        _print_error("the input is nested too deeply")
+        sys.exit(BAD_INPUT)
     except ModuleNotFoundError as error:
         _print_error(_missing_module(error))
         sys.exit(BAD_INPUT)

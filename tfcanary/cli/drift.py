@@ -11,6 +11,7 @@ import click
 from tfcanary.cli import options, outputs, rows
 from tfcanary.cli.findings import EXIT
 from tfcanary.core.domain import Finding
+from tfcanary.core.errors import Refused
 from tfcanary.core.plan import DriftPlan
 from tfcanary.decide import drift as drift_test
 from tfcanary.look.evaluate import references
@@ -50,6 +51,8 @@ def drift(reference: str, current: str, plan_file: Path | None, look: int, html:
     with rows.progress() as bar:
         first = references.read_or_count(steps.fetch(reference), None, wanted.entity, wanted.selection, bar(reference))
         second = references.read_or_count(steps.fetch(current), first.layout, wanted.entity, wanted.selection, bar(current))
+    if wanted.columns and first.rows and not first.tallies and not second.tallies:
+        raise Refused(f"columns: {reference} and {current} have no column {', '.join(wanted.columns)}")
     comparison = drift_test.compare(first, second, _settings(plan, wanted), look)
     if html:
         outputs.write_page(html, drift_page(comparison, f"{current} against {reference}"))

@@ -23,7 +23,10 @@ def print_look(look: Look, title: str) -> None:
     """Print the checks as a table, and the overall finding as the last line, which stays visible in a terminal."""
     table = Table("check", "finding", "reason", title=title)
     for evidence in look.evidence:
-        table.add_row(evidence.about, f"[{COLOUR[evidence.finding]}]{evidence.finding.value}[/]", escape(evidence.reason))
+        if evidence.gating:
+            table.add_row(evidence.about, f"[{COLOUR[evidence.finding]}]{evidence.finding.value}[/]", escape(evidence.reason))
+        else:
+            table.add_row(evidence.about, evidence.finding.value, escape(evidence.reason), style="dim")
     for absence in look.absent:
         table.add_row(absence.about, "", escape(absence.reason), style="dim")
     console = Console()

@@ -138,7 +138,7 @@ def _print_all(platform_uri: str, json_: bool) -> None:
     for model, record in records.items():
         table.add_row(escape(model), *_row(record))
     for model, problem in unread.items():
-        table.add_row(escape(model), "", "[magenta]unknown[/]", "", "", escape(problem))
+        table.add_row(escape(model), "", "[orange1]unknown[/]", "", "", escape(problem))
     Console().print(table if records or unread else f"{platform_uri}: no model was released here yet")
     for line in _servers(running) if running else ():
         click.echo(line)

@@ -23,7 +23,7 @@ from tfcanary.report.plots.text import cut, visible
 from tfcanary.run.submit.snapshots import Snapshot
 from tfcanary.run.submit.time_left import bounds, forecast, time_left
 
-COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "magenta"}
+COLOUR = {Finding.PASS: "green", Finding.WARN: "yellow", Finding.FAIL: "red", Finding.INCONCLUSIVE: "orange1"}
 WIDTH = 110
 """Columns of the picture in a notebook, where no terminal has a width."""
 BAR = 20
