@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -244,7 +244,7 @@ class S3Storage(ConditionalWrites):
 
     def _piece(self, key: str, etag: str, start: int, end: int) -> bytes:
         answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag, Range=f"bytes={start}-{end - 1}")
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:
             piece: bytes = body.read()
         if len(piece) != end - start:
             raise ConnectionError(f"bytes {start} to {end}: {len(piece)} arrived")
