@@ -146,6 +146,16 @@ def test_other_content_with_the_same_size_and_metadata_is_another_generation(s3_
         read(s3)
 
 
+@pytest.mark.parametrize(
+    "metadata", [{WRITE: "x"}, {WRITE: "9" * 40 + "-" + "0" * 32, CHECKSUM: "0" * 8}, {WRITE: "1-" + "0" * 32, CHECKSUM: "</a>"}]
+)
+def test_metadata_that_are_not_ours_are_nobodys(s3_server: S3Server, s3: S3Storage, metadata: dict[str, str]) -> None:
+    s3_server.put(NAME, b"1", metadata)
+    (blob,) = s3.list()
+    assert blob.checksum.startswith("etag:")
+    assert read(s3) == b"1"
+
+
 # What passes
 
 
@@ -297,6 +307,23 @@ def test_a_bucket_that_does_not_exist_is_refused(s3_server: S3Server) -> None:
     for ask in (nowhere.list, lambda: nowhere.write("a", b"1"), lambda: nowhere.read("a", BytesIO())):
         with pytest.raises(Refused, match="nowhere"):
             ask()
+
+
+@pytest.mark.parametrize("size", [10, 3 * PIECE])
+def test_a_file_that_changes_while_it_is_sent_does_not_arrive(
+    s3_server: S3Server, s3: S3Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    (tmp_path / "file").write_bytes(b"a" * size)
+    looked = s3._find
+
+    def changes(name: str) -> object:
+        (tmp_path / "file").write_bytes(b"b" * size)
+        return looked(name)
+
+    monkeypatch.setattr(s3, "_find", changes)
+    with pytest.raises(Unavailable, match="the file was changed while it was sent"):
+        s3.write("a", tmp_path / "file", if_generation=0)
+    assert (s3_server.objects, s3_server.uploads) == ({}, {})
 
 
 def test_any_other_refusal_of_the_service_is_refused(s3_server: S3Server, s3: S3Storage) -> None:
