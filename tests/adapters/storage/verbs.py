@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
-from tfcanary.adapters.storage.gcs import PIECE, GcsStorage
+from tfcanary.adapters.storage.gcs import PIECE
 from tfcanary.core.ports import Storage
 
 NAME = "models/m/a"
 
 
-def read(gcs: GcsStorage, generation: int | None = None) -> bytes:
+def read(storage: Storage, generation: int | None = None) -> bytes:
     into = BytesIO()
-    gcs.read("a", into, generation)
+    storage.read("a", into, generation)
     return into.getvalue()
 
 
-def each_verb(gcs: GcsStorage, big: Path) -> dict[str, Callable[[], object]]:
+def each_verb(storage: Storage, big: Path) -> dict[str, Callable[[], object]]:
     return {
-        "list": gcs.list,
-        "read": lambda: read(gcs),
-        "write": lambda: gcs.write("a", b"new"),
-        "upload": lambda: gcs.write("a", big),
-        "delete": lambda: gcs.delete("a"),
+        "list": storage.list,
+        "read": lambda: read(storage),
+        "write": lambda: storage.write("a", b"new"),
+        "upload": lambda: storage.write("a", big),
+        "delete": lambda: storage.delete("a"),
     }
 
 

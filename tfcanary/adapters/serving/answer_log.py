@@ -131,10 +131,10 @@ def _type(value: Any) -> str:
 
 def _without_large_integers(row: bodies.Row) -> bodies.Row:
     """The row with integers that no float represents as floats: Arrow takes no column of both."""
-    return {name: _rounded(value) for name, value in row.items()}
+    return {name: _round(value) for name, value in row.items()}
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return [_round(one) for one in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) > EXACT else value

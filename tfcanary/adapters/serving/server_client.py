@@ -64,7 +64,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the server."""
         self._http.clear()
         with self._lock:
             if self._channel:

@@ -57,7 +57,7 @@ def plain_path(root: Path, name: str) -> Path:
     path = root
     for part in check_name(name).split("/"):
         path = path / part
-        with os_errors_explained("looking for links"):
+        with explain_os_errors("looking for links"):
             linked = path.is_symlink()
         if linked:
             raise Refused(f"{path}: is a link; only plain files and folders are read or written")
@@ -77,7 +77,7 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def os_errors_explained(what: str) -> Iterator[None]:
+def explain_os_errors(what: str) -> Iterator[None]:
     """Turn an OSError into Refused where a further try would meet it again, else into Unavailable; `what` begins the sentence."""
     try:
         yield

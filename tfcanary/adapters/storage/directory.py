@@ -21,7 +21,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from tfcanary.adapters.storage.blob_names import OWN_FOLDER, check_name, check_prefix, open_plain, os_errors_explained, plain_path
+from tfcanary.adapters.storage.blob_names import OWN_FOLDER, check_name, check_prefix, explain_os_errors, open_plain, plain_path
 from tfcanary.adapters.storage.checksums import ChecksumIndex, copy
 from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.ports import Blob
@@ -42,7 +42,7 @@ class DirectoryStorage:
     def list(self, prefix: str = "") -> tuple[Blob, ...]:
         """As `ports.Storage.list`. Raises Refused where it finds a link, or anything else but a plain file: a model server would follow it."""
         folder, slash, _ = check_prefix(prefix).rpartition("/")
-        with os_errors_explained(f"listing {self._root}"):
+        with explain_os_errors(f"listing {self._root}"):
             if folder:
                 plain_path(self._root, folder)
             names = sorted(name for name in self._names(folder + slash) if name.startswith(prefix))
@@ -51,7 +51,7 @@ class DirectoryStorage:
 
     def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
         """As `ports.Storage.read`. Raises Refused also where the content is not what was written: the disk damaged it."""
-        with os_errors_explained(f"reading {name} in {self._root}"), open_plain(plain_path(self._root, name)) as source:
+        with explain_os_errors(f"reading {name} in {self._root}"), open_plain(plain_path(self._root, name)) as source:
             before = os.fstat(source.fileno())
             if generation not in (None, _generation(before)):
                 raise Conflict(f"{self._root}/{name}: is generation {_generation(before)}, not {generation}")
@@ -66,7 +66,7 @@ class DirectoryStorage:
         """As `ports.Storage.write`. Raises Refused where the name is a folder, or a folder in its path is a file."""
         target = plain_path(self._root, name)
         with (
-            os_errors_explained(f"writing {name} in {self._root}"),
+            explain_os_errors(f"writing {name} in {self._root}"),
             self._temporary_copy(content) as (temporary, checksum),
             self._lock() as lock,
         ):
@@ -83,7 +83,7 @@ class DirectoryStorage:
     def delete(self, name: str, if_generation: int | None = None) -> None:
         """As `ports.Storage.delete`. Folders that become empty are removed too: a model server would take one for a version."""
         target = plain_path(self._root, name)
-        with os_errors_explained(f"deleting {name} in {self._root}"):
+        with explain_os_errors(f"deleting {name} in {self._root}"):
             if target.exists():
                 self._delete(name, target, if_generation)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tfcanary.adapters.storage.blob_names import as_folder, os_errors_explained, plain_path
+from tfcanary.adapters.storage.blob_names import as_folder, explain_os_errors, plain_path
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Blob, Storage
 
@@ -39,7 +39,7 @@ def pull(storage: Storage, prefix: str, into: Path, known: dict[str, int] | None
 
 
 def _pull_file(storage: Storage, blob: Blob, target: Path) -> None:
-    with os_errors_explained(f"writing {target}"):
+    with explain_os_errors(f"writing {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as into:
             storage.read(blob.name, into, blob.generation)

@@ -16,10 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tfcanary.adapters.storage.blob_names import check_name, check_prefix, open_plain, os_errors_explained
+from tfcanary.adapters.storage.blob_names import check_name, check_prefix, explain_os_errors, open_plain
 from tfcanary.adapters.storage.checksums import as_text, copy
 from tfcanary.adapters.storage.conditional_writes import RACE, ConditionalWrites
-from tfcanary.adapters.storage.gcs_errors import google_errors_explained
+from tfcanary.adapters.storage.gcs_errors import explain_google_errors
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Blob
 from tfcanary.core.retry import attempts
@@ -48,7 +48,7 @@ class GcsStorage(ConditionalWrites):
     def list(self, prefix: str = "") -> tuple[Blob, ...]:
         """As `ports.Storage.list`. Raises Refused where the bucket does not exist."""
         start = self._folder + check_prefix(prefix)
-        with self._errors_explained(prefix, "storage.objects.list"):
+        with self._explain_errors(prefix, "storage.objects.list"):
             objects = self._client.list_blobs(
                 self._name,
                 prefix=start,
@@ -64,7 +64,7 @@ class GcsStorage(ConditionalWrites):
         """As `ports.Storage.read`. Raises Conflict also where the name is written anew while it is read."""
         import google_crc32c
 
-        with self._errors_explained(check_name(name), "storage.objects.get"):
+        with self._explain_errors(check_name(name), "storage.objects.get"):
             blob, pieces = self._open_pieces(name, generation)
             value = 0
             for piece in pieces:
@@ -97,14 +97,14 @@ class GcsStorage(ConditionalWrites):
     def _uri(self, name: str) -> str:
         return f"gs://{self._name}/{self._folder}{name}"
 
-    def _errors_explained(self, name: str, permission: str) -> AbstractContextManager[None]:
-        return google_errors_explained(self._uri(name), self._host, permission)
+    def _explain_errors(self, name: str, permission: str) -> AbstractContextManager[None]:
+        return explain_google_errors(self._uri(name), self._host, permission)
 
     def _find(self, name: str) -> Any | None:
         return self._client.bucket(self._name).get_blob(self._folder + name, retry=self._retry, timeout=self._timeout)
 
     def _generation(self, name: str) -> int:
-        with self._errors_explained(check_name(name), "storage.objects.get"):
+        with self._explain_errors(check_name(name), "storage.objects.get"):
             found = self._find(name)
             return 0 if found is None else self._blob(found).generation
 
@@ -151,11 +151,11 @@ class GcsStorage(ConditionalWrites):
         return piece
 
     def _upload(self, name: str, content: bytes | Path, if_generation: int) -> Blob:
-        with os_errors_explained(f"reading {content}" if isinstance(content, Path) else name), _open(content) as source:
+        with explain_os_errors(f"reading {content}" if isinstance(content, Path) else name), _open(content) as source:
             checksum = copy(source)
             size = source.tell()
             source.seek(0)
-            with self._errors_explained(name, "storage.objects.create (and storage.objects.delete, to overwrite)"):
+            with self._explain_errors(name, "storage.objects.create (and storage.objects.delete, to overwrite)"):
                 blob = self._blob(self._send(name, source, size, checksum, if_generation))
                 if blob.checksum == checksum:
                     return blob
@@ -192,7 +192,7 @@ class GcsStorage(ConditionalWrites):
     def _remove(self, name: str, generation: int) -> None:
         from google.api_core.exceptions import NotFound
 
-        with self._errors_explained(name, "storage.objects.delete"), suppress(NotFound):
+        with self._explain_errors(name, "storage.objects.delete"), suppress(NotFound):
             self._client.bucket(self._name).delete_blob(
                 self._folder + name, if_generation_match=generation, retry=self._retry, timeout=self._timeout
             )

@@ -10,7 +10,7 @@ from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 
 @contextmanager
-def google_errors_explained(uri: str, host: str, permission: str) -> Iterator[None]:
+def explain_google_errors(uri: str, host: str, permission: str) -> Iterator[None]:
     """Turn Google's exceptions in this block into ours. `uri`, `host` and `permission` say in the sentence what was asked, whom, and what right it needs."""
     import requests
     import urllib3

@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 
 from tfcanary.adapters.storage import folder_of, open_storage
-from tfcanary.adapters.storage.blob_names import os_errors_explained
+from tfcanary.adapters.storage.blob_names import explain_os_errors
 from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Storage
 
@@ -31,7 +31,7 @@ def probe(uri: str) -> None:
         _try_all(open_storage(within), within)
     finally:
         if folder := folder_of(within):
-            with os_errors_explained(f"deleting {folder}"), suppress(FileNotFoundError):
+            with explain_os_errors(f"deleting {folder}"), suppress(FileNotFoundError):
                 shutil.rmtree(folder)
 
 

@@ -15,11 +15,12 @@ import base64
 import hashlib
 import io
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,17 +30,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfcanary import __version__
-from tfcanary.adapters.storage.blob_names import check_name, check_prefix, open_plain, os_errors_explained
-from tfcanary.adapters.storage.checksums import as_text, copy
+from tfcanary.adapters.storage.blob_names import check_name, check_prefix, explain_os_errors, open_plain
+from tfcanary.adapters.storage.checksums import as_text, copy, pieces
 from tfcanary.adapters.storage.conditional_writes import RACE, ConditionalWrites
 from tfcanary.adapters.storage.s3_errors import (
     LOST_RACE,
     MISSING,
     TransientFailure,
     code_of,
-    s3_errors_explained,
+    explain_s3_errors,
+    mark_transient_failures,
     status_of,
-    transient_failures_marked,
 )
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Blob
@@ -59,7 +60,8 @@ PARALLEL = 8
 """Objects of a listing whose metadata are read at a time."""
 WRITE, CHECKSUM = "tfcanary-write", "tfcanary-crc32c"
 """Keys of an object's metadata: the time (milliseconds since the epoch) and the random id of the write that made it, and its checksum."""
-SETTLED = timedelta(seconds=2)
+WRITE_FORM, CHECKSUM_FORM = re.compile(r"(\d{1,16})-[0-9a-f]{32}"), re.compile(r"[0-9a-f]{8}")
+SETTLE_TIME = timedelta(seconds=2)
 """Age from which an object's time of modification, which has whole seconds, tells two writes apart."""
 
 
@@ -89,7 +91,7 @@ class S3Storage(ConditionalWrites):
         The checksum of an object that another program wrote is its ETag: S3 keeps no CRC32C for it.
         """
         start = self._folder + check_prefix(prefix)
-        with self._errors_explained(prefix, "s3:ListBucket and s3:GetObject"):
+        with self._explain_errors(prefix, "s3:ListBucket and s3:GetObject"):
             # Consoles write empty objects called `folder/` to show empty folders.
             entries = [entry for entry in self._entries(start) if not entry["Key"].endswith("/")]
             with ThreadPoolExecutor(PARALLEL, thread_name_prefix="list") as threads:
@@ -100,10 +102,10 @@ class S3Storage(ConditionalWrites):
         """As `ports.Storage.read`. Raises Conflict also where the name is written anew while it is read."""
         import google_crc32c
 
-        with self._errors_explained(check_name(name), "s3:GetObject"):
-            blob, pieces = self._open_pieces(name, generation)
+        with self._explain_errors(check_name(name), "s3:GetObject"):
+            blob, content = self._open_pieces(name, generation)
             value = 0
-            for piece in pieces:
+            for piece in content:
                 value = google_crc32c.extend(value, piece)
                 into.write(piece)
         if blob.checksum.startswith("crc32c:") and as_text(value) != blob.checksum:
@@ -116,7 +118,7 @@ class S3Storage(ConditionalWrites):
             import botocore.session
         except ImportError as error:
             raise Refused(f"{self._uri('')}: S3 needs its client: pip install 'tfcanary[s3]'") from error
-        with s3_errors_explained(self._uri(""), "its server", ""):
+        with explain_s3_errors(self._uri(""), "its server", ""):
             return self._connect(botocore.session.get_session())
 
     def _connect(self, session: Any) -> Any:
@@ -146,8 +148,8 @@ class S3Storage(ConditionalWrites):
     def _uri(self, name: str) -> str:
         return f"s3://{self._bucket}/{self._folder}{name}"
 
-    def _errors_explained(self, name: str, permission: str) -> AbstractContextManager[None]:
-        return s3_errors_explained(self._uri(name), self._host, permission)
+    def _explain_errors(self, name: str, permission: str) -> AbstractContextManager[None]:
+        return explain_s3_errors(self._uri(name), self._host, permission)
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         """One request about the bucket; what may pass is tried again within the deadline."""
@@ -157,7 +159,7 @@ class S3Storage(ConditionalWrites):
         failure: TransientFailure | None = None
         for _ in attempts(PAUSES, self._deadline):
             try:
-                with transient_failures_marked():
+                with mark_transient_failures():
                     return ask()
             except TransientFailure as error:
                 failure = error
@@ -184,7 +186,7 @@ class S3Storage(ConditionalWrites):
             return None
         blob = self._object(name, head).blob
         date = head["ResponseMetadata"]["HTTPHeaders"].get("date", "")
-        if date and head["ETag"] == entry["ETag"] and parsedate_to_datetime(date) - head["LastModified"] >= SETTLED:
+        if date and head["ETag"] == entry["ETag"] and parsedate_to_datetime(date) - head["LastModified"] >= SETTLE_TIME:
             self._known[key] = blob
         return blob
 
@@ -205,13 +207,15 @@ class S3Storage(ConditionalWrites):
 
     def _object(self, name: str, head: Mapping[str, Any]) -> _Object:
         etag, metadata = head["ETag"], head.get("Metadata", {})
-        write = metadata.get(WRITE, "")
-        checksum = f"crc32c:{metadata[CHECKSUM]}" if write and CHECKSUM in metadata else f"etag:{etag.strip(chr(34))}"
-        moment = int(write.partition("-")[0]) if write else int(head["LastModified"].timestamp() * 1000)
-        return _Object(Blob(name, head["ContentLength"], _generation_of(moment, write, etag), checksum), etag, write)
+        write, checksum = metadata.get(WRITE, ""), metadata.get(CHECKSUM, "")
+        if (ours := WRITE_FORM.fullmatch(write)) and CHECKSUM_FORM.fullmatch(checksum):
+            generation, checksum = _generation_of(int(ours[1]), write, etag), f"crc32c:{checksum}"
+        else:
+            generation, checksum = _generation_of(int(head["LastModified"].timestamp() * 1000), "", etag), f"etag:{etag.strip(chr(34))}"
+        return _Object(Blob(name, head["ContentLength"], generation, checksum), etag, write)
 
     def _generation(self, name: str) -> int:
-        with self._errors_explained(check_name(name), "s3:GetObject"):
+        with self._explain_errors(check_name(name), "s3:GetObject"):
             found = self._find(name)
             return found.blob.generation if found else 0
 
@@ -223,9 +227,9 @@ class S3Storage(ConditionalWrites):
                 raise Refused(f"{self._uri(name)}: does not exist")
             if generation not in (None, found.blob.generation):
                 raise Conflict(f"{self._uri(name)}: is generation {found.blob.generation}, not {generation}")
-            pieces = self._pieces(found)
+            content = self._pieces(found)
             with suppress(Conflict):
-                return found.blob, chain((next(pieces, b""),), pieces)
+                return found.blob, chain((next(content, b""),), content)
         raise self._busy(name)
 
     def _pieces(self, found: _Object) -> Iterator[bytes]:
@@ -244,23 +248,26 @@ class S3Storage(ConditionalWrites):
 
     def _piece(self, key: str, etag: str, start: int, end: int) -> bytes:
         answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag, Range=f"bytes={start}-{end - 1}")
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:
             piece: bytes = body.read()
         if len(piece) != end - start:
             raise ConnectionError(f"bytes {start} to {end}: {len(piece)} arrived")
         return piece
 
     def _upload(self, name: str, content: bytes | Path, if_generation: int) -> Blob:
-        with os_errors_explained(f"reading {content}" if isinstance(content, Path) else name), _open(content) as source:
+        with explain_os_errors(f"reading {content}" if isinstance(content, Path) else name), _open(content) as source:
             checksum = copy(source)
             size = source.tell()
             source.seek(0)
-            with self._errors_explained(name, "s3:PutObject"):
+            with self._explain_errors(name, "s3:PutObject"):
                 condition = self._condition(name, if_generation)
                 return self._send(name, source, size, checksum, condition)
 
     def _condition(self, name: str, if_generation: int) -> dict[str, str]:
-        """The condition of a write over this generation. Raises Conflict where there is another one already."""
+        """The condition of a write over this generation. Raises Conflict where there is another one already.
+
+        The server compares ETags: somebody who writes equal content after this comparison is not noticed, and loses nothing.
+        """
         found = self._find(name)
         if (found.blob.generation if found else 0) != if_generation:
             raise Conflict(
@@ -290,6 +297,7 @@ class S3Storage(ConditionalWrites):
         return Blob(name, size, _generation_of(moment, write, etag), checksum)
 
     def _put(self, name: str, content: bytes, metadata: dict[str, str], condition: dict[str, str]) -> str:
+        self._check_unchanged(name, copy(io.BytesIO(content)), metadata)
         arguments = {"Key": self._folder + name, "Body": content, "ContentMD5": _md5(content), "Metadata": metadata}
         etag = str(self._call("put_object", **arguments, **condition)["ETag"])
         if "IfNoneMatch" in condition and not self._has_conditions:
@@ -300,30 +308,40 @@ class S3Storage(ConditionalWrites):
         """Repeat the creation of an object that exists by now: a server that accepts it ignores conditions, and would lose writes."""
         from botocore.exceptions import ClientError
 
-        try:
-            self._call("put_object", **arguments, IfNoneMatch="*")
-        except ClientError as error:
-            if status_of(error) not in LOST_RACE:
-                raise
-            self._has_conditions = True
-            return
+        for _ in range(2):  # the first time somebody else may have deleted it
+            try:
+                self._call("put_object", **arguments, IfNoneMatch="*")
+            except ClientError as error:
+                if status_of(error) not in LOST_RACE:
+                    raise
+                self._has_conditions = True
+                return
         raise Refused(
             f"{self._uri(name)}: {self._host} ignores `If-None-Match`, so releases could overwrite each other; use a newer server"
         )
 
     def _put_parts(self, name: str, source: BinaryIO, size: int, metadata: dict[str, str], condition: dict[str, str]) -> str:
+        import google_crc32c
+
         key = self._folder + name
         upload = self._call("create_multipart_upload", Key=key, Metadata=metadata)["UploadId"]
+        value, parts = 0, []
         try:
-            parts = [
-                {"PartNumber": number, "ETag": self._call("upload_part", Key=key, UploadId=upload, PartNumber=number, **part)["ETag"]}
-                for number, part in enumerate(_parts(source, size), 1)
-            ]
+            for number, content in enumerate(pieces(source, max(PIECE, -(-size // MOST_PARTS))), 1):
+                part = {"UploadId": upload, "PartNumber": number, "Body": content, "ContentMD5": _md5(content)}
+                parts.append({"PartNumber": number, "ETag": self._call("upload_part", Key=key, **part)["ETag"]})
+                value = google_crc32c.extend(value, content)
+            self._check_unchanged(name, as_text(value), metadata)
             complete = {"Key": key, "UploadId": upload, "MultipartUpload": {"Parts": parts}}
             return str(self._call("complete_multipart_upload", **complete, **condition)["ETag"])
         except BaseException:
             self._abort(key, upload)
             raise
+
+    def _check_unchanged(self, name: str, checksum: str, metadata: Mapping[str, str]) -> None:
+        """Raise Unavailable where the content is not what its checksum was computed of."""
+        if checksum != f"crc32c:{metadata[CHECKSUM]}":
+            raise Unavailable(f"{self._uri(name)}: the file was changed while it was sent")
 
     def _abort(self, key: str, upload: str) -> None:
         """Remove the parts that were sent; where that fails, the bucket's own rule for unfinished uploads removes them."""
@@ -335,7 +353,7 @@ class S3Storage(ConditionalWrites):
     def _remove(self, name: str, generation: int) -> None:
         from botocore.exceptions import ClientError
 
-        with self._errors_explained(name, "s3:DeleteObject"):
+        with self._explain_errors(name, "s3:DeleteObject"):
             found = self._find(name)
             if found is None:
                 return
@@ -355,12 +373,6 @@ def _generation_of(moment: int, write: str, etag: str) -> int:
     """The time in milliseconds, and 64 bits of write and content: nobody finds other content that has them."""
     digest = hashlib.sha256(f"{write} {etag}".encode()).digest()
     return (moment << 64) + int.from_bytes(digest[:8], "big")
-
-
-def _parts(source: BinaryIO, size: int) -> Iterator[dict[str, Any]]:
-    length = max(PIECE, -(-size // MOST_PARTS))
-    while content := source.read(length):
-        yield {"Body": content, "ContentMD5": _md5(content)}
 
 
 def _md5(content: bytes) -> str:

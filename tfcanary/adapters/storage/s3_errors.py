@@ -35,7 +35,7 @@ def code_of(error: Any) -> str:
 
 
 @contextmanager
-def transient_failures_marked() -> Iterator[None]:
+def mark_transient_failures() -> Iterator[None]:
     """Raise TransientFailure in the place of each exception after which the request is worth another try."""
     from botocore import exceptions as client
 
@@ -50,7 +50,7 @@ def transient_failures_marked() -> Iterator[None]:
 
 
 @contextmanager
-def s3_errors_explained(uri: str, host: str, permission: str) -> Iterator[None]:
+def explain_s3_errors(uri: str, host: str, permission: str) -> Iterator[None]:
     """Turn S3's exceptions in this block into ours. `uri`, `host` and `permission` say in the sentence what was asked, whom, and what right it needs."""
     from botocore import exceptions as client
 

@@ -45,7 +45,8 @@ class BucketPlan:
     """Where versions lie. On the local platform both default to its state folder."""
 
     canary: str = ""
-    """`gs://bucket/prefix`, or a directory that steps and servers share: the candidate is pushed to <canary>/<model name>/<version>.
+    """`gs://bucket/prefix`, `s3://bucket/prefix`, or a directory that steps and servers share: the candidate is pushed to
+    <canary>/<model name>/<version>.
 
     Required on a cluster."""
     stable: str = ""
