@@ -121,7 +121,6 @@ WORDS = 4
 SHORT_FOR_NOW: frozenset[str] = frozenset(
     {
         "act/push.py Hashing.write",
-        "adapters/clock.py SystemClock.sleep",
         "adapters/kube/platform.py Lacking.read",
         "adapters/kube/platform.py Lacking.write",
         "adapters/kube/platform.py Lacking.delete",
@@ -131,9 +130,6 @@ SHORT_FOR_NOW: frozenset[str] = frozenset(
         "adapters/kube/platform.py NoLog.answered",
         "adapters/kubeclient/connect.py Request",
         "adapters/kubeclient/object_names.py guard",
-        "adapters/local/folder.py Folder.record",
-        "adapters/local/model_processes.py Guard.launch",
-        "adapters/local/processes.py Kept.launch",
         "adapters/notices/__init__.py HttpNotices",
         "adapters/serving/server_client.py Client.close",
         "adapters/storage/checksums.py ChecksumIndex.drop",

@@ -1,4 +1,4 @@
-"""Is this machine ready for the embedded platform, and if not, what is to be done? Called by `tfcanary doctor`."""
+"""Checks whether this machine is ready for the embedded platform, each with what to do; `tfcanary doctor` runs them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tfcanary.core.domain import Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 
-ROOM_MIB = 2048
-"""Free disk: a few versions of a model, logs, and the judge's states."""
+DISK_MIB = 2048
+"""Free disk space for a few versions of a model, logs, and the judge's states."""
 MEMORY_MIB = 2048
-"""Two servers, the process they are forked from, Envoy, and a trial."""
+"""Free memory for two servers, the fork parent, Envoy, and a trial."""
 WHERE = "look at its server in `tfcanary status`, and at its log"
 INSTALL = "pip install 'tfcanary[local]'"
 
 
 def examine(folder: Folder, wanted: Requirements) -> Look:
-    """Every check of the machine, and those of the plan and the model where they are named."""
+    """Run every check of the machine, and those of the plan and the model where they are named."""
     machine = {
         "system": _system,
         "python": _python,
@@ -104,14 +104,14 @@ def _folder(folder: Folder) -> CheckResult:
 
 def _disk(folder: Folder) -> CheckResult:
     free = shutil.disk_usage(_existing(folder.root)).free >> 20
-    said = f"{free:,} MiB free below {folder.root}"
-    return (Finding.PASS, said) if free >= ROOM_MIB else (Finding.WARN, f"{said}: versions and logs want {ROOM_MIB:,} MiB")
+    reason = f"{free:,} MiB free below {folder.root}"
+    return (Finding.PASS, reason) if free >= DISK_MIB else (Finding.WARN, f"{reason}: versions and logs need {DISK_MIB:,} MiB")
 
 
 def _memory() -> CheckResult:
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    said = f"{free:,} MiB of memory free"
-    return (Finding.PASS, said) if free >= MEMORY_MIB else (Finding.WARN, f"{said}: two servers and a trial want {MEMORY_MIB:,} MiB")
+    reason = f"{free:,} MiB of memory free"
+    return (Finding.PASS, reason) if free >= MEMORY_MIB else (Finding.WARN, f"{reason}: two servers and a trial need {MEMORY_MIB:,} MiB")
 
 
 def _records(folder: Folder) -> CheckResult:

@@ -111,8 +111,8 @@ def ask_admin(admin: str, path: str, method: str = "GET") -> bytes:
 
 def refuse_unsupported(traffic: Traffic) -> None:
     """Raises Refused, naming the ability, for traffic that this router cannot route."""
-    for ability, asked in (("mirror requests", traffic.mirror > 0), ("route the plan's preview header", traffic.preview)):
-        if asked:
+    for ability, wanted in (("mirror requests", traffic.mirror > 0), ("route the plan's preview header", traffic.preview)):
+        if wanted:
             raise Refused(f"the embedded platform's router, `envoy`: cannot {ability}")
 
 
