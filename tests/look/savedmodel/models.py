@@ -92,6 +92,27 @@ def two_outputs(module, x):
     return {"probabilities": module.probabilities(x), "hidden": x @ module.first}
 
 
+def listed(module, x):
+    """Two rows beside the answers, whatever the request is."""
+    return {"probabilities": module.probabilities(x), "thresholds": tf.constant([0.25, 0.75])}
+
+
+def named(module, x):
+    """A class by its name first, and the scores that the class is from."""
+    rows = tf.shape(x)[0]
+    return {"classes": tf.tile([["no", "yes"]], [rows, 1]), "scores": tf.stack([x[:, 0], -x[:, 0]], 1)}
+
+
+def flags(target: Path) -> None:
+    """A TensorFlow 1 export whose flags have no declared rank and must be single values."""
+    tf1 = tf.compat.v1
+    with tf.Graph().as_default() as graph, tf1.Session(graph=graph) as session:
+        row = tf1.placeholder(tf.float32, [None, 4], name="row")
+        training = tf1.placeholder(tf.bool, name="training")
+        doubled = tf1.cond(training, lambda: row * 2.0, lambda: row)
+        tf1.saved_model.simple_save(session, str(target), {"row": row, "training": training}, {"scores": tf.identity(doubled)})
+
+
 def main(root: Path) -> None:
     probabilities = Perceptron.probabilities
     simple(root / "stable", probabilities)
@@ -110,6 +131,10 @@ def main(root: Path) -> None:
     simple(root / "even", lambda m, x: m.probabilities(tf.reshape(tf.reshape(x, [-1, 2 * 64]) * 1.5, [-1, 64])))
     simple(root / "endless", endless)
     simple(root / "crowded", crowded)
+    simple(root / "summed", lambda m, x: tf.reduce_sum(m.probabilities(x), axis=0, keepdims=True))
+    export(root / "listed", [image(None, 64)], listed)
+    export(root / "named", [image(None, 64)], named)
+    flags(root / "flags")
     simple(root / "huge", huge)
     simple(root / "random", lambda m, x: m.probabilities(x) + tf.random.uniform([tf.shape(x)[0], 10]))
     simple(root / "flat", lambda m, x: tf.reduce_sum(m.probabilities(x), axis=1))

@@ -38,7 +38,7 @@ STABLE = signature({"a": "float32 ?,4"}, {"y": "float32 ?,2"})
         STABLE,
         signature({"a": "float32 any"}, {"y": "float32 ?,2"}),
         signature({"a": "float32 ?,?"}, {"y": "float32 ?,2"}),
-        signature({"a": "float32 ?,4"}, {"y": "float32 5,2"}),
+        signature({"a": "float32 any"}, {"y": "float32 ?,2"}, defaults=["a"]),
     ],
 )
 def test_a_candidate_that_takes_more_or_answers_as_promised_is_compatible(candidate):
@@ -49,12 +49,18 @@ def test_a_candidate_that_takes_more_or_answers_as_promised_is_compatible(candid
     ("candidate", "words"),
     [
         (None, "the stable model has it, the candidate does not"),
-        (signature({"b": "float32 ?,4"}, {"y": "float32 ?,2"}), "no such input"),
+        (
+            signature({"b": "float32 ?,4"}, {"y": "float32 ?,2"}),
+            "is called 'b' in the candidate: REST requests that do not name it still work",
+        ),
+        (signature({"b": "float32 ?,5"}, {"y": "float32 ?,2"}), "no such input"),
         (signature({"a": "float64 ?,4"}, {"y": "float32 ?,2"}), "stable takes float32 [?,4], the candidate wants float64 [?,4]"),
         (signature({"a": "float32 1,4"}, {"y": "float32 ?,2"}), "wants float32 [1,4]"),
         (signature({"a": "float32 ?,4", "b": "int32 ?"}, {"y": "float32 ?,2"}), "requires int32 [?]"),
         (signature({"a": "float32 ?,4", "b": "int32 ?"}, {"y": "float32 ?,2"}, defaults=["b"]), "second input"),
-        (signature({"a": "float32 ?,4"}, {"z": "float32 ?,2"}), "no such output"),
+        (signature({"a": "float32 ?,4"}, {"z": "float32 ?,2"}), "is called 'z' in the candidate: REST answers do not name it"),
+        (signature({"a": "float32 ?,4"}, {"z": "float32 ?,2", "w": "int64 ?"}), "no such output"),
+        (signature({"a": "float32 ?,4"}, {"y": "float32 5,2"}), "does not have one row for each row of a request"),
         (signature({"a": "float32 ?,4"}, {"y": "float32 ?,3"}), "stable gives float32 [?,2], the candidate gives float32 [?,3]"),
         (signature({"a": "float32 ?,4"}, {"y": "float32 ?"}), "gives float32 [?]"),
         (signature({"a": "float32 ?,4"}, {"y": "float32 any"}), "of any rank"),
@@ -65,6 +71,36 @@ def test_a_candidate_that_takes_more_or_answers_as_promised_is_compatible(candid
 def test_a_candidate_that_breaks_a_request_of_today_is_named(candidate, words):
     problems = list(differences("serving_default", STABLE, candidate))
     assert len([one for one in problems if words in one.sentence]) == 1, problems
+
+
+def test_a_single_output_with_another_name_is_no_second_output():
+    renamed = list(differences("serving_default", STABLE, signature({"a": "float32 ?,4"}, {"output_0": "float32 ?,2"})))
+    assert [one.finding for one in renamed] == [Finding.FAIL]
+    assert "second output" not in renamed[0].sentence
+    other = list(differences("serving_default", STABLE, signature({"a": "float32 ?,4"}, {"output_0": "int64 ?,2"})))
+    assert "gives int64 [?,2]" in other[1].sentence
+
+
+@pytest.mark.parametrize(
+    ("stable", "candidate", "finding"),
+    [
+        (signature({"a": "float32 1,4"}, {"y": "float32 1,2"}), STABLE, Finding.PASS),
+        (signature({"a": "float32 1,4"}, {"y": "float32 1,3"}), STABLE, Finding.FAIL),
+        (signature({"a": "float32 1,4"}, {"y": "float32 7,2"}), STABLE, Finding.FAIL),
+        (signature({"a": "float32 4"}, {"y": "float32 2"}), signature({"a": "float32 4"}, {"y": "float32 ?"}), Finding.FAIL),
+        (STABLE, signature({"a": "float32 1,4"}, {"y": "float32 1,2"}), Finding.FAIL),
+    ],
+    ids=["mended", "another width", "rows of something else", "without a batch", "narrowed"],
+)
+def test_a_candidate_that_frees_a_fixed_batch_breaks_nobody(stable, candidate, finding):
+    assert {one.finding for one in differences("serving_default", stable, candidate)} == {finding}
+
+
+def test_an_output_without_a_batch_may_stay_so():
+    constant = signature({"a": "float32 ?,4"}, {"y": "float32 ?,2", "names": "string 5"})
+    assert not list(differences("serving_default", constant, constant))
+    whole = signature({"a": "float32 4"}, {"y": "float32 ?"})
+    assert not list(differences("serving_default", whole, signature({"a": "float32 4"}, {"y": "float32 5"})))
 
 
 def test_a_third_output_breaks_nobody():

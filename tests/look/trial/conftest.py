@@ -14,7 +14,7 @@ from tfcanary.look.trial.job import Job
 from tfcanary.tf.wire import messages, tfrecord
 
 SOUND = ["good", "stable", "square", "two_outputs", "two_inputs", "flat", "frozen", "words", "jpeg", "embedding"]
-TRIED = [*SOUND, "nan", "raising", "huge", "crowded", "even", "random", "picky"]
+TRIED = [*SOUND, "nan", "raising", "huge", "crowded", "even", "random", "picky", "summed", "listed", "flags"]
 ROW = [0.25] * 64
 RECORDED = {
     "good": [Request({"instances": [ROW, [*ROW[:63], 1.0]]}, id="first"), Request({"inputs": {"image": [ROW]}})],
@@ -27,6 +27,7 @@ RECORDED = {
         Request({"instances": ["maybe"]}, label=-1),
     ],
     "wrong words": [Request({"instances": ["yes"]}, label=0), Request({"instances": ["no"]}, id="second", label=7)],
+    "named": [Request({"instances": [ROW]}, label=0), Request({"instances": [[-1.0] * 64]}, label=1)],
     "other": [Request({"instances": [ROW], "signature_name": "other"})],
 }
 
@@ -50,6 +51,15 @@ def warmed(model: Path, into: Path) -> Path:
     return into
 
 
+def with_operation(model: Path, into: Path, op: str) -> Path:
+    """A copy whose graph has one more operation, which nothing runs."""
+    shutil.copytree(model, into)
+    content = messages.SavedModel.FromString((into / "saved_model.pb").read_bytes())
+    content.meta_graphs[0].graph_def.node.add(name="foreign", op=op)
+    (into / "saved_model.pb").write_bytes(content.SerializeToString())
+    return into
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """The exported models: read only."""
@@ -67,6 +77,12 @@ def tried(models, tmp_path_factory):
     jobs |= {"beside stable": Job(str(models / "good"), ValidationPlan(), stable=str(models / "stable"))}
     jobs |= {"beside another": Job(str(models / "good"), ValidationPlan(), stable=str(models / "words"))}
     jobs |= {f"warmed {name}": Job(str(warmed(models / name, results / name)), ValidationPlan()) for name in ("good", "picky")}
+    jobs |= {f"{name} beside {name}": Job(str(models / name), ValidationPlan(), stable=str(models / name)) for name in ("even", "raising")}
+    for name, other in (("even", "good"), ("summed", "stable"), ("summed", "summed")):
+        jobs[f"{name} beside {other}"] = Job(str(models / name), ValidationPlan(), stable=str(models / other))
+    for op, declared in (("SimpleMLCreateModelResource", ()), ("MyCustomOp", ("MyCustomOp",)), ("NobodysOp", ())):
+        copy = with_operation(models / "good", results / op, op)
+        jobs[f"with {op}"] = Job(str(copy), ValidationPlan(operations=declared))
     lines = "".join(json.dumps([name, codec.encode(job)]) + "\n" for name, job in jobs.items())
     script = Path(__file__).with_name("in_one_process.py")
     done = subprocess.run(

@@ -8,7 +8,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Look
 from tfcanary.look.trial.confine import limit
 from tfcanary.look.trial.job import Job
-from tfcanary.look.trial.trial_child import start_tensorflow, try_out
+from tfcanary.look.trial.trial_child import add_evidence, start_tensorflow, try_out
 
 start_tensorflow()
 limit(memory_mib=8192, cpu_seconds=300)
@@ -16,5 +16,8 @@ limit(memory_mib=8192, cpu_seconds=300)
 for line in sys.stdin:
     name, job = json.loads(line)
     said: list[str] = []
-    look = Look("trial", tuple(try_out(codec.decode(Job, job), said.append)))
+    evidence = ()
+    for one in try_out(codec.decode(Job, job), said.append):
+        evidence = add_evidence(evidence, one)
+    look = Look("trial", evidence)
     Path(sys.argv[1], f"{name}.json").write_text(codec.dumps(look))

@@ -5,7 +5,6 @@ import pytest
 
 from tests.look.trial.conftest import SOUND
 from tfcanary.core.domain import Evidence, Finding, Look
-from tfcanary.look.savedmodel import SignatureFact, TensorFact
 from tfcanary.look.savedmodel.samples import TensorRequest
 from tfcanary.look.trial.questions import ModelAnswer, check_finite, check_golden
 
@@ -43,6 +42,50 @@ def test_an_answer_that_depends_on_the_neighbours_fails(tried):
     evidence = found(tried("crowded"), "batching")
     assert evidence.finding is Finding.FAIL
     assert "when it is alone" in evidence.reason
+
+
+def test_one_row_that_is_made_of_all_rows_of_a_batch_is_shown_and_fails_beside_a_stable_that_answers_each(tried):
+    evidence = found(tried("summed"), "batching")
+    assert evidence.finding is Finding.WARN
+    assert "when it is alone" in evidence.reason
+    assert "1 rows answered to" in found(tried("summed"), "shapes").reason
+    evidence = found(tried("summed beside stable"), "shapes")
+    assert evidence.finding is Finding.FAIL
+    assert "output 'probabilities': stable answers 2 rows to 2 rows of zeros, the candidate 1" in evidence.reason
+    assert found(tried("summed beside summed"), "shapes").finding is Finding.WARN
+
+
+def test_rows_that_do_not_depend_on_the_request_are_a_warning(tried):
+    look = tried("listed")
+    assert found(look, "shapes").finding is Finding.WARN
+    assert "output 'thresholds': 2 rows answered to 1 row of zeros" in found(look, "shapes").reason
+    assert found(look, "batching").finding is Finding.PASS
+
+
+def test_flags_of_unknown_rank_are_asked_as_single_values(tried):
+    look = tried("flags")
+    assert look.finding is Finding.PASS, look
+    assert found(look, "answers").reason == "8 of 8 made-up requests are answered"
+
+
+def test_a_made_up_request_that_stable_fails_too_is_no_fault_of_the_candidate(tried):
+    for name in ("even", "raising"):
+        evidence = found(tried(f"{name} beside {name}"), "answers")
+        assert (evidence.finding, evidence.gating) == (Finding.INCONCLUSIVE, False)
+        assert "the stable model does not answer the made-up requests either" in evidence.reason
+    assert found(tried("even beside good"), "answers").finding is Finding.FAIL
+
+
+def test_an_operation_that_the_serving_image_alone_has_cannot_be_tried(tried):
+    for op in ("SimpleMLCreateModelResource", "MyCustomOp"):
+        evidence = found(tried(f"with {op}"), "load")
+        assert (evidence.finding, evidence.gating) == (Finding.INCONCLUSIVE, False)
+        assert f"the serving image has the operation '{op}', this TensorFlow does not" in evidence.reason
+    assert found(tried("with NobodysOp"), "load").finding is Finding.FAIL
+
+
+def test_of_several_outputs_the_scores_are_compared_with_a_number(tried):
+    assert found(tried("recorded named"), "golden").reason == "2 golden answers are as expected"
 
 
 def test_a_model_that_takes_only_some_batch_sizes_fails(tried):
@@ -151,6 +194,5 @@ def test_numbers_that_only_some_made_up_requests_bring_out_are_shown():
 )
 def test_a_label_is_a_value_or_the_place_of_the_largest(value, label, agrees):
     array = np.array(value, object if value and isinstance(value[0], bytes) else None)
-    signature = SignatureFact({}, {"y": TensorFact("float32", None, "y:0")}, "")
-    evidence = check_golden([ModelAnswer(TensorRequest("request 1", {}, 1, recorded=True, label=label), {"y": array})], signature, 0.001)
+    evidence = check_golden([ModelAnswer(TensorRequest("request 1", {}, 1, recorded=True, label=label), {"y": array})], 0.001)
     assert (evidence.finding is Finding.PASS) is agrees

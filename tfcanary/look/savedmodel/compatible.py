@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from tfcanary.core.domain import Evidence
 from tfcanary.look.savedmodel.case import Case
-from tfcanary.look.savedmodel.facts import Shape, SignatureFact
-from tfcanary.look.savedmodel.findings import Problem, evidence, failure, quote, warning
+from tfcanary.look.savedmodel.facts import Shape, SignatureFact, TensorFact
+from tfcanary.look.savedmodel.findings import Problem, evidence, failure, note, quote, warning
 
 
 def check_compatible(case: Case) -> Evidence:
@@ -31,16 +32,23 @@ def differences(name: str, stable: SignatureFact, candidate: SignatureFact | Non
 
 
 def _inputs(stable: SignatureFact, candidate: SignatureFact) -> Iterator[Problem]:
+    if renamed := _renamed(stable.inputs, candidate.inputs):
+        old, new = renamed
+        if accepts_tensor(candidate.inputs[new], stable.inputs[old]):
+            yield failure(
+                f"input {quote(old)} is called {quote(new)} in the candidate: REST requests that do not name it still work, all others fail"
+            )
+            return
     for name, takes in sorted(stable.inputs.items()):
         wants = candidate.inputs.get(name)
         if wants is None:
             yield failure(f"input {quote(name)}: stable takes {takes}, the candidate has no such input")
-        elif wants.dtype != takes.dtype or not accepts(wants.shape, takes.shape):
+        elif not accepts_tensor(wants, takes):
             yield failure(f"input {quote(name)}: stable takes {takes}, the candidate wants {wants}")
     for name in sorted(candidate.inputs.keys() - stable.inputs.keys()):
         if name not in candidate.defaults:
             yield failure(f"input {quote(name)}: the candidate requires {candidate.inputs[name]}, which today's requests do not carry")
-        elif len(stable.inputs) == 1:
+        elif len(stable.inputs) == 1 < len(candidate.inputs):
             yield failure(
                 f"input {quote(name)}: a second input changes the JSON of a row from a value to an object; today's REST requests would fail"
             )
@@ -49,18 +57,68 @@ def _inputs(stable: SignatureFact, candidate: SignatureFact) -> Iterator[Problem
 
 
 def _outputs(stable: SignatureFact, candidate: SignatureFact) -> Iterator[Problem]:
+    if renamed := _renamed(stable.outputs, candidate.outputs):
+        old, new = renamed
+        yield failure(
+            f"output {quote(old)} is called {quote(new)} in the candidate: REST answers do not name it, but gRPC clients that read it break"
+        )
+        yield from _output(new, stable.outputs[old], candidate.outputs[new], stable, candidate)
+        return
     for name, gives in sorted(stable.outputs.items()):
         offered = candidate.outputs.get(name)
         if offered is None:
             yield failure(f"output {quote(name)}: stable gives {gives}, the candidate has no such output")
-        elif offered.dtype != gives.dtype or not accepts(gives.shape, offered.shape):
-            yield failure(f"output {quote(name)}: stable gives {gives}, the candidate gives {offered}")
+        else:
+            yield from _output(name, gives, offered, stable, candidate)
     added = sorted(candidate.outputs.keys() - stable.outputs.keys())
     if added and len(stable.outputs) == 1:
         names = ", ".join(map(quote, added[:3]))
         yield failure(
             f"output {names}: a second output changes the JSON of an answer from a value to an object; REST clients would break (give it a signature of its own)"
         )
+
+
+def _renamed(stable: Mapping[str, TensorFact], candidate: Mapping[str, TensorFact]) -> tuple[str, str] | None:
+    """The old and the new name, where both models have a single tensor on this side and its name differs."""
+    if len(stable) != 1 or len(candidate) != 1 or stable.keys() == candidate.keys():
+        return None
+    return next(iter(stable)), next(iter(candidate))
+
+
+def _output(name: str, gives: TensorFact, offered: TensorFact, stable: SignatureFact, candidate: SignatureFact) -> Iterator[Problem]:
+    """The difference of one output, whose first dimension must follow the batch where stable's does."""
+    sentence = f"output {quote(name)}: stable gives {gives}, the candidate gives {offered}"
+    if gives.shape and offered.shape and gives.shape[0] is None is not offered.shape[0] and _batches(candidate):
+        yield failure(f"{sentence}: it does not have one row for each row of a request")
+    elif (
+        gives.shape
+        and offered.shape
+        and offered.shape[0] is None is not gives.shape[0]
+        and gives.shape[0] in _fixed_batches(stable, candidate)
+    ):
+        shape = (gives.shape[0], *offered.shape[1:])
+        if accepts_tensor(gives, replace(offered, shape=shape)):
+            yield note(f"{sentence}, whose rows follow the batch: requests of {gives.shape[0]} rows are answered as before")
+        else:
+            yield failure(sentence)
+    elif not accepts_tensor(gives, offered):
+        yield failure(sentence)
+
+
+def _batches(signature: SignatureFact) -> bool:
+    """Whether requests may have any number of rows."""
+    return any(one.shape and one.shape[0] is None for one in signature.inputs.values())
+
+
+def _fixed_batches(stable: SignatureFact, candidate: SignatureFact) -> set[int | None]:
+    """The first dimensions that inputs of the stable model fix and that the candidate leaves free."""
+    pairs = ((one.shape, candidate.inputs[name].shape) for name, one in stable.inputs.items() if name in candidate.inputs)
+    return {fixed[0] for fixed, free in pairs if fixed and free and free[0] is None}
+
+
+def accepts_tensor(wide: TensorFact, narrow: TensorFact) -> bool:
+    """Whether every tensor of the type and shape `narrow` also has those of `wide`."""
+    return wide.dtype == narrow.dtype and accepts(wide.shape, narrow.shape)
 
 
 def accepts(wide: Shape | None, narrow: Shape | None) -> bool:

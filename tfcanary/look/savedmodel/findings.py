@@ -31,12 +31,19 @@ def warning(sentence: str) -> Problem:
     return Problem(Finding.WARN, sentence)
 
 
+def note(sentence: str) -> Problem:
+    """A difference that breaks nothing and that the reason names where there is no problem."""
+    return Problem(Finding.PASS, sentence)
+
+
 def evidence(about: str, problems: Iterable[Problem], good: str, figures: Mapping[str, float | str] | None = None) -> Evidence:
     """The evidence of a check: the worst problems first, or `pass` with the reason `good` where there is no problem."""
     order = list(Finding)
-    worst_first = sorted(problems, key=lambda one: -order.index(one.finding))
+    problems = list(problems)
+    worst_first = sorted((one for one in problems if one.finding is not Finding.PASS), key=lambda one: -order.index(one.finding))
     finding = worst_first[0].finding if worst_first else Finding.PASS
-    reason = "; ".join(one.sentence for one in worst_first[:SENTENCES]) or good
+    notes = [one.sentence for one in problems if one.finding is Finding.PASS][:SENTENCES]
+    reason = "; ".join(one.sentence for one in worst_first[:SENTENCES]) or "; ".join((good, *notes))
     if len(worst_first) > SENTENCES:
         reason += f"; and {len(worst_first) - SENTENCES} more"
     return Evidence(about=f"savedmodel/{about}", finding=finding, reason=_without_expansions(reason), figures=figures or {})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfcanary.core.domain import Evidence
 from tfcanary.core.errors import Refused
+from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel.case import Case
 from tfcanary.look.savedmodel.facts import Node
 from tfcanary.look.savedmodel.findings import Problem, evidence, failure, quote, warning
@@ -69,9 +70,14 @@ def _versions(case: Case, server: OperationList) -> Iterator[Problem]:
 
 def check_registry(case: Case) -> Evidence:
     """Check that every operation is one of the server's or of the plan's, with the attributes that the server expects."""
-    server = operation_list(case.plan.tensorflow)
-    operations = {**_read("serving").operations, **server.operations, **dict.fromkeys(case.plan.operations, (ANY,))}
-    return evidence("registry", _problems(case, operations, server.minor), f"TensorFlow {server.minor} has every operation")
+    minor = operation_list(case.plan.tensorflow).minor
+    return evidence("registry", _problems(case, server_operations(case.plan), minor), f"TensorFlow {minor} has every operation")
+
+
+def server_operations(plan: ValidationPlan) -> Mapping[str, tuple[str, ...]]:
+    """The attributes of each operation of the serving image: TensorFlow's, those of TF Serving's image, and those of the plan."""
+    server = operation_list(plan.tensorflow)
+    return {**_read("serving").operations, **server.operations, **dict.fromkeys(plan.operations, (ANY,))}
 
 
 def _problems(case: Case, operations: Mapping[str, tuple[str, ...]], minor: str) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,13 @@ class Recipe:
     """Size of every dimension, other than the batch's, that may have any size."""
     texts: tuple[bytes, ...]
     """Values of the text inputs."""
+    scalars: bool = False
+    """Whether the inputs of unknown rank are single values; otherwise they have one value for each row."""
 
     @property
     def batched(self) -> tuple[str, ...]:
         """The inputs whose first dimension is the batch."""
-        return tuple(name for name, one in self.inputs.items() if one.shape is None or (one.shape and one.shape[0] is None))
+        return tuple(name for name, one in self.inputs.items() if self._has_rows(one))
 
     @property
     def elements(self) -> int:
@@ -95,9 +98,12 @@ class Recipe:
         described = f"{rows} row{'s' * (rows != 1)} of {what}" if self.batched else what
         return TensorRequest(described, feeds, rows if self.batched else None, what, ordinary)
 
+    def _has_rows(self, one: TensorFact) -> bool:
+        return not self.scalars if one.shape is None else bool(one.shape) and one.shape[0] is None
+
     def _shape(self, one: TensorFact, rows: int) -> tuple[int, ...]:
         if one.shape is None:
-            return (rows,)
+            return () if self.scalars else (rows,)
         return tuple((rows if at == 0 else self.size) if size is None else size for at, size in enumerate(one.shape))
 
     def _fill(self, what: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
@@ -159,11 +165,16 @@ def recipes(signature: SignatureFact) -> Iterator[Recipe]:
             numpy_dtype(one.dtype, name)
     inner = any(size is None for one in signature.inputs.values() for size in (one.shape or ())[1:])
     has_texts = any(one.dtype == "string" for one in signature.inputs.values())
-    for texts in TEXTS if has_texts else ((),):
+    for texts, scalars in product(TEXTS if has_texts else ((),), (False, True) if has_unknown_rank(signature) else (False,)):
         for size in SIZES if inner else SIZES[:1]:
-            recipe = Recipe(signature.inputs, size, texts)
+            recipe = Recipe(signature.inputs, size, texts, scalars)
             if size == SIZES[0] or recipe.elements <= ELEMENTS:
                 yield recipe
+
+
+def has_unknown_rank(signature: SignatureFact) -> bool:
+    """Whether an input may be a single value or have rows, which the signature does not tell."""
+    return any(one.shape is None for one in signature.inputs.values())
 
 
 def declared_in_full(signature: SignatureFact) -> bool:

@@ -41,10 +41,10 @@ def main() -> None:
         return
     filter_text, sealed = seal()
     send(Progress(ready=True))
-    evidence = [_confinement_evidence(confinement, filter_text, sealed)]
+    evidence: tuple[Evidence, ...] = (_confinement_evidence(confinement, filter_text, sealed),)
     for one in trial_child.try_out(job, lambda activity: send(Progress(activity=activity))):
-        evidence.append(one)
-        send(Progress(look=Look("trial", tuple(evidence))))
+        evidence = trial_child.add_evidence(evidence, one)
+        send(Progress(look=Look("trial", evidence)))
     send(Progress(complete=True))
 
 

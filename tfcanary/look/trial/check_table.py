@@ -29,7 +29,7 @@ TRIAL: tuple[Check, ...] = (
         "trial/load",
         Finding.FAIL,
         "Does TensorFlow's own loader, which TF Serving uses, load the model, and can every signature run?",
-        "Load the model with the TensorFlow of the serving image, and export it again.",
+        "Load the model with the TensorFlow of the serving image; where that fails, export it again.",
     ),
     Check(
         "trial/warmup",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.core.domain import Evidence, Finding
+from tfcanary.look.evaluate.answers import choose_reading
 from tfcanary.look.savedmodel.compatible import accepts
 from tfcanary.look.savedmodel.facts import SignatureFact, shape_text
 from tfcanary.look.savedmodel.findings import quote
@@ -69,54 +70,67 @@ def _shape_faults(answer: ModelAnswer, signature: SignatureFact) -> Iterator[tup
                 Finding.FAIL,
                 f"output {quote(name)}: declared {declared}, answered {dtype} {shape_text(value.shape)} to {answer.request.what}",
             )
-        elif answer.request.rows and declared.shape and declared.shape[0] is None and value.shape[0] != answer.request.rows:
+        elif answer.request.rows and value.ndim and value.shape[0] != answer.request.rows:
             yield Finding.WARN, f"output {quote(name)}: {value.shape[0]} rows answered to {answer.request.what}"
 
 
 def check_batching(ask: Ask, answers: Sequence[ModelAnswer], batched: Sequence[str], branches: bool = False) -> Evidence | None:
     """Check that the answer to a row does not depend on the other rows of its batch, which are other users' requests.
 
-    `batched` are the inputs whose first dimension is the batch. Where the graph has `branches`, a decision for the whole batch
-    may be intended, so that a difference is only a warning. None where no batch was answered.
+    `batched` are the inputs whose first dimension is the batch. Where the graph has `branches`, or an output does not have a row for
+    each row of the request, one answer for the whole batch may be intended, so that a difference is only a warning. None where no
+    batch was answered.
     """
     batches = [one for one in answers if one.request.ordinary and (one.request.rows or 0) > 1]
     largest = max(batches, key=_distinctness, default=None)
     if largest is None or largest.request.rows is None:
         return None
-    worst, where = 0.0, ""
+    worst, where, intended = 0.0, "", branches
     for row in range(min(largest.request.rows, ROWS_ALONE)):
         feeds = {name: value[row : row + 1] if name in batched else value for name, value in largest.request.feeds.items()}
         for name, value in ask(feeds).items():
             whole = largest.outputs[name]
-            in_batch = whole[row : row + 1] if whole.ndim and whole.shape[0] == largest.request.rows else value[:0]
+            by_row = whole.ndim and whole.shape[0] == largest.request.rows
+            in_batch = whole[row : row + 1] if by_row else whole
             # Only fractions of one shape are compared: labels change at a tie, and padding depends on the other rows.
-            if _is_fraction(value) and value.shape == in_batch.shape and (gap := distance(value, in_batch)) > worst:
-                worst, where = (
-                    gap,
-                    f"output {quote(name)}: row {row + 1} of {largest.request.what} is answered differently when it is alone",
-                )
-    finding = Finding.PASS if worst <= SAME else Finding.WARN if branches else Finding.FAIL
+            if value.ndim and _is_fraction(value) and value.shape == in_batch.shape and (gap := distance(value, in_batch)) > worst:
+                worst, intended = gap, branches or not by_row
+                where = f"output {quote(name)}: row {row + 1} of {largest.request.what} is answered differently when it is alone"
+    finding = Finding.PASS if worst <= SAME else Finding.WARN if intended else Finding.FAIL
     reason = f"{where} (by {worst:.3g} of its largest value)" if worst > SAME else "a row alone is answered as in a batch"
     return Evidence("trial/batching", finding, reason, figures={"distance": worst})
 
 
-def check_golden(answers: Sequence[ModelAnswer], signature: SignatureFact, tolerance: float) -> Evidence | None:
+def check_golden(answers: Sequence[ModelAnswer], tolerance: float) -> Evidence | None:
     """Check that the model answers golden requests with their labels; None where no request has a label.
 
-    `tolerance` is the largest difference of a single number, relative to its label.
+    Of several outputs, the one that tells the class is compared, as in the comparison of predictions. `tolerance` is the largest
+    difference of a single number, relative to its label.
     """
     labelled = [one for one in answers if one.request.label is not None]
     if not labelled:
         return None
-    name = sorted(signature.outputs)[0]
-    wrong = [one for one in labelled if not _agrees(one.outputs[name], one.request.label, tolerance)]
+    names = [_labelled_output(one) for one in labelled]
+    wrong = [(one, name) for one, name in zip(labelled, names, strict=True) if not _agrees(one.outputs[name], one.request.label, tolerance)]
     figures = {"labelled": float(len(labelled)), "wrong": float(len(wrong))}
     if not wrong:
         return Evidence("trial/golden", Finding.PASS, f"{len(labelled)} golden answers are as expected", figures=figures)
-    first = wrong[0]
+    first, name = wrong[0]
     values = quote(", ".join(map(_text, first.outputs[name].reshape(-1)[:8])))
     example = f"output {quote(name)}: {first.request.what} has the label {quote(str(first.request.label))}, the answer is {values}"
     return Evidence("trial/golden", Finding.FAIL, f"{len(wrong)} of {len(labelled)} golden answers differ; {example}", figures=figures)
+
+
+def _labelled_output(answer: ModelAnswer) -> str:
+    """The name of the output that tells the class of the answer's first row."""
+    first = {name: value[:1].tolist()[0] if value.ndim and len(value) else value.tolist() for name, value in answer.outputs.items()}
+    row = {name: _plain(value) for name, value in first.items()}
+    return choose_reading(row, answer.request.label).output
+
+
+def _plain(value: object) -> object:
+    """A value as in JSON: texts in place of bytes."""
+    return [_plain(one) for one in value] if isinstance(value, list) else _text(value) if isinstance(value, bytes) else value
 
 
 def _agrees(value: NDArray[Any], label: object, tolerance: float) -> bool:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from tfcanary.core.domain import Evidence, Finding
 from tfcanary.core.plan import ValidationPlan
-from tfcanary.look.savedmodel import read
+from tfcanary.look.savedmodel import SignatureFact, read
+from tfcanary.look.savedmodel.findings import quote
 from tfcanary.look.trial.memory import PeakMemory
 from tfcanary.look.trial.questions import ModelAnswer, distance
 from tfcanary.look.trial.trial_messages import STABLE
-from tfcanary.look.trial.trial_requests import FailedAnswer, TrialModel
+from tfcanary.look.trial.trial_requests import FailedAnswer, TrialModel, could_not_ask
 from tfcanary.tf.runtime import TensorFlowError, load
 
 LEAST = 2**26
@@ -41,12 +42,17 @@ class Cost:
 
 
 def compare_with_stable(
-    model: TrialModel, answers: Sequence[ModelAnswer], cost: Cost, stable: Path, plan: ValidationPlan
+    model: TrialModel, answers: Sequence[ModelAnswer], faults: Sequence[FailedAnswer], cost: Cost, stable: Path, plan: ValidationPlan
 ) -> Iterator[Evidence]:
-    """Load the stable model, send it the requests of `answers` and compare the costs; one piece of evidence where that fails."""
+    """Load the stable model, send it the requests of `answers` and compare the costs; one piece of evidence where that fails.
+
+    `faults` are the candidate's failures to answer made-up requests: where stable fails with the same requests, these are invalid, and
+    evidence that the trial could not ask replaces the earlier evidence about the answers.
+    """
     model.announce(STABLE)
+    signature = read(stable).public.get(model.name)
     ordinary = next((one for one in answers if one.request.ordinary), None)
-    if ordinary is None or model.name not in read(stable).public:
+    if signature is None or (ordinary is None and not faults):
         yield _not_compared("there is no request that both models take")
         return
     with PeakMemory() as peak:
@@ -55,12 +61,22 @@ def compare_with_stable(
         except TensorFlowError as error:
             yield _not_compared(f"the stable model cannot be loaded ({error.code})")
             return
-        other = TrialModel(servable, model.name, read(stable).public[model.name], lambda _: None)
+        other = TrialModel(servable, model.name, signature, lambda _: None)
         theirs = [other.answer(one.request) for one in answers]
+    if (
+        faults
+        and _takes_alike(signature, model.signature)
+        and not any(isinstance(other.answer(one.request), ModelAnswer) for one in faults)
+    ):
+        yield could_not_ask(f"the stable model does not answer the made-up requests either ({faults[0]})")
+    if ordinary is None:
+        yield _not_compared("there is no request that both models take")
+        return
     first = theirs[0]
     if any(isinstance(one, FailedAnswer) for one in theirs) or isinstance(first, FailedAnswer):
         yield _not_compared("the stable model does not answer the same requests")
         return
+    yield from _lost_rows(answers, theirs)
     ours, before = _latencies(model, other, ordinary)
     gap = _largest_distance(answers, theirs)
     yield from compare_costs(Cost(cost.peak, cost.first, ours), Cost(float(peak.bytes), first.seconds, before), plan, gap)
@@ -95,6 +111,26 @@ def _ratio(about: str, template: str, unit: float, ours: float, stable: float, m
     figures = {"candidate": ours, "stable": stable, "ratio": ratio}
     reason = template.format(ours=ours * unit, stable=stable * unit) + f" ({ratio:.2f} times)"
     return Evidence(about, finding, reason, gating=False, unit="ratio to stable", figures=figures)
+
+
+def _takes_alike(stable: SignatureFact, candidate: SignatureFact) -> bool:
+    """Whether both signatures have the same inputs, so that a request for one is a request for the other."""
+    sides = ({name: (one.dtype, one.shape) for name, one in side.inputs.items()} for side in (stable, candidate))
+    return next(sides) == next(sides)
+
+
+def _lost_rows(answers: Sequence[ModelAnswer], theirs: Sequence[ModelAnswer | FailedAnswer]) -> Iterator[Evidence]:
+    """Evidence where stable answers each row of a request and the candidate does not: clients cannot tell their rows apart."""
+    for one, other in zip(answers, theirs, strict=True):
+        rows = one.request.rows
+        if not rows or isinstance(other, FailedAnswer):
+            continue
+        for name, value in one.outputs.items():
+            if name in other.outputs and other.outputs[name].shape[:1] == (rows,) != value.shape[:1]:
+                count = value.shape[0] if value.ndim else "no"
+                reason = f"output {quote(name)}: stable answers {rows} rows to {one.request.what}, the candidate {count}"
+                yield Evidence("trial/shapes", Finding.FAIL, reason)
+                return
 
 
 def _not_compared(why: str) -> Evidence:

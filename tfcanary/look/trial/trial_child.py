@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tfcanary.core.domain import Evidence, Finding
+from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel import SavedModelFacts, read
 from tfcanary.look.savedmodel.findings import quote
+from tfcanary.look.savedmodel.known_operations import server_operations
 from tfcanary.look.trial import questions
 from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.memory import PeakMemory, release
@@ -18,10 +21,12 @@ from tfcanary.look.trial.side_by_side import Cost, compare_with_stable, measure_
 from tfcanary.look.trial.trial_requests import (
     SENTENCE,
     Announce,
+    FailedAnswer,
     TrialModel,
     ask_made_up_requests,
     ask_recorded_requests,
     ask_warmup_requests,
+    made_up_faults,
     other_signature_faults,
     settle_by_warmup,
 )
@@ -50,16 +55,17 @@ def try_out(job: Job, announce: Announce) -> Iterator[Evidence]:
         try:
             servable = _load(path, facts, announce)
         except TensorFlowError as error:
-            yield Evidence("trial/load", Finding.FAIL, f"cannot be loaded: {error.code} {quote(str(error), SENTENCE)}")
+            yield _load_evidence(error, job.plan)
             return
         seconds = time.monotonic() - began
         yield Evidence("trial/load", Finding.PASS, f"loaded in {seconds:.1f} s", figures={"seconds": seconds})
         model = TrialModel(servable, name, facts.public[name], announce)
         answers: list[ModelAnswer] = []
-        yield from _check_model(model, facts, job, answers)
+        faults: list[FailedAnswer] = []
+        yield from _check_model(model, facts, job, answers, faults)
     cost = Cost(float(peak.bytes), next((one.seconds for one in answers), 0.0))
     if job.stable:
-        yield from compare_with_stable(model, answers, cost, Path(job.stable), job.plan)
+        yield from compare_with_stable(model, answers, faults, cost, Path(job.stable), job.plan)
     else:
         yield from measure_alone(model, answers, cost)
 
@@ -76,21 +82,42 @@ def _load(path: Path, facts: SavedModelFacts, announce: Announce) -> Servable:
     return servable
 
 
-def _check_model(model: TrialModel, facts: SavedModelFacts, job: Job, answers: list[ModelAnswer]) -> Iterator[Evidence]:
-    """All checks of the candidate alone; the answers of the plan's signature are appended to `answers`."""
+def add_evidence(evidence: Sequence[Evidence], new: Evidence) -> tuple[Evidence, ...]:
+    """The evidence with a new piece, which replaces an earlier one of its check."""
+    return (*(one for one in evidence if one.about != new.about), new)
+
+
+def _load_evidence(error: TensorFlowError, plan: ValidationPlan) -> Evidence:
+    """The evidence of a failed load: an operation that only this TensorFlow lacks is no fault of the model."""
+    unknown = re.search(r"Op type not registered '(\w+)'", str(error))
+    if unknown and unknown[1] in server_operations(plan):
+        reason = f"the trial could not load the model: the serving image has the operation {quote(unknown[1])}, this TensorFlow does not"
+        return Evidence("trial/load", Finding.INCONCLUSIVE, reason, gating=False)
+    return Evidence("trial/load", Finding.FAIL, f"cannot be loaded: {error.code} {quote(str(error), SENTENCE)}")
+
+
+def _check_model(
+    model: TrialModel, facts: SavedModelFacts, job: Job, answers: list[ModelAnswer], faults: list[FailedAnswer]
+) -> Iterator[Evidence]:
+    """All checks of the candidate alone.
+
+    The answers of the plan's signature are appended to `answers`, and its failures to answer made-up requests to `faults`.
+    """
     try:
-        yield from _check_signature(model, job, answers, any(op in BRANCHES for op in facts.operations))
+        yield from _check_signature(model, job, answers, faults, any(op in BRANCHES for op in facts.operations))
         others = {name: one for name, one in list(facts.public.items())[:OTHERS] if name != model.name}
         if others:
-            faults = list(other_signature_faults(model, others, job.plan.batches))
-            reason = faults[0] if faults else f"{len(others)} other signatures can be called"
-            yield Evidence("trial/signatures", Finding.FAIL if faults else Finding.PASS, reason)
+            wrong = list(other_signature_faults(model, others, job.plan.batches))
+            reason = wrong[0] if wrong else f"{len(others)} other signatures can be called"
+            yield Evidence("trial/signatures", Finding.FAIL if wrong else Finding.PASS, reason)
     except TensorFlowError as error:
         reason = f"a request that was answered once fails when it is repeated: {error.code} {quote(str(error), SENTENCE)}"
         yield Evidence("trial/repeat", Finding.FAIL, reason)
 
 
-def _check_signature(model: TrialModel, job: Job, answers: list[ModelAnswer], branches: bool) -> Iterator[Evidence]:
+def _check_signature(
+    model: TrialModel, job: Job, answers: list[ModelAnswer], faults: list[FailedAnswer], branches: bool
+) -> Iterator[Evidence]:
     """Send the warm-up requests and the golden or made-up ones, then check the answers. Raises TensorFlowError where a repetition fails."""
     warmup_evidence, warmup_answers = ask_warmup_requests(model, Path(job.model))
     if warmup_evidence is not None:
@@ -101,13 +128,14 @@ def _check_signature(model: TrialModel, job: Job, answers: list[ModelAnswer], br
     else:
         evidence, request_answers, recipe = ask_made_up_requests(model, job.plan.batches)
         batched = recipe.batched if recipe else batched
+        faults += made_up_faults(request_answers, model.signature)
     yield settle_by_warmup(evidence, warmup_answers)
     answers += [one for one in (*request_answers, *warmup_answers) if isinstance(one, ModelAnswer)]
     if not answers:
         return
     yield questions.check_finite(answers)
     yield questions.check_shapes(answers, model.signature)
-    if (golden := questions.check_golden(answers, model.signature, job.plan.golden_tolerance)) is not None:
+    if (golden := questions.check_golden(answers, job.plan.golden_tolerance)) is not None:
         yield golden
     model.announce("answering the same requests again")
     repeat = questions.check_repeat(model.outputs, answers)

@@ -13,7 +13,15 @@ from tfcanary.core.domain import Evidence, Finding
 from tfcanary.core.errors import Refused
 from tfcanary.look.savedmodel import SignatureFact
 from tfcanary.look.savedmodel.findings import quote
-from tfcanary.look.savedmodel.samples import Feeds, Recipe, TensorRequest, declared_in_full, recipes, tensor_requests
+from tfcanary.look.savedmodel.samples import (
+    Feeds,
+    Recipe,
+    TensorRequest,
+    declared_in_full,
+    has_unknown_rank,
+    recipes,
+    tensor_requests,
+)
 from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.questions import ModelAnswer, Outputs
 from tfcanary.look.trial.recorded_requests import to_tensors, warmup_requests
@@ -103,6 +111,11 @@ def ask_made_up_requests(model: TrialModel, batches: Sequence[int]) -> tuple[Evi
     return _made_up_evidence(answers, model.signature), answers, recipe
 
 
+def made_up_faults(answers: Answers, signature: SignatureFact) -> list[FailedAnswer]:
+    """The failures to answer made-up requests that are the model's fault."""
+    return [one for one in answers if isinstance(one, FailedAnswer) and _is_fault(one, answers, signature)]
+
+
 def could_not_ask(why: str) -> Evidence:
     """The evidence where no valid request for the model is known, which is no fault of the model."""
     reason = f"the trial could not ask: {why}; name golden requests in the plan to settle it"
@@ -119,17 +132,25 @@ def settle_by_warmup(evidence: Evidence, warmup: Answers) -> Evidence:
 
 
 def _first_answered(model: TrialModel, batches: Sequence[int]) -> tuple[Recipe, Answers]:
-    """The first recipe of which a request is answered, with all its answers; the first of all where none is answered."""
+    """The first recipe of which a request is answered, with all its answers; the first of all where none is answered.
+
+    Where the rank of an input is unknown, a recipe whose ordinary requests are all answered comes before one that is answered in part.
+    """
     first: tuple[Recipe, Answers] | None = None
+    partial: tuple[Recipe, Answers] | None = None
+    unsure = has_unknown_rank(model.signature)
     for recipe in recipes(model.signature):
         requests = list(tensor_requests(recipe, batches))
         probes = [one for one in requests if one.ordinary and one.rows == requests[0].rows]
         answers = [model.answer(one) for one in probes]
         if any(isinstance(one, ModelAnswer) for one in answers):
-            return recipe, [*answers, *(model.answer(one) for one in requests if not any(one is probe for probe in probes))]
+            answers += [model.answer(one) for one in requests if not any(one is probe for probe in probes)]
+            if not unsure or not any(isinstance(one, FailedAnswer) and one.request.ordinary for one in answers):
+                return recipe, answers
+            partial = partial or (recipe, answers)
         first = first or (recipe, answers)
     assert first is not None
-    return first
+    return partial or first
 
 
 def _recorded_evidence(answers: Answers) -> Evidence:
@@ -145,8 +166,8 @@ def _made_up_evidence(answers: Answers, signature: SignatureFact) -> Evidence:
     """A made-up request may be invalid: where the model only refuses such requests, the trial could not ask it."""
     failed = [one for one in answers if isinstance(one, FailedAnswer)]
     figures = {"samples": float(len(answers)), "unanswered": float(len(failed))}
-    if fault := next((one for one in failed if _is_fault(one, answers, signature)), None):
-        return Evidence("trial/answers", Finding.FAIL, str(fault), figures=figures)
+    if faults := made_up_faults(answers, signature):
+        return Evidence("trial/answers", Finding.FAIL, str(faults[0]), figures=figures)
     if len(failed) == len(answers):
         return could_not_ask(f"the model takes none of the made-up requests ({failed[0]})")
     reason = f"{len(answers) - len(failed)} of {len(answers)} made-up requests are answered"
@@ -160,6 +181,8 @@ def _is_fault(failed: FailedAnswer, answers: Answers, signature: SignatureFact) 
         return False
     if failed.code not in REFUSALS or declared_in_full(signature):
         return True
+    if has_unknown_rank(signature):
+        return False
     # Rows of random texts differ from one another, and the model may take only one of their kinds.
     if request.content != "zeros" and any(tensor.dtype == "string" for tensor in signature.inputs.values()):
         return False
