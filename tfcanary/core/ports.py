@@ -29,7 +29,7 @@ class Blob:
     generation: int
     """Changes with every write of the name; never 0."""
     checksum: str
-    """CRC32C of the content: `crc32c:` and 8 hexadecimal digits."""
+    """CRC32C of the content: `crc32c:` and 8 hexadecimal digits. `etag:` and S3's ETag for an object that another program wrote there."""
 
 
 class Storage(Protocol):

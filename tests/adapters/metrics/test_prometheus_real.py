@@ -101,14 +101,16 @@ def exporters() -> Iterator[dict[str, Exporter]]:
 
 
 @pytest.fixture
-def prometheus(exporters: dict[str, Exporter], tmp_path: Path) -> Iterator[str]:
-    """The address of a Prometheus that scrapes the exporters every half second."""
+def prometheus(exporters: dict[str, Exporter], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a Prometheus that scrapes the exporters every half second, with each of the label sets that a test names."""
     try:
         program = binaries.find("prometheus", "prometheus")
     except FileNotFoundError as error:
         pytest.skip(str(error))
     targets = [
-        {"targets": [f"127.0.0.1:{one.port}"], "labels": {"pod": pod, "track": pod.partition("-")[0]}} for pod, one in exporters.items()
+        {"targets": [f"127.0.0.1:{one.port}"], "labels": {"pod": pod, "track": pod.partition("-")[0], **more}}
+        for pod, one in exporters.items()
+        for more in getattr(request, "param", ({},))
     ]
     jobs = [{"job_name": "serving", "metrics_path": PATH, "static_configs": targets}]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({"global": {"scrape_interval": "500ms"}, "scrape_configs": jobs}))
@@ -157,6 +159,18 @@ def test_prometheus_and_the_pages_give_the_same_samples(prometheus: str, exporte
     canary = ask(Track.CANARY).servers["canary-a"]
     assert (canary.ok, dict(canary.errors)) == (130, {"INVALID_ARGUMENT": 7, "INTERNAL": 0})
     assert ask(Track.STABLE) != ask(Track.CANARY)
+
+
+@pytest.mark.parametrize("prometheus", [[{"prometheus_replica": "0"}, {"prometheus_replica": "1"}]], indirect=True)
+def test_series_of_two_replicas_in_one_store_count_once(prometheus: str, exporters: dict[str, Exporter]) -> None:
+    for one in exporters.values():
+        one.page += OWN
+    source = with_objectives(prometheus, {"fallbacks": objective('falls_total{why!="test"}')})
+    until(lambda: (server := source.sample(Track.CANARY, datetime.now(UTC)).servers.get("canary-a")) and server.objectives)
+    time.sleep(1)  # both replicas have scraped
+    assert source.sample(Track.CANARY, datetime.now(UTC)).servers["canary-a"].objectives == {"fallbacks": (7, 130)}
+    for track in Track:
+        assert asking(prometheus)(track) == from_the_pages(exporters, track)
 
 
 def test_counters_that_move_are_seen_whole(prometheus: str, exporters: dict[str, Exporter]) -> None:
