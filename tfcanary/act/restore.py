@@ -98,11 +98,11 @@ class _Work:
         """What differs, in the order in which no user's request ever meets a track without servers; the world is read between the moves."""
         platform, wanted = self.platform, release.desired
         running = platform.deployer.observe()
+        yield from self._lowered(release)
         for pool in dict.fromkeys(wanted.tracks.values()):
             one = wanted.pool(pool)
             if one is not None and not running.servers.get(pool):
                 yield lambda one=one: platform.deployer.deploy(one, release.token)  # type: ignore[misc]
-        yield from self._lowered(release)
         stable = wanted.tracks.get(Track.STABLE)
         if self._may_point(release, stable):
             yield from self._pointed(release, Track.STABLE, stable, running)

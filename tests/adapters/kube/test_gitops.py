@@ -16,7 +16,7 @@ from tests.adapters.routing.tracks import shift
 from tests.cluster.cluster import Cluster
 from tests.cluster.site import gateway_object
 from tfcanary import __version__, adapters
-from tfcanary.adapters.doctor_checks import Wanted
+from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.kube.gitops import advices
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, SERVICES, Json
@@ -114,7 +114,7 @@ def test_on_a_real_server_the_tool_is_told_of_until_the_field_is_ours(
     with caplog.at_level(logging.WARNING, "tfcanary.preflight"):
         platform.preflight.check(Record(model="m", writer=__version__))
     assert "Argo CD owns /spec/rules and would put it back" in caplog.text
-    found = adapters.examine(f"kube://{place.api.namespace}", Wanted(plan, "m", account="default"))
+    found = adapters.examine(f"kube://{place.api.namespace}", Requirements(plan, "m", account="default"))
     (line,) = [one for one in found.evidence if one.about == "doctor/router/route"]
     assert (line.finding, "ignoreDifferences" in line.reason) == (Finding.WARN, True)
     caplog.clear()
