@@ -11,7 +11,7 @@ from tfcanary.core.domain import UNDECIDED, Absence, Decision, Evidence, Finding
 from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
 from tfcanary.core.record import Ended, Judged, Record, Release, State
 from tfcanary.core.timeline import Point, Timeline
-from tfcanary.decide.drift import ColumnFound, Comparison
+from tfcanary.decide.drift import ColumnResult, Comparison
 from tfcanary.decide.drift.comparison_result import Share
 from tfcanary.decide.drift.layout import Kind
 from tfcanary.report import SignaturePairs, SignatureRow
@@ -264,10 +264,10 @@ def watched() -> Record:
     return replace(record, release=replace(record.release, state=State.WATCHED, ended=None, reason=""))
 
 
-def column(name: str, finding: Finding, labels: tuple[str, ...]) -> ColumnFound:
+def column(name: str, finding: Finding, labels: tuple[str, ...]) -> ColumnResult:
     """A column whose rows moved from the first value to the last ones."""
     shares = tuple(Share(label, 0.4 - 0.1 * i, 0.1 + 0.1 * i) for i, label in enumerate(labels))
-    return ColumnFound(name, Kind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, shares=shares)
+    return ColumnResult(name, Kind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, shares=shares)
 
 
 def drifted() -> Comparison:

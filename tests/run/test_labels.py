@@ -20,7 +20,7 @@ from tests.conftest import QUICK
 from tests.fakes import World
 from tests.run.test_watch import dies_after
 from tfcanary.core import codec
-from tfcanary.core.domain import Decision, Finding, ModelVersion, Sample, Track, Verdict
+from tfcanary.core.domain import COMPARED, Decision, Finding, ModelVersion, Sample, Track, Verdict
 from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
@@ -68,7 +68,7 @@ class Labels:
 
     def flow(self, _: float) -> None:
         now = self.world.clock.now()
-        for track in Track:
+        for track in COMPARED:
             process = self.world.processes.get(self.world.tracks.get(track, -1))
             answered = process.ok if process else 0.0
             new = int(answered - self.seen.get(track, 0.0)) // 10
@@ -162,7 +162,7 @@ def test_a_watch_that_goes_on_elsewhere_hears_each_label_once(world: World, labe
     for _ in range(2):
         source = labelled(world, plan).metrics
         world.clock.sleep(5)
-        samples.append({track: source.sample(track, world.clock.now()).servers for track in Track})
+        samples.append({track: source.sample(track, world.clock.now()).servers for track in COMPARED})
     first, second = samples
     assert first[Track.STABLE].keys() == second[Track.STABLE].keys() == {"v1", SINCE, BEFORE}
     assert first[Track.CANARY].keys() == {"v2", SINCE}

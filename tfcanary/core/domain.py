@@ -30,6 +30,10 @@ class Track(StrEnum):
     """Servers of the candidate that only testers reach."""
 
 
+COMPARED = (Track.STABLE, Track.CANARY)
+"""The two tracks whose counters and answers are compared."""
+
+
 class Role(StrEnum):
     """What a pool of servers is for. Two pools of one version differ by their role."""
 

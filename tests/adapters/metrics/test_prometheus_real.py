@@ -19,7 +19,7 @@ from tests import binaries
 from tests.adapters.metrics.prometheus_server import free_port
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
 from tfcanary.adapters.metrics.scrape import ScrapeSource
-from tfcanary.core.domain import LATENCY_BOUNDS, Counters, Sample, Track
+from tfcanary.core.domain import COMPARED, LATENCY_BOUNDS, Counters, Sample, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan
 
@@ -140,7 +140,7 @@ def until(satisfied: Callable[[], Any]) -> None:
 
 
 def asking(url: str, model: str = "m", entrypoint: str | None = "REST") -> Callable[[Track], Sample]:
-    selectors = {track: {"track": track.value} for track in Track}
+    selectors = {track: {"track": track.value} for track in COMPARED}
     source = PrometheusSource(url, model, MetricsPlan(selectors={"job": "serving"}), selectors, entrypoint)
     return lambda track: source.sample(track, datetime.now(UTC))
 
@@ -153,7 +153,7 @@ def from_the_pages(exporters: dict[str, Exporter], track: Track, model: str = "m
 @pytest.mark.parametrize("entrypoint", ["REST", "GRPC", None])
 def test_prometheus_and_the_pages_give_the_same_samples(prometheus: str, exporters: dict[str, Exporter], entrypoint: str | None) -> None:
     ask = asking(prometheus, entrypoint=entrypoint)
-    for track in Track:
+    for track in COMPARED:
         until(lambda track=track: ask(track).up and len(ask(track).servers) == len(from_the_pages(exporters, track).servers))
         assert ask(track) == from_the_pages(exporters, track, entrypoint=entrypoint)
     canary = ask(Track.CANARY).servers["canary-a"]
@@ -169,7 +169,7 @@ def test_series_of_two_replicas_in_one_store_count_once(prometheus: str, exporte
     until(lambda: (server := source.sample(Track.CANARY, datetime.now(UTC)).servers.get("canary-a")) and server.objectives)
     time.sleep(1)  # both replicas have scraped
     assert source.sample(Track.CANARY, datetime.now(UTC)).servers["canary-a"].objectives == {"fallbacks": (7, 130)}
-    for track in Track:
+    for track in COMPARED:
         assert asking(prometheus)(track) == from_the_pages(exporters, track)
 
 
@@ -208,7 +208,7 @@ def test_a_models_name_is_never_part_of_the_question(prometheus: str, exporters:
 
 
 def test_the_history_ends_with_what_is_known_now(prometheus: str, exporters: dict[str, Exporter]) -> None:
-    source = PrometheusSource(prometheus, "m", MetricsPlan(), {track: {"track": track.value} for track in Track})
+    source = PrometheusSource(prometheus, "m", MetricsPlan(), {track: {"track": track.value} for track in COMPARED})
     ask = asking(prometheus)
     until(lambda: len(ask(Track.STABLE).servers) == 2)
     time.sleep(1)  # the history ends with a whole second
@@ -259,5 +259,5 @@ falls_total{why="test"} 50
 
 def with_objectives(url: str, objectives: dict[str, ObjectivePlan]) -> PrometheusSource:
     return PrometheusSource(
-        url, "m", MetricsPlan(), {track: {"track": track.value} for track in Track}, judge=JudgePlan(objectives=objectives)
+        url, "m", MetricsPlan(), {track: {"track": track.value} for track in COMPARED}, judge=JudgePlan(objectives=objectives)
     )

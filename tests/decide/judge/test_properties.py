@@ -14,7 +14,7 @@ from tests.decide.judge.literal import CANARY, STABLE, Traffic, down, polls, sam
 from tests.decide.judge.simulation import CALM, NOISY, Canary, history, watch
 from tests.decide.judge.test_state import PLAN, STEPS
 from tests.decide.judge.test_state import polls as odd_polls
-from tfcanary.core.domain import Counters, Decision, Sample, Track
+from tfcanary.core.domain import COMPARED, Counters, Decision, Sample, Track
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge import Judge, Poll
 
@@ -123,7 +123,7 @@ def requests_counted(judge: Judge, track: str = "canary") -> float:
     return next(e.figures[f"{track} requests"] for e in judge.verdict().evidence if e.about == "metrics/outage")
 
 
-@pytest.mark.parametrize("track", list(Track))
+@pytest.mark.parametrize("track", COMPARED)
 def test_a_counter_that_falls_and_jumps_back_brings_no_old_requests(track):
     """It fell: a new beginning. It is back where it was: what it counted before the fall is no increment."""
     judge = Judge.begin(JudgePlan(), "r1")

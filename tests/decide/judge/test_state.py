@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.decide.judge.literal import SKEWED
 from tests.decide.judge.simulation import CALM, NOISY, Canary, history, watch
-from tfcanary.core.domain import Counters, Sample, Track
+from tfcanary.core.domain import COMPARED, Counters, Sample, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import ClassesPlan, GuardsPlan, JudgePlan, QualityPlan
 from tfcanary.decide.judge import Judge, Poll
@@ -44,7 +44,7 @@ def polls(steps):
         if event == "joins":
             servers[Track.CANARY].append(Counters(5.0, {}, (1.0,) * 34))
         up = {Track.STABLE: event not in ("no stable", "neither"), Track.CANARY: event not in ("no canary", "neither")}
-        samples = {track: Sample(track, up[track], {f"{track}-{i}": c for i, c in enumerate(servers[track])}) for track in Track}
+        samples = {track: Sample(track, up[track], {f"{track}-{i}": c for i, c in enumerate(servers[track])}) for track in COMPARED}
         yield Poll(t if dt == dt else math.nan, samples[Track.STABLE], samples[Track.CANARY], weight)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfcanary.core.domain import Evidence, Finding, Prediction, Request, Track
+from tfcanary.core.domain import COMPARED, Evidence, Finding, Prediction, Request, Track
 from tfcanary.core.errors import Refused
 from tfcanary.look.evaluate.sources import pieces
 from tfcanary.look.evaluate.sources.piece import Format
@@ -26,7 +26,7 @@ Pair = tuple[Request, Prediction, Prediction]
 
 def has_mirrored_logs(path: Path) -> bool:
     """Whether a folder holds a folder of logs for each track."""
-    return all((path / track.value).is_dir() for track in Track)
+    return all((path / track.value).is_dir() for track in COMPARED)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from tfcanary.core.domain import Decision, Sample, Track, Verdict
+from tfcanary.core.domain import COMPARED, Decision, Sample, Track, Verdict
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import MetricSource
 from tfcanary.core.timeline import Timeline, extend
@@ -89,7 +89,7 @@ def history_polls(source: MetricSource, begin: datetime, end: datetime, weight: 
     """
     if not timedelta(0) < end - begin <= LONGEST:
         raise Refused(f"replay from {begin:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ}: must be a span of at most {LONGEST.days} days")
-    tracks = {track: _samples(source, track, begin, end) for track in Track}
+    tracks = {track: _samples(source, track, begin, end) for track in COMPARED}
     first = min((t for t, sample in tracks[Track.CANARY].items() if sample.up), default=None)
     if first is None:
         raise Refused(
@@ -97,11 +97,11 @@ def history_polls(source: MetricSource, begin: datetime, end: datetime, weight: 
             "check its selector, and the warnings about its series"
         )
     instants = sorted(t for t in {*tracks[Track.STABLE], *tracks[Track.CANARY]} if t >= first)
-    return tuple((datetime.fromtimestamp(t, UTC), _poll(t - first, weight, [tracks[track].get(t) for track in Track])) for t in instants)
+    return tuple((datetime.fromtimestamp(t, UTC), _poll(t - first, weight, [tracks[track].get(t) for track in COMPARED])) for t in instants)
 
 
 def _poll(t: float, weight: int | None, samples: Sequence[Sample | None]) -> Poll:
-    stable, canary = (sample or Sample(track, up=False) for track, sample in zip(Track, samples, strict=True))
+    stable, canary = (sample or Sample(track, up=False) for track, sample in zip(COMPARED, samples, strict=True))
     return Poll(t=t, stable=stable, canary=canary, weight=weight)
 
 

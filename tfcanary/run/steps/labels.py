@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tfcanary.act import ledger
-from tfcanary.core.domain import Track
+from tfcanary.core.domain import COMPARED, Track
 from tfcanary.core.plan import LabelledPlan, Plan
 from tfcanary.core.ports import Platform
 from tfcanary.look.evaluate.labelled import LabelCounts, LabelledSource, Quality
@@ -52,7 +52,7 @@ class _LabelCount:
             # Without times nothing can be told apart from this release, so nothing counts as earlier.
             earlier = () if self.time == EVERYTHING else self._answers(Track.STABLE, began - self.plan.history, began)
             self.before = quality.count(earlier, labels).quality
-        since = {track: quality.count(self._answers(track, began, now), labels).quality for track in Track}
+        since = {track: quality.count(self._answers(track, began, now), labels).quality for track in COMPARED}
         return LabelCounts(self.before, since)
 
     def _answers(self, track: Track, since: datetime, until: datetime) -> Iterator[Any]:
