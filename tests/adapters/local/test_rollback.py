@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from click.testing import CliRunner
 
 from tests.adapters.local.conftest import Place, a_release, until
 from tfcanary.act import ledger, restore, rollback
 from tfcanary.adapters import local
+from tfcanary.cli import tfcanary
 from tfcanary.core.domain import Desired, Intent, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Conflict, Unavailable
 from tfcanary.core.plan import Plan
@@ -59,6 +61,14 @@ def test_a_release_is_rolled_back_while_the_platform_is_down_and_stays_so_when_i
     assert (bound.router.traffic(), bound.deployer.observe().tracks) == (Traffic(), {Track.STABLE: Pool(1)})
     with pytest.raises(Conflict):
         bound.deployer.assign(Track.STABLE, Pool(2), Intent("run-1", 40))
+
+
+def test_the_verbs_work_while_the_platform_is_down(place: Place) -> None:
+    watched(place)
+    down(place)
+    for arguments, text in ((["status", "m"], "watched"), (["abort", "m"], "rolled back"), (["status"], "the local platform is down")):
+        done = CliRunner().invoke(tfcanary, [*arguments, f"--platform={place.folder.uri}"])
+        assert (done.exit_code, text in done.output) == (0, True), done.output
 
 
 def test_a_release_is_rolled_back_while_the_platform_is_up(place: Place) -> None:

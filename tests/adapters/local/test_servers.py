@@ -16,7 +16,7 @@ from tests.adapters.routing import load
 from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.program import Program
 from tfcanary.adapters.local.servers import model_config
-from tfcanary.core.domain import COMPARED, Request, Sample, Track, TrafficSplit
+from tfcanary.core.domain import Pool, Request, RunningPool, Sample, Track
 from tfcanary.core.ports import Platform
 from tfcanary.tf.wire import messages
 
@@ -51,9 +51,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def released(real: Place) -> Platform:
     bound = real.bound()
     for track, number in ((Track.STABLE, 1), (Track.CANARY, 2)):
-        bound.deployer.deploy(real.version(number))
+        bound.deployer.deploy(RunningPool(real.version(number)), real.intent())
         until(lambda number=number: available(bound, number), PATIENCE)
-        bound.deployer.assign(track, number)
+        real.assign(track, number)
     return bound
 
 
@@ -61,13 +61,13 @@ def released(real: Place) -> Platform:
 def test_a_promotion_of_real_servers_fails_no_request(real: Place, released: Platform) -> None:
     with load.Load(released.router.address()) as users:
         users.wait_for(more=100)
-        released.router.set_split(TrafficSplit(canary=50))
+        real.set_traffic(50)
         users.wait_for(more=100)
-        released.router.set_split(TrafficSplit(canary=100))
-        released.deployer.assign(Track.STABLE, 2)
-        released.router.set_split(TrafficSplit(canary=0))
-        released.deployer.assign(Track.CANARY, None)
-        released.deployer.remove(1)
+        real.set_traffic(100)
+        real.assign(Track.STABLE, 2)
+        real.set_traffic(0)
+        real.assign(Track.CANARY, None)
+        real.remove(1)
         users.wait_for(more=100)
     assert users.failed == []
     assert users.reconnects == 0
@@ -77,12 +77,13 @@ def test_a_promotion_of_real_servers_fails_no_request(real: Place, released: Pla
 
 @pytest.mark.slow
 def test_each_track_counts_its_own_requests_and_no_question_about_its_status(real: Place, released: Platform) -> None:
-    before = [counted(released, track) for track in COMPARED]
+    tracks = (Track.STABLE, Track.CANARY)
+    before = [counted(released, track) for track in tracks]
     for _ in range(5):
         assert released.predictor.predict(Track.STABLE, REQUEST).body["predictions"] == [11.0]
     for _ in range(3):
         assert released.predictor.predict(Track.CANARY, REQUEST).body["predictions"] == [12.0]
-    assert [counted(released, track) - old for track, old in zip(COMPARED, before, strict=True)] == [5, 3]
+    assert [counted(released, track) - old for track, old in zip(tracks, before, strict=True)] == [5, 3]
 
 
 def counted(bound: Platform, track: Track) -> float:
@@ -94,12 +95,12 @@ def counted(bound: Platform, track: Track) -> float:
 
 @pytest.mark.slow
 def test_a_version_that_does_not_load_has_failed_within_seconds(real: Place, released: Platform) -> None:
-    released.deployer.deploy(real.version(3))
-    until(lambda: any(server.failed for server in released.deployer.observe().servers[3]), PATIENCE)
-    (server,) = released.deployer.observe().servers[3]
+    released.deployer.deploy(RunningPool(real.version(3)), real.intent())
+    until(lambda: any(server.failed for server in released.deployer.observe().servers[Pool(3)]), PATIENCE)
+    (server,) = released.deployer.observe().servers[Pool(3)]
     assert not server.available
     assert "while loading" in server.message
-    released.deployer.remove(3)
+    real.remove(3)
 
 
 @pytest.mark.slow
