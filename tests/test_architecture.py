@@ -83,7 +83,6 @@ def test_a_slim_step_imports_neither_tensorflow_nor_kubernetes_nor_the_sdk() -> 
 SEVERAL = {
     "__init__": "every package has one",
     "__main__": "every program has one",
-    "tables": "temporary: tfcanary/tf/wire/tables.py is to be replaced by .proto files",
 }
 """Names of modules that may repeat, and why."""
 TWINS = {"tfcanary/adapters/kube": "tfcanary/adapters/local", "tfcanary/adapters/local": "tfcanary/adapters/kube"}
@@ -118,71 +117,6 @@ def test_a_name_that_is_repeated_would_be_noticed() -> None:
 
 WORDS = 4
 """The fewest words of a sentence that stands alone when an editor shows it."""
-SHORT_FOR_NOW: frozenset[str] = frozenset(
-    {
-        "act/push.py Hashing.write",
-        "adapters/kube/platform.py Lacking.read",
-        "adapters/kube/platform.py Lacking.write",
-        "adapters/kube/platform.py Lacking.delete",
-        "adapters/kube/platform.py Lacking.sample",
-        "adapters/kube/platform.py Lacking.history",
-        "adapters/kube/platform.py NoLog.requests",
-        "adapters/kube/platform.py NoLog.answered",
-        "adapters/kubeclient/connect.py Request",
-        "adapters/kubeclient/object_names.py guard",
-        "adapters/notices/__init__.py HttpNotices",
-        "adapters/serving/server_client.py Client.close",
-        "adapters/storage/checksums.py ChecksumIndex.drop",
-        "cli/drift.py as_json",
-        "cli/guard.py Guards.stand",
-        "cli/options.py platform",
-        "cli/options.py name",
-        "cli/options.py image",
-        "cli/options.py service_account",
-        "cli/options.py as_json",
-        "core/plan/receivers.py NoticeFormat",
-        "core/ports.py Clock.now",
-        "core/ports.py Clock.sleep",
-        "core/timeline.py Point",
-        "decide/drift/counts.py Tally.rows",
-        "decide/judge/counted_windows.py Buckets.dense",
-        "decide/judge/latency_row.py Cells.of",
-        "decide/judge/latency_row.py Cells.count",
-        "decide/judge/stable_level.py Frozen",
-        "decide/judge/window_columns.py Columns.append",
-        "look/evaluate/attribution.py Blame",
-        "look/evaluate/replay.py Replay.last",
-        "look/evaluate/sources/piece.py Piece.name",
-        "look/evaluate/sources/tables.py parquet",
-        "report/as_html.py as_html",
-        "report/as_html.py badge",
-        "report/wording.py of_finding",
-        "report/wording.py of_decision",
-        "report/wording.py of_state",
-        "run/monitor/metric_table.py Described",
-        "run/monitor/metric_table.py Described.family",
-        "run/monitor/panels.py row",
-        "run/monitor/panels.py lines",
-        "run/submit/__init__.py Run",
-        "run/submit/local_run.py LocalRun",
-        "run/submit/local_run.py LocalRun.describe",
-        "run/submit/remote_run.py RemoteRun.describe",
-        "run/trigger/dispatch.py Rounds.run",
-        "run/trigger/events.py Message.content_type",
-        "run/trigger/serving.py Trigger.port",
-        "run/trigger/settings.py Settings.target",
-        "run/trigger/trigger_metrics.py Counts.waiting",
-        "run/trigger/trigger_metrics.py Counts.page",
-        "tf/modelserver/http.py Server.startup",
-        "tf/modelserver/page.py Page.text",
-        "tf/modelserver/request_log.py RequestLog.close",
-        "tf/modelserver/rest.py Answer",
-        "tf/modelserver/rest.py Rest.answer",
-        "tf/modelserver/rpc.py Rpc.status",
-        "tf/modelserver/service.py Service.signatures",
-    }
-)
-"""Temporary: public docstrings that are still too short. Nothing may be added; an entry whose docstring was mended is deleted."""
 
 
 def short_docstrings(source: str, module: str) -> Iterator[str]:
@@ -208,7 +142,7 @@ def test_every_public_docstring_is_a_sentence() -> None:
         for path in sorted((ROOT / "tfcanary").rglob("*.py"))
         for one in short_docstrings(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT / "tfcanary")))
     }
-    assert sorted(short - SHORT_FOR_NOW) == []
+    assert sorted(short) == []
 
 
 def test_a_docstring_that_is_short_or_missing_would_be_noticed() -> None:

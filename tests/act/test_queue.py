@@ -181,7 +181,7 @@ def test_the_beginning_of_a_release_ends_the_claim(world: World, plan: Plan) -> 
     assert record.latest is not None
     assert record.latest.candidate == candidate(7)
     assert not queue.is_free(record, platform.clock.now())
-    end_as(platform, "run-1", State.PROMOTED, "good")
+    end_as(platform, queue.release_id(platform.model, candidate(7).event), State.PROMOTED, "good")
     assert queue.is_free(ledger.read(platform), platform.clock.now())
 
 

@@ -168,7 +168,7 @@ def test_status_counts_the_canary_requests_of_all_stages_as_the_page_does(
     assert record.release
     assert world.records.stored
     world.records.stored = replace(world.records.stored, record=record)
-    monkeypatch.setattr(steps, "timeline", lambda step: timeline)
+    monkeypatch.setattr(steps, "read_timeline", lambda step: timeline)
     assert run("status", "digits", "--platform", "fake://") == 0
     said = capsys.readouterr().out
     assert "canary requests: 1,730" in said
@@ -177,7 +177,7 @@ def test_status_counts_the_canary_requests_of_all_stages_as_the_page_does(
     def away(step: object) -> None:
         raise Unavailable("the bucket is away")
 
-    monkeypatch.setattr(steps, "timeline", away)
+    monkeypatch.setattr(steps, "read_timeline", away)
     assert run("status", "digits", "--platform", "fake://") == 0
     answer = capsys.readouterr()
     assert "rolled back at stage 2" in answer.out

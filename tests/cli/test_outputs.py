@@ -18,7 +18,7 @@ from tests.cli.test_verbs import LEAVES, verbs
 from tests.conftest import QUICK
 from tests.fakes import World
 from tests.look.savedmodel.family import family
-from tests.run.submit.test_handle import of, told
+from tests.run.submit.test_handle import of, promoted_record
 from tfcanary import adapters
 from tfcanary.act import ledger, rollback
 from tfcanary.adapters import local
@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_sentence_and_exit_3(world: World, plan: Plan, capsys
 def test_a_promoted_release_whose_report_does_not_fit_on_the_disk_still_ends_with_exit_0(
     world: World, plan_file: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle = of(world, told(lambda release: release))
+    handle = of(world, promoted_record(lambda release: release))
     monkeypatch.setattr(release_verb, "submit_release", lambda *arguments: handle)
     command = ("release", family() / "good", "--name", "digits", "--plan", plan_file, "--platform", "fake://")
     assert run(*command, "--html", "/dev/full") == 0

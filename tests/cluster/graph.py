@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfcanary.act import deploy, ledger, promote, push, rollback, shift
+from tfcanary.act.hold import holding
 from tfcanary.core.domain import Absence, Decision, Look, Verdict
 from tfcanary.core.record import Release
 from tfcanary.look import savedmodel
@@ -65,16 +66,15 @@ def _forced(step: Step, stage: int) -> Decision:
     recorded = ledger.of_stage(step.release.verdicts, stage)
     if recorded:
         return recorded.decision
-    ledger.hold(step.platform, step.run_id, f"watch stage {stage}", watching=True)
-    shift.shift(step.platform, step.run_id, stage)
     decision = Decision.PROMOTE if step.plan.is_last(stage) else Decision.ADVANCE
     verdict = replace(FORCED, decision=decision, stage=stage, weight=step.plan.weights[stage])
 
-    def done(release: Release) -> Release:
+    def done(release: Release) -> Release | None:
         return replace(release, verdicts=ledger.put_verdict(release.verdicts, verdict))
 
-    ledger.change(step.platform, step.run_id, done)
-    ledger.hold(step.platform, step.run_id, f"after stage {stage}")
+    with holding(step.platform, step.run_id, f"watch stage {stage}") as hold:
+        shift.shift(hold, stage)
+        hold.hand_over(done)
     return decision
 
 

@@ -27,7 +27,7 @@ from tests.process import Behaviour
 from tfcanary import __version__
 from tfcanary.act import ledger
 from tfcanary.core.domain import Pool
-from tfcanary.core.errors import Held, Refused, Unavailable
+from tfcanary.core.errors import GaveUp, Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 
@@ -180,7 +180,7 @@ def test_a_bucket_out_of_reach_costs_the_page_its_signatures_and_no_more(
 def test_a_weight_outside_the_stages_needs_a_live_guard_too(world: World, deployed: int) -> None:
     world.guard_reports = False
     world.clock.sleep(120)
-    with pytest.raises(Refused, match="guard"):
+    with pytest.raises(GaveUp, match="guard"):
         shift_traffic.python_func(weight=50, **RELEASE)
     assert world.weight == 0
     assert shift_traffic.python_func(weight=0, **RELEASE) == 0

@@ -14,12 +14,12 @@ RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text(encoding="utf-8")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tfcanary").rglob("*.py")))
 QUOTED = (
-    "the canary was left alone", "the run ended without a verdict", "not promoted: ", "undecided after ", "will not serve version",
-    "was not AVAILABLE within", "no server of version", "the split in force is", "the canary has not answered for",
-    "no canary request for", "has restarted", "of its configured share arrives", "is on the road", "its holder's time has run out",
+    "the canary was left alone", "the run ended without a verdict", "not promoted: ", "undecided after ", "will not serve",
+    "was not AVAILABLE within", "no server of", "the traffic in force is", "the canary has not answered for",
+    "no canary request for", "has restarted", "of its configured share arrives", "is active",
     "there is no stable version to compare with", "is stable already, and it has the very same bytes", "we may not: ",
-    "was not made by tfcanary for", "cannot be had with", "and this tfcanary knows schema", "the guard was last heard of",
-    "no weight is raised without one", "did not report", "% canary after the rollback, not 0",
+    "was not made by tfcanary for", "cannot be had with", "and this tfcanary knows schema",
+    "no weight is raised without a guard that can watch", "did not report", "the world did not become what release",
     "requests from which its level is taken", "neither track answers: their metrics cannot be read", "promotion needs less than",
     "needed so far", "together: ", "did not do it in", "is read back: somebody else writes it, too",
     "its canary gets no more traffic",

@@ -96,7 +96,7 @@ def executors(graph: dict) -> set[str]:
 
 def test_the_exit_step_takes_nothing_that_an_infrastructure_retry_breaks(graph: dict) -> None:
     guard = graph["components"]["comp-guard-release"]["inputDefinitions"]["parameters"]
-    assert set(guard) == {"model_name", "platform", "run_id", "reason"}
+    assert set(guard) == {"model_name", "platform", "run_id", "reason", "release_id"}
 
 
 def containers(document: dict) -> list[dict]:

@@ -12,8 +12,8 @@ from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, St
 from tfcanary.core.record import Ended, Judged, Record, Release, State
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.decide.drift import ColumnResult, Comparison
-from tfcanary.decide.drift.comparison_result import Share
-from tfcanary.decide.drift.layout import Kind
+from tfcanary.decide.drift.comparison_result import Bar
+from tfcanary.decide.drift.layout import ColumnKind
 from tfcanary.report import SignaturePairs, SignatureRow
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -266,8 +266,8 @@ def watched() -> Record:
 
 def column(name: str, finding: Finding, labels: tuple[str, ...]) -> ColumnResult:
     """A column whose rows moved from the first value to the last ones."""
-    shares = tuple(Share(label, 0.4 - 0.1 * i, 0.1 + 0.1 * i) for i, label in enumerate(labels))
-    return ColumnResult(name, Kind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, shares=shares)
+    shares = tuple(Bar(label, 0.4 - 0.1 * i, 0.1 + 0.1 * i) for i, label in enumerate(labels))
+    return ColumnResult(name, ColumnKind.CATEGORY, finding, f"{labels[0]}: 10 % against 40 %", 0.3, 1_000, 1_000, bars=shares)
 
 
 def drifted() -> Comparison:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.fakes import weighing
 from tests.report import samples
 from tests.report.reading import browser, markdown, xml
 from tfcanary import report
@@ -362,7 +363,7 @@ def test_decisions_say_when_they_were_made_and_when_they_came_into_force() -> No
 
 def test_a_pause_says_its_time_with_the_zone() -> None:
     record, _ = samples.promoted()
-    paused = replace(release_of(record), state=State.WATCHED, reason="", pause=Pause(samples.after(20)), weight=25)
+    paused = weighing(replace(release_of(record), state=State.WATCHED, reason="", pause=Pause(samples.after(20))), 25)
     assert "A person paused it, since 2026-01-31 12:20:00 UTC" in report.release_line(paused)
 
 

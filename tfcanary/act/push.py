@@ -285,7 +285,7 @@ class Hashing(io.BytesIO):
         self._progress = progress
 
     def write(self, piece: Buffer, /) -> int:
-        """Hash one piece."""
+        """Add one piece to the hash."""
         self.sha256.update(piece)
         size = memoryview(piece).nbytes
         self._progress(size)

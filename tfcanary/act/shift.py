@@ -47,7 +47,11 @@ def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
         return replace(_with_share(release, weight), first_traffic=first).happened(now, f"weight {weight} %")
 
     with holding(platform, run_id, f"shift to {weight} %") as hold:
-        return raise_traffic(hold, changed)
+        if weight > hold.release.weight:
+            return raise_traffic(hold, changed)
+        release = ledger.change(platform, run_id, changed)
+        restore.restore(platform, run_id, hold)
+        return release
 
 
 def raise_traffic(hold: Hold, step: Callable[[Release], Release]) -> Release:

@@ -146,7 +146,7 @@ class RunningPool:
 
     @property
     def pool(self) -> Pool:
-        """The pool's name."""
+        """The name of this pool: its version's number and its role."""
         return Pool(self.version.number, self.role)
 
 

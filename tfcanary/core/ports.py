@@ -238,7 +238,7 @@ class Clock(Protocol):
     """Time, as a port: nothing that judges or waits asks the machine's clock itself."""
 
     def now(self) -> datetime:
-        """With time zone."""
+        """The present time, with its zone."""
 
     def sleep(self, seconds: float) -> None:
         """Wait for so many seconds."""

@@ -15,7 +15,7 @@ MOST = 360
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One poll."""
+    """What one poll of a release saw."""
 
     at: datetime
     weight: int

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.act.conftest import RUN, deployed, model, pushed
+from tests.act.conftest import RUN, deployed, held_by_the_dead, model, pushed
 from tests.fakes import World
 from tfcanary import adapters
-from tfcanary.act import ledger, notify, rollback, shift
+from tfcanary.act import ledger, notify, rollback
 from tfcanary.cli.orders import abort
 from tfcanary.core import codec
 from tfcanary.core.domain import Decision, Look, ModelVersion, Verdict
@@ -66,8 +66,7 @@ def test_a_stage_that_ended_well_is_told_by_the_step_that_judged_it(
 def test_a_stage_that_ended_in_a_rollback_is_told_with_the_end_alone(
     world: World, plan: Plan, deployed: ModelVersion, tmp_path: Path
 ) -> None:
-    ledger.hold(world.platform(), RUN, "watch", watching=True)
-    shift.shift(world.platform(), RUN, 0)
+    held_by_the_dead(world.platform(), "watch", 0)
     judged(world, plan, tmp_path, Decision.ROLLBACK)
     assert (world.weight, world.notices.seen) == (0, [])
     rollback.roll_back(world.platform(), RUN)

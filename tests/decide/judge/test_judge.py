@@ -125,8 +125,8 @@ def test_waiting_tells_how_many_requests_of_how_many():
 
 
 def test_a_tolerance_beyond_its_margin_is_refused():
-    with pytest.raises(Refused, match=r"errors: tolerance 0\.6, margin 0\.5"):
-        Judge.begin(JudgePlan(errors=ErrorsPlan(tolerance=0.6)), "r1")
+    with pytest.raises(ValueError, match=r"tolerance 0\.6, margin 0\.5"):
+        ErrorsPlan(tolerance=0.6)
     with pytest.raises(Refused, match="quality"):
         Judge.begin(JudgePlan(quality=QualityPlan(tolerance=0.01, margin=0.01)), "r1")
 

@@ -73,8 +73,10 @@ def test_a_criterion_that_passes_without_proof_does_not_contradict_one_that_fail
     """13.5 % of errors may convict as errors and be no outage yet: neither sentence says that all is well."""
     counts = {"counts": (15.0, 111.0, 1.0, 10_000.0), "interval": Interval(45.0, 1350.0, 9000.0)}
     outage = standing(name="outage", title="outage", need=Need.NOTHING, **counts)
-    assert reasons.failed(standing(**counts)).startswith("errors: 13.5 % of 111 canary requests failed, 0.01 % of stable's; at least 45")
-    assert reasons.passed(outage) == (
+    assert reasons.fail_reason(standing(**counts)).startswith(
+        "errors: 13.5 % of 111 canary requests failed, 0.01 % of stable's; at least 45"
+    )
+    assert reasons.pass_reason(outage) == (
         "outage: 13.5 % of 111 canary requests failed, 0.01 % of stable's; not proven to be beyond its tolerance"
     )
 

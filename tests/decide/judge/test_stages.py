@@ -60,7 +60,7 @@ def test_the_plan_may_take_the_risk_of_few_requests_but_never_that_of_no_data() 
 
 
 def test_a_stage_without_traffic_by_plan_advances_by_the_clock() -> None:
-    shadow = replace(PLAN, weights=(0, 100))
+    shadow = replace(PLAN, weights=(0, 50))
     result = conclude_stage(HOLD, shadow, 0, timedelta(seconds=60), 0)
     assert result is not None
     assert result.decision is Decision.ADVANCE

@@ -14,7 +14,7 @@ import yaml
 from tests.deploy.manifests import DEPLOY, documents, render
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.core.domain import ModelVersion
+from tfcanary.core.domain import ModelVersion, RunningPool
 from tfcanary.core.plan import Plan
 from tfcanary.run.monitor.__main__ import files, main, page
 from tfcanary.run.monitor.dashboard import SCHEMA, dashboard
@@ -114,7 +114,7 @@ def pods_of(name: str) -> Json:
     version = ModelVersion(7, "gs://bucket/digits/7", f"sha256:{7:064x}")
     made = {
         "tfcanary-guards": manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary"),
-        "tfcanary-servers": manifests.deployment("digits", version, Plan(), 1),
+        "tfcanary-servers": manifests.deployment("digits", RunningPool(version), Plan()),
     }
     return dict(made[name]["spec"]["template"])
 

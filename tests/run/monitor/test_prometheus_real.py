@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests import binaries
-from tests.act.conftest import RUN, deployed, model, pushed
+from tests.act.conftest import RUN, deployed, held_by_the_dead, model, pushed
 from tests.adapters.metrics.prometheus_server import free_port
 from tests.adapters.metrics.test_prometheus_real import PATH, Exporter, page, ready
 from tests.fakes import World
@@ -111,7 +111,7 @@ def prometheus(world: World, deployed: ModelVersion, tmp_path: Path, monkeypatch
 def alive(world: World) -> None:
     """Guard and step renew what they hold, now."""
     world.clock.time = datetime.now(UTC)
-    ledger.hold(world.platform(), RUN, "watch stage 1", watching=True)
+    held_by_the_dead(world.platform(), "watch stage 1")
     ledger.heartbeat(world.platform(), RUN)
 
 

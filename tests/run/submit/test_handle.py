@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tfcanary
+from tests.act.conftest import end_as
 from tests.conftest import QUICK
 from tests.fakes import World, weighing
 from tests.report import samples
@@ -264,7 +265,7 @@ def ends_after(world: World, seconds: float) -> None:
         release = ledger.read(world.platform()).release
         assert release
         if world.clock.now() >= until and not release.state.ended:
-            ledger.end(world.platform(), release.run_id, State.ROLLED_BACK, "nobody renewed the hold")
+            end_as(world.platform(), release.run_id, State.ROLLED_BACK, "nobody renewed the hold")
 
     world.clock.on_sleep.append(tick)
 

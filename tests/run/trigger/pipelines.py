@@ -42,10 +42,10 @@ class Pipelines:
             raise self.error
         self.submissions.append(submission)
         model = submission.arguments["model_name"]
-        run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}")
+        run = Pipeline(self.worlds[model].platform(model), f"run-{next(self._numbers)}", submission.arguments["release_id"])
         try:
             if self.begins:
-                ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.run_id, submission.arguments["model_uri"])
+                ledger.begin(run.platform, codec.decode(Plan, submission.arguments["plan"]), run.release_id)
         except Held:
             self.collisions += 1
         self.runs.append(run)
@@ -63,6 +63,7 @@ class Pipeline:
 
     platform: Platform
     run_id: str
+    release_id: str
     over: bool | None = None
 
     def result(self) -> bool | None:
@@ -76,5 +77,5 @@ class Pipeline:
 
     def end(self) -> None:
         """The release is over, whatever state it has."""
-        end_as(self.platform, self.run_id, State.ROLLED_BACK, "the test ends it")
+        end_as(self.platform, self.release_id, State.ROLLED_BACK, "the test ends it")
         self.over = True

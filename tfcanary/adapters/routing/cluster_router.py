@@ -129,7 +129,7 @@ class ClusterRouter(ABC):
 
     @property
     def carrier_name(self) -> str:
-        """The carrier's name."""
+        """The name of the object that carries the intent's stamp."""
         return self.route
 
     @property

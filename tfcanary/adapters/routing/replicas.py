@@ -90,7 +90,7 @@ class ReplicasRouter(ClusterRouter):
         return ()
 
     def owned_fields(self) -> tuple[OwnedFields, ...]:
-        """The Service's selector."""
+        """The selector of the users' Service, which is ours."""
         return (OwnedFields(SERVICES, self.route, ("/spec/selector",)),)
 
     def entrance(self) -> tuple[Finding, str]:

@@ -24,7 +24,7 @@ INSTEAD = "the plan is kept in the record and shown to people: put the address i
 
 
 class NoticeFormat(StrEnum):
-    """What is sent."""
+    """The form of what a receiver gets."""
 
     JSON = "json"
     """The document of docs/notifications.md."""

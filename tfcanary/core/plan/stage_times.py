@@ -49,7 +49,7 @@ class WaitingPolicy(StrEnum):
     NEWEST = "newest"
     """One candidate: a newer one takes the place of the one that waits. What was trained last is what people want."""
     ALL = "all"
-    """Every candidate, oldest first, as many as the record holds (`acts.queue.MOST`)."""
+    """Every candidate, oldest first, as many as the record holds (`act.queue.MOST`)."""
 
 
 @dataclass(frozen=True, slots=True)

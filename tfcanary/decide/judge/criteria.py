@@ -32,8 +32,10 @@ class Criteria:
 
     def add(self, window: Window) -> None:
         """Add a window to every criterion."""
-        self._windows += 1
-        self._seconds += window.until - window.since
+        if window.stable.requests or window.canary.requests:
+            # A window in which nothing was counted says nothing about how long the counted ones are.
+            self._windows += 1
+            self._seconds += window.until - window.since
         self.requests += window.canary.requests
         self._rates.add(window)
         for other in self._others:

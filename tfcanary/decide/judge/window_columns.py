@@ -22,7 +22,7 @@ class WindowColumns:
         self._length = 0
 
     def append(self, column: Array | float) -> None:
-        """Add a window."""
+        """Add the values of one window."""
         if self._length == self._values.shape[-1]:
             self._values = np.concatenate([self._values, np.zeros_like(self._values)], axis=-1)
         self._values[..., self._length] = column

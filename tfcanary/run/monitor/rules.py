@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """One alert rule."""
+    """One alert rule of Prometheus."""
 
     alert: str
     lasts: str

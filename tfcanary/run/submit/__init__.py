@@ -16,7 +16,7 @@ from tfcanary.run.submit.host_auth import HostAuth
 
 
 class Run(Protocol):
-    """A submitted pipeline."""
+    """A pipeline that was submitted."""
 
     def result(self) -> bool | None:
         """Return None while the pipeline runs, then whether it succeeded; a release that was rolled back is a success. Raises Unavailable."""
