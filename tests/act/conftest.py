@@ -51,7 +51,8 @@ def held_by_the_dead(platform: Platform, name: str = "watch stage 0", stage: int
     with suppress(Dies), holding(platform, RUN, name) as hold:
         if stage is not None:
             shift.shift(hold, stage)
-        hold.watch()
+        else:
+            hold.watch()
         raise Dies
     return ledger.ours(ledger.read(platform), RUN)
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tfcanary.act import ledger
-from tfcanary.core.errors import Conflict, Held, Refused, Unavailable
+from tfcanary.core.errors import Conflict, Held, Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Platform, Stored
 from tfcanary.core.record import Holder, Judged, Release
 
@@ -72,11 +72,13 @@ class Hold:
         if not self.alive:
             raise Held(f"release {self.run_id!r}: {self.name} did not renew its hold for {self.lasts}; it changes nothing any more")
 
-    def watch(self) -> Release:
-        """From now on this process polls the canary: the hold lasts for a lease only, and the guard does not watch meanwhile."""
+    def watch(self, step: Callable[[Release], Release] = lambda release: release) -> None:
+        """From now on this process polls the canary: the hold lasts for a lease only, and the guard does not watch meanwhile.
+
+        `step` changes the release in the same write.
+        """
         self.watching = True
-        self.renew()
-        return self.release
+        self.renew(step)
 
     def renew(self, step: Callable[[Release], Release] = lambda release: release) -> None:
         """Renew the hold now, and change the release by `step` in the same write.
@@ -86,6 +88,9 @@ class Hold:
         began = self.platform.clock.now()
 
         def renewed(release: Release) -> Release:
+            if self.handed_over:
+                # A renewal that was on its way while the hold was handed over must not take it back.
+                return release
             return replace(self.on(step(self._still_mine(release)), began), judged=self.judged or release.judged)
 
         self.stored = ledger.change_stored(self.platform, self.run_id, renewed, self.stored)
@@ -106,11 +111,14 @@ class Hold:
                 return release
             return after if after.state.ended or not self._is_mine(release) else self._left(after, began, name)
 
-        release = ledger.change(self.platform, self.run_id, left)
-        if result[-1] is None:
-            return None
         self.handed_over = True
-        return release
+        try:
+            release = ledger.change(self.platform, self.run_id, left)
+        except TfcanaryError:
+            self.handed_over = False
+            raise
+        self.handed_over = result[-1] is not None
+        return release if self.handed_over else None
 
     def _left(self, release: Release, now: datetime, name: str) -> Release:
         lasts, count = release.plan.deploy.handover, release.holder.renewals + 1 if release.holder else 1

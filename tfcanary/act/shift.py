@@ -35,7 +35,7 @@ def shift(hold: Hold, stage: int) -> Release:
         changed = replace(changed, first_traffic=release.first_traffic or (now if weight else None))
         return changed.happened(now, f"stage {stage}: weight {weight} %")
 
-    return raise_traffic(hold, begun)
+    return raise_traffic(hold, begun, watching=True)
 
 
 def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
@@ -54,14 +54,14 @@ def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
         return release
 
 
-def raise_traffic(hold: Hold, step: Callable[[Release], Release]) -> Release:
+def raise_traffic(hold: Hold, step: Callable[[Release], Release], watching: bool = False) -> Release:
     """Change what the release wants by `step`, which may raise the candidate's share, and make the world so.
 
-    Raises Held where the release was taken away or ended meanwhile, GaveUp without a guard that can watch.
+    `watching`: from this write on the caller polls the canary, and not the guard. Raises Held where the release was taken away or ended meanwhile, GaveUp without a guard that can watch.
     """
     await_able_guard(hold)
     hold.check()
-    ledger.change(hold.platform, hold.run_id, lambda release: step(_may_rise(release)))
+    (hold.watch if watching else hold.renew)(lambda release: step(_may_rise(release)))
     restore.restore(hold.platform, hold.run_id, hold)
     return _may_rise(ledger.ours(ledger.read(hold.platform), hold.run_id))
 

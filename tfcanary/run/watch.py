@@ -239,7 +239,6 @@ def _held_stage(hold: Hold, stage: int) -> Verdict:
         shift.shift(hold, stage)
     except GaveUp as error:
         return replace(_give_up(hold.platform, release, f"undecided: {error}"), stage=stage)
-    hold.watch()
     return _watched(hold, stage)
 
 
