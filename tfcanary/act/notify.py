@@ -36,7 +36,7 @@ def deliver(platform: Platform, run_id: str) -> bool:
     """Tell every receiver of the plan what it has not been told; returns whether nothing is left. Raises nothing: no release depends on it."""
     try:
         begun = _turn(platform, run_id)
-        return begun is None or _told(platform, *begun)
+        return begun is None or _deliver_all(platform, *begun)
     except Held:
         return True
     except TfcanaryError as error:
@@ -45,7 +45,7 @@ def deliver(platform: Platform, run_id: str) -> bool:
 
 
 def aside(platform: Platform, run_id: str) -> threading.Thread:
-    """The same in a thread of its own: the heart of a guard beats on meanwhile."""
+    """Deliver in a thread of its own, so that a guard goes on beating meanwhile."""
     thread = threading.Thread(target=deliver, args=(platform, run_id), name=f"notices of {platform.model}", daemon=True)
     thread.start()
     return thread
@@ -93,7 +93,7 @@ def _turn(platform: Platform, run_id: str) -> tuple[Release, tuple[Due, ...]] | 
         platform.clock.sleep(LOOK)
 
 
-def _told(platform: Platform, release: Release, left: tuple[Due, ...]) -> bool:
+def _deliver_all(platform: Platform, release: Release, left: tuple[Due, ...]) -> bool:
     """Whether everybody has taken everything. A receiver that does not take one thing is not asked to take the next."""
     mine = release.telling.by if release.telling else ""
     failed: set[NotifyPlan] = set()
@@ -114,11 +114,11 @@ def _one(platform: Platform, mine: str, name: str, notice: Notice, to: NotifyPla
         log.warning("%s: %s", platform.model, failure)
     now = platform.clock.now()
 
-    def told(release: Release) -> Release:
+    def delivered(release: Release) -> Release:
         on = _on(release, mine, now)
         return on.happened(now, failure) if failure else replace(on, told=(*on.told, name))
 
-    _written(platform, notice.run_id, told)
+    _written(platform, notice.run_id, delivered)
     return not failure
 
 

@@ -89,7 +89,7 @@ def refuse_stable(record: Record, digest: str) -> None:
 
 def pushed(platform: Platform, number: int) -> ModelVersion:
     """The version of that number as it was pushed; raises Refused where no push claimed it."""
-    claim = _known(platform, number)
+    claim = _claim_of(platform, number)
     if claim is None:
         raise Refused(f"{platform.bucket_uri}/{platform.model}: version {number} was never pushed by tfcanary")
     return _version(platform, number, claim.digest)
@@ -185,7 +185,7 @@ def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
     while True:
         numbers = _numbers(platform)
         for number in reversed(numbers):
-            claim = _known(platform, number)
+            claim = _claim_of(platform, number)
             if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
                 return number, claim
         # Of this very list: a number that was claimed since then may be for the same bytes.
@@ -217,7 +217,7 @@ def _after(platform: Platform, numbers: Sequence[int]) -> int:
     return last + 1
 
 
-def _known(platform: Platform, number: int) -> Claim | None:
+def _claim_of(platform: Platform, number: int) -> Claim | None:
     listed = platform.storage.list(_claim_name(platform, number))
     return _read(platform.storage, _claim_name(platform, number))[0] if listed else None
 

@@ -111,7 +111,7 @@ def bounded(text: str) -> str:
 
 
 def is_free(record: Record, now: datetime) -> bool:
-    """Nobody is on the road, and nobody was called to it."""
+    """No release is active, and no candidate has been called."""
     return record.active is None and (record.called is None or record.called.until <= now)
 
 

@@ -267,7 +267,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that is known about a model: what is stable, what was, and the release on the road or the last one."""
+    """All that is known about a model: what is stable, what was, and the active release or the last one."""
 
     model: str
     writer: str
@@ -278,11 +278,11 @@ class Record:
     release: Release | None = None
     history: tuple[Ended, ...] = ()
     waiting: tuple[Waiting, ...] = ()
-    """Candidates that wait for the road, oldest first."""
+    """Candidates that wait for their turn, oldest first."""
     heard: tuple[str, ...] = ()
     """Events that were heard, newest last: the same one again is no second candidate."""
     called: Called | None = None
-    """The claim on the road between "it is your turn" and the beginning of that release."""
+    """The claim of the candidate whose turn it is, until its release begins."""
     latest: Called | None = None
     """The last candidate from the waiting list whose release has begun."""
     dropped: tuple[Dropped, ...] = ()

@@ -89,12 +89,12 @@ class _Guard:
         if self.beat is None:
             self.blindness.total = last.blind
         beat = Beat(last.number + 1, last.able + self._is_able(before, now), now, last.renewal, last.unchanged, self.blindness.total)
-        release = ledger.ours(self.platform.records.beat(self.run_id, self._seen(beat, before, now)).record, self.run_id)
-        self.beat = self._seen(beat, release, now)
+        release = ledger.ours(self.platform.records.beat(self.run_id, self._with_renewal(beat, before, now)).record, self.run_id)
+        self.beat = self._with_renewal(beat, release, now)
         self.release, self.last = release, now
         return release
 
-    def _seen(self, beat: Beat, release: Release, now: datetime) -> Beat:
+    def _with_renewal(self, beat: Beat, release: Release, now: datetime) -> Beat:
         """The beat with the holder's renewal, and for how long it has been seen unchanged: time in which nothing was seen does not count."""
         renewal = f"{release.holder.by} {release.holder.renewals}" if release.holder else ""
         if renewal != beat.renewal:

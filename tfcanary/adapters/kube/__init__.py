@@ -4,7 +4,7 @@
     m-stable, m-canary  Services, each selecting one version's pods
     m                   the route that weighs the two Services (`routing`)
     tfcanary-m          the record
-    m-guard             the guard of the release on the road
+    m-guard             the guard of the active release
 
 Nothing here restarts a server that a track points at, and nothing is written over that somebody else owns.
 """

@@ -196,7 +196,7 @@ class Cluster:
         if not found:
             return Finding.PASS, f"{self.wanted.model or 'no model'} was {'never ' if self.wanted.model else ''}released here yet"
         others = sorted({record.writer for record in found} - {__version__})
-        before = f"; those of tfcanary {', '.join(others)} have no release on the road, and are taken over" if others else ""
+        before = f"; those of tfcanary {', '.join(others)} have no active release, and are taken over" if others else ""
         return Finding.PASS, f"{len(found)} record{'s' if len(found) > 1 else ''} that tfcanary {__version__} can read{before}"
 
     def _route(self, plan: Plan, model: str) -> CheckResult:

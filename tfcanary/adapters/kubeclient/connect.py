@@ -100,7 +100,7 @@ class Connection:
         try:
             token = self._settings.auth_settings().get("BearerToken")
         except (ConfigException, OSError) as error:
-            raise Refused(f"the credentials for {self.server} cannot be read ({_shown(error)})") from error
+            raise Refused(f"the credentials for {self.server} cannot be read ({_display_name(error)})") from error
         known = {"Authorization": token["value"]} if token else {}
         return {"Accept": "application/json, */*", "Content-Type": content, "User-Agent": f"tfcanary/{__version__}", **known}
 
@@ -125,7 +125,7 @@ class Connection:
             else:
                 load_kube_config(_files(), context=self._context, client_configuration=settings)
         except (ConfigException, OSError) as error:
-            raise Refused(f"{_source(in_pod, self._context)}: {_shown(error)}") from error
+            raise Refused(f"{_source(in_pod, self._context)}: {_display_name(error)}") from error
         except (YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
             # Without its text, which may quote a line with a secret.
             raise Refused(f"{_source(in_pod, self._context)}: is no kubeconfig ({type(error).__name__})") from error
@@ -153,7 +153,7 @@ def _no_address(host: str) -> Refused:
     return Refused(f"kubeconfig {_files()}: server {_without_user(host)!r} is no address such as https://10.0.0.1:6443")
 
 
-def _shown(error: Exception) -> str:
+def _display_name(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     text = str(error).replace("Invalid kube-config file. ", "")

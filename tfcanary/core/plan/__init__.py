@@ -87,7 +87,7 @@ class Plan:
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     guard: GuardPodPlan = field(default_factory=GuardPodPlan)
     waiting: WaitingPolicy = WaitingPolicy.NEWEST
-    """What happens to candidates that triggers offer while a release is on the road; see docs/triggers.md."""
+    """What happens to candidates that triggers offer while a release is active; see docs/triggers.md."""
     notify: tuple[NotifyPlan, ...] = ()
     """Who is told how the release ends; at most MOST_RECEIVERS. docs/notifications.md."""
     adopt: bool = False

@@ -44,7 +44,7 @@ class Approval(StrEnum):
 
 
 class WaitingPolicy(StrEnum):
-    """Who waits while a release is on the road."""
+    """Who waits while a release is active."""
 
     NEWEST = "newest"
     """One candidate: a newer one takes the place of the one that waits. What was trained last is what people want."""
