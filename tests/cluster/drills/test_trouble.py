@@ -130,7 +130,7 @@ def test_a_second_release_is_refused_by_name_and_the_first_goes_on(site: Site, o
     site.in_force(first)
     second = site.start("breaks-under-load")
     assert second.wait() != 0
-    assert f"release '{first.run_id}' is on the road" in second.said()
+    assert f"release '{first.run_id}' is active" in second.said()
     assert site.weight() == 50
     rollback.roll_back(site.platform(), first.run_id, "the test is over")
     settled(site, first)
