@@ -187,7 +187,7 @@ def test_a_shell_completes_verbs_and_names_of_models(tmp_path: Path) -> None:
     for name in ("digits", "ranking"):
         (tmp_path / "records" / f"{name}.json").write_text("{}")
     assert completed("tfcanary status di", 2, tmp_path) == ["digits"]
-    assert completed("tfcanary rep", 1, tmp_path) == ["replay", "report"]
+    assert completed("tfcanary rep", 1, tmp_path) == ["repair", "replay", "report"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
