@@ -127,6 +127,8 @@ def test_a_large_folder_needs_little_memory(emulated: str, tmp_path: Path) -> No
         import resource
         from pathlib import Path
         from tfcanary.adapters.storage import open_storage
+        from tests.act.conftest import manifest_of
+        from tfcanary.act.push import _upload
         from tfcanary.adapters.storage.download import pull
         def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         storage = open_storage("gs://{emulated}/m")
