@@ -127,15 +127,15 @@ def test_a_large_folder_needs_little_memory(emulated: str, tmp_path: Path) -> No
         import resource
         from pathlib import Path
         from tfcanary.adapters.storage import open_storage
-        from tests.act.conftest import manifest_of
-        from tfcanary.act.push import _upload
+        from concurrent.futures import ThreadPoolExecutor
         from tfcanary.adapters.storage.download import pull
         def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         storage = open_storage("gs://{emulated}/m")
         storage.list()
         before = peak()
         source = Path({str(tmp_path / "shards")!r})
-        _upload(storage, source, "7/", manifest_of(source).files, lambda _: None)
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda one: storage.write("7/" + one.name, one), source.iterdir()))
         pull(storage, "7", Path({str(tmp_path / "pulled")!r}))
         print(peak() - before)
     """
