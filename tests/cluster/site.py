@@ -48,7 +48,7 @@ PLAN: dict[str, Any] = {
         "errors": {"margin_absolute": 0.05},
         "latency": "none",
     },
-    "deploy": {"warm_timeout": "4s", "lease": "9s", "heartbeat": "30s", "ready_timeout": "60s", "handover": "30s"},
+    "deploy": {"warm_timeout": "4s", "lease": "9s", "heartbeat": "6s", "ready_timeout": "60s", "handover": "30s"},
     "serving": {"image": SERVING_IMAGE, "replicas": 2, "cpu": "100m", "memory": "1Gi"},
     "guard": {"image": "tfcanary:test"},
 }
