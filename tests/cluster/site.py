@@ -139,7 +139,7 @@ class Site:
         assert run_id in ("", found.run_id), f"the record holds {found.run_id}, not {run_id}"
         return found
 
-    def in_traffic(self, run: Run, seconds: float = 60.0) -> Release:
+    def in_traffic(self, run: Run, seconds: float = 120.0) -> Release:
         """Wait until the canary of this run has traffic."""
         return until(lambda: self._in_traffic(run.run_id), seconds=seconds)  # type: ignore[return-value]
 
@@ -147,7 +147,7 @@ class Site:
         release = self.record().release
         return release if release and release.run_id == run_id and release.weight and release.first_traffic else None
 
-    def ended(self, run: Run, seconds: float = 90.0) -> Release:
+    def ended(self, run: Run, seconds: float = 150.0) -> Release:
         """Wait for the end of this run's release, whoever ends it."""
         return until(lambda: self._ended(run.run_id), seconds=seconds)  # type: ignore[return-value]
 
@@ -157,7 +157,7 @@ class Site:
 
     def in_force(self, run: Run, weight: int = 50) -> Release:
         """Wait until the stage is watched at its weight."""
-        until(lambda: f"tfcanary.run.watch {NAME} at {weight} %" in run.said(), seconds=90)
+        until(lambda: f"tfcanary.run.watch {NAME} at {weight} %" in run.said(), seconds=150)
         return self.release_of(run.run_id)
 
     def weight(self) -> int:
@@ -208,7 +208,7 @@ class Run:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def wait(self, seconds: float = 150.0) -> int:
+    def wait(self, seconds: float = 300.0) -> int:
         return self.process.wait(seconds)
 
     def said(self) -> str:

@@ -19,7 +19,7 @@ from tfcanary.act import rollback
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import SERVICES
 from tfcanary.cli.demo.users import UserAnswers
-from tfcanary.core.domain import Track
+from tfcanary.core.domain import Pool, Track
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Release, State
 
@@ -29,25 +29,15 @@ LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
 """A stage that lasts until something happens."""
 
 
-def settled(site: Site, run: Run, state: State = State.ROLLED_BACK, seconds: float = 60.0) -> Release:
-    """Wait for the end; nothing of the canary is left, and all requests go to stable."""
-    ended = site.ended(run, seconds)
+def settled(site: Site, run: Run, state: State = State.ROLLED_BACK) -> Release:
+    """Wait for the end; all requests go to stable, as before the release."""
+    ended = site.ended(run)
     assert (ended.state, site.weight()) == (state, 0), f"{ended.reason}\n{run.said()[-3000:]}"
-    assert site.record().stable == before_of(site)
-    until(lambda: site.uids(2) == set())
-    until(lambda: not guards(site))
-    return ended
-
-
-def before_of(site: Site) -> Any:
     stable = site.record().stable
     assert stable is not None
     assert stable.number == 1
-    return stable
-
-
-def guards(site: Site) -> list[Any]:
-    return pods(site.cluster.api, site.namespace, **{"app.kubernetes.io/component": "guard"})
+    until(lambda: site.platform().deployer.observe().tracks == {Track.STABLE: Pool(1)})
+    return ended
 
 
 def canary_pod(site: Site) -> str:

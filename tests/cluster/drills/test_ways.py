@@ -11,6 +11,7 @@ import yaml
 from tests.cluster.proxy import Asked
 from tests.cluster.site import NAME, Site
 from tests.cluster.waiting import until
+from tfcanary.act import finish
 from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core import codec
 from tfcanary.core.plan import Plan
@@ -75,7 +76,7 @@ def test_every_right_that_deploy_grants_is_used(site: Site) -> None:
     assert site.release("slow", **nowhere).state is State.REFUSED
     run = site.start("better", forced=True, deploy={"keep_previous": "0s"})
     assert run.wait() == 0, run.said()[-3000:]
-    until(lambda: site.uids(1) == set(), seconds=60)
+    until(lambda: site.uids(1) == set(), seconds=finish.IN_FLIGHT.total_seconds() + 90)
     tolerant = {"latency": "none", "errors": {"margin_absolute": 0.9}}
     abandoned = site.start("breaks-under-load", stage={"minimum": "60s", "maximum": "90s"}, judge=tolerant)
     site.in_traffic(abandoned)
