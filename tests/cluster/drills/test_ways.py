@@ -70,6 +70,7 @@ RARE = {
 """Granted for what this test does not do: a plan without the guard's image, a promotion that is put back, objects deleted by hand."""
 
 
+@pytest.mark.timeout(900)
 def test_every_right_that_deploy_grants_is_used(site: Site) -> None:
     """A candidate that is refused, a promotion after which the previous version goes, and a release that only the guard ends."""
     nowhere = {"serving": {"memory": "900Ti"}, "deploy": {"ready_timeout": "3s"}}
