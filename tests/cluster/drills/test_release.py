@@ -36,7 +36,7 @@ def test_a_better_model_is_promoted_and_no_pod_is_restarted(site: Site, ours: Ou
     assert before == site.uids(1), "the previous version stays for its window"
     assert site.weight() == 0
     site.seen()
-    until(lambda: site.users is not None and site.users.tally.answered > 50)
+    until(lambda: site.users is not None and site.users.answers.answered > 50)
     assert ours(site.seen()) == {}
 
 

@@ -29,7 +29,7 @@ def test_a_release_by_any_router_loses_no_request(site: Site) -> None:
     assert run.wait() == 0, run.said()[-3000:]
     ended = site.release_of(run.run_id)
     assert (ended.state, site.weight()) == (State.PROMOTED, 0), ended.reason
-    until(lambda: site.users is not None and site.users.tally.answered > 100)
+    until(lambda: site.users is not None and site.users.answers.answered > 100)
     assert site.seen().failed == {}
 
 

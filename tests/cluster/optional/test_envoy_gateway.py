@@ -155,7 +155,7 @@ def test_a_release_goes_through_the_real_gateway_and_users_see_no_failure(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    site = Site(cluster, namespace, proxy, prometheus, cast(Gateway, None), models, tmp_path)
+    site = Site(cluster, namespace, "gateway", proxy, proxy, prometheus, cast(Gateway, None), models, tmp_path)
     made = entry(GATEWAY)  # in place of the site's own
     site.gateway = cast(Any, made)
     monkeypatch.setenv("KUBECONFIG", str(site.kubeconfig))
@@ -167,7 +167,7 @@ def test_a_release_goes_through_the_real_gateway_and_users_see_no_failure(
         run = site.start("better", forced=True)
         ended = site.ended(run)
         run.wait()
-        until(lambda: site.users is not None and site.users.tally.answered > 200)
+        until(lambda: site.users is not None and site.users.answers.answered > 200)
         assert (ended.state, site.weight()) == (State.PROMOTED, 0), ended.reason
         assert ours(site.seen()) == {}
     finally:
