@@ -157,7 +157,7 @@ class Site:
 
     def in_force(self, run: Run, weight: int = 50) -> Release:
         """Wait until the stage is watched at its weight."""
-        until(lambda: f"tfcanary.run.watch {NAME} at {weight} %" in run.said(), seconds=150)
+        until(lambda: f"tfcanary.watch {NAME} at {weight} %" in run.said(), seconds=150)
         return self.release_of(run.run_id)
 
     def weight(self) -> int:
