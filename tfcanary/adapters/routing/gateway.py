@@ -51,7 +51,9 @@ class GatewayRouter(WeightedRouter):
         """The fields that attach a route of ours to the Gateway and the host names."""
         namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
         parent = {"name": name} | ({"namespace": namespace} if namespace != self.api.namespace else {})
-        return {"parentRefs": [parent], "hostnames": [*self.plan.traffic.hostnames]}
+        hosts = [*self.plan.traffic.hostnames]
+        # An empty list would be ours, too: it would take away the host names that somebody else wrote.
+        return {"parentRefs": [parent]} | ({"hostnames": hosts} if hosts else {})
 
     def check_way_in(self) -> None:
         """Raises Refused where no Gateway is named, or there is none of that name."""

@@ -64,7 +64,7 @@ class WeightedRouter(ClusterRouter):
 
     @abstractmethod
     def way_in(self) -> Json:
-        """How requests get to a route of ours: fields of its spec, each of them named also where it is empty."""
+        """How requests get to a route of ours: fields of its spec. What the plan says nothing about is left to others."""
 
     @abstractmethod
     def check_way_in(self) -> None:
