@@ -19,7 +19,7 @@ from tfcanary.act import rollback
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import SERVICES
 from tfcanary.cli.demo.users import UserAnswers
-from tfcanary.core.domain import Pool, Track
+from tfcanary.core.domain import COMPARED, Pool, Track
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Release, State
 
@@ -100,7 +100,7 @@ def test_somebody_who_edits_the_route_by_hand_ends_the_release(site: Site, ours:
     run = site.start("better", **LONG)
     site.in_force(run)
     path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{site.namespace}/httproutes/{NAME}"
-    backends = [{"name": f"{NAME}-{track.value}", "port": 8501, "weight": 20 if track is Track.STABLE else 80} for track in Track]
+    backends = [{"name": f"{NAME}-{track.value}", "port": 8501, "weight": 20 if track is Track.STABLE else 80} for track in COMPARED]
     site.cluster.api.merge(path, {"spec": {"rules": [{"backendRefs": backends}]}})
     ended = settled(site, run)
     assert "not by this release" in ended.reason
