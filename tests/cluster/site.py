@@ -208,7 +208,7 @@ class Run:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def wait(self, seconds: float = 300.0) -> int:
+    def wait(self, seconds: float = 600.0) -> int:
         return self.process.wait(seconds)
 
     def said(self) -> str:

@@ -12,7 +12,7 @@ from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core.domain import Decision
 from tfcanary.core.record import State
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Ours = Callable[[UserAnswers], dict[str, int]]
 EXPORTED = "20s"
 """A stage that lasts until the guard's page, which is read anew every five seconds, has been scraped on a busy machine."""

@@ -23,7 +23,7 @@ from tfcanary.core.domain import COMPARED, Pool, Track
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Release, State
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Ours = Callable[[UserAnswers], dict[str, int]]
 LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
 """A stage that lasts until something happens."""
@@ -159,6 +159,7 @@ def test_an_api_server_that_is_away_for_a_minute_ends_no_release(site: Site, our
     assert ours(site.seen()) == {}
 
 
+@pytest.mark.timeout(900)
 def test_a_slow_api_server_and_storms_of_conflicts_end_no_release(site: Site, ours: Ours) -> None:
     site.proxy.trouble.slow(0.3)
     site.proxy.trouble.storm(statuses=(409, 429), share=0.1)

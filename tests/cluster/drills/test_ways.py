@@ -18,7 +18,7 @@ from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 from tfcanary.run.submit.handle import release as submit
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Ours = Callable[[UserAnswers], dict[str, int]]
 
 
