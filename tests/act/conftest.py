@@ -54,7 +54,7 @@ def held_by_the_dead(platform: Platform, name: str = "watch stage 0", stage: int
         else:
             hold.watch()
         raise Dies
-    return ledger.ours(ledger.read(platform), RUN)
+    return ledger.read_release(platform, RUN)
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_abort_rolls_back_and_may_be_repeated(world: World, plan: Plan, capsys: 
     for _ in range(2):
         assert run("abort", "digits", "--platform", "fake://", "--reason", "the page went off") == 0
         assert "the page went off" in capsys.readouterr().err
-    assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.ROLLED_BACK
+    assert ledger.read_release(world.platform(), "run-1").state is State.ROLLED_BACK
 
 
 def test_history_lists_ended_releases(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ def test_a_release_whose_process_died_before_its_canary_was_deployed_ends_too(wo
     guards = PlatformGuard("fake://")
     guards.start_missing()
     assert ended(guards.threads["digits"])
-    assert ledger.ours(ledger.read(world.platform()), RUN).state is State.ROLLED_BACK
+    assert ledger.read_release(world.platform(), RUN).state is State.ROLLED_BACK
 
 
 def test_a_canary_that_is_left_alone_loses_its_traffic(world: World, deployed: ModelVersion) -> None:
@@ -57,7 +57,7 @@ def test_a_canary_that_is_left_alone_loses_its_traffic(world: World, deployed: M
     guards = PlatformGuard("fake://")
     guards.start_missing()
     assert ended(guards.threads["digits"])
-    release = ledger.ours(ledger.read(world.platform()), RUN)
+    release = ledger.read_release(world.platform(), RUN)
     assert (release.state, world.weight) == (State.ROLLED_BACK, 0)
     assert "left alone" in release.reason
 
@@ -81,7 +81,7 @@ def test_the_next_release_gets_a_guard_of_its_own(world: World, plan: Plan, depl
     ledger.change(world.platform(), "run-2", lambda r: replace(r, state=State.WATCHED))
     guards.start_missing()
     assert ended(guards.threads["digits"])
-    assert ledger.ours(ledger.read(world.platform()), "run-2").state is State.ROLLED_BACK
+    assert ledger.read_release(world.platform(), "run-2").state is State.ROLLED_BACK
 
 
 def test_a_guard_that_crashes_is_told_and_started_again(
@@ -102,7 +102,7 @@ def test_a_guard_that_crashes_is_told_and_started_again(
     guards = between.guards = PlatformGuard("fake://", sleep=between)
     with pytest.raises(_Enough):
         guards.run()
-    assert ledger.ours(ledger.read(world.platform()), RUN).state is State.ROLLED_BACK
+    assert ledger.read_release(world.platform(), RUN).state is State.ROLLED_BACK
     told = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert [one.levelname for one in told] == ["CRITICAL", "ERROR"]
     assert "guard of digits crashed; it is started again" in told[0].getMessage()

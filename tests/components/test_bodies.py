@@ -116,7 +116,7 @@ def test_the_verdict_carries_where_it_comes_from(world: World, deployed: int, ou
     watched = outputs(*LOOK)
     watch_stage.python_func(stage=0, **RELEASE, **watched)
     said = watched["evidence"].metadata
-    candidate = ledger.ours(ledger.read(world.platform()), "run-1").candidate
+    candidate = ledger.read_release(world.platform(), "run-1").candidate
     assert candidate is not None
     assert (said["version"], said["model_digest"], said["run_id"]) == (str(deployed), candidate.digest, "run-1")
     assert said["plan_digest"].startswith("sha256:")
@@ -140,7 +140,7 @@ def test_the_exit_step_of_a_run_that_was_refused_leaves_the_other_release_alone(
     assert summary.startswith("# Refused before it began")
     assert "sha256:" not in summary, "no digest of the other release"
     assert (said["run_id"], said["version"], said["model_digest"], said["plan_digest"]) == ("run-2", "", "", "")
-    assert ledger.ours(ledger.read(world.platform()), "run-1").state is State.WATCHED
+    assert ledger.read_release(world.platform(), "run-1").state is State.WATCHED
 
 
 def test_finished_steps_that_run_again_return_what_was_recorded_and_move_nothing(
@@ -189,7 +189,7 @@ def test_a_weight_outside_the_stages_needs_a_live_guard_too(world: World, deploy
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
     word = guard_release.python_func(**{**OWNER, "run_id": ""}, reason="a person was worried", **outputs(*ENDED))
     assert word == "rolled back"
-    assert ledger.ours(ledger.read(world.platform()), "run-1").reason == "a person was worried"
+    assert ledger.read_release(world.platform(), "run-1").reason == "a person was worried"
 
 
 def test_a_canary_that_does_not_come_up_closes_the_next_gate_with_its_reason(
@@ -199,7 +199,7 @@ def test_a_canary_that_does_not_come_up_closes_the_next_gate_with_its_reason(
     assert deploy_canary.python_func(version=pushed, **RELEASE, **outputs(*LOOK)) == "fail"
     assert compare_predictions.python_func(**RELEASE, **outputs(*MEASURED)) == "fail"
     assert guard_release.python_func(**OWNER, **outputs(*ENDED)) == "refused"
-    assert "the load ended in an error" in ledger.ours(ledger.read(world.platform()), "run-1").reason
+    assert "the load ended in an error" in ledger.read_release(world.platform(), "run-1").reason
 
 
 @pytest.mark.parametrize(

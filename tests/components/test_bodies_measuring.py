@@ -43,7 +43,7 @@ def test_a_look_at_the_metrics_moves_nothing_and_records_nothing(
     assert evaluate_metrics.python_func(**look, seconds=60, **found) == "fail"
     assert found["metrics"].metadata["metrics/outage"] > 1
     assert world.weights == weights
-    assert list(ledger.ours(ledger.read(world.platform()), "run-1").looks) == ["deploy"]
+    assert list(ledger.read_release(world.platform(), "run-1").looks) == ["deploy"]
 
 
 def test_ended_runs_compare_by_the_same_rows(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
@@ -101,7 +101,7 @@ def test_a_world_that_drifts_is_written_down_once_and_fails_nothing(
     watch_stage.python_func(stage=0, **asked, **watched)
     for _ in range(2):
         assert evaluate_drift.python_func(stage=0, watch_verdict=watched["evidence"], **asked, **found) == "pass"
-    events = [e.what for e in ledger.ours(ledger.read(world.platform()), "run-1").events if e.what.startswith("the world has drifted")]
+    events = [e.what for e in ledger.read_release(world.platform(), "run-1").events if e.what.startswith("the world has drifted")]
     assert len(events) == 1
     assert found["metrics"].metadata["outcome"] == "pass"
     assert found["metrics"].metadata["drift/world"] > 0.1, "how far the world has moved"

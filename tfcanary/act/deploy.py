@@ -33,7 +33,7 @@ def deploy_canary(platform: Platform, run_id: str, version: ModelVersion, reques
     What does not come up is a finding of `fail`, not an error. With `bootstrap: true` the version becomes stable at once. Raises Held where
     the release was ended or taken away, Refused where the bucket's bytes have changed, GaveUp where no guard reports.
     """
-    before = ledger.ours(ledger.read(platform), run_id)
+    before = ledger.read_release(platform, run_id)
     if before.looks.get("deploy") and before.state is not State.OPEN:
         return before.looks["deploy"]
     try:
@@ -75,7 +75,7 @@ def _servers(hold: Hold, version: ModelVersion) -> Evidence:
 
     ledger.update(hold.platform, alone)
     release = restore.restore(hold.platform, hold.run_id, hold)
-    deploy_pool(hold, pool, ledger.ours(ledger.read(hold.platform), hold.run_id).token if release is None else release.token)
+    deploy_pool(hold, pool, ledger.read_release(hold.platform, hold.run_id).token if release is None else release.token)
     return available(hold, pool)
 
 
@@ -83,7 +83,7 @@ def deploy_pool(hold: Hold, pool: RunningPool, intent: Intent) -> None:
     """Start a pool and look at the record again: where the release was ended meanwhile, the servers go again. Raises Held then."""
     hold.check()
     hold.platform.deployer.deploy(pool, intent)
-    release = ledger.ours(ledger.read(hold.platform), hold.run_id)
+    release = ledger.read_release(hold.platform, hold.run_id)
     if release.state.ended or release.state is State.ROLLING_BACK:
         restore.restore(hold.platform, hold.run_id)
         raise Held(f"release {hold.run_id!r} is {release.state.value} ({release.reason}): no server of it is started")
@@ -176,7 +176,7 @@ def await_guard(hold: Hold) -> None:
     platform, run_id, lasts = hold.platform, hold.run_id, hold.release.plan.guard.ready_timeout
     platform.guards.start(run_id)
     deadline = platform.clock.now() + lasts
-    while ledger.ours(ledger.read(platform), run_id).beat is None:
+    while ledger.read_release(platform, run_id).beat is None:
         hold.check()
         if platform.clock.now() >= deadline:
             raise GaveUp(f"the guard of release {run_id!r} was started and did not report within {lasts}: no traffic without it")

@@ -177,7 +177,7 @@ def follow(platform: Platform, run_id: str, outcome: Callable[[Release], T | Non
     Raises Held where the release ends without this outcome.
     """
     while True:
-        release = ledger.ours(ledger.read(platform), run_id)
+        release = ledger.read_release(platform, run_id)
         result = outcome(release)
         if result is not None:
             return result

@@ -34,6 +34,11 @@ def read(platform: Platform) -> Record:
     return stored(platform).record
 
 
+def read_release(platform: Platform, run_id: str) -> Release:
+    """The release of this run as the record has it now; raises Held where the record shows another one."""
+    return ours(read(platform), run_id)
+
+
 def update(platform: Platform, change: Callable[[Record], Record], known: Stored | None = None) -> Stored:
     """Change the record by compare and swap. `change` may raise to refuse, and may be called again; no write where nothing changes.
 

@@ -71,7 +71,7 @@ def await_resume(hold: Hold) -> Release:
     Raises Held where another process holds the release.
     """
     platform, run_id = hold.platform, hold.run_id
-    while (release := ledger.ours(ledger.read(platform), run_id)).pause and release.state in (State.OPEN, State.WATCHED):
+    while (release := ledger.read_release(platform, run_id)).pause and release.state in (State.OPEN, State.WATCHED):
         hold.check()
         if release.waiting(platform.clock.now()) > release.plan.stage.patience:
             rollback.roll_back(platform, run_id, f"undecided: nobody resumed it within {release.plan.stage.patience}")

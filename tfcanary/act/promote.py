@@ -25,7 +25,7 @@ def promote(platform: Platform, run_id: str) -> Release:
 
     Raises Refused without a verdict to promote, Held where this process may not go on.
     """
-    release = ledger.ours(ledger.read(platform), run_id)
+    release = ledger.read_release(platform, run_id)
     if release.state.ended:
         return finish(platform, run_id) or release
     candidate = _allowed(release)
@@ -33,7 +33,7 @@ def promote(platform: Platform, run_id: str) -> Release:
         with holding(platform, run_id, "promote") as hold:
             release = orders.await_resume(hold)
             if release.state is State.WATCHED and not _enough(hold, candidate):
-                return ledger.ours(ledger.read(platform), run_id)
+                return ledger.read_release(platform, run_id)
             if not release.state.ended:
                 _switch(hold, candidate)
                 _close(hold, candidate)
@@ -74,7 +74,7 @@ def _size_of_stable(platform: Platform, release: Release) -> int:
 def _switch(hold: Hold, candidate: ModelVersion) -> None:
     """All traffic to the candidate's servers, by the canary track and then by the stable one; each step begins where the record stands."""
     pool = Pool(candidate.number)
-    release = ledger.ours(ledger.read(hold.platform), hold.run_id)
+    release = ledger.read_release(hold.platform, hold.run_id)
     if release.desired.tracks.get(Track.STABLE) != pool:
 
         def promoting(release: Release) -> Release:

@@ -55,7 +55,7 @@ def push_candidate(platform: Platform, run_id: str, source: Path, manifest: Mani
 
     The progress is shown on stderr, which is the step's log.
     """
-    release = ledger.ours(ledger.read(platform), run_id)
+    release = ledger.read_release(platform, run_id)
     if release.candidate and release.candidate.digest == manifest.digest:
         return release.candidate
     with holding(platform, run_id, "push"), ProgressLine(2 * sum(one.size for one in manifest.files)) as progress:

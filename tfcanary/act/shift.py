@@ -63,7 +63,7 @@ def raise_traffic(hold: Hold, step: Callable[[Release], Release], watching: bool
     hold.check()
     (hold.watch if watching else hold.renew)(lambda release: step(_may_rise(release)))
     restore.restore(hold.platform, hold.run_id, hold)
-    return _may_rise(ledger.ours(ledger.read(hold.platform), hold.run_id))
+    return _may_rise(ledger.read_release(hold.platform, hold.run_id))
 
 
 def await_able_guard(hold: Hold) -> None:
@@ -75,7 +75,7 @@ def await_able_guard(hold: Hold) -> None:
     first: int | None = None
     deadline = platform.clock.now() + plan.judge.guards.blind_after
     while True:
-        release = _may_rise(ledger.ours(ledger.read(platform), hold.run_id))
+        release = _may_rise(ledger.read_release(platform, hold.run_id))
         if release.beat is not None:
             if first is not None and release.beat.able > first:
                 return
@@ -120,7 +120,7 @@ def trip(platform: Platform, run_id: str, reason: str, verdict: Verdict | None =
     another release; Unavailable where the traffic could not be lowered.
     """
     try:
-        before = ledger.ours(ledger.read(platform), run_id)
+        before = ledger.read_release(platform, run_id)
     except Unavailable:
         # Without the record the route's own stamp says whose it is.
         lower(platform, Intent(run_id, 0))

@@ -77,14 +77,14 @@ class _Guard:
             return rollback.roll_back(self.platform, self.run_id, _abandoned_reason(release)) or release
         if _is_unwatched(release):
             watch(self.platform, lambda judged: self._turn(), lambda release, verdict, seen: None, self.blindness)
-            return ledger.ours(ledger.read(self.platform), self.run_id)
+            return ledger.read_release(self.platform, self.run_id)
         self.blindness.regained()
         return release
 
     def alive(self) -> Release:
         """Write one beat and return the release as it stands. Raises Held where the record shows another one."""
         now = self.platform.clock.now()
-        before = self.release or ledger.ours(ledger.read(self.platform), self.run_id)
+        before = self.release or ledger.read_release(self.platform, self.run_id)
         last = self.beat or before.beat or Beat(0, 0, now)
         if self.beat is None:
             self.blindness.total = last.blind

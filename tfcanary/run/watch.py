@@ -138,7 +138,7 @@ def _changed_by_others(platform: Platform, release: Release, in_force: Traffic |
     if in_force in (None, release.desired.traffic):
         return None
     platform.clock.sleep(SECOND_LOOK)
-    seen, now = metrics.traffic(platform), ledger.ours(ledger.read(platform), release.run_id)
+    seen, now = metrics.traffic(platform), ledger.read_release(platform, release.run_id)
     if seen in (None, release.desired.traffic) or now.token != release.token or not _carries(platform, release):
         return None
     reason = f"the traffic in force is {seen} canary, the release set {release.desired.traffic}: it was changed, and not by this release"
@@ -211,7 +211,7 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     A release that was rolled back meanwhile (by the guard, by a person) is a verdict of rollback, and so is a guard that could not watch
     for `judge.guards.blind_after`. Raises Held where another process holds the release.
     """
-    release = ledger.ours(ledger.read(platform), run_id)
+    release = ledger.read_release(platform, run_id)
     if recorded := _outcome(release, stage):
         return recorded
     try:
@@ -220,7 +220,7 @@ def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:
     except TakenOver:
         return follow(platform, run_id, lambda release: _outcome(release, stage))
     except Held:
-        if recorded := _outcome(ledger.ours(ledger.read(platform), run_id), stage):
+        if recorded := _outcome(ledger.read_release(platform, run_id), stage):
             return recorded
         raise
 
@@ -246,10 +246,10 @@ def _watched(hold: Hold, stage: int) -> Verdict:
     """Poll until the stage has a verdict in the record. A person who pauses, or must approve, keeps it open."""
     blindness = Blindness()
     while True:
-        verdict = watch(hold.platform, lambda judged: _turn(hold, judged), _stage_ends, blindness)
+        verdict = watch(hold.platform, lambda judged: _turn(hold, judged), stages.conclude_release, blindness)
         if verdict is not None and (recorded := _recorded(hold, verdict)):
             return recorded
-        if ended := _outcome(ledger.ours(ledger.read(hold.platform), hold.run_id), stage):
+        if ended := _outcome(ledger.read_release(hold.platform, hold.run_id), stage):
             return ended
         if hold.lost:
             raise hold.lost
@@ -267,10 +267,6 @@ def over(release: Release, stage: int) -> Verdict | None:
         return None
     found = release.tripped or Verdict(decision=Decision.ROLLBACK, reason=release.reason)
     return replace(found, reason=release.reason or found.reason, stage=stage)
-
-
-def _stage_ends(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
-    return stages.conclude_release(verdict, release, seen)
 
 
 def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
@@ -299,7 +295,7 @@ def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
 
 def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, drift: Look) -> Verdict:
     """The stage's verdict out of all that was found; a rollback takes the weight to 0 at once. A stage that was judged already keeps its verdict."""
-    release = ledger.ours(ledger.read(platform), run_id)
+    release = ledger.read_release(platform, run_id)
     if recorded := ledger.of_stage(release.verdicts, stage):
         return recorded
     verdict = over(release, stage) or stages.combine(watched, drift, release.plan, stage)

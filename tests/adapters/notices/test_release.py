@@ -53,6 +53,6 @@ def test_a_receiver_that_hangs_delays_no_rollback_and_keeps_nothing_from_the_nex
     ended = rollback.roll_back(platform, RUN, "errors")
     assert ended is not None
     assert (ended.state, world.weight, len(other.taken)) == (State.ROLLED_BACK, 0, 1)
-    release = ledger.ours(ledger.read(platform), RUN)
+    release = ledger.read_release(platform, RUN)
     assert release.told == (f"{RUN}/release.rolled_back@1",)
     assert release.events[-1].what.startswith(f"not told: release.rolled_back: 127.0.0.1:{receiver.port} did not take it")

@@ -82,7 +82,7 @@ def drifts(world: World, plan: Plan, run_id: str, monkeypatch: pytest.MonkeyPatc
         gate_looks._record_world_drift(steps.Step(platform, plan, run_id), Look("drift-0"))
         assert notify.deliver(platform, run_id)
     rollback.roll_back(platform, run_id, "the test is over")
-    (event,) = [one.what for one in ledger.ours(ledger.read(platform), run_id).events if one.what.startswith(gate_looks.WORLD_DRIFT)]
+    (event,) = [one.what for one in ledger.read_release(platform, run_id).events if one.what.startswith(gate_looks.WORLD_DRIFT)]
     return event
 
 

@@ -106,7 +106,7 @@ def test_the_forecast_says_when_a_good_canary_is_promoted_or_that_it_will_not_be
 
 
 def test_without_a_watch_nothing_is_promised(world: World, deployed: ModelVersion) -> None:
-    release = ledger.ours(ledger.read(world.platform()), RUN)
+    release = ledger.read_release(world.platform(), RUN)
     assert time_left(release, None, world.clock.now()) is None
     assert time_left(replace(release, state=State.PROMOTING), None, world.clock.now()) is None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -25,10 +25,15 @@ def pieces(source: BinaryIO, size: int = PIECE) -> Iterator[bytes]:
 
 def copy(source: BinaryIO, into: BinaryIO | None = None) -> str:
     """Read the rest of `source`, copy it into `into` where that is given, and return its checksum."""
+    return copy_pieces(pieces(source), into)
+
+
+def copy_pieces(content: Iterable[bytes], into: BinaryIO | None = None) -> str:
+    """Take content in pieces, write it into `into` where that is given, and return its checksum."""
     import google_crc32c
 
     value = 0
-    for piece in pieces(source):
+    for piece in content:
         value = google_crc32c.extend(value, piece)
         if into is not None:
             into.write(piece)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tfcanary.adapters.storage.blob_names import check_name, check_prefix, explain_os_errors, open_plain
-from tfcanary.adapters.storage.checksums import as_text, copy
+from tfcanary.adapters.storage.checksums import as_text, copy, copy_pieces
 from tfcanary.adapters.storage.conditional_writes import RACE, ConditionalWrites
 from tfcanary.adapters.storage.gcs_errors import explain_google_errors
 from tfcanary.core.errors import Conflict, Refused, Unavailable
@@ -62,16 +62,11 @@ class GcsStorage(ConditionalWrites):
 
     def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
         """As `ports.Storage.read`. Raises Conflict also where the name is written anew while it is read."""
-        import google_crc32c
-
         with self._explain_errors(check_name(name), "storage.objects.get"):
             blob, pieces = self._open_pieces(name, generation)
-            value = 0
-            for piece in pieces:
-                value = google_crc32c.extend(value, piece)
-                into.write(piece)
-        if as_text(value) != blob.checksum:
-            raise Unavailable(f"{self._uri(name)}: arrived damaged from {self._host}: {as_text(value)} instead of {blob.checksum}")
+            checksum = copy_pieces(pieces, into)
+        if checksum != blob.checksum:
+            raise Unavailable(f"{self._uri(name)}: arrived damaged from {self._host}: {checksum} instead of {blob.checksum}")
         return blob
 
     @cached_property

@@ -31,7 +31,7 @@ from typing import Any, BinaryIO
 
 from tfcanary import __version__
 from tfcanary.adapters.storage.blob_names import check_name, check_prefix, explain_os_errors, open_plain
-from tfcanary.adapters.storage.checksums import as_text, copy, pieces
+from tfcanary.adapters.storage.checksums import as_text, copy, copy_pieces, pieces
 from tfcanary.adapters.storage.conditional_writes import RACE, ConditionalWrites
 from tfcanary.adapters.storage.s3_errors import (
     LOST_RACE,
@@ -100,16 +100,11 @@ class S3Storage(ConditionalWrites):
 
     def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
         """As `ports.Storage.read`. Raises Conflict also where the name is written anew while it is read."""
-        import google_crc32c
-
         with self._explain_errors(check_name(name), "s3:GetObject"):
             blob, content = self._open_pieces(name, generation)
-            value = 0
-            for piece in content:
-                value = google_crc32c.extend(value, piece)
-                into.write(piece)
-        if blob.checksum.startswith("crc32c:") and as_text(value) != blob.checksum:
-            raise Unavailable(f"{self._uri(name)}: arrived damaged from {self._host}: {as_text(value)} instead of {blob.checksum}")
+            checksum = copy_pieces(content, into)
+        if blob.checksum.startswith("crc32c:") and checksum != blob.checksum:
+            raise Unavailable(f"{self._uri(name)}: arrived damaged from {self._host}: {checksum} instead of {blob.checksum}")
         return blob
 
     @cached_property

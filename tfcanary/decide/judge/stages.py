@@ -51,7 +51,7 @@ def blind_too_long(verdict: Verdict, release: Release, seen: Timeline) -> Verdic
     return _undecided_rollback(here, f"undecided: the counters of both tracks were last seen {blind.total_seconds():.0f} s ago")
 
 
-def conclude_release(verdict: Verdict, release: Release, seen: Timeline) -> Verdict | None:
+def conclude_release(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
     """Return the verdict that ends the present stage of a release, or None where polling goes on.
 
     A paused stage ends by a rollback only, and its clock stands still. Where the pause is longer than `stage.patience`, the release is
