@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_cli import ended, run
-from tfcanary import adapters
+from tfcanary import adapters, report
 from tfcanary.adapters import local
 from tfcanary.cli.demo import four_releases
 from tfcanary.cli.demo.four_releases import CANDIDATES, MARKER, MODULES, DemoCandidate
@@ -25,7 +25,7 @@ from tfcanary.core.domain import Evidence, Finding, Look
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Record, Release, State
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.handle import Snapshot
+from tfcanary.run.submit.snapshots import Snapshot
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,7 +107,7 @@ def theatre(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Theatre
     monkeypatch.setattr(four_releases, "train", lambda models: models.mkdir())
     monkeypatch.setattr(four_releases, "submit_release", release)
     monkeypatch.setattr(four_releases, "Users", lambda *arguments: StandInUsers(theatre))
-    monkeypatch.setattr(four_releases.report, "release_html", lambda *arguments: "<p>page</p>")
+    monkeypatch.setattr(report, "release_html", lambda *arguments: "<p>page</p>")
     monkeypatch.chdir(tmp_path)
     yield theatre
     assert theatre.users_stopped == (len(theatre.submitted) > 1)

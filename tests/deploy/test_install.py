@@ -172,7 +172,7 @@ def test_a_guard_and_a_trigger_begin_and_what_is_not_installed_is_named(image: I
     """As far as each comes without a cluster."""
     (image.folder / "tmp" / "settings.yaml").write_text("models: []\n")
     guard = image.run(["tfcanary", "guard", "--platform", f"local://{image.folder}/tmp/state", "--model", "digits", "--run-id", "run-1"])
-    assert (guard.returncode, "Traceback" in guard.stderr) == (2, False), guard.stderr
+    assert (guard.returncode, "Traceback" in guard.stderr) == (3, False), guard.stderr
     trigger = image.run(["tfcanary", "trigger", "serve", "--settings", str(image.folder / "tmp" / "settings.yaml")])
     assert (trigger.returncode, "Traceback" in trigger.stderr) == (2, False), trigger.stderr
     if image.target != "full":

@@ -101,8 +101,8 @@ class Run:
 
     def play(self) -> Run:
         """Run the scenario to its end and judge the world."""
-        judge, watch.Judge = watch.Judge, PlainJudge  # type: ignore[misc,assignment]
-        threads, metrics.ThreadPoolExecutor = metrics.ThreadPoolExecutor, InPlace  # type: ignore[misc,assignment]
+        judge, watch.Judge = watch.Judge, PlainJudge  # type: ignore[misc,assignment,attr-defined]
+        threads, metrics.ThreadPoolExecutor = metrics.ThreadPoolExecutor, InPlace  # type: ignore[misc,assignment,attr-defined]
         random.seed(1)  # the jitter of the library's own retries
         logging.disable(logging.CRITICAL)
         try:
@@ -113,8 +113,8 @@ class Run:
             self.world.violate(f"{type(error).__name__}: {error}")
         finally:
             logging.disable(logging.NOTSET)
-            watch.Judge = judge  # type: ignore[misc]
-            metrics.ThreadPoolExecutor = threads  # type: ignore[misc]
+            watch.Judge = judge  # type: ignore[misc,attr-defined]
+            metrics.ThreadPoolExecutor = threads  # type: ignore[misc,attr-defined]
         return self
 
     @property

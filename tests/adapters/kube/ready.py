@@ -19,7 +19,7 @@ from tfcanary.adapters.kube import doctor, manifests
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.metrics.exposition import BOUNDS
 from tfcanary.core import codec
-from tfcanary.core.domain import Look, Pool, Track
+from tfcanary.core.domain import Absence, Evidence, Look, Pool, Track
 from tfcanary.core.plan import BucketPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
 from tfcanary.core.record import Record
 
@@ -186,4 +186,5 @@ def findings(look: Look) -> dict[str, str]:
 
 
 def reason(look: Look, check: str) -> str:
-    return next(one.reason for one in (*look.evidence, *look.absent) if one.about == f"doctor/{check}")
+    every: list[Evidence | Absence] = [*look.evidence, *look.absent]
+    return next(one.reason for one in every if one.about == f"doctor/{check}")

@@ -7,6 +7,7 @@ import multiprocessing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_write_over_an_older_generation_loses(path: Path) -> None:
     assert stored.record.release.run_id == "winner"
 
 
-def _race(path: Path, writer: int, together: object, won: object) -> None:
+def _race(path: Path, writer: int, together: Any, won: Any) -> None:
     for generation in range(ROUNDS):
         together.wait()
         try:

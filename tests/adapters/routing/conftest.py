@@ -35,6 +35,7 @@ def api(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Ap
 
 
 class Answer(BaseHTTPRequestHandler):
+    server: Upstream
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

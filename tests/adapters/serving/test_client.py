@@ -143,8 +143,8 @@ def test_a_proxys_page_keeps_its_status_and_some_of_its_words(odd: str) -> None:
     with Client(odd, "", "proxy") as client:
         prediction = client.predict(Request({"instances": [1]}))
     assert prediction.status == 503
-    assert prediction.body["error"].startswith("<html>no healthy upstream")
-    assert len(prediction.body["error"]) == 500
+    assert str(prediction.body["error"]).startswith("<html>no healthy upstream")
+    assert len(str(prediction.body["error"])) == 500
 
 
 def test_what_is_no_object_is_no_answer(odd: str) -> None:

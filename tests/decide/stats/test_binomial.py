@@ -38,7 +38,7 @@ def test_rollback_bets_are_unfair_to_the_bettor_wherever_the_canary_is_within_to
     tolerance = math.log(1.1)
 
     def log_e(*window):
-        at, beyond = log_likelihood(*window, tolerance), np.stack([log_likelihood(*window, tolerance + g) for g in GAPS], axis=-1)
+        at, beyond = log_likelihood(*window, eta=tolerance), np.stack([log_likelihood(*window, eta=tolerance + g) for g in GAPS], axis=-1)
         return rollback_mixture(at, beyond, 1.0, BETS)
 
     assert expectation(log_e, eta) <= 1 + 1e-12
@@ -50,7 +50,7 @@ def test_promote_bets_are_unfair_wherever_the_canary_violates_the_margin(eta):
     margin = math.log(1.5)
 
     def log_e(*window):
-        at, inside = log_likelihood(*window, margin), np.stack([log_likelihood(*window, margin - g) for g in GAPS], axis=-1)
+        at, inside = log_likelihood(*window, eta=margin), np.stack([log_likelihood(*window, eta=margin - g) for g in GAPS], axis=-1)
         return promote_mixture(at, inside, 1.0)
 
     assert expectation(log_e, eta) <= 1 + 1e-12

@@ -70,11 +70,11 @@ def test_a_slice_that_gets_worse_is_named_although_the_mean_improves():
 
 def test_many_slices_without_a_difference_raise_no_alarm():
     rng = np.random.default_rng(0)
-    batches = []
+    batches: dict[str, list[pa.RecordBatch]] = {}
     for name in ("stable", "canary"):
         table = pa.Table.from_batches(answered(name, 0.9))
-        batches.append(table.append_column("input.shop", pa.array(rng.integers(0, 40, N))).to_batches())
-    look = evaluate(*batches, LABELS, LabelledPlan("x", slices=("shop", "country")))
+        batches[name] = table.append_column("input.shop", pa.array(rng.integers(0, 40, N))).to_batches()
+    look = evaluate(batches["stable"], batches["canary"], LABELS, LabelledPlan("x", slices=("shop", "country")))
     assert of(look, "slices").finding is not Finding.FAIL
     assert of(look, "slices").figures["slices"] == 43
     assert sum(name.startswith("slice ") for name in of(look, "slices").figures) == 20

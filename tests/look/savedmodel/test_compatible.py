@@ -25,8 +25,8 @@ def tensor(text: str) -> TensorFact:
 
 
 def signature(inputs, outputs, defaults=(), method="predict"):
-    sides = ({name: tensor(text) for name, text in side.items()} for side in (inputs, outputs))
-    return SignatureFact(*sides, method, frozenset(defaults))
+    asked, answered = ({name: tensor(text) for name, text in side.items()} for side in (inputs, outputs))
+    return SignatureFact(asked, answered, method, frozenset(defaults))
 
 
 STABLE = signature({"a": "float32 ?,4"}, {"y": "float32 ?,2"})

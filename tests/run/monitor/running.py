@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
@@ -71,12 +70,3 @@ def opens(monkeypatch: pytest.MonkeyPatch, world: World, fails: Callable[[str], 
 
     monkeypatch.setattr(adapters, "open_platform", opened)
     monkeypatch.setattr(adapters, "models", lambda uri: ("digits",))
-
-
-def beating(world: World) -> None:
-    """The guard is alive while the clock runs."""
-    world.clock.on_sleep.append(partial(_beat, world))
-
-
-def _beat(world: World, _: float) -> None:
-    ledger.heartbeat(world.platform(), RUN)

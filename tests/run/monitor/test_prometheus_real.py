@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,15 +104,20 @@ def prometheus(world: World, deployed: ModelVersion, tmp_path: Path, monkeypatch
             yield found
         finally:
             process.kill()
-            for one in (*servers.values(), *(one for one in exporting if one)):
-                one.close()
+            for server in servers.values():
+                server.close()
+            for exporter in exporting:
+                assert exporter is not None
+                exporter.close()
 
 
 def alive(world: World) -> None:
     """Guard and step renew what they hold, now."""
     world.clock.time = datetime.now(UTC)
     held_by_the_dead(world.platform(), "watch stage 1")
-    ledger.heartbeat(world.platform(), RUN)
+    beat = ledger.read_release(world.platform(), RUN).beat
+    assert beat is not None
+    world.records.beat(RUN, replace(beat, number=beat.number + 1, at=world.clock.time))
 
 
 def until(holds: Callable[[], object], seconds: float = 30.0) -> None:

@@ -62,7 +62,7 @@ def test_an_alert_names_its_model_and_says_what_to_read(promtool: Path, tmp_path
         "exp_labels": {"severity": "critical", "namespace": "serving", "model": "digits", "version": "2"},
         "exp_annotations": {
             "summary": "The canary of model digits in namespace serving has traffic and is not watched as it should be.",
-            "description": "Version 2 gets 50% of the requests, and its guard has not been heard of for longer than deploy.heartbeat, "
+            "description": "Version 2 gets 50% of the requests, and its guard has sent no heartbeat for longer than deploy.heartbeat, "
             "or its holder's time has run out and nobody took the weight to 0.",
             "runbook_url": "docs/runbook.md#tfcanarycanarywithoutwatcher",
         },

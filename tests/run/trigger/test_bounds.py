@@ -12,6 +12,7 @@ import pytest
 
 from tests.run.trigger.conftest import TOKEN, Client, Site, document, serving_on, until
 from tfcanary.run.trigger import http_app, serving
+from tfcanary.run.trigger.dispatch import DispatcherThread
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x", TOKEN[:-1], "é" * 20, "a" * 30_000])
@@ -53,7 +54,7 @@ def test_health_and_metrics_need_no_token_and_everything_else_is_not_found(serve
 def test_a_dispatcher_that_has_ended_is_no_health(site: Site, server: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.ask("GET", "/healthz")[0] == 200
     (one,) = [thread for thread in threading.enumerate() if thread.name == "dispatcher of digits"]
-    assert isinstance(one, serving.DispatcherThread)
+    assert isinstance(one, DispatcherThread)
     one.stop()
     one.join(10)
     assert server.ask("GET", "/healthz") == (503, {"wrong": "the dispatcher of digits has ended"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from tests.tf.modelserver.served import Running
 from tfcanary.tf.wire import messages, tensor
 
-Ask = Callable[..., object]
+Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
