@@ -56,8 +56,16 @@ class Prometheus:
 
 
 @pytest.fixture
-def world() -> World:
-    """On the clock of this machine, and a few minutes back, for a release that lies behind."""
+def program() -> Path:
+    try:
+        return binaries.find("prometheus", "prometheus")
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def world(program: Path) -> World:
+    """On the clock of this machine, and a few minutes back, for a release that lies behind; read after Prometheus was built."""
     world = World()
     world.clock.time = datetime.now(UTC) - timedelta(seconds=150)
     world.has_stable()
@@ -66,12 +74,10 @@ def world() -> World:
 
 
 @pytest.fixture
-def prometheus(world: World, deployed: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prometheus]:
+def prometheus(
+    program: Path, world: World, deployed: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Prometheus]:
     """As a cluster's own: the rules are those of deploy/, and guard and step export what both read."""
-    try:
-        program = binaries.find("prometheus", "prometheus")
-    except FileNotFoundError as error:
-        pytest.skip(str(error))
     running(world)
     alive(world)
     opens(monkeypatch, world)
