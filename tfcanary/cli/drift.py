@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def _settings(plan: DriftPlan | None, wanted: rows.RowSelection) -> drift_test.C
     """Return the plan's settings; without a plan, the defaults of a single comparison."""
     if plan is None:
         return drift_test.ComparisonSettings(columns=wanted.columns)
-    return drift_test.ComparisonSettings(plan.alpha, plan.warn, plan.fail, columns=wanted.columns, importance=plan.importance)
+    limits = drift_test.ComparisonSettings(plan.alpha, plan.warn, plan.fail, plan.unseen, plan.missing)
+    return replace(limits, columns=wanted.columns, importance=plan.importance)
 
 
 def as_json(comparison: drift_test.Comparison) -> dict[str, Any]:

@@ -142,10 +142,36 @@ def test_another_schema_fails_before_any_statistics():
     }
 
 
-def test_values_that_are_not_compared_are_never_passed():
+def test_values_that_are_not_compared_leave_only_those_undecided_who_asked_for_them():
     maps = pa.array([[("a", 1)]] * 3_000, pa.map_(pa.string(), pa.int64()))
     column = only(maps, maps)
-    assert (column.finding, column.reason) == (Finding.INCONCLUSIVE, "holds values that are not compared; only nulls are counted")
+    assert (column.finding, column.reason) == (Finding.PASS, "holds values that are not compared; only nulls are counted")
+    first = profile([pa.record_batch({"x": maps})])
+    (asked_for,) = compare(first, first, ComparisonSettings(columns=("x",))).columns
+    assert asked_for.finding is Finding.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("share", "finding"), [(0.005, Finding.PASS), (0.02, Finding.WARN), (0.06, Finding.FAIL)])
+def test_values_never_seen_and_missing_ones_have_limits_of_their_own(share, finding):
+    n = 20_000
+    odd = round(share * n)
+    before = pa.array(["a", "b"] * (n // 2))
+    unseen = only(before, pa.array(["new"] * odd + ["a", "b"] * ((n - odd) // 2)))
+    missing = only(before, pa.array([None] * odd + ["a", "b"] * ((n - odd) // 2), pa.string()))
+    not_a_number = only(pa.array([1.0, 2.0] * (n // 2)), pa.array([float("nan")] * odd + [1.0, 2.0] * ((n - odd) // 2)))
+    assert [one.finding for one in (unseen, missing, not_a_number)] == [finding] * 3
+
+
+def test_one_value_in_two_units_is_one_value():
+    seconds = pa.array([60 * (i % 1_000) for i in range(4_000)], pa.duration("s"))
+    clock = pa.array([60 * (i % 1_000) for i in range(4_000)], pa.time32("s"))
+    for one, other in ((seconds, seconds.cast(pa.duration("ns"))), (clock, clock.cast(pa.time64("us")))):
+        assert only(one, other).finding is Finding.PASS
+
+
+def test_rows_of_which_nothing_could_be_read_are_no_pass():
+    nothing = Profile(0, (), dropped=2_000)
+    assert compare(nothing, nothing).finding is Finding.INCONCLUSIVE
 
 
 def test_cells_too_coarse_to_see_a_drift_are_inconclusive():

@@ -234,7 +234,7 @@ def test_hostile_records_of_loggers_are_dropped_or_refused(tmp_path):
         got = count(pieces(path))
         assert (got.rows, got.dropped) == (rows, dropped), text
     path.write_text("[" * 5_000 + "]" * 5_000)
-    with pytest.raises(Refused, match="cannot be read as logged requests"):
+    with pytest.raises(Refused, match=r"cannot be read as a JSON list .an object is expected, not a list in a list"):
         count(pieces(path))
 
 
@@ -273,9 +273,6 @@ def test_values_of_mixed_types_are_refused_with_the_column(tmp_path):
     (tmp_path / "m.jsonl").write_text('{"x": 1}\n{"x": "one"}\n')
     with pytest.raises(Refused, match=r"m\.jsonl: cannot be read as JSON lines \(.*x.*number to string"):
         count(pieces(tmp_path / "m.jsonl"))
-    (tmp_path / "m.csv").write_text("x\n" + "1\n" * 3_000_000 + "one\n")
-    with pytest.raises(Refused, match=r"m\.csv: cannot be read as CSV \(.*'one'"):
-        count(pieces(tmp_path / "m.csv"))
 
 
 def test_texts_that_are_no_utf_8_are_values_like_others(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ServiceType, ServingPlan, TrafficPlan
-from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ValidationPlan
+from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ShareLimits, ValidationPlan
 from tfcanary.core.plan.judge import (
     ClassesPlan,
     Direction,
@@ -55,6 +55,7 @@ __all__ = [
     "QualityPlan",
     "ServiceType",
     "ServingPlan",
+    "ShareLimits",
     "StagePlan",
     "TrafficPlan",
     "ValidationPlan",

@@ -37,6 +37,20 @@ class PredictionsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareLimits:
+    """From which share of the rows on something is shown, and from which on it is drift."""
+
+    warn: float = 0.01
+    """Share of the rows from which on it is shown."""
+    fail: float = 0.05
+    """Share of the rows from which on it is drift."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.warn <= self.fail <= 1:
+            raise ValueError(f"warn {self.warn}, fail {self.fail}: must be positive, rise, and be at most 1")
+
+
+@dataclass(frozen=True, slots=True)
 class DriftPlan:
     """Inputs and predictions of each stage's window, stable against canary."""
 
@@ -48,6 +62,10 @@ class DriftPlan:
     """About 5 % of rows moved: shown."""
     fail: float = 0.10
     """About 10 % of rows moved, and it gates."""
+    unseen: ShareLimits = ShareLimits()
+    """Rows with a text that the other side does not have, beyond those that are to be expected: an encoder knows no such value."""
+    missing: ShareLimits = ShareLimits()
+    """Rows that are null or NaN on one side and not on the other."""
     gating: tuple[str, ...] = ("classes",)
     """Which comparisons may fail a release. Score drift alone never does: a better model answers differently, too."""
     reference: str = ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcanary.decide.drift import figures, ordered, unordered
 from tfcanary.decide.drift.cells import CountArray, Keys, is_infinite
-from tfcanary.decide.drift.comparison_result import Bar, ColumnTest, ComparisonSettings
+from tfcanary.decide.drift.comparison_result import NANS, NULLS, UNSEEN, Bar, ColumnTest, ComparisonSettings
 from tfcanary.decide.drift.counts import ColumnCounts, align
 from tfcanary.decide.drift.entity_spread import DesignEffects, design_effects
 from tfcanary.decide.drift.layout import ColumnKind
@@ -62,11 +62,11 @@ def _missing(pair: _ColumnPair) -> Iterator[ColumnTest]:
     reference, current = pair.reference, pair.current
     n, m = reference.rows, current.rows
     for about, a, b, design_effect in (
-        ("nulls", reference.nulls, current.nulls, pair.design.nulls),
-        ("NaN", reference.nans, current.nans, pair.design.nans),
+        (NULLS, reference.nulls, current.nulls, pair.design.nulls),
+        (NANS, reference.nans, current.nans, pair.design.nans),
     ):
         if a or b:
-            word = "null" if about == "nulls" else about
+            word = "null" if about == NULLS else about
             yield _share_test(about, word, a, b, n, m, design_effect, pair.settings)
 
 
@@ -130,4 +130,4 @@ def _new_values(
 ) -> ColumnTest:
     sentence = f"{figures.percent(new)} of {settings.current}'s {settings.rows} have values that {settings.reference} does not have"
     expecting = f", {figures.percent(expected)} were to be expected" if expected else ""
-    return ColumnTest("unseen values", max(0.0, new - expected) * share, ordered.weaken(p_value, design_effect), sentence + expecting)
+    return ColumnTest(UNSEEN, max(0.0, new - expected) * share, ordered.weaken(p_value, design_effect), sentence + expecting)

@@ -8,14 +8,14 @@ then the answer is "too few".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused
 from tfcanary.decide.drift import figures, ordered
 from tfcanary.decide.drift.column_tests import ColumnMeasurement, measure
-from tfcanary.decide.drift.comparison_result import ColumnResult, ColumnTest, Comparison, ComparisonSettings, belongs
+from tfcanary.decide.drift.comparison_result import NANS, NULLS, UNSEEN, ColumnResult, ColumnTest, Comparison, ComparisonSettings, belongs
 from tfcanary.decide.drift.counts import ColumnCounts
 from tfcanary.decide.drift.entity_spread import FEWEST_GROUPS
 from tfcanary.decide.drift.layout import ColumnKind
@@ -105,7 +105,7 @@ def _unreadable_rows(inputs: _Inputs) -> Iterator[ColumnResult]:
         a, b = reference.dropped / max(1, n), current.dropped / max(1, m)
         significant = n > 0 and m > 0 and difference_tail(reference.dropped + current.dropped, n, m, abs(a - b)) < settings.alpha
         effect = abs(a - b) if significant else 0.0
-        finding = Finding.FAIL if effect >= settings.fail else Finding.WARN
+        finding = Finding.FAIL if effect >= settings.fail else Finding.INCONCLUSIVE if max(a, b) >= settings.fail else Finding.WARN
         reason = f"{figures.percent(b)} of {settings.current} and {figures.percent(a)} of {settings.reference}: dropped"
         yield ColumnResult(UNREAD, ColumnKind.OTHER, finding, f"{reason}, as they could not be read", effect, n, m)
 
@@ -135,14 +135,17 @@ def _column(name: str, measurement: ColumnMeasurement, inputs: _Inputs) -> Colum
         return ColumnResult(name, kind, Finding.INCONCLUSIVE, no_rows_reason(n, m, inputs.settings), 0.0, n, m)
     if reference is None or current is None or _kinds_differ(reference, current):
         return ColumnResult(name, kind, Finding.FAIL, _schema_reason(name, inputs), 1.0, n, m)
-    test = _test_to_name(measurement.tests)
+    importance = inputs.settings.importance_of(name)
+    test = _test_to_name(measurement.tests, lambda one: list(Finding).index(inputs.settings.finding(one, importance)))
     finding, reason = _finding_and_reason(measurement, test, kind, inputs)
     return ColumnResult(name, kind, finding, reason, test.effect, n, m, measurement.tests, measurement.bars)
 
 
-def _test_to_name(tests: tuple[ColumnTest, ...]) -> ColumnTest:
-    """Return the test that the reason names: the largest effect among the significant tests, or else among all."""
-    largest = max(tests, key=lambda test: (test.significant, test.effect), default=ColumnTest("nulls", 0.0, 1.0, "no nulls"))
+def _test_to_name(tests: tuple[ColumnTest, ...], severity: Callable[[ColumnTest], int]) -> ColumnTest:
+    """Return the test that the reason names: the worst, of several the largest effect among the significant ones, or else among all."""
+    largest = max(tests, key=lambda test: (severity(test), test.significant, test.effect), default=ColumnTest(NULLS, 0.0, 1.0, "no nulls"))
+    if largest.about in (UNSEEN, NULLS, NANS):
+        return largest
     plain = [test for test in tests if test.about in PLAIN and test.significant and test.effect >= TELLING * largest.effect]
     first = min(plain, key=lambda test: PLAIN.index(test.about), default=largest)
     return replace(first, effect=largest.effect) if largest.significant else largest
@@ -154,11 +157,12 @@ def _finding_and_reason(measurement: ColumnMeasurement, test: ColumnTest, kind: 
     importance = settings.importance_of(measurement.name)
     if measurement.design.groups < FEWEST_GROUPS:
         return Finding.INCONCLUSIVE, f"{rows} belong to too few different values of {inputs.reference.entity!r} to tell"
-    if test.significant and test.effect * importance >= settings.warn:
-        finding = Finding.FAIL if test.effect * importance >= settings.fail else Finding.WARN
+    finding = settings.finding(test, importance)
+    if finding is not Finding.PASS:
         return finding, f"{test.sentence} (about {figures.percent(test.effect)} of rows moved), {rows}"
     if kind is ColumnKind.OTHER:
-        return Finding.INCONCLUSIVE, "holds values that are not compared; only nulls are counted"
+        asked_for = any(belongs(measurement.name, name) for name in settings.columns)
+        return Finding.INCONCLUSIVE if asked_for else Finding.PASS, "holds values that are not compared; only nulls are counted"
     detectable = _detectable_share(measurement, inputs)
     if detectable * importance > settings.fail:
         factor = (detectable / settings.fail) ** 2

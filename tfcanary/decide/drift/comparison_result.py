@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Finding
+from tfcanary.core.plan import ShareLimits
 from tfcanary.decide.drift.layout import ColumnKind
+
+UNSEEN, NULLS, NANS = "unseen values", "nulls", "NaN"
+"""Tests that have limits of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,10 @@ class ComparisonSettings:
     """Share of moved rows from which on a column is a warning."""
     fail: float = 0.10
     """Share of moved rows from which on a column has drifted. Where so many could have moved undetected, the finding is inconclusive."""
+    unseen: ShareLimits = ShareLimits()
+    """Shares of rows with values that the reference does not have."""
+    missing: ShareLimits = ShareLimits()
+    """Shares of rows that are null or NaN on one side and not on the other."""
     reference: str = "the reference"
     """Name, in sentences, of the side that shows what the data should be."""
     current: str = "the current data"
@@ -29,6 +37,12 @@ class ComparisonSettings:
     """Names of the columns that are compared; `x` includes `x[3]` and `x.mean`. Empty: all columns."""
     importance: Mapping[str, float] = field(default_factory=dict)
     """Factor of the moved rows of a column, by name; 1 where there is none. With 0 the column is only shown."""
+
+    def finding(self, test: ColumnTest, importance: float) -> Finding:
+        """Return the finding of one test: pass where it is not significant, or where too few rows moved to matter."""
+        limits = {UNSEEN: self.unseen, NULLS: self.missing, NANS: self.missing}.get(test.about, self)
+        moved = test.effect * importance if test.significant else 0.0
+        return Finding.FAIL if moved >= limits.fail else Finding.WARN if moved >= limits.warn else Finding.PASS
 
     def importance_of(self, column: str) -> float:
         """Return the importance of a column."""

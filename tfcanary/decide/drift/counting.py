@@ -85,7 +85,7 @@ class BatchCounter:
         if rows:
             table = pa.Table.from_batches(self._waiting)
             groups = self._groups(table)
-            names = [name for name in table.column_names if name != self._entity]
+            names = [name for name in table.column_names if not self._entity or name != self._entity]
             plain_columns = [plain for name in names for plain in flatten(name, _joined(table[name]), self._positions)]
             _check_names([plain.name for plain in plain_columns], self._at)
             for name in set(self._columns).difference(plain.name for plain in plain_columns):

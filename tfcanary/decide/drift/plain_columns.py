@@ -23,7 +23,7 @@ MOST_DEPTH = 16
 """Largest depth of nested columns."""
 LONGEST = 256
 """Number of bytes of a text that are kept; a longer text is kept as its beginning and a checksum."""
-MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+MICROSECONDS = {"day": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def flatten(name: str, array: Any, positions: Positions, depth: int = 0) -> Iter
 
 
 def numbers(column: PlainColumn) -> Values:
-    """Return the values of a column that is counted in cells, without nulls: floats, whole numbers, or microseconds since 1970."""
+    """Return the values of a column that is counted in cells, without nulls: floats, whole numbers, or microseconds: since 1970, since midnight, or of a duration."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -82,8 +82,9 @@ def numbers(column: PlainColumn) -> Values:
     if types.is_decimal(kind):
         array = array.cast(pa.float64())
     if types.is_temporal(kind):
-        raw = array.view(pa.int32() if kind.bit_width == 32 else pa.int64()).to_numpy(zero_copy_only=False).astype(np.int64)
-        return _microseconds(raw, kind) if column.kind is ColumnKind.TIME else raw
+        return _microseconds(
+            array.view(pa.int32() if kind.bit_width == 32 else pa.int64()).to_numpy(zero_copy_only=False).astype(np.int64), kind
+        )
     values: Values = array.to_numpy(zero_copy_only=False)
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
@@ -206,12 +207,13 @@ def _summary(values: Any, starts: Any, lengths: Any) -> tuple[Any, Any]:
 
 
 def _microseconds(raw: Any, kind: Any) -> Values:
-    """Return dates and instants of any unit in microseconds; beyond 146,000 years from 1970 all are alike."""
+    """Return dates, instants, times of day and durations of any unit in microseconds; beyond 146,000 years all are alike."""
     from pyarrow import types
 
-    if types.is_timestamp(kind) and kind.unit == "ns":
+    unit = "day" if types.is_date32(kind) else "ms" if types.is_date64(kind) else kind.unit
+    if unit == "ns":
         return np.asarray(raw // 1_000)
-    factor = 86_400_000_000 if types.is_date32(kind) else 1_000 if types.is_date64(kind) else MICROSECONDS[kind.unit]
+    factor = MICROSECONDS[unit]
     most = 2**62 // factor
     return np.asarray(np.clip(raw, -most, most) * factor)
 

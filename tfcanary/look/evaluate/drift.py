@@ -85,7 +85,8 @@ class _TrackPair:
     def compare(self, about: str, reference: drift.Profile, current: drift.Profile, sides: drift.ComparisonSettings) -> drift.Comparison:
         """Compare two profiles. Comparisons that may decide share the plan's alpha; the others each have all of it."""
         alpha = self.plan.alpha / len(self.plan.gating) if about in self.plan.gating else self.plan.alpha
-        settings = replace(sides, alpha=alpha, warn=self.plan.warn, fail=self.plan.fail)
+        plan = self.plan
+        settings = replace(sides, alpha=alpha, warn=plan.warn, fail=plan.fail, unseen=plan.unseen, missing=plan.missing)
         if about in OF_INPUTS:
             weights = {_input(name): weight for name, weight in self.plan.importance.items()}
             settings = replace(settings, columns=tuple(map(_input, self.plan.columns)), importance=weights)
@@ -166,7 +167,9 @@ def _reason(compared: drift.Comparison) -> str:
         return ""
     first, *others = compared.by_severity
     if compared.finding is Finding.PASS:
-        return f"none of {len(compared.columns)} columns drifted; {first.name} moved most: {first.reason}"
+        skipped = [column.name for column in compared.columns if column.kind is drift.ColumnKind.OTHER]
+        also = f"; not compared: {', '.join(skipped)}" if skipped else ""
+        return f"none of {len(compared.columns)} columns drifted; {first.name} moved most: {first.reason}{also}"
     alike = [column.name for column in others if column.finding is first.finding]
     return f"{first.name}: {first.reason}" + (f"; likewise {len(alike)} more, for example {alike[0]}" if alike else "")
 

@@ -7,6 +7,7 @@ log, KServe's agent, or a proxy.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -69,13 +70,28 @@ def _rows(body: Mapping[str, Any], names: tuple[str, str], prefix: str) -> Itera
     if isinstance(whole, list) and whole and all(isinstance(one, dict) and {"name", "shape", "data"} <= one.keys() for one in whole):
         whole = {one["name"]: _nest(one["data"], one["shape"]) for one in whole}
     tensors = whole if isinstance(whole, dict) else {UNNAMED: whole}
+    if scalar := next((name for name, tensor in tensors.items() if not isinstance(tensor, list)), None):
+        raise ValueError(f"{by_column}: {scalar!r} is no list, so it has no rows")
     for values in zip(*tensors.values(), strict=True):
         yield {prefix + name: value for name, value in zip(tensors, values, strict=True)}
 
 
-def _nest(data: Any, shape: list[int]) -> Any:
-    """Return the flat data of a v2 tensor as nested lists, and data that is nested already as it is."""
-    if len(shape) < 2 or not data or isinstance(data[0], list):
+def _nest(data: Any, shape: Any) -> Any:
+    """Return the flat data of a v2 tensor as nested lists, and data that is nested already as it is.
+
+    Raises ValueError where the shape is no list of sizes whose product is the number of values.
+    """
+    if not isinstance(data, list) or not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise ValueError(f"a list of values and a shape of sizes are expected, not {str(data)[:40]!r} of shape {str(shape)[:40]!r}")
+    if data and isinstance(data[0], list):
+        return data
+    if math.prod(shape) != len(data):
+        raise ValueError(f"{len(data)} values have not the shape {shape}")
+    return _nested(data, shape)
+
+
+def _nested(data: list[Any], shape: list[int]) -> list[Any]:
+    if len(shape) < 2 or not data:
         return data
     step = len(data) // shape[0]
-    return [_nest(data[at : at + step], shape[1:]) for at in range(0, len(data), step)]
+    return [_nested(data[at : at + step], shape[1:]) for at in range(0, len(data), step)]

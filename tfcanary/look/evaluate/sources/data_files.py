@@ -42,14 +42,15 @@ def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterat
 
     `drop` is called with the number of rows that could not be read. Raises Refused where the piece cannot be read.
     """
-    from tfcanary.look.evaluate.sources import request_logs, tables, tfrecord_files
+    from tfcanary.look.evaluate.sources import csv_files, json_lists, request_logs, tables, tfrecord_files
 
     readers: dict[Format, Callable[[Piece, Selection], Iterator[tuple[Any, str]]]] = {
         Format.PARQUET: tables.parquet,
         Format.ARROW: tables.arrow,
         Format.STREAM: tables.arrow,
-        Format.CSV: tables.csv,
+        Format.CSV: csv_files.read,
         Format.LINES: tables.lines,
+        Format.LIST: json_lists.read,
         Format.EXAMPLES: tfrecord_files.examples,
         Format.PREDICTIONS: tfrecord_files.predictions,
     }
@@ -67,15 +68,15 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _pieces_of(path: Path) -> Iterator[Piece]:
-    from tfcanary.look.evaluate.sources import request_logs, tables
+    from tfcanary.look.evaluate.sources import csv_files, request_logs, tables
     from tfcanary.look.evaluate.sources.file_format import format_of
 
     form, size = format_of(path), path.stat().st_size
     if form is Format.PARQUET:
-        if not request_logs.is_request_log(tables.column_names(path)):
+        if not request_logs.is_request_log(tables.first_row(path)):
             yield from tables.row_groups(path)
             return
         form = Format.LOGGED
-    if form is Format.CSV and request_logs.is_request_log(request_logs.csv_names(path)):
+    if form is Format.CSV and request_logs.is_request_log(csv_files.first_row(path)):
         form = Format.LOGGED
     yield Piece(path, form, size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from tfcanary.tf.wire import tfrecord
 
 BEGINNING = 65_536
 """Bytes at the beginning of a file by which the format is found."""
+BLANKS = b" \t\r\n\xef\xbb\xbf"
+"""What may stand before the first character of a JSON text: blanks, and the bytes of a byte order mark."""
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
@@ -29,8 +30,8 @@ def format_of(path: Path) -> Format:
         start = _unzip(path)
     if tfrecord.is_tfrecord(start[:12]) and not start.startswith(b"\x1f\x8b"):
         return _tfrecord_format(path)
-    if start.lstrip()[:1] in (b"{", b"["):
-        return _json_format(start)
+    if start.lstrip(BLANKS)[:1] in (b"{", b"["):
+        return _json_format(path, start)
     if path.name.lower().endswith(DELIMITED):
         return Format.CSV
     raise Refused(f"{path}: begins with {start[:12]!r}, which is no known format; {KNOWN}")
@@ -57,15 +58,11 @@ def _tfrecord_format(path: Path) -> Format:
         return Format.EXAMPLES
 
 
-def _json_format(start: bytes) -> Format:
-    """The format of a JSON file: lines of rows, or the requests of a logger as lines, as a list or as documents of many lines."""
+def _json_format(path: Path, start: bytes) -> Format:
+    """The format of a JSON file: rows as lines or as one list, or the records of a logger as lines, as a list or as documents."""
+    from tfcanary.look.evaluate.sources.json_lists import first_object
     from tfcanary.look.evaluate.sources.request_logs import is_request_log
 
-    text = start.lstrip()
-    if text[:1] == b"[":
+    if is_request_log(first_object(path, start)):
         return Format.LOGGED
-    try:
-        one = json.loads(text.splitlines()[0])
-    except ValueError:
-        return Format.LOGGED if b"http_buffered_trace" in text or b'"reqType"' in text else Format.LINES
-    return Format.LOGGED if is_request_log(list(one)) else Format.LINES
+    return Format.LIST if start.lstrip(BLANKS)[:1] == b"[" else Format.LINES

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-KNOWN = "Parquet, Arrow, CSV, JSON lines, TFRecord of tf.Example or PredictionLog, KServe logger records and Envoy taps are read"
+KNOWN = "Parquet, Arrow, CSV, JSON lines and lists, TFRecord of tf.Example or PredictionLog, KServe logger records and Envoy taps are read"
 
 
 class Format(StrEnum):
@@ -18,6 +18,7 @@ class Format(StrEnum):
     STREAM = "an Arrow stream"
     CSV = "CSV"
     LINES = "JSON lines"
+    LIST = "a JSON list"
     EXAMPLES = "TFRecord of tf.Example"
     PREDICTIONS = "TFRecord of PredictionLog"
     LOGGED = "logged requests"
@@ -62,6 +63,8 @@ class Piece:
     """Number of the row group in a Parquet file."""
     more: tuple[Path, ...] = ()
     """Further files that are read with this one: a logger may write requests and answers into different files."""
+    types: tuple[tuple[str, str], ...] = ()
+    """The columns of a CSV file, each with the type that its values have in all files of the data set; empty where it is not known yet."""
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfcanary.decide.drift import BatchCounter, Layout, Profile, largest_cell_share
 from tfcanary.decide.drift.counting import FIRST_ROWS
+from tfcanary.look.evaluate.sources import csv_files
 from tfcanary.look.evaluate.sources.data_files import read
 from tfcanary.look.evaluate.sources.piece import Format, Piece, Selection
 
@@ -35,6 +36,7 @@ def count(
     Without a layout, one is chosen from the first rows, or from rows of many pieces where the first ones give a coarse layout. Raises
     Refused with file, row group and column where rows cannot be read or counted.
     """
+    pieces = csv_files.typed(pieces)
     profile = _count(pieces, layout, entity, chosen, progress)
     if layout is None and len(pieces) > 1 and profile.rows > FIRST_ROWS and largest_cell_share(profile) > COARSE:
         return _count(pieces, layout_of(pieces, entity, chosen), entity, chosen, progress)
@@ -43,6 +45,7 @@ def count(
 
 def layout_of(pieces: Sequence[Piece], entity: str = "", chosen: Selection = Selection()) -> Layout:  # noqa: B008
     """Choose a layout from rows of many pieces; shards that are counted separately must share one."""
+    pieces = csv_files.typed(pieces)
     counting = BatchCounter(entity=entity)
     step = max(1, len(pieces) // SAMPLE_PIECES)
     for piece in pieces[::step][: SAMPLE_PIECES + 1]:

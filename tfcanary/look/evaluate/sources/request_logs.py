@@ -12,35 +12,36 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tfcanary.core.errors import Refused
+from tfcanary.look.evaluate.sources.json_lists import objects
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
 from tfcanary.look.evaluate.sources.tables import explain_errors
 from tfcanary.tf.wire import bodies
+from tfcanary.tf.wire.row_batches import Rows, batch_of
 
 LARGEST = 256 << 20
 """Largest file in bytes, as a logger's file is parsed as a whole."""
-ROWS = 4_096
-"""Number of rows in a batch."""
+REQUESTS = 4_096
+"""Number of requests in a batch, at most."""
 ID = "id"
-MOST_NAMES = 1 << 20
-"""Largest number of bytes in the first line of a CSV file."""
+KINDS = ("request", "response")
+"""With which the type of a logger's record ends."""
 
 
-def is_request_log(names: list[str]) -> bool:
-    """Whether columns or keys with these names are those of a logger's records, and not those of rows."""
-    lower = {name.lower() for name in names}
-    forms = ({"reqtype", "bytes", "id"}, {"specversion", "type", "id"}, {"http_buffered_trace"}, {"request", "response", "status"})
-    return any(form <= lower for form in forms)
-
-
-def csv_names(path: Path) -> list[str]:
-    """The names in the first line of a CSV file."""
-    with path.open("rb") as file:
-        first = file.readline(MOST_NAMES).decode("utf-8", "replace")
-    return next(csv.reader([first]), [])
+def is_request_log(first: Mapping[str, Any]) -> bool:
+    """Whether the first record of a file is one of a logger, and not a row: its values tell, as the names occur in tables of others, too."""
+    record = {name.lower(): value for name, value in first.items()}
+    if {"reqtype", "bytes", "id"} <= record.keys():
+        return str(record["reqtype"]).endswith(KINDS)
+    if {"specversion", "type", "id"} <= record.keys():
+        return str(record["type"]).endswith(KINDS)
+    if {"at", "request", "response", "status"} <= record.keys():
+        return str(record["status"]).isdigit()
+    return "http_buffered_trace" in record
 
 
 @dataclass(slots=True)
@@ -55,35 +56,19 @@ class LoggedMessage:
 
 def read(piece: Piece, chosen: Selection, drop: Callable[[int], None]) -> Iterator[tuple[Any, str]]:
     """Read the requests of a piece as record batches; `drop` is called with the number of requests that could not be read."""
-    import pyarrow as pa
-
-    waiting: list[bodies.Row] = []
-    for pair in _pairs(_records(piece), drop):
-        if chosen.windowed and not _in_window(pair[0], chosen, piece):
-            continue
-        rows = _rows(pair, drop)
-        waiting += [{ID: pair[0].id if len(rows) == 1 else None, **row} for row in rows] if chosen.ids else rows
-        if len(waiting) >= ROWS:
-            with explain_errors(piece.name, piece.format):
-                yield pa.RecordBatch.from_pydict(_select_columns(waiting, chosen)), piece.name
-            waiting = []
-    if waiting:
-        with explain_errors(piece.name, piece.format):
-            yield pa.RecordBatch.from_pydict(_select_columns(waiting, chosen)), piece.name
+    pairs = (pair for pair in _pairs(_records(piece), drop) if not chosen.windowed or _in_window(pair[0], chosen, piece))
+    requests = (rows for pair in pairs if (rows := _rows(pair, chosen, drop)))
+    while some := list(islice(requests, REQUESTS)):
+        batch, number = batch_of(some)
+        drop(len(some) - number)
+        names = [name for name in batch.schema.names if not chosen.columns or name in chosen.columns or name == ID]
+        yield batch.select(names), piece.name
 
 
 def exchanges(piece: Piece, drop: Callable[[int], None]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
     """Each logged request: its id, which may be empty, its body, and the body of its answer, which is None where it failed."""
     for request, response in _pairs(_records(piece), drop):
         yield request.id or "", request.body, None if response.failed else response.body or b""
-
-
-def _select_columns(rows: list[bodies.Row], chosen: Selection) -> dict[str, list[Any]]:
-    return {
-        name: values
-        for name, values in bodies.columns(rows).items()
-        if not chosen.columns or name in chosen.columns or (chosen.ids and name == ID)
-    }
 
 
 def _in_window(request: LoggedMessage, chosen: Selection, piece: Piece) -> bool:
@@ -93,13 +78,15 @@ def _in_window(request: LoggedMessage, chosen: Selection, piece: Piece) -> bool:
     return low <= request.at < high
 
 
-def _rows(pair: tuple[LoggedMessage, LoggedMessage], drop: Callable[[int], None]) -> list[bodies.Row]:
+def _rows(pair: tuple[LoggedMessage, LoggedMessage], chosen: Selection, drop: Callable[[int], None]) -> Rows:
+    """The rows of a request; none, and one dropped request, where they cannot be told apart."""
     request, response = pair
     try:
-        return bodies.rows(request.body or b"", None if response.failed else response.body or b"")
+        rows = bodies.rows(request.body or b"", None if response.failed else response.body or b"")
     except ValueError:
         drop(1)
         return []
+    return [{ID: request.id if len(rows) == 1 else None, **row} for row in rows] if chosen.ids else rows
 
 
 def _pairs(records: Iterable[Mapping[str, Any]], drop: Callable[[int], None]) -> Iterator[tuple[LoggedMessage, LoggedMessage]]:
@@ -201,29 +188,12 @@ def _file_records(path: Path) -> Iterator[Mapping[str, Any]]:
         is_parquet = file.read(4) == b"PAR1"
     if is_parquet:
         with pq.ParquetFile(path) as parquet:
-            for batch in parquet.iter_batches(ROWS):
+            for batch in parquet.iter_batches(REQUESTS):
                 yield from batch.to_pylist()
     elif (size := path.stat().st_size) > LARGEST:
         raise Refused(f"{path}: {size} bytes; a logger's file may have at most {LARGEST}")
     elif path.name.lower().endswith(".csv"):
-        with path.open(encoding="utf-8", newline="") as text:
+        with path.open(encoding="utf-8-sig", newline="") as text:
             yield from csv.DictReader(text)
     else:
-        yield from _parse_documents(path.read_text(encoding="utf-8"))
-
-
-def _parse_documents(text: str) -> Iterator[Mapping[str, Any]]:
-    """The objects of a JSON text: of one document, of a list of objects, or of documents one after the other."""
-    decoder, at = json.JSONDecoder(), 0
-    while (at := _skip_space(text, at)) < len(text):
-        document, at = decoder.raw_decode(text, at)
-        for one in document if isinstance(document, list) else [document]:
-            if not isinstance(one, dict):
-                raise ValueError(f"an object is expected, not {str(one)[:40]!r}")
-            yield one
-
-
-def _skip_space(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at
+        yield from objects(path.read_text(encoding="utf-8-sig"))

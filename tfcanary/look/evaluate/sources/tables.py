@@ -1,8 +1,8 @@
-"""Reads tables with pyarrow: Parquet, Arrow, CSV and JSON lines."""
+"""Reads tables with pyarrow: Parquet, Arrow and JSON lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from csv import Error as CsvError
 from pathlib import Path
@@ -31,15 +31,16 @@ def explain_errors(at: str, kind: str) -> Iterator[None]:
         raise Refused(f"{at}: cannot be read as {kind} ({str(error).splitlines()[0][:200]})") from error
 
 
-def column_names(path: Path) -> list[str]:
-    """The names of the top-level columns of a Parquet file. Raises Refused where it is damaged or has too many columns."""
+def first_row(path: Path) -> Mapping[str, Any]:
+    """The first row of a Parquet file, where it has one, else the names with None. Raises Refused where it is damaged or has too many columns."""
     import pyarrow.parquet as pq
 
     with explain_errors(str(path), Format.PARQUET), pq.ParquetFile(path) as file:
         if len(file.schema_arrow.names) > MOST_COLUMNS:
             raise Refused(f"{path}: {len(file.schema_arrow.names)} columns; at most {MOST_COLUMNS} are compared: select the important ones")
-        names: list[str] = file.schema_arrow.names
-        return names
+        rows = next(file.iter_batches(1), None)
+        row: dict[str, Any] = rows.to_pylist()[0] if rows else dict.fromkeys(file.schema_arrow.names)
+        return row
 
 
 def row_groups(path: Path) -> Iterator[Piece]:
@@ -64,7 +65,7 @@ def parquet(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
         with pq.ParquetFile(piece.path) as file:
             texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         with pq.ParquetFile(piece.path, read_dictionary=texts) as file:
-            table = file.read_row_group(piece.group, columns=_columns(file.schema_arrow.names, chosen, piece))
+            table = file.read_row_group(piece.group, columns=wanted_columns(file.schema_arrow.names, chosen, piece))
     for batch in table.to_batches():
         yield select(batch, chosen, piece.name), piece.name
 
@@ -79,19 +80,7 @@ def arrow(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
         batches = iter(reader) if piece.format is Format.STREAM else map(reader.get_batch, range(reader.num_record_batches))
         for number, batch in enumerate(batches):
             at = f"{piece.name}: batch {number}"
-            yield select(batch.select(_columns(batch.schema.names, chosen, piece)), chosen, at), at
-
-
-def csv(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
-    """Read a file whose first line has the names and each other line a row; the types of the columns come from the first block."""
-    from pyarrow import csv as pa_csv
-
-    delimiter = "\t" if ".tsv" in piece.path.name.lower() else ","
-    blocks = pa_csv.ReadOptions(block_size=BLOCK)
-    parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with explain_errors(piece.name, piece.format), pa_csv.open_csv(str(piece.path), blocks, parsing) as reader:
-        for batch in reader:
-            yield select(batch.select(_columns(batch.schema.names, chosen, piece)), chosen, piece.name), piece.name
+            yield select(batch.select(wanted_columns(batch.schema.names, chosen, piece)), chosen, at), at
 
 
 def lines(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
@@ -100,7 +89,7 @@ def lines(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
 
     with explain_errors(piece.name, piece.format):
         for batch in pa_json.read_json(str(piece.path), pa_json.ReadOptions(block_size=BLOCK)).to_batches(ROWS):
-            yield select(batch.select(_columns(batch.schema.names, chosen, piece)), chosen, piece.name), piece.name
+            yield select(batch.select(wanted_columns(batch.schema.names, chosen, piece)), chosen, piece.name), piece.name
 
 
 def select(batch: Any, chosen: Selection, at: str) -> Any:
@@ -122,7 +111,7 @@ def select(batch: Any, chosen: Selection, at: str) -> Any:
     return inside if not chosen.columns or chosen.time in chosen.columns else inside.drop_columns([chosen.time])
 
 
-def _columns(there: list[str], chosen: Selection, piece: Piece) -> list[str]:
+def wanted_columns(there: list[str], chosen: Selection, piece: Piece) -> list[str]:
     """The columns to read: the selected ones among those of the file, and that of the time. The comparison finds missing ones."""
     if len(set(there)) < len(there):
         twice = next(name for name in there if there.count(name) > 1)
