@@ -245,6 +245,39 @@ def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, depl
     assert verdict.reason == "the traffic in force is 80 % canary, the release set 10 %: it was changed, and not by this release"
 
 
+def test_a_route_that_somebody_led_elsewhere_is_rolled_back(world: World, deployed: ModelVersion) -> None:
+    """The canary's share cannot be told then: that is the same as another share, and no outage."""
+
+    def by_hand(_: float) -> None:
+        if world.weight == 10:
+            world.diverted = "old-model"
+
+    world.clock.on_sleep.append(by_hand)
+    verdict = watch.watch_stage(world.platform(), RUN, 0)
+    assert (verdict.decision, world.weight, world.diverted) == (Decision.ROLLBACK, 0, "")
+    assert verdict.reason == "the route leads to old-model: it was changed, and not by this release"
+
+
+def test_a_router_that_is_away_is_nobodys_change(world: World, deployed: ModelVersion) -> None:
+    platform, away = world.platform(), [False]
+
+    class Router:
+        def traffic(self) -> Traffic:
+            if away[0]:
+                raise Unavailable("the API server does not answer")
+            return platform.router.traffic()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(platform.router, name)
+
+    def goes(_: float) -> None:
+        away[0] = world.weight > 0
+
+    world.clock.on_sleep.append(goes)
+    assert "not by this release" not in watch.watch_stage(replace(platform, router=Router()), RUN, 0).reason
+    assert away == [True]
+
+
 def test_a_watch_writes_the_record_when_a_third_of_the_lease_is_over_and_not_at_every_poll(world: World, deployed: ModelVersion) -> None:
     before, began = world.records.writes, world.clock.now()
     watch.watch_stage(world.platform(), RUN, 0)

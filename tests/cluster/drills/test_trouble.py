@@ -19,7 +19,7 @@ from tfcanary.act import rollback
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import SERVICES
 from tfcanary.cli.demo.users import UserAnswers
-from tfcanary.core.domain import COMPARED, Pool, Track
+from tfcanary.core.domain import Pool, Track
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Release, State
 
@@ -96,11 +96,23 @@ def test_a_quota_that_is_exceeded_is_refused_with_the_servers_words(site: Site, 
     assert ours(site.seen()) == {}
 
 
-def test_somebody_who_edits_the_route_by_hand_ends_the_release(site: Site, ours: Ours) -> None:
+OTHER = "somebodys"
+"""A Service that is none of tfcanary's, and that leads to stable's servers, too."""
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{f"{NAME}-stable": 20, f"{NAME}-canary": 80}, {f"{NAME}-stable": 40, f"{NAME}-canary": 50, OTHER: 10}],
+    ids=["another share", "another Service"],
+)
+def test_somebody_who_edits_the_route_by_hand_ends_the_release(shares: dict[str, int], site: Site, ours: Ours) -> None:
+    stable = site.cluster.api.get(f"/api/v1/namespaces/{site.namespace}/services/{NAME}-stable")["spec"]
+    spec = {name: stable[name] for name in ("selector", "ports")}
+    site.cluster.apply([{"apiVersion": "v1", "kind": "Service", "metadata": {"name": OTHER}, "spec": spec}], site.namespace)
     run = site.start("better", **LONG)
     site.in_force(run)
     path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{site.namespace}/httproutes/{NAME}"
-    backends = [{"name": f"{NAME}-{track.value}", "port": 8501, "weight": 20 if track is Track.STABLE else 80} for track in COMPARED]
+    backends = [{"name": name, "port": 8501, "weight": weight} for name, weight in shares.items()]
     site.cluster.api.merge(path, {"spec": {"rules": [{"backendRefs": backends}]}})
     ended = settled(site, run)
     assert "not by this release" in ended.reason

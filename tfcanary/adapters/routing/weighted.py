@@ -21,7 +21,7 @@ from tfcanary.adapters.kubeclient.resources import WRITE, Json, Right
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
 from tfcanary.adapters.routing.route_objects import DIVIDED, check_owner, head, is_ours, services, share, whole
 from tfcanary.core.domain import Intent, Track, Traffic
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Diverted, Refused, Unavailable
 
 log = logging.getLogger("tfcanary.adapters.routing")
 
@@ -128,17 +128,17 @@ class WeightedRouter(ClusterRouter):
         return found is not None and not managers_of(found, f"/spec/{name}") <= {MANAGER}
 
     def traffic_in(self, found: Json | None) -> Traffic:
-        """The traffic that a route makes; without a route the canary has none. Raises Unavailable where the route leads elsewhere."""
+        """The traffic that a route makes; without a route the canary has none. Raises Diverted where the route leads elsewhere."""
         if found is None:
             return Traffic()
         rules = self._rules(found)
         if not any(self._is_divided(rule) for rule in rules):
             there = ", ".join(self._foreign(rules)) or "nothing"
-            raise Unavailable(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
+            raise Diverted(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
         stable, canary = (self._weight(rules, track) for track in DIVIDED)
         if canary and (len(rules) > 1 or self._foreign(rules)):
             also = ", ".join(self._foreign(rules)) or f"{len(rules)} rules"
-            raise Unavailable(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
+            raise Diverted(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
         return share(canary, stable)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
