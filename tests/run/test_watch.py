@@ -13,7 +13,7 @@ import pytest
 from tests.act.conftest import RUN, at_last_stage, deployed, held_by_the_dead, model, pushed
 from tests.act.dying import Dies
 from tests.fakes import World
-from tests.process import Behaviour
+from tests.process import Behaviour, Process
 from tfcanary.act import checkpoint, ledger, promote, restore, rollback, shift
 from tfcanary.core.domain import Decision, ModelVersion, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Unavailable
@@ -232,6 +232,23 @@ def test_a_canary_none_of_whose_servers_serves_is_rolled_back_within_one_poll(wo
     assert verdict.reason == "no server of version 2 serves: the load ended in an error"
     assert verdict.at is not None
     assert verdict.at - gone[0] <= release_of(world).plan.stage.poll + timedelta(seconds=watch.SECOND_LOOK)
+
+
+def test_one_restart_of_a_canarys_server_is_no_alarm_and_is_an_event_of_the_release(world: World, deployed: ModelVersion) -> None:
+    """Its counters begin anew; the next server answers before anybody looks twice."""
+    crashed: list[Process] = []
+
+    def crash(_: float) -> None:
+        process = world.process(Track.CANARY)
+        if world.weight and process and process.ok > 250 and not crashed:
+            crashed.append(process)
+            world.processes[Pool(deployed.number)] = Process(process.behaviour)
+
+    world.clock.on_sleep.append(crash)
+    assert watch.watch_stage(world.platform(), RUN, 0).decision is Decision.ADVANCE
+    watch.watch_stage(world.platform(), RUN, 1)
+    told = [one.what for one in release_of(world).events if "restarted" in one.what]
+    assert told == ["a server of the candidate has restarted (restarts of one server: candidate 1, stable 0)"]
 
 
 def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, deployed: ModelVersion) -> None:

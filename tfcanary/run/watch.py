@@ -15,11 +15,12 @@ from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Verdict
-from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, Unavailable
+from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Judged, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.decide.judge import Judge, Poll, stages
+from tfcanary.decide.judge.absence import restarts
 from tfcanary.look.evaluate import metrics
 from tfcanary.look.evaluate.metrics import InForce
 
@@ -46,6 +47,8 @@ class Memory:
     """The traffic in force as it was last read back ..."""
     read_back: datetime
     """... which was then: each look is a question to the cluster."""
+    restarts: int = 0
+    """The most restarts of one server of the candidate that this process has written down."""
 
 
 @dataclass(slots=True)
@@ -93,7 +96,11 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
         memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
     seen = metrics.poll(platform, release.first_traffic or now, now, memory.in_force.traffic)
     opinion = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
-    memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion))
+    memory = replace(
+        memory,
+        seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion),
+        restarts=_note_restarts(platform, release, opinion, memory),
+    )
     verdict = (
         _alarmed(opinion, _alarm(platform, release, memory.in_force)) or stages.blind_too_long(opinion, release, memory.seen) or opinion
     )
@@ -109,6 +116,20 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
         if ended is not None and ended.decision is Decision.ROLLBACK:
             return ended, None
         raise
+
+
+def _note_restarts(platform: Platform, release: Release, opinion: Verdict, memory: Memory) -> int:
+    """Write down a restart of a candidate's server, which by itself is no alarm but is no secret either; returns the restarts so far."""
+    canary, stable = restarts(opinion.evidence)
+    if canary <= max(stable, memory.restarts):
+        return memory.restarts
+    what = f"a server of the candidate has restarted (restarts of one server: candidate {canary}, stable {stable})"
+    now = platform.clock.now()
+    try:
+        ledger.change(platform, release.run_id, lambda r: r if any(one.what == what for one in r.events) else r.happened(now, what))
+    except TfcanaryError as error:
+        log.warning("%s: %s: %s", platform.model, what, error)
+    return canary
 
 
 def _blinded(platform: Platform, release: Release, blindness: Blindness, why: str) -> Verdict | None:
