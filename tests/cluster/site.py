@@ -25,10 +25,10 @@ from tfcanary.act import ledger
 from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
-from tfcanary.core.domain import Finding
+from tfcanary.core.domain import Finding, Pool, Track
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
-from tfcanary.core.record import Record, Release
+from tfcanary.core.record import Record, Release, State
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -154,6 +154,16 @@ class Site:
     def _ended(self, run_id: str) -> Release | None:
         release = self.record().release
         return release if release and release.run_id == run_id and release.state.ended else None
+
+    def settled(self, run: Run, state: State = State.ROLLED_BACK) -> Release:
+        """Wait for the end of this run's release, whoever ends it; all requests go to version 1, as before the release."""
+        ended = self.ended(run)
+        assert (ended.state, self.weight()) == (state, 0), f"{ended.reason}\n{run.said()[-3000:]}"
+        stable = self.record().stable
+        assert stable is not None
+        assert stable.number == 1
+        until(lambda: self.platform().deployer.observe().tracks == {Track.STABLE: Pool(1)})
+        return ended
 
     def in_force(self, run: Run, weight: int = 50) -> Release:
         """Wait until the stage is watched at its weight."""
