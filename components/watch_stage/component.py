@@ -36,7 +36,6 @@ def watch_stage(
     from tfcanary.run import monitor, steps, watch
 
     step = steps.open_step(platform, model_name, plan, run_id, release_id)
-    recent = monitor.RecentRecords()
-    monitor.serve_beside_watch(platform, model_name, recent)
-    verdict = watch.watch_stage(recent.noting(step.platform), step.run_id, stage)
+    monitor.serve_beside_watch(platform, model_name)
+    verdict = watch.watch_stage(step.platform, step.run_id, stage)
     return steps.publish_verdict(step, verdict, f"{model_name}: stage {stage} watched", evidence, report, summary)

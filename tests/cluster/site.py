@@ -78,6 +78,8 @@ class Site:
     gateway: Gateway
     models: Path
     folder: Path
+    bucket: str = ""
+    """The URI of a bucket; empty: a directory, which pods mount."""
     users: Users | None = None
     runs: list[Run] = field(default_factory=list)
     kubeconfig: Path = field(init=False)
@@ -95,11 +97,11 @@ class Site:
 
     def plan(self, **changes: Any) -> dict[str, Any]:
         """The site's plan; a part that is an object is merged."""
-        bucket = str(self.folder / "bucket")
+        bucket = self.bucket or str(self.folder / "bucket")
         server = {"name": "server", "volumeMounts": [{"name": "models", "mountPath": bucket}]}
         patch = {"spec": {"volumes": [{"name": "models", "hostPath": {"path": bucket}}], "containers": [server]}}
         merged = {**PLAN, "bucket": {"canary": bucket}, "metrics": {"url": self.prometheus.url}}
-        merged["serving"] = {**PLAN["serving"], "pod_patch": patch}
+        merged["serving"] = {**PLAN["serving"], **({} if self.bucket else {"pod_patch": patch})}
         merged["traffic"] = {"router": self.router, **TRAFFIC[self.router]}
         for name, value in changes.items():
             merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value

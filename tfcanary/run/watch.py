@@ -29,6 +29,10 @@ log = logging.getLogger("tfcanary.watch")
 SECOND_LOOK = 2.0
 """Seconds until what looks wrong is looked at again, before anybody is blamed."""
 
+READ_BACK = 0.75
+"""The part of `deploy.lease` after which the traffic in force is read back: with some routers that is two calls to the API server. It is
+read back at the end of a stage, too."""
+
 Turn = Callable[[Judged | None], Release | None]
 """The right to poll: given where the judge's state lies, the release as it stands; None where somebody else polls, or nobody needs to."""
 Until = Callable[[Release, Verdict, Timeline], Verdict | None]
@@ -92,7 +96,7 @@ def watch(platform: Platform, turn: Turn, until: Until, blindness: Blindness) ->
 def _poll(platform: Platform, release: Release, memory: Memory, until: Until) -> tuple[Verdict | None, Memory | None]:
     """Look, decide, act, write down. The memory is None where somebody else judged the same poll: that state is read next."""
     now = platform.clock.now()
-    if now - memory.read_back >= release.plan.deploy.lease / 2:
+    if now - memory.read_back >= READ_BACK * release.plan.deploy.lease:
         memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
     seen = metrics.poll(platform, release.first_traffic or now, now, memory.in_force.traffic)
     opinion = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
@@ -101,6 +105,9 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
         seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion),
         restarts=_note_restarts(platform, release, opinion, memory),
     )
+    if memory.read_back < now and opinion.decision is not Decision.ROLLBACK and until(release, opinion, memory.seen):
+        # No stage ends well on traffic that was read back a while ago.
+        memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
     verdict = (
         _alarmed(opinion, _alarm(platform, release, memory.in_force)) or stages.blind_too_long(opinion, release, memory.seen) or opinion
     )

@@ -162,12 +162,12 @@ def models_exporter(uri: str, *models: str, recent: RecentRecords | None = None)
     return Exporter(uri, lambda: models or adapters.models(uri), recent or RecentRecords())
 
 
-def serve_beside_watch(uri: str, model: str, recent: RecentRecords | None = None) -> MetricsServer | None:
-    """Serve the metrics of a model from the step that watches it, with the records that the step has read.
+def serve_beside_watch(uri: str, model: str) -> MetricsServer | None:
+    """Serve the metrics of a model from the step that watches it. The record is read for them: it must show a guard that is dead.
 
     In a pod the port is the one of the PodMonitors; elsewhere nothing is served unless TFCANARY_METRICS_PORT names a port.
     """
     setting = os.environ.get(PORT, "")
     default = METRICS if uri.startswith("kube://") and IN_A_POD in os.environ else 0
     port = int(setting) if setting.isdecimal() and int(setting) < 2**16 else default
-    return serve(port, models_exporter(uri, model, recent=recent)) if port else None
+    return serve(port, models_exporter(uri, model)) if port else None

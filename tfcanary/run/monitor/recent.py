@@ -1,4 +1,7 @@
-"""The records that a process has read or written lately: its page of metrics shows these, and asks the API server for none of its own."""
+"""The records that a guard has read lately: its page of metrics shows these, and asks the API server for none of its own.
+
+A guard's beat is answered with the record as it stands, several times a minute.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from tfcanary.core.ports import Clock, Platform, Records, Stored
 from tfcanary.core.record import Beat, Record
 
 LATELY = timedelta(seconds=45)
-"""How old a record may be on a page: a guard beats at least every half a minute, and a watch renews its hold as often."""
+"""How old a record may be on a page: longer than a guard waits between two beats with the plan's default times."""
 
 
 @dataclass(slots=True)
