@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -49,10 +50,15 @@ def site(bare: Site, ways: tuple[GcsServer, GcsServer], monkeypatch: pytest.Monk
     return bare
 
 
+LONG = pytest.mark.skipif(os.environ.get("TFCANARY_LONG") != "1", reason="each look at a bucket that is away takes half a minute")
+
+
 @pytest.mark.parametrize(
     ("status", "to_the_steps", "sentence"),
-    [(503, True, "gs://tested"), (403, False, "storage.objects")],
-    ids=["away", "forbidden to the guard"],
+    [
+        pytest.param(503, True, "gs://tested", id="away", marks=LONG),
+        pytest.param(403, False, "storage.objects", id="forbidden to the guard"),
+    ],
 )
 def test_a_guard_that_cannot_go_on_judging_takes_the_traffic_from_the_canary(
     status: int, to_the_steps: bool, sentence: str, site: Site, ours: Ours, ways: tuple[GcsServer, GcsServer]
