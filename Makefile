@@ -43,8 +43,8 @@ test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (he
 test-optional: $(STAMP) ## What needs root or long builds: Envoy Gateway itself, a kubelet, the image; skipped by name where it cannot run
 	TFCANARY_OPTIONAL=1 $(BIN)/python -m pytest -rs tests/cluster/optional tests/deploy/test_image.py
 
-drills-long: $(STAMP) ## A release killed at every one of its writes to the API server; what a watch costs: twenty minutes
-	TFCANARY_LONG=1 $(BIN)/python -m pytest -s tests/cluster/drills/test_kill.py tests/cluster/drills/test_cost.py
+drills-long: $(STAMP) ## A release killed at every one of its writes to the API server; what a watch costs; a bucket that is away: half an hour
+	TFCANARY_LONG=1 $(BIN)/python -m pytest -s tests/cluster/drills/test_kill.py tests/cluster/drills/test_cost.py tests/cluster/drills/test_bucket.py
 
 bench-judge: $(STAMP) ## The judge beside Flagger's, Argo's and Kayenta's rules; ARGS=--quick for two minutes
 	$(BIN)/python -m bench.judge $(ARGS)

@@ -18,7 +18,7 @@ from typing import Any
 from tests.fake_storage import FakeStorage
 from tests.process import Behaviour, Process
 from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Track, Traffic
-from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.ports import Change, Deployment, Notice, Platform, Server, Stored
@@ -107,6 +107,8 @@ class World:
         self.processes: dict[Pool, Process] = {}
         self.tracks: dict[Track, Pool] = {}
         self.traffic = Traffic()
+        self.diverted = ""
+        """Where somebody led users' requests instead of to the tracks."""
         self.stamps: dict[object, Intent] = {}
         """The intent of the last write to the route, to each track and to each pool."""
         self.rate = rate
@@ -230,6 +232,8 @@ class _Router:
     world: World
 
     def traffic(self) -> Traffic:
+        if self.world.diverted:
+            raise Diverted(f"the route leads to {self.world.diverted}")
         return self.world.traffic
 
     def stamp(self) -> Intent | None:
@@ -238,7 +242,7 @@ class _Router:
     def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
         lowering = traffic.lowers(self.world.traffic)
         self.world.stamps[ROUTE] = admit(self.world.stamps.get(ROUTE), intent, ROUTE, lowering)
-        self.world.traffic = traffic
+        self.world.traffic, self.world.diverted = traffic, ""
         self.world.weights.append(traffic.canary)
 
     def address(self) -> str:

@@ -213,6 +213,32 @@ def test_a_release_that_a_gate_refused_ends_as_refused_with_the_gates_reason(wor
     assert "the load ended in an error" in ended.reason
 
 
+class WatchedRouter:
+    """A router that notes, at each write, which tracks there are."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.router, self.tracks = world, world.platform().router, list[set[Track]]()
+
+    def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
+        self.tracks.append({*self.world.tracks})
+        self.router.set_traffic(traffic, intent)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.router, name)
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_a_first_release_writes_no_route_before_there_is_a_stable_track(pushed_first: tuple[World, ModelVersion], loads: bool) -> None:
+    world, version = pushed_first
+    world.behaviours[version.number] = Behaviour(answer=1.0, loads=loads)
+    router = WatchedRouter(world)
+    platform = replace(world.platform(), router=router)
+    deploy.deploy_canary(platform, RUN, version, lambda: iter(()))
+    rollback.roll_back(platform, RUN)
+    assert release_of(world).state is (State.PROMOTED if loads else State.REFUSED)
+    assert router.tracks == ([{Track.STABLE}] if loads else [])
+
+
 def test_a_first_release_gets_all_traffic_only_with_bootstrap(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:
     world, version = pushed_first
     deploy.deploy_canary(world.platform(), RUN, version, lambda: iter(()))

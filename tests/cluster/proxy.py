@@ -155,13 +155,15 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = self.proxy.note(self.command, self.path, self.headers.get("User-Agent", ""), body)
         trouble = self.proxy.trouble
-        trouble.delay(asked)
+        holding = trouble.delay(asked)
         kill = trouble.kill(asked)
         if kill and kill.before:
             return self._end(kill)
         if refusal := trouble.refusal(asked):
             return self._answer(refusal.status, refusal.headers, refusal.body)
         answer = self._forward(body)
+        if holding:
+            holding.answers.append(answer.status)
         if kill:
             return self._end(kill)
         self._hand_back(answer)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from tests.cluster.fetched import with_directories
 from tfcanary.tf.modelserver.__main__ import main as serve
 
 
@@ -19,7 +20,7 @@ def main(told: str) -> int:
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     os.environ.update(job["environment"])
-    return serve(job["command"])
+    return serve([*with_directories(job["command"])])
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from tfcanary.act import ledger
 from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
-from tfcanary.core.domain import Finding
+from tfcanary.core.domain import Finding, Pool, Track
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
-from tfcanary.core.record import Record, Release
+from tfcanary.core.record import Record, Release, State
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -78,6 +78,8 @@ class Site:
     gateway: Gateway
     models: Path
     folder: Path
+    bucket: str = ""
+    """The URI of a bucket; empty: a directory, which pods mount."""
     users: Users | None = None
     runs: list[Run] = field(default_factory=list)
     kubeconfig: Path = field(init=False)
@@ -95,11 +97,11 @@ class Site:
 
     def plan(self, **changes: Any) -> dict[str, Any]:
         """The site's plan; a part that is an object is merged."""
-        bucket = str(self.folder / "bucket")
+        bucket = self.bucket or str(self.folder / "bucket")
         server = {"name": "server", "volumeMounts": [{"name": "models", "mountPath": bucket}]}
         patch = {"spec": {"volumes": [{"name": "models", "hostPath": {"path": bucket}}], "containers": [server]}}
         merged = {**PLAN, "bucket": {"canary": bucket}, "metrics": {"url": self.prometheus.url}}
-        merged["serving"] = {**PLAN["serving"], "pod_patch": patch}
+        merged["serving"] = {**PLAN["serving"], **({} if self.bucket else {"pod_patch": patch})}
         merged["traffic"] = {"router": self.router, **TRAFFIC[self.router]}
         for name, value in changes.items():
             merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
@@ -154,6 +156,16 @@ class Site:
     def _ended(self, run_id: str) -> Release | None:
         release = self.record().release
         return release if release and release.run_id == run_id and release.state.ended else None
+
+    def settled(self, run: Run, state: State = State.ROLLED_BACK) -> Release:
+        """Wait for the end of this run's release, whoever ends it; all requests go to version 1, as before the release."""
+        ended = self.ended(run)
+        assert (ended.state, self.weight()) == (state, 0), f"{ended.reason}\n{run.said()[-3000:]}"
+        stable = self.record().stable
+        assert stable is not None
+        assert stable.number == 1
+        until(lambda: self.platform().deployer.observe().tracks == {Track.STABLE: Pool(1)})
+        return ended
 
     def in_force(self, run: Run, weight: int = 50) -> Release:
         """Wait until the stage is watched at its weight."""

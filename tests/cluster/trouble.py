@@ -94,6 +94,8 @@ class Holding:
         self.of = of
         self.held = 0
         """How many wait, or have waited."""
+        self.answers: list[int] = []
+        """The API server's statuses for those that were released."""
         self._released = threading.Event()
 
     def wait(self) -> None:
@@ -163,12 +165,14 @@ class Trouble:
             self._holding = None
             made.release()
 
-    def delay(self, asked: Asked) -> None:
-        """Called for each request."""
+    def delay(self, asked: Asked) -> Holding | None:
+        """Called for each request; returns what held it back."""
         if self._seconds:
             time.sleep(self._seconds)
-        if (holding := self._holding) and holding.of(asked):
-            holding.wait()
+        if (holding := self._holding) is None or not holding.of(asked):
+            return None
+        holding.wait()
+        return holding
 
     def kill(self, asked: Asked) -> Kill | None:
         """The kill that is to happen at this request."""

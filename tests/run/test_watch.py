@@ -13,7 +13,7 @@ import pytest
 from tests.act.conftest import RUN, at_last_stage, deployed, held_by_the_dead, model, pushed
 from tests.act.dying import Dies
 from tests.fakes import World
-from tests.process import Behaviour
+from tests.process import Behaviour, Process
 from tfcanary.act import checkpoint, ledger, promote, restore, rollback, shift
 from tfcanary.core.domain import Decision, ModelVersion, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Unavailable
@@ -234,6 +234,23 @@ def test_a_canary_none_of_whose_servers_serves_is_rolled_back_within_one_poll(wo
     assert verdict.at - gone[0] <= release_of(world).plan.stage.poll + timedelta(seconds=watch.SECOND_LOOK)
 
 
+def test_one_restart_of_a_canarys_server_is_no_alarm_and_is_an_event_of_the_release(world: World, deployed: ModelVersion) -> None:
+    """Its counters begin anew; the next server answers before anybody looks twice."""
+    crashed: list[Process] = []
+
+    def crash(_: float) -> None:
+        process = world.process(Track.CANARY)
+        if world.weight and process and process.ok > 250 and not crashed:
+            crashed.append(process)
+            world.processes[Pool(deployed.number)] = Process(process.behaviour)
+
+    world.clock.on_sleep.append(crash)
+    assert watch.watch_stage(world.platform(), RUN, 0).decision is Decision.ADVANCE
+    watch.watch_stage(world.platform(), RUN, 1)
+    told = [one.what for one in release_of(world).events if "restarted" in one.what]
+    assert told == ["a server of the candidate has restarted (restarts of one server: candidate 1, stable 0)"]
+
+
 def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, deployed: ModelVersion) -> None:
     def by_hand(_: float) -> None:
         if world.weight == 10:
@@ -243,6 +260,39 @@ def test_a_split_that_somebody_changed_by_hand_is_rolled_back(world: World, depl
     verdict = watch.watch_stage(world.platform(), RUN, 0)
     assert (verdict.decision, world.weight) == (Decision.ROLLBACK, 0)
     assert verdict.reason == "the traffic in force is 80 % canary, the release set 10 %: it was changed, and not by this release"
+
+
+def test_a_route_that_somebody_led_elsewhere_is_rolled_back(world: World, deployed: ModelVersion) -> None:
+    """The canary's share cannot be told then: that is the same as another share, and no outage."""
+
+    def by_hand(_: float) -> None:
+        if world.weight == 10:
+            world.diverted = "old-model"
+
+    world.clock.on_sleep.append(by_hand)
+    verdict = watch.watch_stage(world.platform(), RUN, 0)
+    assert (verdict.decision, world.weight, world.diverted) == (Decision.ROLLBACK, 0, "")
+    assert verdict.reason == "the route leads to old-model: it was changed, and not by this release"
+
+
+def test_a_router_that_is_away_is_nobodys_change(world: World, deployed: ModelVersion) -> None:
+    platform, away = world.platform(), [False]
+
+    class Router:
+        def traffic(self) -> Traffic:
+            if away[0]:
+                raise Unavailable("the API server does not answer")
+            return platform.router.traffic()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(platform.router, name)
+
+    def goes(_: float) -> None:
+        away[0] = world.weight > 0
+
+    world.clock.on_sleep.append(goes)
+    assert "not by this release" not in watch.watch_stage(replace(platform, router=Router()), RUN, 0).reason
+    assert away == [True]
 
 
 def test_a_watch_writes_the_record_when_a_third_of_the_lease_is_over_and_not_at_every_poll(world: World, deployed: ModelVersion) -> None:

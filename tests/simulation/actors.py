@@ -56,7 +56,9 @@ class Scenario:
     second_at: float | None = None
     """Somebody else's release of another version waits for its turn from then on."""
     admin_at: float | None = None
-    """An administrator changes the route by hand."""
+    """An administrator changes the canary's share by hand."""
+    diverted_at: float | None = None
+    """An administrator leads the route to a Service of somebody else."""
     pause_at: float | None = None
     """A person pauses the release, and resumes it two minutes later."""
     twice: str = ""
@@ -73,7 +75,7 @@ class Scenario:
     @property
     def is_quiet(self) -> bool:
         """Nothing happens that could be a reason to roll back a healthy canary."""
-        loud = (self.abort_at, self.admin_at, self.lost_at)
+        loud = (self.abort_at, self.admin_at, self.diverted_at, self.lost_at)
         return not (self.bad or self.away or any(at is not None for at in loud))
 
 
@@ -139,6 +141,8 @@ class Run:
             self._person("a person who approves", self._approve, 60.0)
         if one.admin_at is not None:
             self.scheduler.spawn(Process("an administrator"), self._edit, one.admin_at)
+        if one.diverted_at is not None:
+            self.scheduler.spawn(Process("an administrator"), self._divert, one.diverted_at)
 
     def _process(self, name: str) -> Process:
         self._count += 1
@@ -272,6 +276,13 @@ class Run:
             self.world.traffic = Traffic(canary=80)
             thing.version += 1
             self.scheduler.say("an administrator sets the canary to 80 %")
+
+    def _divert(self) -> None:
+        thing = self.world.things.get("route")
+        if thing:
+            self.world.diverted = True
+            thing.version += 1
+            self.scheduler.say("an administrator leads the route elsewhere")
 
     # What must hold in the end
 

@@ -68,6 +68,7 @@ def at_random(seed: int) -> tuple[Scenario, tuple[Choice, ...]]:
         away=_away(chance),
         skew=chance.choice([0.0, 30.0]),
         approval=chance.random() < 0.1,
+        diverted_at=sometimes(0.1, 60, 200),
     )
     length = 130 + 120 * (scenario.second_at is not None)
     choices = {at: _choice(chance, at) for at in (chance.randint(1, length) for _ in range(chance.randint(0, 4)))}

@@ -15,7 +15,7 @@ from tests.fake_storage import FakeStorage
 from tests.simulation.scheduler import Clock, Process, Scheduler
 from tfcanary import __version__
 from tfcanary.core.domain import Counters, Decision, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Track, Traffic
-from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.ports import Change, Deployment, Notice, Platform, Server, Stored
@@ -50,6 +50,8 @@ class World:
     """The pools that run, and when each began."""
     tracks: dict[Track, Pool] = field(default_factory=dict)
     traffic: Traffic = Traffic()
+    diverted: bool = False
+    """Somebody has led the route to a Service of their own."""
     stored: Stored | None = None
     guards: set[str] = field(default_factory=set)
     bad: bool = False
@@ -205,6 +207,8 @@ class _Router:
 
     def traffic(self) -> Traffic:
         self.world.reach("router")
+        if self.world.diverted:
+            raise Diverted("the route leads to a Service of somebody else")
         return self.world.traffic
 
     def stamp(self) -> Intent | None:
@@ -215,7 +219,7 @@ class _Router:
         self.world.reach("router")
 
         def effect() -> None:
-            before, self.world.traffic = self.world.traffic, traffic
+            before, self.world.traffic, self.world.diverted = self.world.traffic, traffic, False
             self.world.rises(before, traffic)
 
         what = f"traffic {traffic} [{intent.stamp()}]"

@@ -98,7 +98,7 @@ class _Work:
         """What differs, in the order in which no user's request ever meets a track without servers; the world is read between the moves."""
         platform, wanted = self.platform, release.desired
         running = platform.deployer.observe()
-        yield from self._lowered(release)
+        yield from self._lowered(release, running)
         for pool in dict.fromkeys(wanted.tracks.values()):
             one = wanted.pool(pool)
             if one is not None and not running.servers.get(pool):
@@ -111,7 +111,7 @@ class _Work:
         if release.state is not State.WATCHED or self.hold is not None:
             yield from self._removed(release, running)
 
-    def _lowered(self, release: Release) -> Iterator[Move]:
+    def _lowered(self, release: Release, running: Deployment) -> Iterator[Move]:
         wanted, at_zero = release.desired.traffic, release.desired.traffic == Traffic()
         now = _traffic(self.platform) if at_zero else self.platform.router.traffic()
         if now is None:
@@ -119,7 +119,8 @@ class _Work:
             if ("route", release.intent) not in self.stamped:
                 yield self._set(wanted, release)
         elif now == wanted:
-            if self._unstamped("route", self.platform.router.stamp(), release):
+            # A first release has no stable track yet: a route that leads to none never comes into force.
+            if Track.STABLE in running.tracks and self._unstamped("route", self.platform.router.stamp(), release):
                 yield self._set(wanted, release)
         elif wanted.lowers(now):
             yield self._set(wanted, release)

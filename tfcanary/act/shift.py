@@ -127,7 +127,7 @@ def trip(platform: Platform, run_id: str, reason: str, verdict: Verdict | None =
         raise
     if before.state.ended:
         return before
-    failure = _try_lower(platform, before.token)
+    failure = _try_lower(platform, before)
     now = platform.clock.now()
 
     def tripped(record: Record) -> Record:
@@ -141,16 +141,19 @@ def trip(platform: Platform, run_id: str, reason: str, verdict: Verdict | None =
 
     after = ledger.ours(ledger.update(platform, tripped).record, run_id)
     if not after.state.ended:
-        failure = _try_lower(platform, after.token)
+        failure = _try_lower(platform, after)
     if failure:
         raise failure
     return after
 
 
-def _try_lower(platform: Platform, intent: Intent) -> Unavailable | None:
+def _try_lower(platform: Platform, release: Release) -> Unavailable | None:
     """Lower the traffic; what cannot be reached must not keep the decision out of the record."""
+    if not release.desired.tracks:
+        # A first release without a track never had traffic, and a route that leads to no track never comes into force.
+        return None
     try:
-        lower(platform, intent)
+        lower(platform, release.token)
     except Unavailable as error:
         return error
     return None

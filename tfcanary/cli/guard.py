@@ -39,27 +39,28 @@ def guard(platform_uri: str, model: str, run_id: str, all_: bool, metrics_port: 
     """Watch a release while no step does. The deployment of a canary starts this process, and it ends with the release."""
     if all_ == bool(model or run_id) or bool(model) != bool(run_id):
         raise click.UsageError("name one release by --model and --run-id, or all of them by --all")
+    recent = monitor.RecentRecords()
     if metrics_port:
         # The metrics use a platform of their own, so that a call that hangs there does not block the guard.
-        monitor.serve(metrics_port, monitor.models_exporter(platform_uri, *([model] if model else [])))
+        monitor.serve(metrics_port, monitor.models_exporter(platform_uri, *([model] if model else []), recent=recent))
     if all_:
-        PlatformGuard(platform_uri).run()
+        PlatformGuard(platform_uri, recent).run()
     else:
-        ended = guard_release(platform_uri, model, run_id)
+        ended = guard_release(platform_uri, model, run_id, recent)
         click.echo(f"release {run_id} ended: {ended.state.value}", err=True)
 
 
-def guard_release(platform_uri: str, model: str, run_id: str) -> Release:
-    """Guard one release until it has ended; returns the ended release."""
-    return stand_guard(steps.reopen_step(platform_uri, model, run_id).platform, run_id)
+def guard_release(platform_uri: str, model: str, run_id: str, recent: monitor.RecentRecords) -> Release:
+    """Guard one release until it has ended, and note the records that are read; returns the ended release."""
+    return stand_guard(recent.noting(steps.reopen_step(platform_uri, model, run_id).platform), run_id)
 
 
 class ReleaseGuard(threading.Thread):
     """A thread that guards one release; it has its own platform, so that a hanging or failing thread does not affect the others."""
 
-    def __init__(self, platform_uri: str, model: str, run_id: str) -> None:
+    def __init__(self, platform_uri: str, model: str, run_id: str, recent: monitor.RecentRecords) -> None:
         super().__init__(name=f"guard of {model}", daemon=True)
-        self.platform_uri, self.model, self.run_id = platform_uri, model, run_id
+        self.platform_uri, self.model, self.run_id, self.recent = platform_uri, model, run_id, recent
         self.finished = False
         """True where the release needs no guard any more. A thread that is not alive and not finished has failed."""
 
@@ -67,7 +68,7 @@ class ReleaseGuard(threading.Thread):
         """Guard until the release has ended, or is no longer the one in the record."""
         log.info("%s: guarding release %s", self.model, self.run_id)
         try:
-            ended = guard_release(self.platform_uri, self.model, self.run_id)
+            ended = guard_release(self.platform_uri, self.model, self.run_id, self.recent)
             log.info("%s: release %s ended: %s: %s", self.model, self.run_id, ended.state.value, ended.reason)
             self.finished = True
         except Held as error:
@@ -82,6 +83,8 @@ class PlatformGuard:
     """Starts a `ReleaseGuard` for each release of a platform that needs one."""
 
     platform_uri: str
+    recent: monitor.RecentRecords = field(default_factory=monitor.RecentRecords)
+    """The records that guards and searches have read, for the page of metrics."""
     sleep: Callable[[float], None] = time.sleep
     threads: dict[str, ReleaseGuard] = field(default_factory=dict)
     """The newest thread of each model, alive or not."""
@@ -121,12 +124,12 @@ class PlatformGuard:
         if release is None or (thread and thread.finished and thread.run_id == release.run_id):
             return
         if not release.state.ended or release.state is State.PROMOTED:
-            self.threads[model] = ReleaseGuard(self.platform_uri, model, release.run_id)
+            self.threads[model] = ReleaseGuard(self.platform_uri, model, release.run_id, self.recent)
             self.threads[model].start()
 
     def _platform(self, model: str) -> Platform:
         if model not in self.platforms:
-            self.platforms[model] = adapters.open_platform(self.platform_uri, model, Plan())
+            self.platforms[model] = self.recent.noting(adapters.open_platform(self.platform_uri, model, Plan()))
         return self.platforms[model]
 
     def _log_once(self, about: str, problem: str) -> None:

@@ -4,7 +4,8 @@ TfcanaryError
 ├── Refused          the input, or the state of the world, forbids it; nothing was changed; do not retry
 ├── Unavailable      could not ask or could not reach; may be tried again
 │   ├── Held         another release holds the model
-│   └── GaveUp       it did not happen before its deadline
+│   ├── GaveUp       it did not happen before its deadline
+│   └── Diverted     users' requests go elsewhere than to the tracks
 └── Conflict         somebody else wrote first: read again, decide again
 
 A gate that says "no" is not an error: it is a finding of `fail` or a decision of `rollback`.
@@ -31,6 +32,10 @@ class Held(Unavailable):
 
 class GaveUp(Unavailable):
     """What was waited for did not happen before its deadline."""
+
+
+class Diverted(Unavailable):
+    """The route was read, and it leads elsewhere than to the tracks: somebody else has changed it, and the canary's share is unknown."""
 
 
 class Conflict(TfcanaryError):

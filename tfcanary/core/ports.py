@@ -103,7 +103,7 @@ class Router(Protocol):
     """Divides users' requests between the tracks."""
 
     def traffic(self) -> Traffic:
-        """Read back from what is in force, not from what was asked."""
+        """Read back from what is in force, not from what was asked. Raises Diverted where the route leads elsewhere than to the tracks."""
 
     def set_traffic(self, traffic: Traffic, intent: Intent) -> None:
         """Return once the traffic is in force and read back; no request fails on the way. Needs nothing to be healthy to lower the canary to 0.

@@ -109,7 +109,8 @@ class _Guard:
         self.tried = now
         try:
             checkpoint.latest(self.platform, release)
-            self.platform.router.traffic()
+            # The stamp is read from the route, too, and costs one call with every router.
+            self.platform.router.stamp()
         except (Unavailable, Refused, Conflict) as error:
             log.warning("%s: this guard could not watch now: %s", self.platform.model, error)
             return False

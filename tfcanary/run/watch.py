@@ -14,18 +14,24 @@ from datetime import datetime, timedelta
 from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.core import timeline
-from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Traffic, Verdict
-from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, Unavailable
+from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Verdict
+from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Judged, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.decide.judge import Judge, Poll, stages
+from tfcanary.decide.judge.absence import restarts
 from tfcanary.look.evaluate import metrics
+from tfcanary.look.evaluate.metrics import InForce
 
 log = logging.getLogger("tfcanary.watch")
 
 SECOND_LOOK = 2.0
 """Seconds until what looks wrong is looked at again, before anybody is blamed."""
+
+READ_BACK = 0.75
+"""The part of `deploy.lease` after which the traffic in force is read back: with some routers that is two calls to the API server. It is
+read back at the end of a stage, too."""
 
 Turn = Callable[[Judged | None], Release | None]
 """The right to poll: given where the judge's state lies, the release as it stands; None where somebody else polls, or nobody needs to."""
@@ -41,10 +47,12 @@ class Memory:
     seen: Timeline
     judged: Judged | None
     polls: poll_log.Tape
-    traffic: Traffic | None
+    in_force: InForce
     """The traffic in force as it was last read back ..."""
     read_back: datetime
     """... which was then: each look is a question to the cluster."""
+    restarts: int = 0
+    """The most restarts of one server of the candidate that this process has written down."""
 
 
 @dataclass(slots=True)
@@ -88,13 +96,20 @@ def watch(platform: Platform, turn: Turn, until: Until, blindness: Blindness) ->
 def _poll(platform: Platform, release: Release, memory: Memory, until: Until) -> tuple[Verdict | None, Memory | None]:
     """Look, decide, act, write down. The memory is None where somebody else judged the same poll: that state is read next."""
     now = platform.clock.now()
-    if now - memory.read_back >= release.plan.deploy.lease / 2:
-        memory = replace(memory, traffic=metrics.traffic(platform), read_back=now)
-    seen = metrics.poll(platform, release.first_traffic or now, now, memory.traffic)
+    if now - memory.read_back >= READ_BACK * release.plan.deploy.lease:
+        memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
+    seen = metrics.poll(platform, release.first_traffic or now, now, memory.in_force.traffic)
     opinion = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
-    memory = replace(memory, seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion))
+    memory = replace(
+        memory,
+        seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion),
+        restarts=_note_restarts(platform, release, opinion, memory),
+    )
+    if memory.read_back < now and opinion.decision is not Decision.ROLLBACK and until(release, opinion, memory.seen):
+        # No stage ends well on traffic that was read back a while ago.
+        memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
     verdict = (
-        _alarmed(opinion, _alarm(platform, release, memory.traffic)) or stages.blind_too_long(opinion, release, memory.seen) or opinion
+        _alarmed(opinion, _alarm(platform, release, memory.in_force)) or stages.blind_too_long(opinion, release, memory.seen) or opinion
     )
     if verdict.decision is Decision.ROLLBACK:
         shift.trip(platform, release.run_id, verdict.reason, verdict)
@@ -108,6 +123,20 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
         if ended is not None and ended.decision is Decision.ROLLBACK:
             return ended, None
         raise
+
+
+def _note_restarts(platform: Platform, release: Release, opinion: Verdict, memory: Memory) -> int:
+    """Write down a restart of a candidate's server, which by itself is no alarm but is no secret either; returns the restarts so far."""
+    canary, stable = restarts(opinion.evidence)
+    if canary <= max(stable, memory.restarts):
+        return memory.restarts
+    what = f"a server of the candidate has restarted (restarts of one server: candidate {canary}, stable {stable})"
+    now = platform.clock.now()
+    try:
+        ledger.change(platform, release.run_id, lambda r: r if any(one.what == what for one in r.events) else r.happened(now, what))
+    except TfcanaryError as error:
+        log.warning("%s: %s: %s", platform.model, what, error)
+    return canary
 
 
 def _blinded(platform: Platform, release: Release, blindness: Blindness, why: str) -> Verdict | None:
@@ -126,24 +155,30 @@ def _give_up(platform: Platform, release: Release, reason: str) -> Verdict:
     return verdict
 
 
-def _alarm(platform: Platform, release: Release, in_force: Traffic | None) -> Evidence | None:
+def _alarm(platform: Platform, release: Release, in_force: InForce) -> Evidence | None:
     """What needs no statistics: none of the candidate's servers serves, or somebody else changed the traffic."""
     if release.weight == 0 or release.candidate is None:
         return None
     return _changed_by_others(platform, release, in_force) or _down(platform, release)
 
 
-def _changed_by_others(platform: Platform, release: Release, in_force: Traffic | None) -> Evidence | None:
+def _changed_by_others(platform: Platform, release: Release, in_force: InForce) -> Evidence | None:
     """A route that carries our own last stamp, and says something else: looked at again after a moment, for a step may be moving it."""
-    if in_force in (None, release.desired.traffic):
+    if _is_as_set(in_force, release):
         return None
     platform.clock.sleep(SECOND_LOOK)
-    seen, now = metrics.traffic(platform), ledger.read_release(platform, release.run_id)
-    if seen in (None, release.desired.traffic) or now.token != release.token or not _carries(platform, release):
+    seen, now = metrics.in_force(platform), ledger.read_release(platform, release.run_id)
+    if _is_as_set(seen, release) or now.token != release.token or not _carries(platform, release):
         return None
-    reason = f"the traffic in force is {seen} canary, the release set {release.desired.traffic}: it was changed, and not by this release"
-    figures = {"in force, %": float(seen.canary if seen else 0), "set, %": float(release.weight)}
-    return Evidence("watch/split", Finding.FAIL, reason, figures=figures)
+    found = seen.diverted or f"the traffic in force is {seen.traffic} canary, the release set {release.desired.traffic}"
+    figures = {"in force, %": float(seen.traffic.canary)} if seen.traffic else {}
+    reason = f"{found}: it was changed, and not by this release"
+    return Evidence("watch/split", Finding.FAIL, reason, figures={**figures, "set, %": float(release.weight)})
+
+
+def _is_as_set(seen: InForce, release: Release) -> bool:
+    """Whether users' requests go where the release sent them, or nobody knows: a router that is unavailable is nobody's change."""
+    return not seen.diverted and seen.traffic in (None, release.desired.traffic)
 
 
 def _carries(platform: Platform, release: Release) -> bool:
@@ -193,10 +228,10 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     kept = checkpoint.latest(platform, release)
     if kept is None:
         judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
-        return Memory(judge, Timeline(), None, poll_log.begin(release, judge.dumps()), metrics.traffic(platform), now)
+        return Memory(judge, Timeline(), None, poll_log.begin(release, judge.dumps()), metrics.in_force(platform), now)
     state, judged = kept
     judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
-    return Memory(judge, state.timeline, judged, state.tape, metrics.traffic(platform), now)
+    return Memory(judge, state.timeline, judged, state.tape, metrics.in_force(platform), now)
 
 
 def _saved(platform: Platform, release: Release, memory: Memory, seen: Poll, verdict: Verdict) -> Memory:

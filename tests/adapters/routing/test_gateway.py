@@ -13,7 +13,7 @@ from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.adapters.routing import open_router, weighted
 from tfcanary.adapters.routing.gateway import GATEWAYS, HTTP_ROUTES, GatewayRouter
 from tfcanary.core.domain import Traffic
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Diverted, Refused, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -160,7 +160,7 @@ def test_a_route_that_leads_elsewhere_by_now_is_said_and_led_back(cluster: Clust
     made = router(api)
     shift(made, 10)
     edit(cluster, api, rules=[rule("old-model")])
-    with pytest.raises(Unavailable, match=r"HTTPRoute m in namespace .*: sends requests to old-model instead of m-stable and m-canary"):
+    with pytest.raises(Diverted, match=r"HTTPRoute m in namespace .*: sends requests to old-model instead of m-stable and m-canary"):
         made.traffic()
     shift(made, 0)
     assert made.traffic() == Traffic(canary=0)
@@ -170,7 +170,7 @@ def test_a_share_beside_other_rules_is_not_told_but_none_is(cluster: Cluster, ap
     made = router(api)
     shift(made, 10)
     edit(cluster, api, rules=[rule("m-stable", "m-canary"), rule("old-model")])
-    with pytest.raises(Unavailable, match="has old-model, not m-stable and m-canary alone: the canary's share cannot be told"):
+    with pytest.raises(Diverted, match="has old-model, not m-stable and m-canary alone: the canary's share cannot be told"):
         made.traffic()
     shift(made, 0)
     assert made.traffic() == Traffic(canary=0)

@@ -13,7 +13,7 @@ from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.adapters.routing import open_router
 from tfcanary.adapters.routing.nginx import AFFINITY, CANARY, INGRESSES, TOTAL, WEIGHT, NginxRouter
 from tfcanary.core.domain import Traffic
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Diverted, Refused, Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -130,7 +130,7 @@ def test_a_second_ingress_that_is_no_canary_by_now_is_said_and_led_back(cluster:
     made = router(api)
     shift(made, 10)
     annotate(cluster, api, **{CANARY: "false"})
-    with pytest.raises(Unavailable, match=r"Ingress m-canary in namespace .*: is no canary Ingress"):
+    with pytest.raises(Diverted, match=r"Ingress m-canary in namespace .*: is no canary Ingress"):
         made.traffic()
     shift(made, 0)
     assert made.traffic() == Traffic(canary=0)

@@ -22,7 +22,7 @@ from tfcanary.adapters.routing import open_router, replicas
 from tfcanary.adapters.routing.replicas import ReplicasRouter, pods_for, share_of
 from tfcanary.adapters.routing.route_objects import share
 from tfcanary.core.domain import Pool, Traffic
-from tfcanary.core.errors import GaveUp, Refused, Unavailable
+from tfcanary.core.errors import Diverted, GaveUp, Refused, Unavailable
 
 slow = pytest.mark.slow
 
@@ -116,7 +116,7 @@ def test_pods_of_other_versions_are_refused(cluster: Cluster, api: Api) -> None:
     until(lambda: not made._ready()[Pool(3)])
     shift(made, 50)
     running(cluster, api, v3=1)
-    with pytest.raises(Unavailable, match="pods of version 3 take requests beside version 1 and version 2"):
+    with pytest.raises(Diverted, match="pods of version 3 take requests beside version 1 and version 2"):
         made.traffic()
     shift(made, 0)
     assert made.traffic() == Traffic(canary=0)
@@ -225,7 +225,7 @@ def test_a_service_of_somebody_else_is_refused_unless_the_plan_adopts_it(cluster
         router(api).check(stages(50))
     made = router(api, adopt=True)
     made.check(stages(50))
-    with pytest.raises(Unavailable, match=r"Service m in namespace .*: selects {'app': 'old'}, which are the pods of neither track"):
+    with pytest.raises(Diverted, match=r"Service m in namespace .*: selects {'app': 'old'}, which are the pods of neither track"):
         made.traffic()
     shift(made, 0)
     assert made.traffic() == Traffic(canary=0)

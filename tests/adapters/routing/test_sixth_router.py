@@ -50,8 +50,9 @@ def contour(monkeypatch: pytest.MonkeyPatch) -> type[WeightedRouter]:
         def service_of(self, backend: Json) -> str:
             return str(backend["name"])
 
-        def way_in(self) -> Json:
-            return {"virtualhost": {"fqdn": self.plan.traffic.hostnames[0]}, "ingressClassName": self.plan.traffic.gateway}
+        def way_in(self, spec: Json) -> Json:
+            host = [{"fqdn": name} for name in self.plan.traffic.hostnames[:1]]
+            return {"virtualhost": host[0] if host else spec.get("virtualhost"), "ingressClassName": self.plan.traffic.gateway}
 
         def check_way_in(self) -> None:
             if not self.plan.traffic.hostnames:
@@ -125,6 +126,9 @@ def test_it_divides_and_is_fenced_as_every_router(contour: object, defined: None
     found = api.get(HTTP_PROXIES, MODEL)
     assert found
     assert found["spec"]["routes"] == [{"conditions": [{"prefix": "/"}], "services": [{"name": "m-stable", "port": 8501, "weight": 100}]}]
+    unnamed = open_router(api, MODEL, plan("contour", gateway="public"))
+    shift(unnamed, 0)
+    assert (unnamed.read() or {})["spec"]["virtualhost"] == {"fqdn": "m.example.com"}
     theirs = {"apiVersion": HTTP_PROXIES.api, "kind": "HTTPProxy", "metadata": {"name": MODEL}, "spec": {"routes": []}}
     cluster.api.apply(theirs, api.namespace, manager="argocd-controller")
     (advice,) = advices(api, made.owned_fields())

@@ -1,4 +1,4 @@
-"""What a watch costs the API server and the machine, with the default times: printed, for it takes three minutes."""
+"""What a watch costs the API server and the machine, with the default times: printed, by router, for each takes four minutes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from tests.cluster.site import Site
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(os.environ.get("TFCANARY_LONG") != "1", reason="takes three minutes: `make drills-long`"),
+    pytest.mark.skipif(os.environ.get("TFCANARY_LONG") != "1", reason="takes a quarter of an hour: `make drills-long`"),
 ]
 MINUTES = 2
+MOST = 12
+"""Calls of the step and of the guard together in a minute of a watch."""
 DEFAULT = {
     "stage": {"poll": "10s", "minimum": "300s", "maximum": "600s"},
     "deploy": {"lease": "60s", "heartbeat": "60s", "handover": "300s", "ready_timeout": "60s"},
@@ -26,7 +28,8 @@ DEFAULT = {
 }
 
 
-def test_a_watch_asks_the_api_server_at_most_five_times_a_minute(site: Site) -> None:
+@pytest.mark.parametrize("router", ["gateway", "istio", "nginx", "replicas"])
+def test_step_and_guard_ask_the_api_server_at_most_twelve_times_a_watch_minute(site: Site) -> None:
     run = site.start("better", **DEFAULT)
     site.in_force(run)
     before = len(site.proxy.asked)
@@ -35,9 +38,9 @@ def test_a_watch_asks_the_api_server_at_most_five_times_a_minute(site: Site) -> 
     time.sleep(60 * MINUTES)
     asked, beats = site.proxy.asked[watch:], site.pods_proxy.asked[guard:]
     peak = next(line.split()[1] for line in Path(f"/proc/{run.process.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(f"\nuntil the first poll: {before} calls; per watch minute: {told(asked)} by the step, {told(beats)} by the guard")
+    print(f"\n{site.router}: until the first poll {before} calls; per watch minute {told(asked)} by the step, {told(beats)} by the guard")
     print(f"peak memory of the process that watches: {int(peak) / 1024:.0f} MiB")
-    assert len(asked) <= 5 * MINUTES
+    assert len(asked) + len(beats) <= MOST * MINUTES
     run.kill()
 
 

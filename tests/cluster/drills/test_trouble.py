@@ -13,31 +13,19 @@ import pytest
 
 from tests.cluster.manifests import pods
 from tests.cluster.proxy import Proxy, serving
-from tests.cluster.site import NAME, PLAN, Run, Site
+from tests.cluster.site import NAME, PLAN, Site
 from tests.cluster.waiting import until
 from tfcanary.act import rollback
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import SERVICES
 from tfcanary.cli.demo.users import UserAnswers
-from tfcanary.core.domain import COMPARED, Pool, Track
 from tfcanary.core.errors import Unavailable
-from tfcanary.core.record import Release, State
+from tfcanary.core.record import State
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Ours = Callable[[UserAnswers], dict[str, int]]
 LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
 """A stage that lasts until something happens."""
-
-
-def settled(site: Site, run: Run, state: State = State.ROLLED_BACK) -> Release:
-    """Wait for the end; all requests go to stable, as before the release."""
-    ended = site.ended(run)
-    assert (ended.state, site.weight()) == (state, 0), f"{ended.reason}\n{run.said()[-3000:]}"
-    stable = site.record().stable
-    assert stable is not None
-    assert stable.number == 1
-    until(lambda: site.platform().deployer.observe().tracks == {Track.STABLE: Pool(1)})
-    return ended
 
 
 def canary_pod(site: Site) -> str:
@@ -48,7 +36,7 @@ def canary_pod(site: Site) -> str:
 def test_latency_that_grows_is_rolled_back(site: Site, ours: Ours) -> None:
     judge = {**PLAN["judge"], "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0}}
     run = site.start("slow", judge=judge)
-    ended = settled(site, run)
+    ended = site.settled(run)
     assert "took longer than" in ended.reason or "latency" in ended.reason
     assert ours(site.seen()) == {}
 
@@ -67,14 +55,14 @@ def test_a_canary_that_crashes_again_and_again_is_rolled_back(site: Site, ours: 
         return site.release_of(run.run_id).state.ended
 
     until(crash, seconds=60)
-    ended = settled(site, run)
+    ended = site.settled(run)
     assert "no server of version 2 serves" in ended.reason
 
 
 def test_a_canary_that_never_gets_ready_is_refused_at_its_deadline(site: Site, ours: Ours) -> None:
     """No node has so much memory."""
     run = site.start("better", serving={"memory": "900Ti"}, deploy={"ready_timeout": "6s"})
-    ended = settled(site, run, State.REFUSED)
+    ended = site.settled(run, State.REFUSED)
     assert "Insufficient memory" in ended.reason
     assert ours(site.seen()) == {}
 
@@ -82,7 +70,7 @@ def test_a_canary_that_never_gets_ready_is_refused_at_its_deadline(site: Site, o
 def test_an_image_that_cannot_be_pulled_is_refused_with_its_name(site: Site, ours: Ours) -> None:
     image = "nobody/has-this@sha256:" + "1" * 64
     run = site.start("better", serving={"image": image}, deploy={"ready_timeout": "8s"})
-    ended = settled(site, run, State.REFUSED)
+    ended = site.settled(run, State.REFUSED)
     assert "nobody/has-this" in ended.reason
     assert ours(site.seen()) == {}
 
@@ -91,18 +79,30 @@ def test_a_quota_that_is_exceeded_is_refused_with_the_servers_words(site: Site, 
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "2"}}}
     site.cluster.apply([quota], site.namespace)
     run = site.start("better")
-    ended = settled(site, run, State.REFUSED)
+    ended = site.settled(run, State.REFUSED)
     assert "exceeded quota" in ended.reason
     assert ours(site.seen()) == {}
 
 
-def test_somebody_who_edits_the_route_by_hand_ends_the_release(site: Site, ours: Ours) -> None:
+OTHER = "somebodys"
+"""A Service that is none of tfcanary's, and that leads to stable's servers, too."""
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{f"{NAME}-stable": 20, f"{NAME}-canary": 80}, {f"{NAME}-stable": 40, f"{NAME}-canary": 50, OTHER: 10}],
+    ids=["another share", "another Service"],
+)
+def test_somebody_who_edits_the_route_by_hand_ends_the_release(shares: dict[str, int], site: Site, ours: Ours) -> None:
+    stable = site.cluster.api.get(f"/api/v1/namespaces/{site.namespace}/services/{NAME}-stable")["spec"]
+    spec = {name: stable[name] for name in ("selector", "ports")}
+    site.cluster.apply([{"apiVersion": "v1", "kind": "Service", "metadata": {"name": OTHER}, "spec": spec}], site.namespace)
     run = site.start("better", **LONG)
     site.in_force(run)
     path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{site.namespace}/httproutes/{NAME}"
-    backends = [{"name": f"{NAME}-{track.value}", "port": 8501, "weight": 20 if track is Track.STABLE else 80} for track in COMPARED]
+    backends = [{"name": name, "port": 8501, "weight": weight} for name, weight in shares.items()]
     site.cluster.api.merge(path, {"spec": {"rules": [{"backendRefs": backends}]}})
-    ended = settled(site, run)
+    ended = site.settled(run)
     assert "not by this release" in ended.reason
     assert ours(site.seen()) == {}
 
@@ -111,14 +111,14 @@ def test_somebody_who_deletes_the_canary_ends_the_release(site: Site) -> None:
     run = site.start("better", **LONG)
     site.in_force(run)
     site.cluster.api.delete(f"/apis/apps/v1/namespaces/{site.namespace}/deployments/{NAME}-v2")
-    assert settled(site, run).failed
+    assert site.settled(run).failed
 
 
 def test_a_run_that_is_terminated_is_ended_by_the_guard(site: Site, ours: Ours) -> None:
     run = site.start("better", **LONG)
     site.in_force(run)
     run.kill()
-    ended = settled(site, run)
+    ended = site.settled(run)
     assert "left alone" in ended.reason
     assert ours(site.seen()) == {}
 
@@ -131,7 +131,7 @@ def test_a_second_release_is_refused_by_name_and_the_first_goes_on(site: Site, o
     assert f"release '{first.run_id}' is active" in second.said()
     assert site.weight() == 50
     rollback.roll_back(site.platform(), first.run_id, "the test is over")
-    settled(site, first)
+    site.settled(first)
     assert ours(site.seen()) == {}
 
 
@@ -140,7 +140,7 @@ def test_prometheus_that_is_down_promotes_nothing(site: Site, ours: Ours) -> Non
     site.in_force(run)
     site.prometheus.stop()
     try:
-        ended = settled(site, run)
+        ended = site.settled(run)
     finally:
         site.prometheus.start()
     assert (ended.failed, ended.reason[:9]) == (False, "undecided")

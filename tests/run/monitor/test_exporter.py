@@ -16,16 +16,18 @@ from tests.adapters.metrics.prometheus_server import free_port
 from tests.fakes import World
 from tests.run.monitor.running import opens, running, watched
 from tfcanary import __version__, adapters
-from tfcanary.act import rollback
+from tfcanary.act import ledger, rollback
 from tfcanary.cli.guard import PlatformGuard, guard
 from tfcanary.cli.metrics import metrics
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Stored
 from tfcanary.core.record import Record
 from tfcanary.run import monitor
 from tfcanary.run.monitor import exporter as exporting
 from tfcanary.run.monitor.exporter import CACHED, PORT, Exporter
+from tfcanary.run.monitor.recent import LATELY
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -228,6 +230,26 @@ def test_a_watching_step_exports_in_a_pod_and_elsewhere_when_told(
     monkeypatch.setattr(exporting, "serve", lambda port, collect: ports.append(port))
     monitor.serve_beside_watch(uri, "digits")
     assert ports == ([port] if port else [])
+
+
+def test_a_record_that_the_process_has_just_read_is_not_read_again(
+    world: World, deployed: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens(monkeypatch, world)
+    recent, reads, read = monitor.RecentRecords(), [0], world.records.read
+
+    def counted() -> Stored | None:
+        reads[0] += 1
+        return read()
+
+    ledger.read(recent.noting(world.platform()))
+    monkeypatch.setattr(world.records, "read", counted)
+    page = monitor.page(monitor.models_exporter("kube://serving", "digits", recent=recent))
+    assert reads == [0]
+    assert "tfcanary_stable_version" in samples(page)
+    world.clock.sleep(LATELY.total_seconds() + 1)
+    monitor.page(monitor.models_exporter("kube://serving", "digits", recent=recent))
+    assert reads == [1]
 
 
 def test_the_guard_of_a_namespace_exports_every_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

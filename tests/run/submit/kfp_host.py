@@ -25,6 +25,8 @@ class Host(ApiServer):
         """What a request without them is answered with."""
         self.experiments: list[dict[str, Any]] = []
         self.runs: dict[str, dict[str, Any]] = {}
+        self.loses = ""
+        """How the answer to the next new run is lost, after the run was created: `cut` or `silent`."""
         self.pipelines: dict[str, dict[str, Any]] = {}
         """By id."""
         self.versions: dict[tuple[str, str], dict[str, str]] = {}
@@ -41,15 +43,15 @@ class Host(ApiServer):
             return self._pipelines(asked)
         if asked.path == VERSIONS:
             return self._upload(asked)
-        if asked.path == RUNS and asked.method == "POST":
-            return self._begin(asked.body)
+        if asked.path == RUNS:
+            return self._begin(asked.body) if asked.method == "POST" else self._runs(asked)
         return self._of_run(asked)
 
     def _experiments(self, asked: Asked) -> Told:
         if asked.method == "POST":
             self.experiments.append({**asked.body, "experiment_id": f"e{len(self.experiments) + 1}"})
             return Told(body=self.experiments[-1], headers=JSON)
-        of = [one for one in self.experiments if one.get("namespace") == asked.query.get("namespace")]
+        of = [one for one in self.experiments if one.get("namespace", "") == asked.query.get("namespace", "")]
         return Told(body={"experiments": of}, headers=JSON)
 
     def _pipelines(self, asked: Asked) -> Told:
@@ -74,7 +76,13 @@ class Host(ApiServer):
             return Told(404, {"error": "no such experiment"}, JSON)
         run_id = f"r{len(self.runs) + 1}"
         self.runs[run_id] = {**wanted, "run_id": run_id, "state": "RUNNING"}
-        return Told(body=self.runs[run_id], headers=JSON)
+        how, self.loses = self.loses, ""
+        return Told(body=self.runs[run_id], headers=JSON, how=how)
+
+    def _runs(self, asked: Asked) -> Told:
+        (wanted,) = json.loads(asked.query["filter"])["predicates"]
+        found = [one for one in self.runs.values() if one["experiment_id"] == asked.query["experiment_id"]]
+        return Told(body={"runs": [one for one in found if one[wanted["key"]] == wanted["stringValue"]]}, headers=JSON)
 
     def _of_run(self, asked: Asked) -> Told:
         run_id, _, verb = asked.path.removeprefix(f"{RUNS}/").partition(":")

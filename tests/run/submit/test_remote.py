@@ -142,6 +142,27 @@ def test_a_lost_answer_to_a_new_run_starts_no_second_one(host: Host, monkeypatch
     assert asked(host, "POST", RUNS) == 2
 
 
+@pytest.mark.parametrize("how", ["cut", "silent"])
+def test_a_releases_run_whose_answer_is_lost_is_found_again(how: str, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kfp_api, "TIMEOUT", 0.3)
+    host.loses = how
+    named = Submission("canary_release", {**ARGUMENTS, "release_id": "digits-7"}, Path("unused"), host=host.url)
+    run = RemoteRun.start(named)
+    assert [*host.runs] == [run.run_id]
+    assert host.runs[run.run_id]["display_name"] == "canary_release digits-7"
+
+
+def test_a_release_is_submitted_again_only_where_its_run_does_not_go_on(host: Host) -> None:
+    named = Submission("canary_release", {**ARGUMENTS, "release_id": "digits-7"}, Path("unused"), host=host.url)
+    first = RemoteRun.start(named)
+    assert RemoteRun.start(named).run_id == first.run_id
+    for ended in ("FAILED", "CANCELING", "CANCELED", "SUCCEEDED"):
+        host.runs[first.run_id]["state"] = ended
+        again = RemoteRun.start(named)
+        assert again.run_id != first.run_id
+        first = again
+
+
 def test_a_refusal_is_told_with_its_status(host: Host) -> None:
     host.pages[EXPERIMENTS] = Told(403, {"error": "as the test wants it"}, JSON)
     with pytest.raises(Unavailable, match=f"KFP at {host.url} answers 403"):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import SERVICES, Json
+from tfcanary.adapters.kubeclient.field_managers import managers_of
+from tfcanary.adapters.kubeclient.resources import SERVICES
 from tfcanary.adapters.routing.cluster_router import OwnedFields
 from tfcanary.core.domain import Track
 
@@ -37,19 +38,9 @@ def advices(api: Api, owned: Iterable[OwnedFields]) -> Iterator[str]:
     for one in owned:
         found = api.get(one.resource, one.name)
         for tool in TOOLS if found else ():
-            if paths := [path for path in one.paths if _owns(found or {}, tool, path)]:
+            if paths := [path for path in one.paths if managers_of(found or {}, path) & {*tool.managers}]:
                 what = f"{one.resource.kind} {one.name} in namespace {api.namespace}"
                 yield f"{what}: {tool.name} owns {', '.join(paths)} and would put it back; {tool.advice(one, api.namespace, paths)}"
-
-
-def _owns(found: Json, tool: Tool, path: str) -> bool:
-    steps = [f"f:{step.replace('~1', '/')}" for step in path.split("/")[1:]]
-    entries = found["metadata"].get("managedFields") or ()
-    return any(_has(one.get("fieldsV1") or {}, steps) for one in entries if one.get("manager") in tool.managers)
-
-
-def _has(fields: Json, steps: Sequence[str]) -> bool:
-    return not steps or (steps[0] in fields and _has(fields[steps[0]], steps[1:]))
 
 
 def _argo(one: OwnedFields, namespace: str, paths: Sequence[str]) -> str:

@@ -99,7 +99,7 @@ class ClusterRouter(ABC):
     # The port
 
     def traffic(self) -> Traffic:
-        """The traffic in force, read back from the cluster. Raises Unavailable where the objects lead elsewhere than to the tracks."""
+        """The traffic in force, read back from the cluster. Raises Diverted where the objects lead elsewhere than to the tracks."""
         found = self.read()
         self._last = time.monotonic(), found
         return self.traffic_in(found)
@@ -143,7 +143,7 @@ class ClusterRouter(ABC):
 
     @abstractmethod
     def traffic_in(self, found: Json | None) -> Traffic:
-        """The traffic that the carrier makes; raises Unavailable where it leads elsewhere than to the tracks."""
+        """The traffic that the carrier makes; raises Diverted where it leads elsewhere than to the tracks."""
 
     @abstractmethod
     def carrier_body(self, found: Json | None, traffic: Traffic) -> Json | None:

@@ -47,13 +47,12 @@ class GatewayRouter(WeightedRouter):
         ours = kind == "Service" and not backend.get("group") and namespace == self.api.namespace
         return str(backend["name"]) if ours else f"{kind} {namespace}/{backend['name']}"
 
-    def way_in(self) -> Json:
+    def way_in(self, spec: Json) -> Json:
         """The fields that attach a route of ours to the Gateway and the host names."""
-        namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
-        parent = {"name": name} | ({"namespace": namespace} if namespace != self.api.namespace else {})
-        hosts = [*self.plan.traffic.hostnames]
-        # An empty list would be ours, too: it would take away the host names that somebody else wrote.
-        return {"parentRefs": [parent]} | ({"hostnames": hosts} if hosts else {})
+        return {
+            "parentRefs": self._parents() or spec.get("parentRefs"),
+            "hostnames": [*self.plan.traffic.hostnames] or spec.get("hostnames"),
+        }
 
     def check_way_in(self) -> None:
         """Raises Refused where no Gateway is named, or there is none of that name."""
@@ -88,7 +87,7 @@ class GatewayRouter(WeightedRouter):
 
     def address(self) -> str:
         """The URL of the first host name; without one, of the address that the Gateway has."""
-        route = self.read() or {"spec": self.way_in()}
+        route = self.read() or {"spec": self.way_in({})}
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hostnames") or ())]
         for host in hosts:
             if "*" not in host:
@@ -101,6 +100,13 @@ class GatewayRouter(WeightedRouter):
         generation = route["metadata"].get("generation", 0)
         found = [_complaint(parent, generation) for parent in (route.get("status") or {}).get("parents") or ()]
         return "; ".join(why for why in found if why)
+
+    def _parents(self) -> list[Json]:
+        """The reference to the Gateway that the plan names; none where it names none."""
+        if not self.plan.traffic.gateway:
+            return []
+        namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
+        return [{"name": name} | ({"namespace": namespace} if namespace != self.api.namespace else {})]
 
     def _gateway(self, named: str) -> Json:
         namespace, name = route_objects.namespace_and_name(named, self.api.namespace)

@@ -59,9 +59,11 @@ class IstioRouter(WeightedRouter):
         """The weight of a destination; one that is alone gets everything, whatever it says."""
         return 100 if alone else int(backend.get("weight", 0))
 
-    def way_in(self) -> Json:
-        """The fields that attach a route of ours to the gateway and the hosts."""
-        return {"gateways": [self.plan.traffic.gateway], "hosts": [*self.plan.traffic.hostnames] or ["*"]}
+    def way_in(self, spec: Json) -> Json:
+        """The fields that attach a route of ours to the gateway and the hosts; a new route without hosts takes the requests for any."""
+        traffic = self.plan.traffic
+        gateways, hosts = [traffic.gateway] if traffic.gateway else spec.get("gateways"), [*traffic.hostnames] or spec.get("hosts")
+        return {"gateways": gateways, "hosts": hosts or ["*"]}
 
     def check_way_in(self) -> None:
         """Raises Refused where no gateway is named, there is none of that name, or the mesh has no host."""
@@ -117,7 +119,7 @@ class IstioRouter(WeightedRouter):
 
     def address(self) -> str:
         """The URL of the first host name of the plan or the route that is no pattern. Raises Unavailable where all are patterns."""
-        route = self.read() or {"spec": self.way_in()}
+        route = self.read() or {"spec": self.way_in({})}
         hosts = [*self.plan.traffic.hostnames, *(route["spec"].get("hosts") or ())]
         for host in hosts:
             if "*" not in host:

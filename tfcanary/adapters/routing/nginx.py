@@ -12,7 +12,7 @@ from tfcanary.adapters.kubeclient.resources import WRITE, Json, Resource, Right
 from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
 from tfcanary.core.domain import Finding, Intent, Track, Traffic
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Diverted, Refused, Unavailable
 from tfcanary.core.plan import TrafficPlan
 
 INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
@@ -113,14 +113,14 @@ class NginxRouter(ClusterRouter):
     def traffic_in(self, found: Json | None) -> Traffic:
         """The traffic that the annotations make; where either Ingress is missing, the canary has none.
 
-        Raises Unavailable where an Ingress leads elsewhere, or the second is no canary Ingress any more.
+        Raises Diverted where an Ingress leads elsewhere, or the second is no canary Ingress any more.
         """
         if found is None:
             return Traffic()
         annotations: Mapping[str, str] = found["metadata"].get("annotations") or {}
         weight, total = annotations.get(WEIGHT, "0"), annotations.get(TOTAL, "100")
         if annotations.get(CANARY) != "true" or not weight.isdecimal() or not total.isdecimal():
-            raise Unavailable(f"{self.display_name}: is no canary Ingress: {CANARY} {annotations.get(CANARY)!r}, {WEIGHT} {weight!r}")
+            raise Diverted(f"{self.display_name}: is no canary Ingress: {CANARY} {annotations.get(CANARY)!r}, {WEIGHT} {weight!r}")
         main = self._main() if int(weight) else None
         if main is None:
             return Traffic()
@@ -128,7 +128,7 @@ class NginxRouter(ClusterRouter):
             wanted = object_names.service(self.model, track)
             if set(_backends(one)) != {wanted}:
                 there = ", ".join(_backends(one)) or "nothing"
-                raise Unavailable(f"{self._ingress_name(one['metadata']['name'])}: leads to {there} instead of {wanted}")
+                raise Diverted(f"{self._ingress_name(one['metadata']['name'])}: leads to {there} instead of {wanted}")
         return route_objects.share(int(weight), int(total) - int(weight))
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:

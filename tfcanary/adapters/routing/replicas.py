@@ -21,7 +21,7 @@ from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.abilities import Ability
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
 from tfcanary.core.domain import Finding, Intent, Pool, Track, Traffic
-from tfcanary.core.errors import GaveUp, Refused, Unavailable
+from tfcanary.core.errors import Diverted, GaveUp, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import TrafficPlan
 
@@ -149,7 +149,7 @@ class ReplicasRouter(ClusterRouter):
         """The traffic that the selector and the size of the canary's Deployment make; without a Service the canary has none.
 
         Neither stable's size nor readiness counts: an autoscaler and lost pods change the share, and are no change by somebody else. Raises
-        Unavailable where the Service selects pods of neither track, or of other pools, too.
+        Diverted where the Service selects pods of neither track, or of other pools, too.
         """
         if found is None:
             return Traffic()
@@ -163,7 +163,7 @@ class ReplicasRouter(ClusterRouter):
         if selector == self._selector(Track.STABLE):
             return Traffic()
         if pool is None and object_names.VERSION not in selector:
-            raise Unavailable(f"{self.display_name}: selects {selector}, which are the pods of neither track nor of both")
+            raise Diverted(f"{self.display_name}: selects {selector}, which are the pods of neither track nor of both")
         return Traffic(canary=100)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
@@ -221,7 +221,7 @@ class ReplicasRouter(ClusterRouter):
         stable, canary = Pool(division.stable), Pool(division.canary)
         if others := sorted(pool for pool, size in sizes.items() if size and pool not in (stable, canary)):
             there = ", ".join(map(str, others))
-            raise Unavailable(f"{self.display_name}: pods of {there} take requests beside {stable} and {canary}")
+            raise Diverted(f"{self.display_name}: pods of {there} take requests beside {stable} and {canary}")
         if sizes.get(stable) and sizes.get(canary) == division.pods:
             return Traffic(canary=division.weight)
         return route_objects.share(sizes.get(canary, 0), sizes.get(stable, 0))

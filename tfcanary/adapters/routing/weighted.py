@@ -15,11 +15,13 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from tfcanary.adapters.kubeclient.field_managers import managers_of
+from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import WRITE, Json, Right
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
 from tfcanary.adapters.routing.route_objects import DIVIDED, check_owner, head, is_ours, services, share, whole
 from tfcanary.core.domain import Intent, Track, Traffic
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Diverted, Refused, Unavailable
 
 log = logging.getLogger("tfcanary.adapters.routing")
 
@@ -63,8 +65,11 @@ class WeightedRouter(ClusterRouter):
         return int(backend.get("weight", 1))
 
     @abstractmethod
-    def way_in(self) -> Json:
-        """How requests get to a route of ours: fields of its spec. What the plan says nothing about is left to others."""
+    def way_in(self, spec: Json) -> Json:
+        """How requests get to a route of ours, given its spec as it is, which is empty where there is none: fields of the spec.
+
+        A field that the plan does not name is the one that is there; an empty field is left out.
+        """
 
     @abstractmethod
     def check_way_in(self) -> None:
@@ -110,21 +115,30 @@ class WeightedRouter(ClusterRouter):
                 rules[number] = {**rule, self.backends: weighed}
         annotations = {ASIDE: json.dumps(aside)} if aside else {}
         if ours:
-            return whole(self.carrier, self.route, self.model, {**self.way_in(), self.rules: rules}, annotations)
+            return whole(self.carrier, self.route, self.model, {**self._way_in(found), self.rules: rules}, annotations)
         return {**head(self.carrier, self.route, annotations), "spec": {self.rules: rules}}
 
+    def _way_in(self, found: Json | None) -> Json:
+        """The fields of the way in that we write: one that is right already and that somebody else owns, too, stays that owner's alone."""
+        spec = (found or {}).get("spec", {})
+        wanted = {name: value for name, value in self.way_in(spec).items() if value}
+        return {name: value for name, value in wanted.items() if value != spec.get(name) or not self._is_of_others(found, name)}
+
+    def _is_of_others(self, found: Json | None, name: str) -> bool:
+        return found is not None and not managers_of(found, f"/spec/{name}") <= {MANAGER}
+
     def traffic_in(self, found: Json | None) -> Traffic:
-        """The traffic that a route makes; without a route the canary has none. Raises Unavailable where the route leads elsewhere."""
+        """The traffic that a route makes; without a route the canary has none. Raises Diverted where the route leads elsewhere."""
         if found is None:
             return Traffic()
         rules = self._rules(found)
         if not any(self._is_divided(rule) for rule in rules):
             there = ", ".join(self._foreign(rules)) or "nothing"
-            raise Unavailable(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
+            raise Diverted(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
         stable, canary = (self._weight(rules, track) for track in DIVIDED)
         if canary and (len(rules) > 1 or self._foreign(rules)):
             also = ", ".join(self._foreign(rules)) or f"{len(rules)} rules"
-            raise Unavailable(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
+            raise Diverted(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
         return share(canary, stable)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:

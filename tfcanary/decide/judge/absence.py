@@ -6,7 +6,7 @@ process that watches a release between two steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Evidence, Finding
@@ -19,6 +19,7 @@ CRASH_LOOP = 3
 One restart is an eviction, two are bad luck. Each restart begins the latency warm-up anew, so that a crash loop would be watched
 without end.
 """
+_LOOP = "absence/crash-loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ def absence_evidence(course: Course, plan: JudgePlan) -> tuple[Evidence, ...]:
 def absence_fails(course: Course, plan: JudgePlan) -> bool:
     """Return whether any absence rule fails, which is enough for a rollback."""
     return any(rule(course, plan).fails for rule in _RULES)
+
+
+def restarts(evidence: Iterable[Evidence]) -> tuple[int, int]:
+    """The most restarts of one server of the canary, and of one of stable, as the rule about crash loops has counted them."""
+    figures = next((one.figures for one in evidence if one.about == _LOOP), {})
+    return int(figures.get("canary restarts", 0)), int(figures.get("stable restarts", 0))
 
 
 def _crash(course: Course, plan: JudgePlan) -> _RuleResult:
@@ -81,7 +88,7 @@ def _crash_loop(course: Course, plan: JudgePlan) -> _RuleResult:
     stable = max(course.stable_restarts.values(), default=0)
     worst = max(course.canary_restarts, key=lambda name: course.canary_restarts[name], default="none")
     return _RuleResult(
-        about="absence/crash-loop",
+        about=_LOOP,
         fails=canary >= CRASH_LOOP and canary > stable,
         fail_reason=f"crash loop: canary server {worst} has restarted {canary} times",
         pass_reason=f"crash loop: at most {canary} restarts of one canary server; rollback at {CRASH_LOOP}, if more than stable's {stable}",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tfcanary.core.domain import Look, Sample, Track, Traffic
-from tfcanary.core.errors import Unavailable
+from tfcanary.core.errors import Diverted, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.decide.judge import Judge, Poll
@@ -20,7 +21,17 @@ from tfcanary.decide.judge import Judge, Poll
 log = logging.getLogger("tfcanary.adapters.metrics")
 
 
-def poll(platform: Platform, began: datetime, now: datetime, in_force: Traffic | None) -> Poll:
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a look at the router found."""
+
+    traffic: Traffic | None = None
+    """The traffic; None where it is unknown."""
+    diverted: str = ""
+    """How users' requests go elsewhere than to the tracks, in one sentence; empty where they do not, or the router is unavailable."""
+
+
+def poll(platform: Platform, began: datetime, now: datetime, traffic: Traffic | None) -> Poll:
     """Sample both tracks at the same time; `weight` is the canary's weight in percent that was last read back.
 
     `began` is the time from which the poll counts its seconds. A source that is unavailable hides both tracks, so that it does not
@@ -28,7 +39,7 @@ def poll(platform: Platform, began: datetime, now: datetime, in_force: Traffic |
     """
     with ThreadPoolExecutor(2) as threads:
         stable, canary = threads.map(lambda track: _sample(platform, track, now), (Track.STABLE, Track.CANARY))
-    return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=in_force.canary if in_force else None)
+    return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=traffic.canary if traffic else None)
 
 
 def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]:
@@ -39,13 +50,13 @@ def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]
         log.warning("%s: %s", platform.model, error)
 
 
-def traffic(platform: Platform) -> Traffic | None:
-    """The traffic that the router reports to be in force; None where the router is unavailable."""
+def in_force(platform: Platform) -> InForce:
+    """The traffic that the router reports to be in force."""
     try:
-        return platform.router.traffic()
+        return InForce(platform.router.traffic())
     except Unavailable as error:
         log.warning("%s: %s", platform.model, error)
-        return None
+        return InForce(diverted=str(error) if isinstance(error, Diverted) else "")
 
 
 def evaluate(platform: Platform, plan: Plan, lasts: timedelta) -> Look:
@@ -54,7 +65,7 @@ def evaluate(platform: Platform, plan: Plan, lasts: timedelta) -> Look:
     judge = Judge.begin(plan.judge, "one look", history(platform, began))
     while True:
         now = platform.clock.now()
-        verdict = judge.poll(poll(platform, began, now, traffic(platform)))
+        verdict = judge.poll(poll(platform, began, now, in_force(platform).traffic))
         if now - began >= lasts:
             return Look("metrics", verdict.evidence, verdict.absent)
         platform.clock.sleep(plan.stage.poll.total_seconds())

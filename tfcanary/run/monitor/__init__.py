@@ -6,6 +6,7 @@
 
 from tfcanary.run.monitor.exporter import EVERYWHERE, HERE, Exporter, MetricsServer, models_exporter, page, serve, serve_beside_watch
 from tfcanary.run.monitor.families import ModelReading, families
+from tfcanary.run.monitor.recent import RecentRecords
 
 __all__ = [
     "EVERYWHERE",
@@ -13,6 +14,7 @@ __all__ = [
     "Exporter",
     "MetricsServer",
     "ModelReading",
+    "RecentRecords",
     "families",
     "models_exporter",
     "page",

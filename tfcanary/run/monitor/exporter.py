@@ -26,6 +26,7 @@ from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
 from tfcanary.run.monitor.families import ModelReading, families
+from tfcanary.run.monitor.recent import RecentRecords
 
 log = logging.getLogger("tfcanary.run.monitor")
 
@@ -42,10 +43,12 @@ IN_A_POD = "KUBERNETES_SERVICE_HOST"
 
 @dataclass(eq=False)
 class Exporter(Collector):
-    """Reads the records of a platform's models when the page is read, at most every CACHED seconds."""
+    """Reads the records of a platform's models when the page is read, at most every CACHED seconds, and none that `recent` has."""
 
     uri: str
     models: Callable[[], Sequence[str]]
+    recent: RecentRecords = field(default_factory=RecentRecords)
+    """What the process has read for its other work."""
     clock: Callable[[], float] = time.monotonic
     _page: tuple[Metric, ...] = field(default_factory=lambda: families(()))
     _page_time: float | None = None
@@ -81,11 +84,12 @@ class Exporter(Collector):
         before = self._readings.get(model)
         try:
             platform = self._platform(model, Plan(), "")
-            record = ledger.read(platform)
+            now = platform.clock.now()
+            read, record = self.recent.of(model, now) or (now, ledger.read(platform))
         except TfcanaryError as error:
             self._warn(model, str(error))
             return ModelReading(namespace, model, before.read if before else None)
-        reading = ModelReading(namespace, model, platform.clock.now(), record)
+        reading = ModelReading(namespace, model, read, record)
         if record.active is None:
             self._warnings.pop(model, None)
             return reading
@@ -95,7 +99,7 @@ class Exporter(Collector):
             self._warn(model, str(error))
             return reading
         self._warnings.pop(model, None)
-        return ModelReading(namespace, model, reading.read, record, last)
+        return ModelReading(namespace, model, read, record, last)
 
     def _platform(self, model: str, plan: Plan, digest: str) -> Platform:
         """The platform of one model and plan; the plan says where the bucket is. For each model only the last plan's platform is kept."""
@@ -153,13 +157,13 @@ def page(collect: Collector) -> str:
     return generate_latest(registry).decode()
 
 
-def models_exporter(uri: str, *models: str) -> Exporter:
+def models_exporter(uri: str, *models: str, recent: RecentRecords | None = None) -> Exporter:
     """Return the exporter of the named models; without names, of every model of the platform that has a record."""
-    return Exporter(uri, lambda: models or adapters.models(uri))
+    return Exporter(uri, lambda: models or adapters.models(uri), recent or RecentRecords())
 
 
 def serve_beside_watch(uri: str, model: str) -> MetricsServer | None:
-    """Serve the metrics of a model from the step that watches it.
+    """Serve the metrics of a model from the step that watches it. The record is read for them: it must show a guard that is dead.
 
     In a pod the port is the one of the PodMonitors; elsewhere nothing is served unless TFCANARY_METRICS_PORT names a port.
     """

@@ -30,6 +30,8 @@ EQUALS = 1
 """The API's number of the operation "equals" in a filter."""
 CONFLICT = 409
 """The status with which the API refuses a name that it has already."""
+UNDER_WAY = (None, "", "RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "PAUSED")
+"""The states of a run that has not ended and is not being ended; a run that was only just created may have none."""
 LOG_IN = "it asks for credentials: name them by --host-auth, as docs/triggers.md shows"
 
 Json = dict[str, Any]
@@ -77,18 +79,40 @@ class KfpApi:
             return named
         return POD_NAMESPACE.read_text(encoding="utf-8").strip()
 
-    def create_run(self, run: Json) -> str:
-        """Create a run in the default experiment of `namespace`; returns the run's id."""
+    def create_run(self, run: Json, once: bool = False) -> str:
+        """Create a run in the default experiment of `namespace`; returns the run's id.
+
+        With `once` the display name is the run's own: a run of that name that goes on is the one, also where the answer to its creation
+        was lost.
+        """
         namespace = self.namespace()
         name = (
             os.environ.get("KF_PIPELINES_OVERRIDE_EXPERIMENT_NAME") or os.environ.get("KF_PIPELINES_DEFAULT_EXPERIMENT_NAME") or "Default"
         )
-        return _id(self._call("POST", f"{V2}/runs", body={**run, "experiment_id": self._experiment(name, namespace)}), "run_id")
+        wanted = {**run, "experiment_id": self._experiment(name, namespace)}
+        if once and (there := self._run_under_way(wanted)):
+            return there
+        try:
+            return _id(self._call("POST", f"{V2}/runs", body=wanted), "run_id")
+        except Unavailable:
+            if once and (there := self._run_under_way(wanted)):
+                return there
+            raise
+
+    def _run_under_way(self, wanted: Json) -> str:
+        """The id of the run of the same display name that goes on, or is about to begin; empty where there is none."""
+        query = {
+            "experiment_id": str(wanted["experiment_id"]),
+            "filter": _named(str(wanted["display_name"])),
+            "sort_by": "created_at desc",
+            "page_size": "20",
+        }
+        found = self._call("GET", f"{V2}/runs", query=query).get("runs") or []
+        return next((_id(one, "run_id") for one in found if one.get("state") in UNDER_WAY), "")
 
     def _experiment(self, name: str, namespace: str) -> str:
         """The id of the experiment of a name, which is created where it does not exist."""
-        predicate = {"operation": EQUALS, "key": "display_name", "stringValue": name}
-        query = {"filter": json.dumps({"predicates": [predicate]}), "namespace": namespace}
+        query = {"filter": _named(name), "namespace": namespace}
         found = self._call("GET", f"{V2}/experiments", query=query).get("experiments") or []
         if not found:
             found = [self._call("POST", f"{V2}/experiments", body={"display_name": name, "namespace": namespace})]
@@ -117,8 +141,7 @@ class KfpApi:
 
     def _pipeline(self, name: str, namespace: str) -> str:
         """The id of the pipeline of a name; empty where there is none."""
-        predicate = {"operation": EQUALS, "key": "display_name", "stringValue": name}
-        query = {"filter": json.dumps({"predicates": [predicate]}), "namespace": namespace}
+        query = {"filter": _named(name), "namespace": namespace}
         found = self._call("GET", f"{V2}/pipelines", query=query).get("pipelines") or []
         return _id(found[0], "pipeline_id") if found else ""
 
@@ -174,6 +197,11 @@ class KfpApi:
         if not isinstance(document, dict):
             raise Unavailable(f"KFP at {self.url} answers with no JSON object")
         return document
+
+
+def _named(name: str) -> str:
+    """The filter that lets pass what has this display name."""
+    return json.dumps({"predicates": [{"operation": EQUALS, "key": "display_name", "stringValue": name}]})
 
 
 def _id(document: Any, name: str) -> str:

@@ -52,14 +52,16 @@ class RemoteRun:
         """Submit a pipeline to its host; raises Unavailable where the host cannot be reached or refuses the run."""
         api = KfpApi.connect(submission.host, submission.host_auth)
         pipeline, pods = read_package(submission.pipeline, submission.image, submission.memory)
+        # The name of a release's run is the release's id, so that a run whose answer was lost is found again.
+        release_id = str(submission.arguments.get("release_id") or "")
         run: Mapping[str, Any] = {
-            "display_name": f"{submission.pipeline} {submission.arguments.get('model_name', '')}",
+            "display_name": f"{submission.pipeline} {release_id or submission.arguments.get('model_name', '')}",
             "description": pipeline["pipelineInfo"].get("description", ""),
             "pipeline_spec": {"pipeline_spec": pipeline, "platform_spec": pods} if pods else pipeline,
             "runtime_config": {"parameters": dict(submission.arguments)},
             **({"service_account": submission.service_account} if submission.service_account else {}),
         }
-        return cls(api, (submission.host_ui or api.url).rstrip("/"), api.create_run(dict(run)))
+        return cls(api, (submission.host_ui or api.url).rstrip("/"), api.create_run(dict(run), once=release_id != ""))
 
     def result(self) -> bool | None:
         """Return None while the host says that the run goes on, then whether it succeeded. Raises Unavailable."""
