@@ -16,7 +16,7 @@ from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import MAX_STAGES, Plan
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
 from tfcanary.run.submit import handle, package
@@ -227,10 +227,11 @@ def test_the_step_that_loads_models_has_room_for_what_the_plan_allows_them() -> 
     [
         (SECRET, SECRETS, ("exec-guard-release", "exec-judge", "exec-promote", "exec-rollback")),
         (METRICS_SECRET, METRICS_SECRETS, ("exec-validate", "exec-watch-stage")),
+        (S3_SECRET, S3_SECRETS, ("exec-",)),
     ],
 )
 def test_the_steps_that_need_a_secret_find_it_and_no_other_step_does(name: str, secret: str, folder: str, steps: tuple[str, ...]) -> None:
-    """Those that tell have secret addresses, those that query Prometheus its credentials."""
+    """Those that tell have secret addresses, those that query Prometheus its credentials; any step may read a bucket."""
     on_a_cluster = list(yaml.safe_load_all(package(name)))[1]
     pods = on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {step: [one for one in pod.get("secretAsVolume", ()) if one["secretName"] == secret] for step, pod in pods.items()}

@@ -25,6 +25,8 @@ KEYS = {
 FIELD = "serving.pod_patch"
 SERVER = "server"
 """The name of the container of the model server."""
+PULL = "pull"
+"""The name of the init container that copies a version into the pod."""
 
 Json = dict[str, Any]
 
@@ -77,28 +79,44 @@ def _check_untouched(before: Json, after: Json) -> None:
     for name, value in before["metadata"]["labels"].items():
         if labels.get(name) != value:
             raise _must_stay(f"metadata.labels.{name}", value)
-    was, now = _server(before), _server(after)
-    for name in ("image", "command", "ports"):
+    was, now = (_container(template, "containers", SERVER) for template in (before, after))
+    _check_container(f"spec.containers[{SERVER}]", was, now, ("image", "command", "ports"))
+    _check_arguments(f"spec.containers[{SERVER}].args", was["args"], now.get("args") or [])
+    was, now = (_container(template, "initContainers", PULL) for template in (before, after))
+    if was:
+        # An argument more could take the place of the digest.
+        _check_container(f"spec.initContainers[{PULL}]", was, now, ("image", "command", "args"))
+    _check_kept("spec.volumes", before["spec"], after.get("spec", {}))
+
+
+def _check_container(at: str, was: Json, now: Json, fields: Sequence[str]) -> None:
+    """Raises Refused where one of these fields of a container is changed, or one of its mounts."""
+    for name in fields:
         if now.get(name) != was.get(name):
-            raise _must_stay(f"spec.containers[{SERVER}].{name}", was.get(name))
-    _check_arguments(was["args"], now.get("args") or [])
-    for name, kept, there in (("volumeMounts", was, now), ("volumes", before["spec"], after.get("spec", {}))):
-        lost = next((one for one in kept[name] if one not in (there.get(name) or ())), None)
-        if lost:
-            raise _must_stay(f"spec.{name}", lost)
+            raise _must_stay(f"{at}.{name}", was.get(name))
+    _check_kept(f"{at}.volumeMounts", was, now)
 
 
-def _check_arguments(ours: Sequence[str], theirs: Sequence[str]) -> None:
+def _check_kept(at: str, was: Json, now: Json) -> None:
+    """Raises Refused where an item of ours is changed or missing in the list that `at` ends with; others may be added."""
+    name = at.rpartition(".")[2]
+    there = now.get(name) or ()
+    lost = next((one for one in was.get(name) or () if one not in there), None)
+    if lost:
+        raise _must_stay(at, lost)
+
+
+def _check_arguments(at: str, ours: Sequence[str], theirs: Sequence[str]) -> None:
     """Raises Refused where a flag of ours is changed, missing or given twice, for of two the server takes the last; other flags may be added."""
     for argument in ours:
         name = argument.partition("=")[0]
         if [one for one in theirs if one.partition("=")[0] == name] != [argument]:
-            raise _must_stay(f"spec.containers[{SERVER}].args", argument)
+            raise _must_stay(at, argument)
 
 
-def _server(template: Json) -> Json:
-    containers = template.get("spec", {}).get("containers", ())
-    return next((one for one in containers if one["name"] == SERVER), {})
+def _container(template: Json, kind: str, name: str) -> Json:
+    """A container of a template by its name; empty where there is none."""
+    return next((one for one in template.get("spec", {}).get(kind) or () if one["name"] == name), {})
 
 
 def _must_stay(at: str, value: object) -> Refused:
