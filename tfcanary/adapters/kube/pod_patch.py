@@ -7,6 +7,7 @@ What the release rests on cannot be patched: the labels that Services select, th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -29,6 +30,16 @@ PULL = "pull"
 """The name of the init container that copies a version into the pod."""
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim of the namespace, and where it is mounted."""
+
+    name: str
+    mount_path: str
+    sub_path: str = ""
+    """The folder of the volume that is mounted; empty: the whole volume."""
 
 
 def apply_patch(template: Json, patch: Mapping[str, object]) -> Json:
@@ -130,6 +141,13 @@ def shared_volume(patch: Mapping[str, Any], folder: str) -> tuple[Json, Json] | 
     mounts = [mount for one in containers for mount in one.get("volumeMounts") or () if _holds(str(mount.get("mountPath", "")), folder)]
     volumes = {one.get("name"): one for one in spec.get("volumes") or ()}
     return next(((volumes[mount["name"]], mount) for mount in mounts if mount.get("name") in volumes), None)
+
+
+def shared_claim(patch: Mapping[str, Any], folder: str) -> Claim | None:
+    """The claim by which a patched server sees a folder; None where it sees none, or by another kind of volume."""
+    volume, mount = shared_volume(patch, folder) or ({}, {})
+    name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+    return Claim(str(name), str(mount["mountPath"]), str(mount.get("subPath") or "")) if name else None
 
 
 def _holds(mount: str, folder: str) -> bool:

@@ -48,8 +48,8 @@ class BucketPlan:
     """`gs://bucket/prefix`, `s3://bucket/prefix`, or a directory that steps and servers share: the candidate is pushed to
     <canary>/<model name>/<version>.
 
-    Required on a cluster. TensorFlow Serving reads no `s3://`: there an init container of each server's pod copies the version from S3, with
-    the credentials of the Secret S3_SECRET."""
+    Required on a cluster. TensorFlow Serving reads no `s3://`: there an init container of each server's pod copies the version, with the
+    credentials of the Secret `tfcanary-s3`. A directory is a volume that `serving.pod_patch` mounts there."""
     stable: str = ""
     """If given, promotion copies the version there and verifies it."""
     keep: int = 3
