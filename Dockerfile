@@ -13,15 +13,15 @@ COPY tfcanary tfcanary
 # Without pip inside: what runs later installs nothing.
 FROM source AS build-guard
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[trigger,s3]'
 
 FROM source AS build-slim
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[pipelines,trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[pipelines,trigger,s3]'
 
 FROM source AS build-full
 RUN python -m venv --without-pip /opt/tfcanary
-RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[local,pipelines,trigger]'
+RUN python -m pip --python /opt/tfcanary install --no-cache-dir --constraint constraints.txt '.[local,pipelines,trigger,s3]'
 
 # A number, for `runAsNonRoot` cannot look a name up. Nothing is written outside of /tmp, which is a volume where the root is read-only.
 FROM ${PYTHON} AS base

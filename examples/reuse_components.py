@@ -51,7 +51,7 @@ def try_a_candidate(model_uri: str, model_name: str, platform: str, plan: dict):
     """Try a candidate at the plan's first weight, print what was found, and give all requests back to the stable version.
 
     Args:
-        model_uri: The exported SavedModel: a directory or a gs:// URI.
+        model_uri: The exported SavedModel: a directory, a gs:// or an s3:// URI.
         model_name: The name under which TensorFlow Serving serves the model.
         platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan.

@@ -7,7 +7,7 @@ from kfp import dsl, kubernetes
 from tfcanary import __version__
 from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 HOUR = 3600
@@ -57,6 +57,7 @@ def configure(task: dsl.PipelineTask, label: str, resources: Resources = LIGHT, 
     kubernetes.add_pod_label(task, "app.kubernetes.io/component", "step")
     # Istio's proxy would run on after the step's end, and so would the pod.
     kubernetes.add_pod_label(task, "sidecar.istio.io/inject", "false")
+    kubernetes.use_secret_as_volume(task, S3_SECRET, S3_SECRETS, optional=True)
     kubernetes.set_timeout(task, seconds)
     task.set_env_variable(PACKAGE, __version__)
     return task.set_caching_options(False).set_display_name(label)

@@ -10,7 +10,7 @@ def push_model(model_uri: str, digest: str, model_name: str, platform: str, plan
     """Copy the validated SavedModel into the canary bucket as a new version; bytes that lie there already are not copied again.
 
     Args:
-        model_uri: The exported SavedModel that was validated: a directory or a gs:// URI.
+        model_uri: The exported SavedModel that was validated: a directory, a gs:// or an s3:// URI.
         digest: The SHA-256 that validate_savedmodel returned; other bytes are refused.
         model_name: The name under which TensorFlow Serving serves the model.
         platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.

@@ -21,7 +21,7 @@ def validate_savedmodel(
     """Validate a SavedModel before anything is copied: its files, its signatures beside those of stable, and a trial load with sample requests.
 
     Args:
-        model_uri: The exported SavedModel: a directory or a gs:// URI.
+        model_uri: The exported SavedModel: a directory, a gs:// or an s3:// URI.
         model_name: The name under which TensorFlow Serving serves the model.
         platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan; examples/plan.yaml is the smallest useful one.

@@ -52,7 +52,7 @@ def canary_release(model_uri: str, model_name: str, platform: str, plan: dict = 
     The page of the step "guard" says how the release ended, and its metrics compare runs.
 
     Args:
-        model_uri: The exported SavedModel: a directory or a gs:// URI.
+        model_uri: The exported SavedModel: a directory, a gs:// or an s3:// URI.
         model_name: The name under which TensorFlow Serving serves the model.
         platform: The platform that serves the model: kube://<namespace> or local:///<state folder>.
         plan: The release plan; empty means every default.

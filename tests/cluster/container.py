@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BACKOFF = 0.5
 """Seconds before the second new start; doubled with each one that follows. A kubelet begins with 10."""
 LONGEST_BACKOFF = 10.0
+MESSAGE = 2048
+"""Bytes of a log that become the message of a container's end."""
 STEADY = 20.0
 """Seconds after which a container has come up well, and its next end is its first again."""
 
@@ -69,6 +71,9 @@ class Container:
 
     def run_once(self) -> bool:
         """As an init container; whether it ended well."""
+        if self.status["lastState"]:
+            with self._pod.lock:
+                self.status["restartCount"] += 1
         return self._once() == 0
 
     def signal(self, number: int) -> None:
@@ -77,7 +82,7 @@ class Container:
 
     def _once(self) -> int:
         """One life; the exit code."""
-        began, reason = now(), ""
+        began, reason, said = now(), "", self._said()
         try:
             process = self._start()
         except OSError as error:
@@ -97,8 +102,15 @@ class Container:
                 self.process = None
         code = 128 - code if code < 0 else code
         ended = {"exitCode": code, "startedAt": began, "finishedAt": now(), "reason": reason or ("Error" if code else "Completed")}
+        if code and self._spec.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            ended["message"] = self._said()[len(said) :][-MESSAGE:].decode(errors="replace")
         self._ended({"terminated": ended})
         return code
+
+    def _said(self) -> bytes:
+        """Its log, of every life."""
+        log = self._pod.log(self._spec["name"])
+        return log.read_bytes() if log.exists() else b""
 
     def _ended(self, state: Json) -> None:
         again = self._again(state["terminated"]["exitCode"])

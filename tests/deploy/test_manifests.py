@@ -42,7 +42,7 @@ def rules_of(role: str, router: str = "") -> list[Json]:
 
 def pods() -> list[Json]:
     """The templates of all pods: of the namespace's guard, of the trigger, and those that a release makes."""
-    version = ModelVersion(7, "gs://bucket/digits/7", DIGEST)
+    version = ModelVersion(7, "s3://bucket/digits/7", DIGEST)
     made = [manifests.deployment("digits", RunningPool(version), Plan()), manifests.guard("digits", "serving", "run-1", Plan(), "tfcanary")]
     return [one["spec"]["template"] for one in (*of_kind("Deployment"), *made)]
 
@@ -111,7 +111,7 @@ def test_every_pod_is_without_root_privileges_and_a_writable_root(template: Json
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not any("hostPath" in volume for volume in pod["volumes"])
-    for container in pod["containers"]:
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kfp import compiler, components, dsl
+from kfp import compiler, components, dsl, kubernetes
 
 from pipelines import compile as compiling
 from pipelines._pods import STEP, WATCH
 from tfcanary import __version__
+from tfcanary.adapters.kube.pod_patch import Claim
 from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import MAX_STAGES, Plan
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
 from tfcanary.run.submit import handle, package
@@ -112,6 +113,24 @@ def test_the_image_of_every_step_can_be_set_at_submission() -> None:
     assert {one["image"] for one in containers(changed)} == {"example/tfcanary:1"}
     assert {environment(one)[PACKAGE] for one in containers(changed)} == {__version__}
     assert on_a_cluster == list(yaml.safe_load_all(package("canary_release")))[1]
+
+
+def test_every_step_gets_the_volume_of_the_bucket_as_the_sdk_would_mount_it(tmp_path: Path) -> None:
+    @dsl.container_component
+    def step():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image="example/tfcanary:1")
+
+    @dsl.pipeline(name="mounted")
+    def mounted():  # type: ignore[no-untyped-def]
+        kubernetes.mount_pvc(step(), "models", "/srv", "team")
+
+    compiler.Compiler().compile(mounted, str(tmp_path / "mounted.yaml"))
+    _, on_a_cluster = yaml.safe_load_all((tmp_path / "mounted.yaml").read_text())
+    (by_sdk,) = on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    _, pods = read_package("canary_release", claim=Claim("models", "/srv", "team"))
+    executors = pods["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert executors
+    assert all(one["pvcMount"] == by_sdk["pvcMount"] for one in executors)
 
 
 PIPELINES = ["abort_release", "canary_release"]
@@ -227,10 +246,11 @@ def test_the_step_that_loads_models_has_room_for_what_the_plan_allows_them() -> 
     [
         (SECRET, SECRETS, ("exec-guard-release", "exec-judge", "exec-promote", "exec-rollback")),
         (METRICS_SECRET, METRICS_SECRETS, ("exec-validate", "exec-watch-stage")),
+        (S3_SECRET, S3_SECRETS, ("exec-",)),
     ],
 )
 def test_the_steps_that_need_a_secret_find_it_and_no_other_step_does(name: str, secret: str, folder: str, steps: tuple[str, ...]) -> None:
-    """Those that tell have secret addresses, those that query Prometheus its credentials."""
+    """Those that tell have secret addresses, those that query Prometheus its credentials; any step may read a bucket."""
     on_a_cluster = list(yaml.safe_load_all(package(name)))[1]
     pods = on_a_cluster["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {step: [one for one in pod.get("secretAsVolume", ()) if one["secretName"] == secret] for step, pod in pods.items()}

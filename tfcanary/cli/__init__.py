@@ -25,6 +25,7 @@ from tfcanary.cli import (
     orders,
     plan,
     profile,
+    pull,
     release,
     replay,
     serve,
@@ -76,6 +77,7 @@ for verb in (
     replay.replay,
     drift.drift,
     profile.profile,
+    pull.pull,
     trigger.trigger,
     upload.upload,
     serve.serve,
@@ -122,6 +124,8 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # At each start it says where it found its configuration.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def _missing_module(error: ModuleNotFoundError) -> str:

@@ -44,7 +44,7 @@ def release(
     html: Path | None,
     json_: bool,
 ) -> None:
-    """Release MODEL (a directory or gs:// URI) as a canary.
+    """Release MODEL (a directory, a gs:// or an s3:// URI) as a canary.
 
     Ctrl-C rolls back a release that this machine runs. From one that a host runs it detaches, and prints the command that
     aborts the release. Exit 0 promoted, 1 refused or rolled back, 2 bad input, 3 undecided, unreachable, or another release

@@ -55,9 +55,9 @@ def test_a_path_stays_one_value(folder: str) -> None:
     assert [one.base_path for one in config.model_config_list.config] == [folder]
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/m/43", "models/42", "s3://bucket/m/42", "/models/m/042", ""])
+@pytest.mark.parametrize("uri", ["gs://bucket/m/43", "models/42", "s3://bucket/m/43", "http://bucket/m/42", "/models/m/042", ""])
 def test_a_directory_that_is_not_called_by_the_number_is_refused(uri: str) -> None:
-    with pytest.raises(Refused, match="must be a gs:// URI or an absolute path, and end in /42"):
+    with pytest.raises(Refused, match="must be a gs:// or s3:// URI or an absolute path, and end in /42"):
         serving_flags.files("m", ModelVersion(42, uri, "sha256:"), PLAN.serving)
 
 
@@ -204,6 +204,73 @@ def test_a_name_that_is_too_long_is_refused() -> None:
         manifests.deployment("m" * 50, RunningPool(ModelVersion(10**14, f"/m/{10**14}", "sha256:")), PLAN)
 
 
+# A version in S3
+
+
+IN_S3 = RunningPool(ModelVersion(42, "s3://bucket/models/m/42", "sha256:" + "b" * 64))
+
+
+def pulling(plan: Plan = PLAN, image: str = "tfcanary:1", pool: RunningPool = IN_S3) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pod, and its init container."""
+    pod = pod_of(manifests.deployment("m", pool, plan, image))
+    (container,) = pod["initContainers"]
+    return pod, container
+
+
+def test_a_version_in_s3_is_copied_into_the_pod_and_served_from_there() -> None:
+    pod, pull = pulling()
+    assert (pull["name"], pull["image"]) == ("pull", "tfcanary:1")
+    assert pull["command"] == [
+        *("python", "-m", "tfcanary", "pull", "s3://bucket/models/m/42"),
+        *("--digest", "sha256:" + "b" * 64, "--into", "/models"),
+    ]
+    config = parsed(serving_flags.files("m", IN_S3.version, PLAN.serving)["models.config"], messages.ModelServerConfig)
+    assert [one.base_path for one in config.model_config_list.config] == ["/models"]
+    assert {"name": "version", "mountPath": "/models"} in pull["volumeMounts"]
+    (server,) = pod["containers"]
+    assert {"name": "version", "mountPath": "/models", "readOnly": True} in server["volumeMounts"]
+    assert {"name": "version", "emptyDir": {}} in pod["volumes"], "a volume that is as old as the pod: two pods share nothing"
+
+
+def test_what_copies_a_version_is_confined_and_bounded_and_its_last_words_are_kept() -> None:
+    _, pull = pulling()
+    assert pull["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pull["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+    assert pull["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_credentials_come_from_a_secret_that_need_not_exist_and_the_server_does_not_see_them() -> None:
+    """Without the Secret the account of the pod is used, to which a cloud may give a role."""
+    pod, pull = pulling()
+    assert {"name": "s3", "secret": {"secretName": "tfcanary-s3", "optional": True}} in pod["volumes"]
+    assert {"name": "s3", "mountPath": "/etc/tfcanary/s3", "readOnly": True} in pull["volumeMounts"]
+    assert "s3" not in [one["name"] for one in pod["containers"][0]["volumeMounts"]]
+    account = PLAN.serving.pod_patch | {"spec": {"serviceAccountName": "reader"}}
+    assert pulling(replace(PLAN, serving=replace(PLAN.serving, pod_patch=account)))[0]["serviceAccountName"] == "reader"
+
+
+def test_a_version_that_the_server_reads_itself_is_not_copied() -> None:
+    pod = pod_of(manifests.deployment("m", POOL, PLAN, "tfcanary:1"))
+    assert "initContainers" not in pod
+    assert [one["name"] for one in pod["volumes"]] == ["config", "tmp"]
+
+
+def test_a_uri_reaches_the_copying_container_as_it_is() -> None:
+    _, pull = pulling(pool=RunningPool(ModelVersion(42, "s3://bucket/$(HOME)/42", "sha256:")))
+    assert expanded(pull["command"][4]) == "s3://bucket/$(HOME)/42"
+
+
+def test_the_image_of_the_step_makes_no_other_template() -> None:
+    """The next release's steps may run in another image; servers that run are not replaced for that."""
+    first, other = (manifests.deployment("m", IN_S3, PLAN, image) for image in ("tfcanary:1", "tfcanary:2"))
+    assert first["metadata"]["annotations"] == other["metadata"]["annotations"]
+    assert first["spec"]["template"] != other["spec"]["template"]
+
+
 # Services
 
 
@@ -264,6 +331,12 @@ def test_a_guard_finds_the_credentials_of_prometheus_where_the_plan_names_a_file
         assert (secret in pod_of(deployment)["volumes"]) is has
         mount = {"name": "metrics", "mountPath": "/etc/tfcanary/metrics", "readOnly": True}
         assert (mount in container_of(deployment)["volumeMounts"]) is has
+
+
+def test_a_guard_finds_the_credentials_of_s3() -> None:
+    deployment = manifests.guard("m", "models", "r", replace(PLAN, bucket=BucketPlan(canary="s3://bucket/models")), "tfcanary:1")
+    assert {"name": "s3", "secret": {"secretName": "tfcanary-s3", "optional": True}} in pod_of(deployment)["volumes"]
+    assert {"name": "s3", "mountPath": "/etc/tfcanary/s3", "readOnly": True} in container_of(deployment)["volumeMounts"]
 
 
 def test_a_guard_sees_a_bucket_that_is_a_directory_and_may_write_there() -> None:

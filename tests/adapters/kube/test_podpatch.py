@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,38 @@ def test_flags_may_be_added_beside_ours() -> None:
 def test_what_the_release_rests_on_is_refused_by_its_path(patch: dict[str, Any], named: str) -> None:
     with pytest.raises(Refused, match=rf"serving\.pod_patch.*{named}"):
         with_patch(patch)
+
+
+def pull(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"initContainers": [{"name": "pull", **fields}]}}
+
+
+def with_patch_in_s3(patch: dict[str, Any]) -> dict[str, Any]:
+    version = replace(VERSION, uri="s3://bucket/m/42")
+    return manifests.deployment("m", RunningPool(version), Plan(serving=ServingPlan(image=IMAGE, pod_patch=patch)), "tfcanary:1")
+
+
+def test_what_copies_a_version_may_get_other_resources_and_variables() -> None:
+    patch = pull(resources={"limits": {"memory": "2Gi"}}, env=[{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}])
+    (container,) = with_patch_in_s3(patch)["spec"]["template"]["spec"]["initContainers"]
+    assert container["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in container["env"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "named"),
+    [
+        (pull(command=["true"]), r"initContainers\[pull\]\.command"),
+        (pull(args=["--digest=sha256:"]), r"initContainers\[pull\]\.args"),
+        (pull(image="other"), r"initContainers\[pull\]\.image"),
+        (pull(volumeMounts=[{"mountPath": "/models", "name": "mine"}]), r"initContainers\[pull\]\.volumeMounts"),
+        ({"spec": {"initContainers": None}}, r"initContainers\[pull\]\.image"),
+        ({"spec": {"volumes": [{"name": "version", "emptyDir": None, "hostPath": {"path": "/"}}]}}, r"spec\.volumes"),
+    ],
+)
+def test_a_copy_that_is_not_compared_with_its_digest_cannot_be_served(patch: dict[str, Any], named: str) -> None:
+    with pytest.raises(Refused, match=rf"serving\.pod_patch\.spec.*{named}|serving\.pod_patch\.{named}"):
+        with_patch_in_s3(patch)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,31 @@ def test_a_pod_that_only_starts_is_no_trouble() -> None:
     assert (found.failed, found.message, found.grpc) == (False, "the pod is pending", "")
 
 
+def initial(**container: Any) -> dict[str, Any]:
+    """A pod whose init container is in this state."""
+    one = pod(phase="Pending", ready=False, **waiting("PodInitializing"))
+    one["status"]["initContainerStatuses"] = [{"name": "pull", "restartCount": 0, **container}]
+    return one
+
+
+def test_a_pod_whose_init_container_runs_says_so() -> None:
+    found = pods.server(initial(state={"running": {}}), NOW)
+    assert (found.failed, found.message) == (False, "its init container pull runs")
+
+
+def test_an_init_container_that_failed_twice_has_failed_with_its_last_sentence() -> None:
+    said = "tfcanary: s3://b/m/7: has the digest sha256:1, and sha256:2 was validated"
+    ended = {"terminated": {"exitCode": 2, "reason": "Error", "message": said}}
+    once, twice = (pods.server(initial(restartCount=times, lastState=ended, **waiting("CrashLoopBackOff")), NOW) for times in (0, 1))
+    assert (once.failed, twice.failed) == (False, True)
+    assert twice.message == f"Error: {said}; exit code 2, 2 times so far"
+
+
+def test_an_init_container_that_has_done_its_work_is_no_trouble() -> None:
+    done = initial(state={"terminated": {"exitCode": 0, "reason": "Completed"}})
+    assert pods.server(done, NOW).message == "the pod is pending"
+
+
 def test_ending_and_ended_pods_are_not_counted() -> None:
     ending = pod("a")
     ending["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z"

@@ -17,6 +17,7 @@ from tfcanary.adapters.routing import ClusterRouter
 from tfcanary.core.domain import Counters, ModelVersion, Pool, Sample, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan, ServingPlan
+from tfcanary.core.ports import Storage
 from tfcanary.core.record import Record
 
 OBJECTIVES = {
@@ -132,5 +133,5 @@ def test_a_release_is_refused_before_its_first_write_where_stable_does_not_count
     )
     record = Record("m", "", stable=ModelVersion(1, "gs://bucket/models/m/1", "sha256:1"))
     with pytest.raises(Refused, match=r"judge\.objectives\.fallbacks\.events .* selects no series"):
-        KubePreflight(running(), plan, cast(ClusterRouter, None)).check(record)
+        KubePreflight(running(), plan, cast(ClusterRouter, None), cast(Storage, None)).check(record)
     assert len(server.asked) == 1

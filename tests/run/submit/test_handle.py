@@ -20,6 +20,7 @@ from tests.report import samples
 from tests.report.reading import browser
 from tfcanary import adapters
 from tfcanary.act import ledger
+from tfcanary.adapters.kube.pod_patch import Claim
 from tfcanary.core import codec
 from tfcanary.core.domain import Decision
 from tfcanary.core.errors import Refused, Unavailable
@@ -127,6 +128,19 @@ def test_validation_gets_the_memory_that_the_plan_gives_the_models(
     monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
     tfcanary.release("gs://exports/digits/7", "digits", {"validation": {"memory_mib": memory_mib}}, host="https://kfp.example")
     assert submitted[0].memory == {"validate_savedmodel": limit}
+
+
+def test_steps_get_the_volume_on_which_the_bucket_lies(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    mount = {"name": "models", "mountPath": "/srv", "subPath": "team", "readOnly": True}
+    volume = {"name": "models", "persistentVolumeClaim": {"claimName": "models"}}
+    patch = {"spec": {"volumes": [volume], "containers": [{"name": "server", "volumeMounts": [mount]}]}}
+    for bucket, claim in (("/srv/models", Claim("models", "/srv", "team")), ("s3://bucket/models", None)):
+        plan = {"bucket": {"canary": bucket}, "serving": {"pod_patch": patch}}
+        tfcanary.release("gs://exports/digits/7", "digits", plan, host="https://kfp.example")
+        assert submitted[-1].claim == claim
 
 
 def large(bytes_: int) -> dict[str, Any]:

@@ -27,12 +27,23 @@ def blocks(language: str) -> list[str]:
 
 
 def test_every_event_of_the_page_starts_its_release(site: Site, tmp_path: Path) -> None:
+    *events, _ = blocks("json")
     with serving_on(tmp_path, document()) as server:
-        for version, event in zip("789", blocks("json"), strict=True):
+        for version, event in zip("789", events, strict=True):
             site.export(version)
             assert server.ask("POST", "/events", event, content_type=STRUCTURED if "specversion" in event else "application/json")[0] == 202
             until(lambda version=version: site.pipelines.versions()[-1:] == [version])  # type: ignore[misc]
             site.end()
+
+
+def test_the_notification_of_s3_on_the_page_starts_its_release(site: Site, tmp_path: Path) -> None:
+    *_, of_s3 = blocks("json")
+    for name in ("saved_model.pb", "_SUCCESS"):
+        site.bucket("s3://exports/digits").write(f"10/{name}", b"")
+    in_s3 = document()["models"]["digits"] | {"exports": "s3://exports/digits"}
+    with serving_on(tmp_path, document(models={"digits": in_s3})) as server:
+        assert server.ask("POST", "/events", of_s3)[0] == 202
+        until(lambda: site.pipelines.versions()[-1:] == ["10"])
 
 
 def test_the_settings_of_the_page_are_settings(site: Site, tmp_path: Path) -> None:

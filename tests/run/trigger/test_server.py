@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import QUICK
 from tests.run.trigger.conftest import EXPORTS, STRUCTURE, Client, Site, document, finalized, pushed, serving_on, until
 from tests.run.trigger.malformed import MALFORMED
 from tfcanary.core.errors import Refused, Unavailable
@@ -137,13 +138,54 @@ def test_an_event_that_names_a_version_is_not_lost_however_it_is_wrapped(site: S
     [
         ({**OWN, "data_base64": base64.b64encode(b"no json").decode()}, "is not JSON"),
         ({**OWN, "data": '{"model_uri": '}, "is not JSON"),
-        ({"Records": [{"eventSource": "minio:s3"}], "EventName": "s3:ObjectCreated:Put"}, "is a notification of S3 or MinIO"),
+        ({"Records": "all"}, "Records: a notification is a list of at most 100 events"),
+        ({"Records": [{"eventName": "s3:ObjectCreated:Put"}]}, "Records[0].s3: is no JSON object"),
+        (
+            {"Records": [{"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {}}}]},
+            "Records[0].s3.object.key: is missing",
+        ),
     ],
 )
 def test_an_event_that_cannot_be_read_is_refused_with_the_reason(site: Site, server: Client, said: dict[str, Any], why: str) -> None:
     status, answer = server.post("/events", said)
     assert status == 400
     assert why in answer["error"]
+
+
+def notification(key: str, name: str) -> dict[str, Any]:
+    """As MinIO sends it."""
+    written = {"key": key, "size": 0, "eTag": "d41d8cd98f00b204e9800998ecf8427e", "sequencer": "17A1B2C3D4E5F600"}
+    s3 = {"s3SchemaVersion": "1.0", "bucket": {"name": "exports", "arn": "arn:aws:s3:::exports"}, "object": written}
+    record = {"eventVersion": "2.0", "eventSource": "minio:s3", "eventTime": "2026-01-31T12:00:00.000Z", "eventName": name, "s3": s3}
+    return {"EventName": name, "Key": f"exports/{key}", "Records": [record]}
+
+
+IN_S3 = {"digits": {"exports": "s3://exports/digits", "plan": QUICK, "complete": "_SUCCESS"}}
+
+
+@pytest.mark.parametrize("name", ["s3:ObjectCreated:Put", "ObjectCreated:CompleteMultipartUpload"])
+def test_a_notification_of_s3_about_the_object_that_completes_a_version_starts_its_release(site: Site, tmp_path: Path, name: str) -> None:
+    for file in ("saved_model.pb", "_SUCCESS"):
+        site.bucket("s3://exports/digits").write(f"7/{file}", b"")
+    with serving_on(tmp_path, document(models=IN_S3)) as server:
+        said = notification("digits%2F7%2F_SUCCESS", name)
+        status, answer = server.post("/events", said)
+        assert (status, answer["result"]) == (202, "waiting"), answer
+        until(lambda: site.pipelines.versions() == ["7"])
+        assert server.post("/events", said)[0] == 200, "and a repetition is known again"
+
+
+def test_a_notification_of_s3_about_anything_else_is_ignored(site: Site, tmp_path: Path) -> None:
+    with serving_on(tmp_path, document(models=IN_S3)) as server:
+        for key, name in (
+            ("digits%2F7%2Fsaved_model.pb", "s3:ObjectCreated:Put"),
+            ("digits%2F7%2F_SUCCESS", "s3:ObjectRemoved:Delete"),
+            ("faces%2F7%2F_SUCCESS", "s3:ObjectCreated:Put"),
+            ("digits%2F..%2Fx%2F_SUCCESS", "s3:ObjectCreated:Put"),
+            ("digits%2Fa+b%2F_SUCCESS", "s3:ObjectCreated:Put"),
+        ):
+            status, answer = server.post("/events", notification(key, name))
+            assert (status, answer["result"]) == (202, "ignored"), answer
 
 
 def test_what_is_about_something_else_is_ignored_and_it_says_why(site: Site, server: Client) -> None:

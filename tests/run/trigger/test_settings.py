@@ -39,7 +39,7 @@ def written(folder: Path, said: Any) -> Path:
         ({"auth": {"oidc": {**OIDC, "callers": []}}}, "callers must not be empty"),
         ({"models": {}}, "must name at least one model"),
         ({"models": {"Digits": DIGITS}}, "'Digits' is no name"),
-        ({"models": {"digits": {**DIGITS, "exports": "s3://a/b"}}}, "use gs://bucket/folder"),
+        ({"models": {"digits": {**DIGITS, "exports": "hdfs://a/b"}}}, "use gs://bucket/folder, s3://bucket/folder, or a directory"),
         ({"models": {"digits": {**DIGITS, "exports": "gs://exports/../b"}}}, "'..' is not taken"),
         ({"models": {"digits": {**DIGITS, "complete": "a/b"}}}, "must be the plain name of an object"),
         ({"models": {"digits": {**DIGITS, "settle": "2h"}}}, "at most an hour"),
@@ -101,8 +101,24 @@ def test_a_release_of_the_settings_knows_its_host_for_programs_and_for_people(si
 
 def test_a_folder_has_one_spelling() -> None:
     assert uris.normalise("gs://a-bucket/b/") == "gs://a-bucket/b"
+    assert uris.normalise("s3://a-bucket/b/") == "s3://a-bucket/b"
     assert uris.normalise("file:///srv/exports") == uris.normalise("/srv/exports/") == "/srv/exports"
     assert not uris.is_below("gs://a/bc", "gs://a/b")
-    for wrong in ("relative", "/", "", "gs://", "gs://A", "file://host/a", "/a/./b", "/a/..", "/a b", "/a\0", "/a\n"):
+    for wrong in (
+        "relative",
+        "/",
+        "",
+        "gs://",
+        "gs://A",
+        "s3://",
+        "s3://A",
+        "s3://a/%2e%2e/b",
+        "file://host/a",
+        "/a/./b",
+        "/a/..",
+        "/a b",
+        "/a\0",
+        "/a\n",
+    ):
         with pytest.raises(Refused):
             uris.normalise(wrong)

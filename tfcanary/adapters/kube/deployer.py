@@ -12,8 +12,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tfcanary.adapters.kube import manifests
+from tfcanary.adapters.kube.guards import tfcanary_image
 from tfcanary.adapters.kube.ownership import check_ours, labels
 from tfcanary.adapters.kube.running_servers import RunningServers, pool_at, selector_of, tracks_at
+from tfcanary.adapters.kube.serving_flags import is_pulled
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.fenced_writes import compare_and_swap, merge_over, stamp_of, write_over
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Json, Resource
@@ -102,19 +104,25 @@ class KubeDeployer:
 
     def _deployment_write(self, wanted: RunningPool, intent: Intent) -> Callable[[], object]:
         present, name = self._running.deployments(wanted.pool).get(wanted.pool), object_names.deployment(self._model, wanted.pool)
-        body = manifests.deployment(self._model, wanted, self._plan)
         if present is None:
             check_ours(self._api.get(DEPLOYMENTS, name), self._model)
+            body = self._body(wanted)
             return lambda: write_over(self._api, DEPLOYMENTS, None, body, intent)
         self._check_bytes(present, wanted)
         stamp = admit(stamp_of(present), intent, self._display_name(DEPLOYMENTS, present["metadata"]["name"]))
         if self._is_left_over(present, wanted, intent):
-            return lambda: self._replace(present, body, intent)
+            other = self._body(wanted)
+            return lambda: self._replace(present, other, intent)
         there = int(present["spec"].get("replicas", 1))
         if there >= wanted.least and stamp == stamp_of(present):
             return lambda: None
         more = {"spec": {"replicas": wanted.least}} if wanted.least > there else {}
         return lambda: merge_over(self._api, DEPLOYMENTS, present, more, stamp)
+
+    def _body(self, wanted: RunningPool) -> Json:
+        """The Deployment of a pool. Raises Refused where its pods need tfcanary's own image and nobody knows which it is."""
+        image = tfcanary_image(self._api, self._plan) if is_pulled(wanted.version.uri) else ""
+        return manifests.deployment(self._model, wanted, self._plan, image)
 
     def _replace(self, present: Json, body: Json, intent: Intent) -> Json:
         # Not by an update of the template: a Deployment's selector cannot change, and an older tfcanary's has no role.

@@ -18,6 +18,7 @@ from tfcanary.adapters.doctor_checks import Check, CheckResult, Requirements, ru
 from tfcanary.adapters.kube import gitops, ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
 from tfcanary.adapters.kube.platform import open_kube
+from tfcanary.adapters.kube.preflight import NO_BUCKET
 from tfcanary.adapters.kube.recorded_models import models_with_record
 from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kubeclient.api import Api
@@ -226,7 +227,7 @@ def _images(plan: Plan, image: str) -> CheckResult:
 
 
 def _no_bucket() -> CheckResult:
-    raise Refused("bucket.canary: is missing; it must be gs://bucket/prefix, or a directory that steps and servers share")
+    raise Refused(NO_BUCKET)
 
 
 def _prometheus(plan: Plan) -> CheckResult:

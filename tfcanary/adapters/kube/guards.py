@@ -20,7 +20,7 @@ OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """The file with the namespace of the pod: a step's namespace need not be the model's."""
 STEP = "main"
 """The name that Kubeflow Pipelines gives the container of a step, beside containers of its own."""
-ADVICE = "set guard.image in the plan"
+UNKNOWN, ADVICE = "which image is tfcanary's own is unknown", "set guard.image in the plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class KubeGuards:
         check_ours(before, self.model)
         if self.plan.guard.installed or guarded_run(before) == run_id:
             return
-        image = self.plan.guard.image or own_image(self.api)
+        image = tfcanary_image(self.api, self.plan)
         body = manifests.guard(self.model, self.api.namespace, run_id, self.plan, image)
 
         def write() -> Callable[[], object]:
@@ -76,20 +76,23 @@ def guarded_run(deployment: Json | None) -> str | None:
     return (deployment["metadata"].get("annotations") or {}).get(manifests.RUN_ID) if deployment else None
 
 
+def tfcanary_image(api: Api, plan: Plan) -> str:
+    """The image of tfcanary that the plan names, or else that of this process. Raises Refused where neither is known."""
+    return plan.guard.image or own_image(api)
+
+
 def own_image(api: Api) -> str:
     """The image of the container that this process runs in, as its pod says; raises Refused, with what to do, where that is unknown."""
     name = os.environ.get("KFP_POD_NAME") or os.environ.get("HOSTNAME", "")
     if not name:
-        raise Refused(f"guard: which image it needs is unknown, for this is no pod; {ADVICE}")
+        raise Refused(f"{UNKNOWN}, for this is no pod; {ADVICE}")
     at = api.elsewhere(OWN_NAMESPACE.read_text().strip()) if OWN_NAMESPACE.is_file() else api
     pod = at.get(PODS, name)
     if pod is None:
-        raise Refused(f"guard: which image it needs is unknown, for there is no pod {name} in namespace {at.namespace}; {ADVICE}")
+        raise Refused(f"{UNKNOWN}, for there is no pod {name} in namespace {at.namespace}; {ADVICE}")
     containers = pod["spec"]["containers"]
     image = next((one["image"] for one in containers if one["name"] == STEP or len(containers) == 1), None)
     if image is None:
         has = ", ".join(str(one["name"]) for one in containers)
-        raise Refused(
-            f"guard: which image it needs is unknown, for pod {name} has the containers {has} and none is called {STEP}; {ADVICE}"
-        )
+        raise Refused(f"{UNKNOWN}, for pod {name} has the containers {has} and none is called {STEP}; {ADVICE}")
     return str(image)

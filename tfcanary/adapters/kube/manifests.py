@@ -1,5 +1,8 @@
 """The objects of a model, made by pure functions: the deployer writes what they return, and a stamp.
 
+TensorFlow Serving reads no S3. A version that lies there is copied by an init container, in tfcanary's image, into a volume of the pod,
+and compared with its digest: the server starts only over the bytes that were validated.
+
 Pods run without root, without a writable root, without privileges and without a token. A model server ignores SIGTERM
 and serves on until it is killed: its grace period is the time that the last requests have.
 """
@@ -11,13 +14,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from tfcanary.adapters.kube.pod_patch import SERVER, apply_patch, shared_volume
-from tfcanary.adapters.kube.serving_flags import FOLDER, files, flags, short_hash
+from tfcanary.adapters.kube.pod_patch import PULL, SERVER, apply_patch, shared_volume
+from tfcanary.adapters.kube.serving_flags import FOLDER, PULLED, files, flags, is_pulled, short_hash
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
-from tfcanary.core.domain import Pool, RunningPool, Track
+from tfcanary.core.domain import ModelVersion, Pool, RunningPool, Track
 from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 URI = "tfcanary.dev/uri"
@@ -25,7 +28,7 @@ URI = "tfcanary.dev/uri"
 RUN_ID = "tfcanary.dev/run-id"
 """Annotation: the release that a guard guards."""
 TEMPLATE = "tfcanary.dev/template"
-"""Annotation: a hash of the pods' template, by which servers of another plan are told from this plan's."""
+"""Annotation: a hash of the pods' template as the plan has it, by which servers of another plan are told from this plan's."""
 COMMAND = ["/usr/bin/tensorflow_model_server"]
 """Not the image's own script: Kubernetes would stop the script's shell, and not the server."""
 USER = 1000
@@ -38,6 +41,8 @@ STARTUP_PERIOD = 2
 """Seconds between two probes whether a server has loaded: its ports open when it has."""
 READY_PERIOD = 5
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 the container's own
+VERSION = "version"
+"""The volume of a pod's own copy of a version. It is as old as the pod, so no other pod's copy is in it."""
 
 Json = dict[str, Any]
 
@@ -49,12 +54,15 @@ def config_map(model: str, pool: RunningPool, serving: ServingPlan) -> Json:
     return {**_head(CONFIG_MAPS), "metadata": metadata, "immutable": True, "data": content}
 
 
-def deployment(model: str, pool: RunningPool, plan: Plan) -> Json:
-    """The servers of a pool, as many as its least number. Raises Refused where the plan's patch touches what the release rests on."""
+def deployment(model: str, pool: RunningPool, plan: Plan, image: str = "") -> Json:
+    """The servers of a pool, as many as its least number. Raises Refused where the plan's patch touches what the release rests on.
+
+    `image` is tfcanary's own, for a version that is copied into the pods (`is_pulled`). The hash of the template does not contain it: it
+    is the step's, which the next release's step cannot know.
+    """
     labels = pool_labels(model, pool.pool)
-    config = config_map(model, pool, plan.serving)["metadata"]["name"]
     metadata = _metadata(object_names.deployment(model, pool.pool), labels)
-    template = apply_patch(_server_template(labels, plan, config), plan.serving.pod_patch)
+    planned, template = (apply_patch(_server_template(model, pool, plan, one), plan.serving.pod_patch) for one in ("", image))
     spec = {
         "replicas": pool.least,
         "selector": {"matchLabels": object_names.selector(model, pool.pool)},
@@ -63,7 +71,7 @@ def deployment(model: str, pool: RunningPool, plan: Plan) -> Json:
         "progressDeadlineSeconds": math.ceil(plan.deploy.ready_timeout.total_seconds()),
         "template": template,
     }
-    annotations = {object_names.DIGEST: pool.version.digest, URI: pool.version.uri, TEMPLATE: short_hash(template)}
+    annotations = {object_names.DIGEST: pool.version.digest, URI: pool.version.uri, TEMPLATE: short_hash(planned)}
     return {**_head(DEPLOYMENTS), "metadata": {**metadata, "annotations": annotations}, "spec": spec}
 
 
@@ -123,10 +131,39 @@ def _metadata(name: str, labels: Mapping[str, str]) -> Json:
     return {"name": name, "labels": dict(labels)}
 
 
-def _server_template(labels: Mapping[str, str], plan: Plan, config: str) -> Json:
-    volumes = [{"name": "config", "configMap": {"name": config}}, {"name": "tmp", "emptyDir": {}}]
-    spec = {**_pod(USER), "terminationGracePeriodSeconds": GRACE, "containers": [_server(plan)], "volumes": volumes}
-    return {"metadata": {"labels": dict(labels)}, "spec": {**spec, "automountServiceAccountToken": False}}
+def _server_template(model: str, pool: RunningPool, plan: Plan, image: str) -> Json:
+    config = config_map(model, pool, plan.serving)["metadata"]["name"]
+    volumes: list[Json] = [{"name": "config", "configMap": {"name": config}}, {"name": "tmp", "emptyDir": {}}]
+    spec = {**_pod(USER), "terminationGracePeriodSeconds": GRACE, "automountServiceAccountToken": False}
+    server = _server(plan)
+    if is_pulled(pool.version.uri):
+        volume, mount = _s3()
+        volumes += [{"name": VERSION, "emptyDir": {}}, volume]
+        server["volumeMounts"].append({"name": VERSION, "mountPath": PULLED, "readOnly": True})
+        spec["initContainers"] = [_pull(pool.version, image, mount)]
+    return {"metadata": {"labels": pool_labels(model, pool.pool)}, "spec": {**spec, "containers": [server], "volumes": volumes}}
+
+
+def _pull(version: ModelVersion, image: str, credentials: Json) -> Json:
+    """The init container that copies a version into the pod; Kubernetes runs it again where it fails, later and later."""
+    return {
+        "name": PULL,
+        "image": image,
+        "command": ["python", "-m", "tfcanary", "pull", literal(version.uri), "--digest", version.digest, "--into", PULLED],
+        **_own_container("100m"),
+        "volumeMounts": [TMP, {"name": VERSION, "mountPath": PULLED}, credentials],
+    }
+
+
+def _own_container(cpu: str) -> Json:
+    """What a container in tfcanary's own image has beside its command and its volumes; `cpu` is what it requests."""
+    return {
+        "env": [{"name": "HOME", "value": TMP["mountPath"]}],
+        # Its last line is the sentence that says why it ended.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": {"cpu": cpu, "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": _contained(),
+    }
 
 
 def _server(plan: Plan) -> Json:
@@ -159,42 +196,47 @@ def _tries(lasts: timedelta) -> int:
 def _guard_template(labels: Mapping[str, str], model: str, namespace: str, run_id: str, plan: Plan, image: str) -> Json:
     command = ["python", "-m", "tfcanary", "guard", "--platform", f"kube://{namespace}", "--model", model, f"--run-id={literal(run_id)}"]
     command += ["--metrics-port", str(object_names.METRICS)]
-    volumes, mounts = _shared(plan.bucket, plan.serving.pod_patch)
+    # What a watch reads beside the bucket, such as labels, may lie in S3, too.
+    mounted = [*_shared(plan.bucket, plan.serving.pod_patch), _s3()]
     if plan.notify:
-        volumes.append({"name": "notify", "secret": {"secretName": SECRET, "optional": True}})
-        mounts.append({"name": "notify", "mountPath": SECRETS, "readOnly": True})
+        mounted.append(_secret("notify", SECRET, SECRETS))
     if plan.metrics.files:
-        volumes.append({"name": "metrics", "secret": {"secretName": METRICS_SECRET, "optional": True}})
-        mounts.append({"name": "metrics", "mountPath": METRICS_SECRETS, "readOnly": True})
+        mounted.append(_secret("metrics", METRICS_SECRET, METRICS_SECRETS))
     container = {
         "name": "guard",
         "image": image,
         "command": command,
-        "env": [{"name": "HOME", "value": TMP["mountPath"]}],
+        **_own_container("50m"),
         "ports": [{"name": "metrics", "containerPort": object_names.METRICS, "protocol": "TCP"}],
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": _contained(),
-        "volumeMounts": [TMP, *mounts],
+        "volumeMounts": [TMP, *(mount for _, mount in mounted)],
     }
-    volumes = [{"name": "tmp", "emptyDir": {}}, *volumes]
     spec = {
         **_pod(GUARD_USER),
         "terminationGracePeriodSeconds": GUARD_GRACE,
         "serviceAccountName": plan.guard.service_account,
         "containers": [container],
-        "volumes": volumes,
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *(volume for volume, _ in mounted)],
     }
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
 
 
-def _shared(bucket: BucketPlan, patch: Mapping[str, object]) -> tuple[list[Json], list[Json]]:
-    """The volume of a bucket that is a directory; the guard writes there, even where servers only read."""
+def _shared(bucket: BucketPlan, patch: Mapping[str, object]) -> list[tuple[Json, Json]]:
+    """The volume of a bucket that is a directory, and its mount; the guard writes there, even where servers only read."""
     found = shared_volume(patch, bucket.canary) if bucket.canary.startswith("/") else None
     if found is None:
-        return [], []
+        return []
     volume, mount = found
-    return [volume], [{name: value for name, value in mount.items() if name != "readOnly"}]
+    return [(volume, {name: value for name, value in mount.items() if name != "readOnly"})]
+
+
+def _s3() -> tuple[Json, Json]:
+    return _secret("s3", S3_SECRET, S3_SECRETS)
+
+
+def _secret(name: str, secret: str, folder: str) -> tuple[Json, Json]:
+    """The volume of a Secret of the namespace, which need not exist, and its mount."""
+    volume = {"name": name, "secret": {"secretName": secret, "optional": True}}
+    return volume, {"name": name, "mountPath": folder, "readOnly": True}
 
 
 def _pod(user: int) -> Json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tfcanary.adapters.clock import SystemClock
 from tfcanary.adapters.kube.deployer import KubeDeployer
 from tfcanary.adapters.kube.guards import KubeGuards
-from tfcanary.adapters.kube.preflight import KubePreflight
+from tfcanary.adapters.kube.preflight import NO_BUCKET, KubePreflight
 from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.kubeclient import object_names
@@ -41,11 +41,11 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
     api = Api(namespace)
     running = RunningServers(api, object_names.valid_model(model))
     servers = TrackServers(running)
-    router = open_router(api, model, plan)
+    router, storage = open_router(api, model, plan), _bucket(plan.bucket)
     return Platform(
         uri=uri,
         model=model,
-        storage=_bucket(plan.bucket),
+        storage=storage,
         bucket_uri=plan.bucket.canary.rstrip("/"),
         stable_storage=open_storage(plan.bucket.stable) if plan.bucket.stable else None,
         deployer=KubeDeployer(running, plan),
@@ -55,7 +55,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
         log=NoLog(),
         records=KubeRecords(api, Api(namespace, patience=EVENTS_PATIENCE), model),
         guards=KubeGuards(api, model, plan),
-        preflight=KubePreflight(running, plan, router),
+        preflight=KubePreflight(running, plan, router, storage),
         notices=HttpNotices(),
         clock=SystemClock(),
     )
@@ -65,9 +65,9 @@ def _bucket(plan: BucketPlan) -> Storage:
     from tfcanary.adapters.storage import open_storage
 
     if not plan.canary:
-        return Lacking("bucket.canary: is missing; on a cluster it must be gs://bucket/prefix, or a directory that steps and servers share")
-    if not plan.canary.startswith(("gs://", "/")):
-        raise Refused(f"bucket.canary {plan.canary!r}: must be gs://bucket/prefix or an absolute path, as the servers read it")
+        return Lacking(NO_BUCKET)
+    if not plan.canary.startswith(("gs://", "s3://", "/")):
+        raise Refused(f"bucket.canary {plan.canary!r}: must be gs://bucket/prefix, s3://bucket/prefix or an absolute path, on a cluster")
     return open_storage(plan.canary.rstrip("/"))
 
 

@@ -7,6 +7,7 @@ What the release rests on cannot be patched: the labels that Services select, th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,8 +26,20 @@ KEYS = {
 FIELD = "serving.pod_patch"
 SERVER = "server"
 """The name of the container of the model server."""
+PULL = "pull"
+"""The name of the init container that copies a version into the pod."""
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim of the namespace, and where it is mounted."""
+
+    name: str
+    mount_path: str
+    sub_path: str = ""
+    """The folder of the volume that is mounted; empty: the whole volume."""
 
 
 def apply_patch(template: Json, patch: Mapping[str, object]) -> Json:
@@ -77,28 +90,44 @@ def _check_untouched(before: Json, after: Json) -> None:
     for name, value in before["metadata"]["labels"].items():
         if labels.get(name) != value:
             raise _must_stay(f"metadata.labels.{name}", value)
-    was, now = _server(before), _server(after)
-    for name in ("image", "command", "ports"):
+    was, now = (_container(template, "containers", SERVER) for template in (before, after))
+    _check_container(f"spec.containers[{SERVER}]", was, now, ("image", "command", "ports"))
+    _check_arguments(f"spec.containers[{SERVER}].args", was["args"], now.get("args") or [])
+    was, now = (_container(template, "initContainers", PULL) for template in (before, after))
+    if was:
+        # An argument more could take the place of the digest.
+        _check_container(f"spec.initContainers[{PULL}]", was, now, ("image", "command", "args"))
+    _check_kept("spec.volumes", before["spec"], after.get("spec", {}))
+
+
+def _check_container(at: str, was: Json, now: Json, fields: Sequence[str]) -> None:
+    """Raises Refused where one of these fields of a container is changed, or one of its mounts."""
+    for name in fields:
         if now.get(name) != was.get(name):
-            raise _must_stay(f"spec.containers[{SERVER}].{name}", was.get(name))
-    _check_arguments(was["args"], now.get("args") or [])
-    for name, kept, there in (("volumeMounts", was, now), ("volumes", before["spec"], after.get("spec", {}))):
-        lost = next((one for one in kept[name] if one not in (there.get(name) or ())), None)
-        if lost:
-            raise _must_stay(f"spec.{name}", lost)
+            raise _must_stay(f"{at}.{name}", was.get(name))
+    _check_kept(f"{at}.volumeMounts", was, now)
 
 
-def _check_arguments(ours: Sequence[str], theirs: Sequence[str]) -> None:
+def _check_kept(at: str, was: Json, now: Json) -> None:
+    """Raises Refused where an item of ours is changed or missing in the list that `at` ends with; others may be added."""
+    name = at.rpartition(".")[2]
+    there = now.get(name) or ()
+    lost = next((one for one in was.get(name) or () if one not in there), None)
+    if lost:
+        raise _must_stay(at, lost)
+
+
+def _check_arguments(at: str, ours: Sequence[str], theirs: Sequence[str]) -> None:
     """Raises Refused where a flag of ours is changed, missing or given twice, for of two the server takes the last; other flags may be added."""
     for argument in ours:
         name = argument.partition("=")[0]
         if [one for one in theirs if one.partition("=")[0] == name] != [argument]:
-            raise _must_stay(f"spec.containers[{SERVER}].args", argument)
+            raise _must_stay(at, argument)
 
 
-def _server(template: Json) -> Json:
-    containers = template.get("spec", {}).get("containers", ())
-    return next((one for one in containers if one["name"] == SERVER), {})
+def _container(template: Json, kind: str, name: str) -> Json:
+    """A container of a template by its name; empty where there is none."""
+    return next((one for one in template.get("spec", {}).get(kind) or () if one["name"] == name), {})
 
 
 def _must_stay(at: str, value: object) -> Refused:
@@ -112,6 +141,13 @@ def shared_volume(patch: Mapping[str, Any], folder: str) -> tuple[Json, Json] | 
     mounts = [mount for one in containers for mount in one.get("volumeMounts") or () if _holds(str(mount.get("mountPath", "")), folder)]
     volumes = {one.get("name"): one for one in spec.get("volumes") or ()}
     return next(((volumes[mount["name"]], mount) for mount in mounts if mount.get("name") in volumes), None)
+
+
+def shared_claim(patch: Mapping[str, Any], folder: str) -> Claim | None:
+    """The claim by which a patched server sees a folder; None where it sees none, or by another kind of volume."""
+    volume, mount = shared_volume(patch, folder) or ({}, {})
+    name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+    return Claim(str(name), str(mount["mountPath"]), str(mount.get("subPath") or "")) if name else None
 
 
 def _holds(mount: str, folder: str) -> bool:

@@ -104,6 +104,9 @@ def _status(pod: Json, name: str) -> Sequence[Json]:
 
 
 def _phase(pod: Json) -> str:
+    for status in _status(pod, "initContainerStatuses"):
+        if "running" in (status.get("state") or {}):
+            return f"its init container {status['name']} runs"
     return f"the pod is {str(pod['status'].get('phase') or 'Pending').lower()}"
 
 

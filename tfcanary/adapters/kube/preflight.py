@@ -13,11 +13,13 @@ from tfcanary.adapters.kube.ownership import check_ours, comparable
 from tfcanary.adapters.kube.pod_patch import shared_volume
 from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES, Json, Resource
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICE_ACCOUNTS, SERVICES, Json, Resource
+from tfcanary.adapters.storage.s3 import CONFIG, reads_secret
 from tfcanary.core.domain import ModelVersion, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
-from tfcanary.core.ports import Change
+from tfcanary.core.plan.cluster import S3_SECRET
+from tfcanary.core.ports import Change, Storage
 from tfcanary.core.record import Record
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ log = logging.getLogger("tfcanary.preflight")
 UNKNOWN = "the-release"
 """The run id of a release before there is one, where its objects are only shown."""
 OWN_IMAGE = "the-image-of-the-step"
-"""The guard's image where the plan names none: it is known in the step alone."""
+"""tfcanary's own image where the plan names none: it is known in the step alone."""
+NO_BUCKET = "bucket.canary: is missing; it must be gs://bucket/prefix, s3://bucket/prefix, or a directory that steps and servers share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,19 @@ class KubePreflight:
     running: RunningServers
     plan: Plan
     router: ClusterRouter
+    storage: Storage
 
     def check(self, record: Record) -> None:
-        """Raises Refused at the first of: what the plan lacks, a right that is missing, an object that is not ours, a stage the router cannot do.
+        """Raises Refused at the first of: what the plan lacks, a missing right, an object that is not ours, a bucket, a stage the router cannot do.
 
+        The bucket is one in S3 that cannot be read from here, or not from the servers' pods. Raises Unavailable where it does not answer.
         A tool that would put our fields back is logged as a warning, with the lines that tell it not to.
         """
         self._check_plan(record)
         self._check_rights()
         self._check_objects()
         self._check_guard()
+        self._check_bucket()
         self.router.check(tuple(Traffic(canary=weight) for weight in self.plan.weights))
         self._check_namespace()
         for advice in gitops.advices(self.running.api, (*self.router.owned_fields(), *gitops.of_tracks(self.running.model))):
@@ -66,7 +72,8 @@ class KubePreflight:
         """A Deployment that is there keeps its template, and as many pods as it has."""
         present = self.running.deployments(wanted.pool).get(wanted.pool)
         if present is None:
-            return change(DEPLOYMENTS, None, self._dry(DEPLOYMENTS, manifests.deployment(self.running.model, wanted, self.plan)))
+            body = manifests.deployment(self.running.model, wanted, self.plan, self._image)
+            return change(DEPLOYMENTS, None, self._dry(DEPLOYMENTS, body))
         replicas = max(int(present["spec"].get("replicas", 1)), wanted.least)
         return change(DEPLOYMENTS, present, {**present, "spec": {**present["spec"], "replicas": replicas}})
 
@@ -79,8 +86,11 @@ class KubePreflight:
             yield SERVICES, manifests.service(model, track, selector, serving)
         yield from self.router.objects(Traffic())
         if not self.plan.guard.installed:
-            image = self.plan.guard.image or OWN_IMAGE
-            yield DEPLOYMENTS, manifests.guard(model, self.running.api.namespace, UNKNOWN, self.plan, image)
+            yield DEPLOYMENTS, manifests.guard(model, self.running.api.namespace, UNKNOWN, self.plan, self._image)
+
+    @property
+    def _image(self) -> str:
+        return self.plan.guard.image or OWN_IMAGE
 
     def _selector(self, track: Track) -> Json:
         """The labels that the track's Service selects now; of no pods where there is no Service."""
@@ -96,9 +106,7 @@ class KubePreflight:
             raise Refused("serving.image: is missing; on a cluster it must be TF Serving's image, pinned: <repository>@sha256:<digest>")
         bucket = self.plan.bucket.canary
         if not bucket:
-            raise Refused(
-                "bucket.canary: is missing; on a cluster it must be gs://bucket/prefix, or a directory that steps and servers share"
-            )
+            raise Refused(NO_BUCKET)
         # Patch, CPUs and the length of the name are looked at where the object is made.
         manifests.deployment(self.running.model, self._imagined(record), self.plan)
         if bucket.startswith("/") and shared_volume(self.plan.serving.pod_patch, bucket) is None:
@@ -146,6 +154,19 @@ class KubePreflight:
             raise Refused(
                 f"guard.service_account {account!r}: namespace {self.running.api.namespace} has none; apply deploy/, or name another"
             )
+
+    def _check_bucket(self) -> None:
+        """Whoever reads S3 by the Secret of the steps' namespace needs one in the models' namespace, for the servers' pods and the guard."""
+        if not self.plan.bucket.canary.startswith("s3://"):
+            return
+        self.storage.list(f"{self.running.model}/versions/")
+        api = self.running.api
+        if not reads_secret() or not api.is_allowed("get", SECRETS):
+            return
+        found = api.get(SECRETS, S3_SECRET)
+        if CONFIG.name not in ((found or {}).get("data") or {}):
+            what = f"has none with the key `{CONFIG.name}`" if found else "has none"
+            raise Refused(f"Secret {S3_SECRET}: namespace {api.namespace} {what}; the servers' pods read {self.plan.bucket.canary} by it")
 
     def _check_namespace(self) -> None:
         """Raises Refused where the namespace does not exist: tried by a dry run, for to read a namespace needs a right of its own."""

@@ -20,6 +20,8 @@ from tfcanary.core.plan import ServingPlan
 
 FOLDER = "/etc/tfserving"
 """The folder at which a pool's ConfigMap is mounted."""
+PULLED = "/models"
+"""The folder at which a pod's own copy of a version is mounted, where the server itself cannot read the bucket."""
 MODELS, MONITORING, BATCHING = "models.config", "monitoring.config", "batching.config"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 HASH_LENGTH = 10
@@ -98,6 +100,11 @@ model_config_list {{
     return {**written, BATCHING: serving.batching} if serving.batching else written
 
 
+def is_pulled(uri: str) -> bool:
+    """Whether a version must be copied into each server's pod: TensorFlow Serving reads no S3."""
+    return uri.startswith("s3://")
+
+
 def short_hash(content: Mapping[str, Any]) -> str:
     """A short hash of an object, by which one content is told from another."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
@@ -111,6 +118,6 @@ def quote(text: str) -> str:
 
 def _base(version: ModelVersion) -> str:
     base, _, last = version.uri.rstrip("/").rpartition("/")
-    if last != str(version.number) or not base.startswith(("/", "gs://")):
-        raise Refused(f"version uri {version.uri!r}: must be a gs:// URI or an absolute path, and end in /{version.number}")
-    return base
+    if last != str(version.number) or not base.startswith(("/", "gs://", "s3://")):
+        raise Refused(f"version uri {version.uri!r}: must be a gs:// or s3:// URI or an absolute path, and end in /{version.number}")
+    return PULLED if is_pulled(base) else base

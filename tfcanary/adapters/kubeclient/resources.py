@@ -49,6 +49,7 @@ EVENTS = Resource("v1", "events", "Event")
 PODS = Resource("v1", "pods", "Pod")
 PAGES = Resource("v1", "pods/proxy", "Pod")
 """What `Api.page` reads; used in questions about rights."""
+SECRETS = Resource("v1", "secrets", "Secret")
 SERVICES = Resource("v1", "services", "Service")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
 NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)

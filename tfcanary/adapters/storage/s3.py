@@ -1,7 +1,7 @@
 """Storage in an S3 bucket: AWS's, or that of a compatible server such as MinIO, SeaweedFS or Ceph.
 
 The client is botocore, with AWS's own configuration: endpoint, region, addressing style and credentials come from the environment
-(AWS_ENDPOINT_URL_S3, AWS_REGION, ...), from the file that AWS_CONFIG_FILE names, or in a pod from CONFIG. A server with an endpoint of its
+(AWS_ENDPOINT_URL_S3, AWS_DEFAULT_REGION, ...), from the file that AWS_CONFIG_FILE names, or in a pod from CONFIG. A server with an endpoint of its
 own is addressed by paths, unless the configuration says otherwise. The first request imports the client, which takes a second.
 
 S3 has no generations. The generation of an object is computed from its time of writing, the random id of the write, and its ETag, which
@@ -43,11 +43,12 @@ from tfcanary.adapters.storage.s3_errors import (
     status_of,
 )
 from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.plan.cluster import S3_SECRETS
 from tfcanary.core.ports import Blob
 from tfcanary.core.retry import Pauses, attempts
 
-CONFIG = Path("/etc/tfcanary/s3/config")
-"""AWS's configuration in a pod: the key `config` of the Secret `tfcanary-s3`. Used where AWS_CONFIG_FILE is not set."""
+CONFIG = Path(S3_SECRETS, "config")
+"""AWS's configuration in a pod: the key `config` of the Secret S3_SECRET. Used where AWS_CONFIG_FILE is not set."""
 PIECE = 8 << 20
 """Bytes of one request, and of a file in memory at a time. Larger files are sent in parts."""
 MOST_PARTS = 10_000
@@ -119,7 +120,7 @@ class S3Storage(ConditionalWrites):
     def _connect(self, session: Any) -> Any:
         from botocore.config import Config
 
-        if "AWS_CONFIG_FILE" not in os.environ and CONFIG.is_file():
+        if reads_secret():
             session.set_config_variable("config_file", str(CONFIG))
         # Half of the time, so that a server that neither answers nor closes the connection is asked at least twice.
         seconds = self._deadline / 2
@@ -362,6 +363,11 @@ class S3Storage(ConditionalWrites):
                     self._call("delete_object", Key=self._folder + name)
                 elif status_of(error) != 404:
                     raise
+
+
+def reads_secret() -> bool:
+    """Whether AWS's configuration is that of the Secret S3_SECRET, as it is mounted in this pod."""
+    return "AWS_CONFIG_FILE" not in os.environ and CONFIG.is_file()
 
 
 def _generation_of(moment: int, write: str, etag: str) -> int:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tfcanary.core.errors import Conflict, Refused, Unavailable
+from tfcanary.core.plan.cluster import S3_SECRET
 
 LOST_RACE = frozenset({409, 412})
 """Statuses of a conditional request whose condition does not hold, or that met another one."""
@@ -76,7 +77,9 @@ def explain_s3_errors(uri: str, host: str, permission: str) -> Iterator[None]:
         raise Unavailable(f"{uri}: the request to {host} failed ({_short(error)})") from error
 
 
-CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file in AWS_CONFIG_FILE"
+CREDENTIALS = (
+    f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a file in AWS_CONFIG_FILE, or make the Secret {S3_SECRET} on a cluster"
+)
 
 
 def _error(uri: str, host: str, permission: str, error: Any) -> Exception:
@@ -90,7 +93,7 @@ def _error(uri: str, host: str, permission: str, error: Any) -> Exception:
     if status == 404:
         return Refused(f"{uri}: not found at {host} ({_short(error)})")
     if status in (301, 307):
-        return Refused(f"{uri}: the bucket is in another region than AWS_REGION names ({_short(error)})")
+        return Refused(f"{uri}: the bucket is in another region than AWS_DEFAULT_REGION names ({_short(error)})")
     if status == 501:
         return Refused(f"{uri}: {host} has no conditional writes, without which releases cannot be kept apart ({_short(error)})")
     return Refused(f"{uri}: {host} refuses ({_short(error)})")

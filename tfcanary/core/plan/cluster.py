@@ -48,7 +48,8 @@ class BucketPlan:
     """`gs://bucket/prefix`, `s3://bucket/prefix`, or a directory that steps and servers share: the candidate is pushed to
     <canary>/<model name>/<version>.
 
-    Required on a cluster."""
+    Required on a cluster. TensorFlow Serving reads no `s3://`: there an init container of each server's pod copies the version, with the
+    credentials of the Secret `tfcanary-s3`. A directory is a volume that `serving.pod_patch` mounts there."""
     stable: str = ""
     """If given, promotion copies the version there and verifies it."""
     keep: int = 3
@@ -59,6 +60,10 @@ class BucketPlan:
             raise ValueError(f"keep {self.keep}: must be at least 1, for the stable version stays")
 
 
+S3_SECRET = "tfcanary-s3"
+"""The Secret whose key `config` is AWS's configuration for S3: endpoint, region and credentials ..."""
+S3_SECRETS = "/etc/tfcanary/s3"
+"""... and where every pod that reads or writes a bucket mounts it from its own namespace, where it exists."""
 METRICS_SECRET = "tfcanary-metrics"
 """The Secret whose keys are the credentials of Prometheus ..."""
 METRICS_SECRETS = "/etc/tfcanary/metrics"
@@ -196,7 +201,7 @@ class GuardPodPlan:
     installed: bool = False
     """`true`: an administrator runs one for the namespace (deploy/guard); by default each release has a small Deployment of its own."""
     image: str = ""
-    """tfcanary's own image. Default: the one that the step runs in."""
+    """tfcanary's own image, also for the init containers that copy a version from S3. Default: the one that the step runs in."""
     service_account: str = "tfcanary-guard"
     """As whom it runs; deploy/ makes this one, with its rights."""
     ready_timeout: timedelta = seconds(300)

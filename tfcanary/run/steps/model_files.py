@@ -47,7 +47,7 @@ class Copies:
         beside = open_storage(folder)
         single = next((blob for blob in beside.list(name) if blob.name == name), None)
         if single is None:
-            pull(open_storage(uri), "", into, known=generations)
+            pull(open_storage(uri), "", into, known=generations, uri=uri)
             return into
         if generations.get(name) != single.generation:
             _copy(beside, name, into / Path(name).name)
@@ -62,7 +62,7 @@ def files_of(platform: Platform, version: ModelVersion) -> Path:
     from tfcanary.adapters.storage.download import pull
 
     into = _temporary_folder()
-    pull(platform.storage, f"{platform.model}/{version.number}/", into)
+    pull(platform.storage, f"{platform.model}/{version.number}/", into, uri=version.uri)
     return into
 
 

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfcanary.adapters.kube.pod_patch import Claim
 from tfcanary.core.domain import Look
 from tfcanary.run.submit.host_auth import HostAuth
 
@@ -49,6 +50,8 @@ class Submission:
     """The Kubernetes service account of the run's pods on a KFP host; empty means the host's default account."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """The memory limits of steps on a KFP host in MiB, by the name of their component; other steps have the package's."""
+    claim: Claim | None = None
+    """The volume with the bucket, for every step on a KFP host; None where the bucket is no volume."""
 
 
 def package(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from tfcanary import adapters, report
 from tfcanary.act import ledger, push, rollback
+from tfcanary.adapters.kube.pod_patch import shared_claim
 from tfcanary.core import codec
 from tfcanary.core.domain import Verdict
 from tfcanary.core.errors import Unavailable
@@ -198,7 +199,7 @@ def release(
     """Check what can be checked from this machine, then submit the pipeline `canary_release`.
 
     Args:
-        model: The exported SavedModel: a directory or a gs:// URI.
+        model: The exported SavedModel: a directory, a gs:// or an s3:// URI.
         name: The name under which TensorFlow Serving serves the model.
         plan: The release plan: a Plan, a mapping with its fields, or a YAML or JSON file.
         platform: kube://<namespace> or local:///<state folder>; empty means $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
@@ -225,5 +226,6 @@ def release(
     if "://" not in uri:
         push.refuse_stable(record, savedmodel.manifest(Path(uri)).digest)
     memory = {"validate_savedmodel": max(decoded.validation.memory_mib + BESIDE_TRIAL, LEAST_MEMORY)}
-    run = start(Submission("canary_release", parameters, RUNS, host, host_ui, auth, image, service_account, memory))
+    claim = shared_claim(decoded.serving.pod_patch, decoded.bucket.canary)
+    run = start(Submission("canary_release", parameters, RUNS, host, host_ui, auth, image, service_account, memory, claim))
     return Handle(bound, decoded, run, bool(host), release_id)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcanary.adapters.doctor_checks import CheckResult
+from tfcanary.adapters.kube.pod_patch import Claim
 from tfcanary.core.domain import Finding
 from tfcanary.run.submit import Submission, package
 from tfcanary.run.submit.host_auth import HostAuth
@@ -19,10 +20,11 @@ SUCCEEDED = {"SUCCEEDED": True, "SKIPPED": True, "FAILED": False, "CANCELED": Fa
 Json = dict[str, Any]
 
 
-def read_package(name: str, image: str = "", memory: Mapping[str, int] | None = None) -> tuple[Json, Json]:
+def read_package(name: str, image: str = "", memory: Mapping[str, int] | None = None, claim: Claim | None = None) -> tuple[Json, Json]:
     """Return a package's two documents: the pipeline, and its pods' settings.
 
-    With `image` every step runs in that image. `memory` holds memory limits in MiB, by the name of a component.
+    With `image` every step runs in that image. `memory` holds memory limits in MiB, by the name of a component. With `claim` every step
+    has that volume.
     """
     import yaml
 
@@ -35,7 +37,16 @@ def read_package(name: str, image: str = "", memory: Mapping[str, int] | None = 
         # The second field is the first one's old form, in units of 10^9 bytes, for older hosts.
         limit = {"resourceMemoryLimit": f"{mib}Mi", "memoryLimit": mib * 2**20 / 1e9}
         executors[f"exec-{component.replace('_', '-')}"]["container"]["resources"].update(limit)
+    if claim:
+        for pod in pods["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            pod["pvcMount"] = [_pvc_mount(claim)]
     return pipeline, pods
+
+
+def _pvc_mount(claim: Claim) -> Json:
+    # The second field is the first one's old form, for older hosts.
+    name = {"pvcNameParameter": {"runtimeValue": {"constant": claim.name}}, "constant": claim.name}
+    return {**name, "mountPath": claim.mount_path, **({"subPath": claim.sub_path} if claim.sub_path else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class RemoteRun:
     def start(cls, submission: Submission) -> RemoteRun:
         """Submit a pipeline to its host; raises Unavailable where the host cannot be reached or refuses the run."""
         api = KfpApi.connect(submission.host, submission.host_auth)
-        pipeline, pods = read_package(submission.pipeline, submission.image, submission.memory)
+        pipeline, pods = read_package(submission.pipeline, submission.image, submission.memory, submission.claim)
         # The name of a release's run is the release's id, so that a run whose answer was lost is found again.
         release_id = str(submission.arguments.get("release_id") or "")
         run: Mapping[str, Any] = {

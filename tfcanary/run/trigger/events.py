@@ -1,7 +1,7 @@
 """Events of new versions: each format in which a version is announced, read into one value.
 
 The library `cloudevents` reads CloudEvents (structured, binary, batch). Inside them, or bare, are the documents of Cloud Storage and of
-Pub/Sub. Nothing is looked up here, and nothing is believed: `routes` decides whose version an event is about.
+Pub/Sub, and the notifications of S3 and of the servers like it. Nothing is looked up here, and nothing is believed: `routes` decides whose version an event is about.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 from tfcanary.core.errors import Refused
 
@@ -77,8 +78,8 @@ def read(message: Message) -> tuple[Event, ...]:
     if "message" in body:
         return (_pubsub_push(body, "Pub/Sub push"),)
     if "Records" in body:
-        raise Refused("body: is a notification of S3 or MinIO; exports are in Cloud Storage or in a directory, no event of S3 is about one")
-    raise Refused("body: is no CloudEvent and no Pub/Sub push; a candidate alone goes to /models/<name>/candidates")
+        return _s3_notification(body["Records"])
+    raise Refused("body: is no CloudEvent, no Pub/Sub push and no notification of S3; a candidate alone goes to /models/<name>/candidates")
 
 
 def parse_json(body: bytes) -> Any:
@@ -99,6 +100,28 @@ def _batch(events: Any) -> tuple[Event, ...]:
     if not isinstance(events, list) or len(events) > MOST:
         raise Refused(f"body: a batch is a list of at most {MOST} events")
     return tuple(_cloud_event(one) for one in events)
+
+
+def _s3_notification(records: Any) -> tuple[Event, ...]:
+    """The events of a notification as AWS's S3, MinIO and Ceph send it: one for each object."""
+    if not isinstance(records, list) or len(records) > MOST:
+        raise Refused(f"Records: a notification is a list of at most {MOST} events")
+    return tuple(_s3_event(_object(record, f"Records[{number}]"), f"Records[{number}]") for number, record in enumerate(records))
+
+
+def _s3_event(record: Json, at: str) -> Event:
+    kind, s3 = _text(record, "eventName", at, required=True), _object(record.get("s3"), f"{at}.s3")
+    bucket = _text(_object(s3.get("bucket"), f"{at}.s3.bucket"), "name", f"{at}.s3.bucket", required=True)
+    written = _object(s3.get("object"), f"{at}.s3.object")
+    # Keys come as in a query: a space is a plus.
+    key = unquote_plus(_text(written, "key", f"{at}.s3.object", required=True))
+    moment = record.get("eventTime")
+    # A notification has no id. One that is sent again names the same write of the same object.
+    id = ":".join([key, _text(written, "sequencer", f"{at}.s3.object"), _text(written, "eTag", f"{at}.s3.object"), str(moment)])
+    event = Event(f"s3://{bucket}", id[-LONGEST:], kind, None if moment is None else parse_instant(moment, f"{at}.eventTime"))
+    # AWS leaves the prefix `s3:` out.
+    created = kind.removeprefix("s3:").startswith("ObjectCreated:")
+    return replace(event, object_uri=f"s3://{bucket}/{key}") if created else event
 
 
 def _binary(message: Message) -> Event:

@@ -47,7 +47,7 @@ class Source:
     """A model whose versions are released."""
 
     exports: str
-    """The folder below which the model's versions appear: `gs://bucket/folder` or a directory."""
+    """The folder below which the model's versions appear: `gs://bucket/folder`, `s3://bucket/folder` or a directory."""
     plan: Plan | None = None
     plan_file: str = ""
     """A file with the plan, in place of `plan`; a relative path begins at the settings' folder."""

@@ -14,19 +14,22 @@ from tfcanary.core.errors import Refused
 PART = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.=+@~,:-]{1,255}")
 """The form of a name between two slashes."""
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-FORMS = "gs://bucket/folder, or a directory such as /srv/exports"
+BUCKETS = ("gs://", "s3://")
+"""The schemes of buckets."""
+FORMS = "gs://bucket/folder, s3://bucket/folder, or a directory such as /srv/exports"
 
 
 def normalise(uri: str) -> str:
-    """Return the one spelling of a folder's URI: `gs://bucket/a/b` or `/a/b`.
+    """Return the one spelling of a folder's URI: `gs://bucket/a/b`, `s3://bucket/a/b` or `/a/b`.
 
-    Raises Refused where the URI has neither form, is too long, or has a name that is not plain.
+    Raises Refused where the URI has none of these forms, is too long, or has a name that is not plain.
     """
     if len(uri) > LONGEST_URI:
         raise Refused(f"{uri[:60]!r}...: has {len(uri)} characters; at most {LONGEST_URI} are taken")
     text = uri.removesuffix("/")
-    if text.startswith("gs://"):
-        root, *parts = text.removeprefix("gs://").split("/")
+    scheme = next((one for one in BUCKETS if text.startswith(one)), "")
+    if scheme:
+        root, *parts = text.removeprefix(scheme).split("/")
         if not BUCKET.fullmatch(root):
             raise Refused(f"{_quote(uri)}: {_quote(root)} is no bucket name; use {FORMS}")
     else:
@@ -37,7 +40,7 @@ def normalise(uri: str) -> str:
         raise Refused(f"{_quote(uri)}: {_quote(wrong)} is not taken; names have letters, digits and _ . = + @ ~ , : - only")
     if "" in parts:
         raise Refused(f"{_quote(uri)}: two slashes in a row; use {FORMS}")
-    return "/".join([f"gs://{root}" if text.startswith("gs://") else "", *parts])
+    return "/".join([f"{scheme}{root}", *parts])
 
 
 def is_below(uri: str, folder: str) -> bool:
