@@ -13,6 +13,7 @@ import pytest
 
 from tests.fake_storage import FakeStorage
 from tests.fakes import World
+from tests.run import test_state_size
 from tfcanary.act import checkpoint, ledger
 from tfcanary.core import timeline
 from tfcanary.core.domain import LATENCY_BOUNDS, Counters, Decision, Evidence, Finding, Interval, Sample, Track, Traffic, Verdict
@@ -22,6 +23,7 @@ from tfcanary.core.ports import Blob, Platform
 from tfcanary.core.record import Judged, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.decide.judge import Judge, judging
+from tfcanary.decide.judge.criteria import Criteria
 from tfcanary.run import watch
 
 RUN = "run-1"
@@ -30,6 +32,8 @@ LARGEST_STATE = 96_000
 LARGEST_POLL = LARGEST_STATE + 45_000
 """Bytes that one poll writes: the state, and now and then a reel of each tape."""
 CRITERIA = 20
+HOUR = 360
+"""Polls of an hour, at ten seconds."""
 SERVERS, CLASSES = 10, 10
 
 
@@ -152,14 +156,27 @@ def state_of(platform: Platform, release: Release) -> checkpoint.Checkpoint:
     return found
 
 
-@pytest.mark.parametrize("hours", [1, pytest.param(24, marks=pytest.mark.slow)])
-def test_neither_the_state_nor_what_a_poll_writes_grows(
-    platform: Platform, release: Release, bucket: MeteredStorage, no_arithmetic: None, hours: int
+def test_neither_the_state_nor_what_a_poll_writes_is_large_after_an_hour(
+    platform: Platform, release: Release, bucket: MeteredStorage, no_arithmetic: None
 ) -> None:
-    written = watched(platform, release, hours * 360, bucket)
+    written = watched(platform, release, HOUR, bucket)
     [state] = bucket.list("digits/releases/")
     assert state.size < LARGEST_STATE
     assert max(written) < LARGEST_POLL
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_in_a_day_s_last_hour_a_poll_writes_no_more_than_in_the_first_one(
+    platform: Platform, release: Release, bucket: MeteredStorage, no_arithmetic: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one server, two classes and two criteria, or else it takes minutes; counters get longer by a few digits."""
+    monkeypatch.setattr(Criteria, "add", lambda *_: None)
+    for name, few in (("SERVERS", 1), ("CLASSES", 2), ("CRITERIA", 2)):
+        monkeypatch.setattr(test_state_size, name, few)
+    written = watched(platform, release, 24 * HOUR, bucket)
+    assert max(written[-HOUR:]) < 1.05 * max(written[:HOUR])
+    assert sum(written[-HOUR:]) < 1.05 * sum(written[:HOUR])
 
 
 def test_a_page_draws_a_bounded_number_of_points_and_each_end_of_a_stage(
