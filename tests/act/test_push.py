@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.act.conftest import RUN, manifest_of
 from tests.fake_storage import FakeStorage
 from tests.fakes import World
 from tfcanary.act import ledger, push
+from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -59,7 +61,7 @@ class DyingStorage(FakeStorage):
         return super().write(name, content, if_generation)
 
 
-@pytest.mark.parametrize("dies_at", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("dies_at", [1, 2, 3, 4, 5, 6])
 def test_killed_at_any_write_and_run_again_it_ends_the_same(plan: Plan, model: Path, dies_at: int) -> None:
     world = World()
     world.storage = DyingStorage(dies_at)
@@ -115,6 +117,65 @@ def test_bytes_that_retention_removed_get_a_new_number(world: World, model: Path
     assert push.push(platform, model, manifest_of(model)).number == first.number + 1
 
 
+class CountingStorage(FakeStorage):
+    """Counts what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed, self.read_names = 0, 0
+
+    def list(self, prefix: str = "") -> tuple[Blob, ...]:
+        self.listed += 1
+        return super().list(prefix)
+
+    def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
+        self.read_names += 1
+        return super().read(name, into, generation)
+
+
+def crowded(world: World, versions: int) -> CountingStorage:
+    """A bucket with the claims of so many versions, whose files retention has removed."""
+    world.storage = storage = CountingStorage()
+    for number in range(1, versions + 1):
+        digest = f"{number:064x}"
+        claim = push.Claim(f"sha256:{digest}", (), (Blob("saved_model.pb", 1, 1, "crc32c:00000000"),))
+        storage.write(f"digits/versions/{number}.sha256-{digest}", b"")
+        storage.write(f"digits/versions/{number}.json", codec.dumps(claim).encode())
+    return storage
+
+
+def test_a_push_beside_500_versions_lists_three_times_and_reads_no_other_version_s_claim(world: World, model: Path) -> None:
+    storage, manifest = crowded(world, 500), manifest_of(model)
+    assert push.push(world.platform(), model, manifest).number == 501
+    assert storage.listed == 3
+    assert storage.read_names <= len(manifest.files) + 2
+    storage.listed = 0
+    assert push.push(world.platform(), model, manifest).number == 501
+    assert storage.listed == 3
+
+
+def test_a_claim_without_its_mark_is_read_and_found(world: World, model: Path) -> None:
+    storage, manifest = crowded(world, 3), manifest_of(model)
+    version = push.push(world.platform(), model, manifest)
+    storage.delete(f"digits/versions/{version.number}{'.' + manifest.digest.replace(':', '-')}")
+    assert push.push(world.platform(), model, manifest) == version
+
+
+def test_a_mark_whose_number_became_another_digest_s_gives_nobody_that_number(world: World, model: Path) -> None:
+    storage, manifest = crowded(world, 3), manifest_of(model)
+    storage.write(f"digits/versions/2.{manifest.digest.replace(':', '-')}", b"")
+    assert push.push(world.platform(), model, manifest).number == 4
+
+
+def test_a_mark_comes_before_the_claim_and_sorts_after_it(world: World, pushed: ModelVersion) -> None:
+    """A listing that arrives in pages never shows a claim without its mark."""
+    order = {blob.name: blob.generation for blob in world.storage.list("digits/versions/")}
+    claim, mark = sorted(order)
+    assert claim.endswith(".json")
+    assert mark.endswith(pushed.digest.replace(":", "-"))
+    assert push.list_versions(world.platform()).candidates(pushed.digest) == [pushed.number]
+
+
 def test_an_unreachable_bucket_changes_nothing(world: World, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> Blob:
         raise Unavailable("bucket does not answer")
@@ -127,7 +188,7 @@ def test_an_unreachable_bucket_changes_nothing(world: World, model: Path, monkey
 
 def test_a_leftover_that_is_none_of_the_files_is_refused(world: World, model: Path) -> None:
     manifest = manifest_of(model)
-    world.storage = DyingStorage(2)
+    world.storage = DyingStorage(3)
     with pytest.raises(Dies):
         push.push(world.platform(), model, manifest)
     world.storage.write("digits/2/malware.so", b"!")

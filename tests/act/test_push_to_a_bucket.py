@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.act.conftest import manifest_of
+from tests.adapters.storage import gcs_server
 from tests.adapters.storage.conftest import at_moto, emulated, emulator, gcs, moto, s3, s3_server, server, storage
 from tests.adapters.storage.gcs_server import BUCKET, Fault, GcsServer
 from tests.fakes import World
@@ -156,3 +157,17 @@ def test_a_push_that_was_overtaken_overwrites_nothing(world: World, server: GcsS
     with pytest.raises(Refused, match=r"saved_model\.pb: the bucket holds other bytes"):
         push.push(world.platform(), model, manifest_of(model), number=FIRST)
     assert server.objects[f"models/m/digits/{FIRST}/saved_model.pb"].content == b"somebody else's"
+
+
+def test_a_push_beside_500_versions_asks_the_bucket_a_few_times(
+    at_google: World, server: GcsServer, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcs_server, "PAGE", 1000)
+    for number in range(3, 503):
+        server.put(f"models/m/digits/versions/{number}.sha256-{number:064x}", b"")
+        server.put(f"models/m/digits/versions/{number}.json", b"{}")
+    manifest = manifest_of(model)
+    assert push.push(at_google.platform(), model, manifest).number == 503
+    listings = [one for one in server.asked if one.method == "GET" and "prefix" in one.query]
+    assert len(listings) == 3
+    assert not [one for one in server.sent("GET", "alt=media") if "/versions/" in one.path and "503" not in one.path]

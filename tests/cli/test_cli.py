@@ -14,6 +14,7 @@ from tests.look.savedmodel.family import family
 from tests.report import samples
 from tfcanary import adapters
 from tfcanary.act import ledger, rollback
+from tfcanary.act.checkpoint import Checkpoint
 from tfcanary.cli import main
 from tfcanary.cli.release import exit_code
 from tfcanary.core import codec
@@ -168,7 +169,8 @@ def test_status_counts_the_canary_requests_of_all_stages_as_the_page_does(
     assert record.release
     assert world.records.stored
     world.records.stored = replace(world.records.stored, record=record)
-    monkeypatch.setattr(steps, "read_timeline", lambda step: timeline)
+    kept = Checkpoint("", timeline, Verdict(Decision.ROLLBACK, "said"))
+    monkeypatch.setattr(steps, "read_checkpoint", lambda step: kept)
     assert run("status", "digits", "--platform", "fake://") == 0
     said = capsys.readouterr().out
     assert "canary requests: 1,730" in said
@@ -177,7 +179,7 @@ def test_status_counts_the_canary_requests_of_all_stages_as_the_page_does(
     def away(step: object) -> None:
         raise Unavailable("the bucket is away")
 
-    monkeypatch.setattr(steps, "read_timeline", away)
+    monkeypatch.setattr(steps, "read_checkpoint", away)
     assert run("status", "digits", "--platform", "fake://") == 0
     answer = capsys.readouterr()
     assert "rolled back at stage 2" in answer.out

@@ -52,7 +52,7 @@ def again(world: World) -> replay.Replay:
     platform = world.platform()
     kept = checkpoint.last_of(platform, RUN)
     assert kept is not None
-    head, looks = poll_log.read(platform, RUN, kept.tape)
+    head, looks = poll_log.read(platform, RUN, kept.polls)
     return replay.replay(Judge.resume(head.judge, RUN, head.plan), [(look.at, look.poll) for look in looks])
 
 
@@ -71,7 +71,7 @@ def test_the_kept_polls_give_every_live_verdict_again_bit_for_bit(
     assert verdict.decision is (Decision.ROLLBACK if bad else Decision.PROMOTE)
     told, before = list(live), len(live)
     assert words(again(world).verdicts) == words(told)
-    assert before > poll_log.POLLS
+    assert before > poll_log.LINES
     assert run("replay", "digits", "--platform", "fake://", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["decision"], said["same_as_live"]) == ("rollback" if bad else "promote", True)
@@ -83,8 +83,8 @@ def test_a_poll_costs_the_bucket_less_than_three_kilobytes(world: World, deploye
     kept = checkpoint.last_of(world.platform(), RUN)
     assert kept is not None
     reels = sum(blob.size for blob in world.storage.list("digits/polls/"))
-    assert (reels + len(kept.tape.packed)) / len(live) < 3000
-    assert len(kept.tape.packed) < 3000 * poll_log.POLLS
+    assert (reels + len(kept.polls.packed)) / len(live) < 3000
+    assert len(kept.polls.packed) < 3000 * poll_log.LINES
 
 
 class Dies(Exception):
@@ -106,7 +106,7 @@ def test_a_watch_that_is_killed_after_every_poll_loses_none(world: World, deploy
             watch.watch_stage(world.platform(), RUN, 1)
             break
     assert live[-1].decision is Decision.PROMOTE
-    assert len(live) >= poll_log.POLLS
+    assert len(live) >= poll_log.LINES
     told = list(live)
     assert words(again(world).verdicts) == words(told)
 

@@ -20,6 +20,7 @@ from tfcanary.core.errors import Held, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Stored
 from tfcanary.core.record import Beat, Release, State
+from tfcanary.core.timeline import Timeline
 from tfcanary.run import watch
 from tfcanary.run.guard import stand_guard
 
@@ -167,10 +168,16 @@ def test_between_two_steps_the_guard_watches_and_trips(world: World, deployed: M
     assert "error" in ended.reason
 
 
+def timeline_of(world: World) -> Timeline:
+    kept = checkpoint.load(world.platform(), release_of(world))
+    assert kept is not None
+    return checkpoint.read_timeline(world.platform(), RUN, kept)
+
+
 def test_between_two_steps_the_guard_goes_on_with_the_same_judge(world: World, deployed: ModelVersion) -> None:
     platform = world.platform()
     watch.watch_stage(platform, RUN, 0)
-    before = checkpoint.load(platform, release_of(world))
+    before = timeline_of(world)
     polls = [0]
 
     def step_takes_over(_: float) -> None:
@@ -182,11 +189,9 @@ def test_between_two_steps_the_guard_goes_on_with_the_same_judge(world: World, d
 
     world.clock.on_sleep.append(step_takes_over)
     stand_guard(platform, RUN)
-    after = checkpoint.load(platform, release_of(world))
-    assert before is not None
-    assert after is not None
-    assert after.timeline.points[: len(before.timeline.points)] == before.timeline.points
-    assert len(after.timeline.points) == len(before.timeline.points) + 4
+    after = timeline_of(world)
+    assert after.points[: len(before.points)] == before.points
+    assert len(after.points) == len(before.points) + 4
 
 
 def test_a_rollback_that_the_guard_decided_reaches_the_graph_as_a_verdict(world: World, deployed: ModelVersion) -> None:

@@ -18,7 +18,7 @@ from tests.fake_storage import FakeStorage
 from tests.simulation.judge import PlainJudge
 from tests.simulation.scheduler import Choice, Process, Scheduler
 from tests.simulation.world import World
-from tfcanary.act import deploy, ledger, orders, promote, push, rollback
+from tfcanary.act import checkpoint, deploy, ledger, orders, promote, push, rollback
 from tfcanary.core import codec
 from tfcanary.core.domain import Absence, Decision, Look, ModelVersion, Pool, Track, Traffic, Verdict
 from tfcanary.core.errors import Held, Refused, TfcanaryError
@@ -105,6 +105,7 @@ class Run:
         """Run the scenario to its end and judge the world."""
         judge, watch.Judge = watch.Judge, PlainJudge  # type: ignore[misc,assignment,attr-defined]
         threads, metrics.ThreadPoolExecutor = metrics.ThreadPoolExecutor, InPlace  # type: ignore[misc,assignment,attr-defined]
+        lines, checkpoint.LINES = checkpoint.LINES, 2
         random.seed(1)  # the jitter of the library's own retries
         logging.disable(logging.CRITICAL)
         try:
@@ -116,6 +117,7 @@ class Run:
         finally:
             logging.disable(logging.NOTSET)
             watch.Judge = judge  # type: ignore[misc,attr-defined]
+            checkpoint.LINES = lines
             metrics.ThreadPoolExecutor = threads  # type: ignore[misc,attr-defined]
         return self
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tfcanary.core.domain import Decision, Evidence, Finding, Interval, Sample, Verdict
 from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge import Poll
+from tfcanary.decide.judge import Poll, Window
+from tfcanary.decide.judge.counted_windows import TrackCounts
 
+NOTHING = Window(0.0, 0.0, None, True, True, True, TrackCounts(), TrackCounts())
 ENOUGH = 3
 """Polls with traffic after which a healthy canary may be promoted."""
 
@@ -25,11 +27,16 @@ class PlainJudge:
         return cls()
 
     @classmethod
-    def resume(cls, text: str, run_id: str, plan: JudgePlan) -> PlainJudge:
-        return cls(int(text))
+    def resume(cls, text: str, run_id: str, plan: JudgePlan, beside: Sequence[Window]) -> PlainJudge:
+        assert int(text) == len(beside), f"{text} polls with traffic, and {len(beside)} windows are there"
+        return cls(len(beside))
 
-    def dumps(self) -> str:
-        return str(self.polls)
+    def dumps(self, beside: int = 0) -> str:
+        return str(beside)
+
+    def windows(self, since: int = 0) -> tuple[Window, ...]:
+        """One for each poll with traffic, so that a window that gets lost is found out."""
+        return (NOTHING,) * (self.polls - since)
 
     def poll(self, seen: Poll) -> Verdict:
         if not (seen.stable.up and seen.canary.up):

@@ -7,14 +7,17 @@ when no call of this release can be on its way any longer.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from tfcanary.act import ledger, notify, push, restore
+from tfcanary.act import expiry, ledger, notify, push, restore
 from tfcanary.core.domain import Desired
-from tfcanary.core.errors import Held
+from tfcanary.core.errors import Conflict, Held, Refused, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release, State
+
+log = logging.getLogger("tfcanary.finish")
 
 IN_FLIGHT = timedelta(seconds=180)
 """Longer than any call of ours may be on its way: so long the candidate's servers and the guard outlive every end of a release."""
@@ -35,7 +38,10 @@ def finish(platform: Platform, run_id: str) -> Release | None:
 
 
 def let_go(platform: Platform, run_id: str) -> Release | None:
-    """Stop the servers that no track points at; after a promotion the previous version's stay until `deploy.keep_previous` is over."""
+    """Stop the servers that no track points at; after a promotion the previous version's stay until `deploy.keep_previous` is over.
+
+    What the bucket holds of old releases is removed, too; where that cannot be, the end of the next release tries again.
+    """
 
     def least(record: Record) -> Record:
         release = ledger.ours(record, run_id)
@@ -45,7 +51,13 @@ def let_go(platform: Platform, run_id: str) -> Release | None:
         ledger.update(platform, least)
     except Held:
         return None
-    return restore.restore(platform, run_id)
+    release = restore.restore(platform, run_id)
+    if release is not None:
+        try:
+            expiry.expire(platform, release.plan.bucket.keep_releases)
+        except (Conflict, Refused, Unavailable) as error:
+            log.warning("%s: what old releases left in the bucket was not removed: %s", platform.model, error)
+    return release
 
 
 def needs_guard(release: Release) -> timedelta:

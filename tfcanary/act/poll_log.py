@@ -1,21 +1,18 @@
 """ACT: what the judge was told at every poll, kept beside its state, so that a release can be judged again.
 
-The last few polls travel in the checkpoint; when there are enough of them they become an object of their own, a reel.
-A reel is written only once a checkpoint holds all of it: whoever writes it writes the same bytes, and a kill at any
-moment loses no poll. Everything is compressed: a poll of ten servers takes less than 1 kB.
+The first line of the tape is the judge before its first poll, each other line a poll. A poll of ten servers takes less than 1 kB.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from tfcanary.act import tape
+from tfcanary.act.tape import Tape
 from tfcanary.core import codec
 from tfcanary.core.domain import Counters, Sample, Track
 from tfcanary.core.errors import Refused
@@ -24,26 +21,13 @@ from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release
 from tfcanary.decide.judge import Poll
 
-POLLS = 12
+LINES = 12
 """In a reel: two minutes at ten seconds. The more, the fewer writes and the larger each checkpoint."""
-LARGEST = 64 * 2**20
-"""Bytes of an unpacked reel: what claims to be more is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tape:
-    """What lies in the checkpoint: the polls since the last reel."""
-
-    first: int = 0
-    """How many polls came before these."""
-    polls: int = 0
-    packed: str = ""
-    """Lines of JSON, compressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first line of the first reel: the judge before its first poll."""
+    """The first line: the judge before its first poll."""
 
     run_id: str
     version: int
@@ -64,70 +48,28 @@ class Look:
 def begin(release: Release, judge: str) -> Tape:
     """The tape of a judge that has had no poll yet."""
     head = Head(release.run_id, release.candidate.number if release.candidate else 0, release.plan.judge, judge)
-    return Tape(packed=_pack([codec.dumps(head)]))
+    return tape.add(Tape(), codec.dumps(head))
 
 
-def add(tape: Tape, at: datetime, poll: Poll) -> Tape:
-    """With one more poll."""
+def add(platform: Platform, run_id: str, polls: Tape, at: datetime, poll: Poll) -> Tape:
+    """The tape of the last checkpoint with one more poll; what was full becomes a reel."""
     line = json.dumps([at.isoformat(), poll.t, poll.weight, _plain(poll.stable), _plain(poll.canary)], separators=(",", ":"))
-    return replace(tape, polls=tape.polls + 1, packed=_pack([*_unpack(tape.packed, "tape"), line]))
-
-
-def wind(platform: Platform, run_id: str, tape: Tape) -> Tape:
-    """The tape of the last checkpoint, as its successor goes on with it: a full one becomes a reel."""
-    if tape.polls < POLLS:
-        return tape
-    platform.storage.write(f"{_folder(platform, run_id)}{tape.first:08}.z", base64.b64decode(tape.packed))
-    return Tape(first=tape.first + tape.polls)
+    return tape.add(tape.wind(platform, folder(platform, run_id), polls, LINES), line)
 
 
 def read(platform: Platform, run_id: str, rest: Tape) -> tuple[Head, tuple[Look, ...]]:
-    """The whole tape of a release, `rest` being that of its last checkpoint. Raises Refused where a part is missing or is none."""
-    folder = _folder(platform, run_id)
-    lines: list[str] = []
-    names = [blob.name for blob in platform.storage.list(folder) if _first(blob.name) < rest.first]
-    for name in names:
-        if _first(name) != max(len(lines) - 1, 0):
-            break
-        lines += _unpack(base64.b64encode(_content(platform, name)).decode(), f"{platform.bucket_uri}/{name}")
-    lines += _unpack(rest.packed, f"{run_id}: the checkpoint") if rest.packed else []
-    if not lines or len(lines) - 1 != rest.first + rest.polls:
-        missing = "nothing was kept of its polls" if not lines else f"{len(lines) - 1} of {rest.first + rest.polls} polls are there"
-        raise Refused(f"{platform.bucket_uri}/{folder}: the release cannot be judged again: {missing}")
-    head: Head = codec.loads(Head, lines[0], at=folder)
-    return head, tuple(_look(line, folder) for line in lines[1:])
+    """All polls of a release, `rest` being the tape of its last checkpoint. Raises Refused where a part is missing or is none."""
+    at = folder(platform, run_id)
+    lines = tape.read(platform, at, rest)
+    if not lines:
+        raise Refused(f"{platform.bucket_uri}/{at}: the release cannot be judged again: nothing was kept of its polls")
+    head: Head = codec.loads(Head, lines[0], at=at)
+    return head, tuple(_look(line, at) for line in lines[1:])
 
 
-def _folder(platform: Platform, run_id: str) -> str:
+def folder(platform: Platform, run_id: str) -> str:
+    """Where the reels of a release's polls lie."""
     return f"{platform.model}/polls/{run_id}/"
-
-
-def _first(name: str) -> int:
-    number = name.rpartition("/")[2].removesuffix(".z")
-    return int(number) if number.isdecimal() else 2**63
-
-
-def _content(platform: Platform, name: str) -> bytes:
-    into = io.BytesIO()
-    platform.storage.read(name, into)
-    return into.getvalue()
-
-
-def _pack(lines: list[str]) -> str:
-    return base64.b64encode(zlib.compress("\n".join(lines).encode())).decode()
-
-
-def _unpack(packed: str, at: str) -> list[str]:
-    if not packed:
-        return []
-    try:
-        unpacking = zlib.decompressobj()
-        lines = unpacking.decompress(base64.b64decode(packed), LARGEST).decode().split("\n")
-    except (ValueError, zlib.error) as error:
-        raise Refused(f"{at}: no reel of polls ({error})") from error
-    if not unpacking.eof:
-        raise Refused(f"{at}: no reel of polls (it is cut off, or larger than {LARGEST} bytes)")
-    return lines
 
 
 def _plain(sample: Sample) -> list[Any]:

@@ -1,7 +1,9 @@
 """ACT: put a version into the bucket, complete or not servable; and prove later that its bytes are still those.
 
 `<model>/versions/<number>.json` is written first and only where it does not exist: it claims the number for a digest,
-so two pushes never share a number and the same digest always gets the same one. Then the files but `saved_model.pb`,
+so two pushes never share a number and the same digest always gets the same one. Before the claim an empty mark,
+`<model>/versions/<number>.sha256-<hash>`, says which digest it is going to be for: one listing tells which version has
+which digest. Then the files but `saved_model.pb`,
 which are read back and hashed, and only then that one: a TF Serving that watches the directory loads nothing before it,
 so whatever a push that failed leaves behind cannot be served. The generations that were proved are sealed into the claim.
 """
@@ -10,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 LAST = "saved_model.pb"
+VERSION = re.compile(r"(?P<number>[0-9]+)\.(?:json|(?P<mark>sha256-[0-9a-z]+))")
+"""What lies in `<model>/versions/`: the claim of a number, or a mark of the digest that it was to be claimed for."""
 LARGEST = 2**53
 """JSON's numbers are exact below it."""
 PARALLEL = 4
@@ -153,13 +158,13 @@ def retain(platform: Platform, keep: int) -> None:
         return
     kept = {record.stable.number, *(v.number for v in record.previous[: max(keep - 1, 0)])}
     running = {pool.number for pool in platform.deployer.observe().servers}
-    for number in _numbers(platform):
+    for number in list_versions(platform).numbers:
         if number < record.stable.number and number not in kept | running:
             _remove(platform, number)
 
 
 def _remove(platform: Platform, number: int) -> None:
-    """`saved_model.pb` first: from then on nobody can load it; the claim stays, so that a number never means other bytes."""
+    """`saved_model.pb` first: from then on nobody can load it; the claim stays (`act/expiry.py`), so that a number never means other bytes."""
     blobs = platform.storage.list(_prefix(platform, number))
     for blob in sorted(blobs, key=lambda b: not b.name.endswith(f"/{LAST}")):
         platform.storage.delete(blob.name)
@@ -173,30 +178,79 @@ def _claim_name(platform: Platform, number: int) -> str:
     return f"{platform.model}/versions/{number}.json"
 
 
-def _numbers(platform: Platform) -> list[int]:
-    """Every number in use: claimed, or a directory that somebody else put there."""
-    names = (b.name.removeprefix(f"{platform.model}/").removeprefix("versions/") for b in platform.storage.list(f"{platform.model}/"))
-    heads = {name.split("/")[0].removesuffix(".json") for name in names}
-    return sorted(int(head) for head in heads if head.isdecimal())
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What one listing of a model's folder tells of its versions."""
+
+    claims: Mapping[int, Blob]
+    """The claim of each number."""
+    marks: Mapping[int, tuple[Blob, ...]]
+    """For which digests each number was to be claimed: its claim's, and those of pushes that were killed or not quick enough."""
+    folders: frozenset[int]
+    """Numbers under which files lie, whoever put them there."""
+
+    @property
+    def numbers(self) -> list[int]:
+        """Every number in use, in order."""
+        return sorted(self.claims.keys() | self.folders)
+
+    def candidates(self, digest: str) -> list[int]:
+        """The claimed numbers that may be this digest's, newest first: those with its mark, and those with none."""
+        mark = _mark(digest)
+        found = (n for n in self.claims if not self.marks.get(n) or any(one.name.endswith(mark) for one in self.marks[n]))
+        return sorted(found, reverse=True)
+
+
+def list_versions(platform: Platform) -> Versions:
+    """List the versions of a model, in one listing."""
+    return versions_in(platform.storage.list(f"{platform.model}/"), platform.model)
+
+
+def versions_in(blobs: Iterable[Blob], model: str) -> Versions:
+    """Find the versions in a listing of a model's folder; what has none of our names is nobody's version."""
+    claims: dict[int, Blob] = {}
+    marks: dict[int, tuple[Blob, ...]] = {}
+    folders: set[int] = set()
+    for blob in blobs:
+        head, _, rest = blob.name.removeprefix(f"{model}/").partition("/")
+        if found := VERSION.fullmatch(rest) if head == "versions" else None:
+            number = int(found["number"])
+            if found["mark"]:
+                marks[number] = (*marks.get(number, ()), blob)
+            else:
+                claims[number] = blob
+        elif head.isdecimal():
+            folders.add(int(head))
+    return Versions(claims, marks, frozenset(folders))
+
+
+def _mark(digest: str) -> str:
+    return f".{digest.replace(':', '-')}"
 
 
 def _claimed(platform: Platform, manifest: Manifest) -> tuple[int, Claim]:
     """The number of this digest: an earlier claim's, or the next free one; a lost race for a number tries the next."""
     while True:
-        numbers = _numbers(platform)
-        for number in reversed(numbers):
+        there = list_versions(platform)
+        for number in there.candidates(manifest.digest):
             claim = _claim_of(platform, number)
-            if claim and claim.digest == manifest.digest and _alive(platform, number, claim):
+            # A sealed version whose files were removed by retention cannot be used again: its bytes get a new number.
+            if claim and claim.digest == manifest.digest and (not claim.sealed or number in there.folders):
                 return number, claim
         # Of this very list: a number that was claimed since then may be for the same bytes.
-        free = _after(platform, numbers)
+        free = _after(platform, there.numbers)
         if (claim := _claim(platform, manifest, free)).digest == manifest.digest:
             return free, claim
 
 
 def _claim(platform: Platform, manifest: Manifest, number: int) -> Claim:
-    """Claim this number for this digest; returns the claim that stands, which is another digest's where that one was quicker."""
+    """Claim this number for this digest; returns the claim that stands, which is another digest's where that one was quicker.
+
+    The mark comes first and its name sorts after the claim's, so no listing shows a claim without the mark of its digest.
+    """
     fresh = Claim(digest=manifest.digest, files=manifest.files)
+    with suppress(Conflict):
+        platform.storage.write(f"{platform.model}/versions/{number}{_mark(manifest.digest)}", b"", if_generation=0)
     try:
         platform.storage.write(_claim_name(platform, number), codec.dumps(fresh).encode(), if_generation=0)
         return fresh
@@ -206,7 +260,7 @@ def _claim(platform: Platform, manifest: Manifest, number: int) -> Claim:
 
 def next_number(platform: Platform) -> int:
     """The number that the next new digest gets, unless somebody else is quicker."""
-    return _after(platform, _numbers(platform))
+    return _after(platform, list_versions(platform).numbers)
 
 
 def _after(platform: Platform, numbers: Sequence[int]) -> int:
@@ -222,9 +276,9 @@ def _claim_of(platform: Platform, number: int) -> Claim | None:
     return _read(platform.storage, _claim_name(platform, number))[0] if listed else None
 
 
-def _alive(platform: Platform, number: int, claim: Claim) -> bool:
-    """A sealed version whose files were removed by retention cannot be used again: its bytes get a new number."""
-    return not claim.sealed or bool(platform.storage.list(_prefix(platform, number)))
+def is_sealed(platform: Platform, number: int) -> bool:
+    """Whether the version's bytes were proved; where not, its push may be on its way."""
+    return bool(_read(platform.storage, _claim_name(platform, number))[0].sealed)
 
 
 def _read(storage: Storage, name: str) -> tuple[Claim, Blob]:

@@ -85,7 +85,7 @@ def _interrupt(handle: Handle, name: str, platform_uri: str) -> None:
     click.echo("interrupted: rolling back", err=True)
     ended = handle.abort("aborted: interrupted in the terminal")
     last = handle.snapshot()
-    click.echo(report.release_line(ended, last.timeline if last else None) if ended else "the release had not begun", err=True)
+    click.echo(report.release_line(ended, last.outline if last else None) if ended else "the release had not begun", err=True)
 
 
 def print_end(last: Snapshot, json_: bool) -> int:
@@ -95,7 +95,7 @@ def print_end(last: Snapshot, json_: bool) -> int:
         version = release.candidate and release.candidate.number
         options.print_json({"decision": release.state, "reasons": [release.reason], "version": version})
     else:
-        click.echo(report.release_line(release, last.timeline))
+        click.echo(report.release_line(release, last.outline))
     return exit_code(release)
 
 

@@ -83,7 +83,7 @@ def _of_release(platform_uri: str, name: str | None, run_id: str) -> ReplayResul
     last = checkpoint.last_of(platform, run) if run else None
     if last is None:
         raise Refused(f"{name}: {f'release {run!r} was never polled' if run else 'nothing was ever released under this name'}")
-    head, looks = poll_log.read(platform, run, last.tape)
+    head, looks = poll_log.read(platform, run, last.polls)
     judge = Judge.resume(head.judge, run, head.plan)
     found = replaying.replay(judge, [(look.at, look.poll) for look in looks])
     note = f"Release {run}, version {head.version}: the {len(looks)} polls that its judge received."

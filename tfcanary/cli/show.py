@@ -84,10 +84,11 @@ def _print_requests(platform_uri: str, name: str, release: Release) -> None:
     if release.first_traffic is None:
         return
     try:
-        requests = report.canary_requests(release, steps.read_timeline(steps.reopen_step(platform_uri, name)))
+        last = steps.read_checkpoint(steps.reopen_step(platform_uri, name))
     except TfcanaryError as error:
         click.echo(f"canary requests: unknown ({error})", err=True)
         return
+    requests = report.canary_requests(release, last.timeline if last else None)
     click.echo(f"canary requests: {'not counted' if requests is None else plain(requests)}")
 
 

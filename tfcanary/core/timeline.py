@@ -1,9 +1,9 @@
-"""What every poll of a release saw, kept small: the watcher extends it, stores it with the judge's state, and the report draws it."""
+"""What every poll of a release saw: the watcher extends it and stores an outline with the judge's state; pages draw all of it, thinned."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +11,8 @@ from tfcanary.core.domain import Evidence, Finding, Interval, Sample, Verdict
 
 MOST = 360
 """Points kept: an hour at ten seconds. Beyond that, every second one of the older half goes."""
+MOST_GONE = 200
+"""Servers whose counts are kept although the last poll did not see them: they may be back. Where more are gone, the first ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All polls of a release, oldest first."""
+    """The polls of a release, oldest first: all of them, a thinned selection, or the outline."""
 
     points: tuple[Point, ...] = ()
     blind_since: datetime | None = None
@@ -62,7 +64,24 @@ def extend(seen: Timeline, stable: Sample, canary: Sample, verdict: Verdict) -> 
         blind=(last.blind if last else 0.0) + ((verdict.at - since).total_seconds() if is_blind else 0.0),
     )
     blind_since = (seen.blind_since or since) if is_blind else None
-    return Timeline(points=thinned((*seen.points, point)), blind_since=blind_since, counted={**seen.counted, **now})
+    return Timeline(points=thinned((*seen.points, point)), blind_since=blind_since, counted=_counted(seen.counted, now))
+
+
+def outline(seen: Timeline) -> Timeline:
+    """The first and the last point of each stage and weight, and only the last one with findings: enough to go on, whatever the length."""
+    *before, last = seen.points
+    edges = [
+        one for i, one in enumerate(before) if i == 0 or _place(one) != _place(before[i - 1]) or _place(one) != _place(seen.points[i + 1])
+    ]
+    return replace(seen, points=(*(replace(one, findings={}, intervals={}) for one in edges), last))
+
+
+def filled(seen: Timeline, points: Iterable[Point]) -> Timeline:
+    """The timeline with these points, thinned, in place of its outline."""
+    kept: tuple[Point, ...] = ()
+    for point in points:
+        kept = thinned((*kept, point))
+    return replace(seen, points=kept)
 
 
 def blind_for(seen: Timeline, now: datetime) -> timedelta:
@@ -94,6 +113,12 @@ def thinned(points: tuple[Point, ...]) -> tuple[Point, ...]:
 
 def _place(point: Point) -> tuple[int, int]:
     return point.stage, point.weight
+
+
+def _counted(before: Mapping[str, float], now: Mapping[str, float]) -> Mapping[str, float]:
+    """The counts of the servers that were seen now, after those of the servers that were seen before, oldest first."""
+    gone = [(name, count) for name, count in before.items() if name not in now]
+    return {**dict(gone[-MOST_GONE:]), **now}
 
 
 def _gained(before: Mapping[str, float], now: Mapping[str, float], track: str) -> float:

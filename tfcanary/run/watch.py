@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
+from tfcanary.act.tape import Tape
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Verdict
 from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, TfcanaryError, Unavailable
@@ -46,7 +47,10 @@ class Memory:
     judge: Judge
     seen: Timeline
     judged: Judged | None
-    polls: poll_log.Tape
+    polls: Tape
+    trace: Tape
+    traced: int
+    """How many of the judge's windows lie on the trace."""
     in_force: InForce
     """The traffic in force as it was last read back ..."""
     read_back: datetime
@@ -228,16 +232,22 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     kept = checkpoint.latest(platform, release)
     if kept is None:
         judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
-        return Memory(judge, Timeline(), None, poll_log.begin(release, judge.dumps()), metrics.in_force(platform), now)
+        polls = poll_log.begin(release, judge.dumps())
+        return Memory(judge, Timeline(), None, polls, Tape(), 0, metrics.in_force(platform), now)
     state, judged = kept
-    judge = Judge.resume(state.judge, release.run_id, release.plan.judge)
-    return Memory(judge, state.timeline, judged, state.tape, metrics.in_force(platform), now)
+    windows = [window for line in checkpoint.read_trace(platform, release.run_id, state) for window in line.windows]
+    judge = Judge.resume(state.judge, release.run_id, release.plan.judge, windows)
+    return Memory(judge, state.timeline, judged, state.polls, state.trace, len(windows), metrics.in_force(platform), now)
 
 
 def _saved(platform: Platform, release: Release, memory: Memory, seen: Poll, verdict: Verdict) -> Memory:
-    kept = poll_log.add(poll_log.wind(platform, release.run_id, memory.polls), verdict.at or platform.clock.now(), seen)
-    state = checkpoint.Checkpoint(judge=memory.judge.dumps(), timeline=memory.seen, verdict=verdict, tape=kept)
-    return replace(memory, judged=checkpoint.save(platform, release, memory.judged, state), polls=kept)
+    windows, outline = memory.judge.windows(memory.traced), timeline.outline(memory.seen)
+    traced = memory.traced + len(windows)
+    polls = poll_log.add(platform, release.run_id, memory.polls, verdict.at or platform.clock.now(), seen)
+    trace = checkpoint.traced(platform, release.run_id, memory.trace, checkpoint.TraceLine(memory.seen.points[-1], windows))
+    state = checkpoint.Checkpoint(memory.judge.dumps(traced), outline, verdict, polls, trace)
+    judged = checkpoint.save(platform, release, memory.judged, state)
+    return replace(memory, seen=outline, judged=judged, polls=polls, trace=trace, traced=traced)
 
 
 def watch_stage(platform: Platform, run_id: str, stage: int) -> Verdict:

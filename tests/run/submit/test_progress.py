@@ -6,22 +6,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
+from typing import BinaryIO
 
 import pytest
 from rich.console import Console
 
 from tests.act.conftest import RUN, deployed, model, pushed
 from tests.cli.test_cli import run
+from tests.fake_storage import FakeStorage
 from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.act import checkpoint, ledger, rollback
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Blob
 from tfcanary.core.record import State
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.run import watch
 from tfcanary.run.submit import progress
-from tfcanary.run.submit.snapshots import Snapshot, follow_record, read_snapshot
+from tfcanary.run.submit.snapshots import Snapshot, SnapshotReader, follow_record, read_snapshot
 from tfcanary.run.submit.time_left import TimeLeft, bounds, forecast, time_left
 
 __all__ = ["deployed", "model", "pushed"]
@@ -62,7 +65,7 @@ def test_a_release_that_is_watched_shows_stage_times_requests_and_alpha(world: W
 def at(world: World, seen: Snapshot, seconds: float) -> TimeLeft:
     began = seen.release.stage_began
     assert began is not None
-    found = time_left(seen.release, seen.timeline, began + timedelta(seconds=seconds))
+    found = time_left(seen.release, seen.outline, began + timedelta(seconds=seconds))
     assert found is not None
     return found
 
@@ -165,5 +168,35 @@ def test_of_a_stage_that_is_over_no_time_is_left(world: World, deployed: ModelVe
     watch.watch_stage(world.platform(), RUN, 0)
     seen = read_snapshot(world.platform())
     assert seen
-    assert time_left(seen.release, seen.timeline, world.clock.now()) is None
+    assert time_left(seen.release, seen.outline, world.clock.now()) is None
     assert "stage ends" not in drawn(seen, world)
+
+
+def test_the_display_reads_the_state_only_where_the_record_names_another_one(world: World, deployed: ModelVersion) -> None:
+    class CountingStorage(FakeStorage):
+        def read(self, name: str, into: BinaryIO, generation: int | None = None) -> Blob:
+            read.append(name)
+            return super().read(name, into, generation)
+
+    read: list[str] = []
+    counted = CountingStorage()
+    counted.objects = world.storage.objects
+    reader = SnapshotReader(replace(world.platform(), storage=counted))
+    seen: list[Snapshot] = []
+
+    def show(_: float) -> None:
+        for _second in range(5):
+            snapshot = reader.read()
+            assert snapshot is not None
+            seen.append(snapshot)
+
+    world.clock.on_sleep.append(show)
+    watch.watch_stage(world.platform(), RUN, 0)
+    named = {one.release.judged for one in seen}
+    assert len(seen) >= 35
+    assert 1 < len(named) < 10
+    assert len(read) <= len(named)
+    assert {name.split("/")[1] for name in read} == {"releases"}, "no page is drawn: no reel is read"
+    rollback.roll_back(world.platform(), RUN, "aborted")
+    show(0.0)
+    assert seen[-1].checkpoint == checkpoint.load(world.platform(), seen[-1].release)

@@ -27,7 +27,7 @@ from tfcanary.core.plan import Plan
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.handle import release as submit_release
-from tfcanary.run.submit.snapshots import Snapshot
+from tfcanary.run.submit.snapshots import Snapshot, read_timeline
 
 NAME = "digits"
 RATE = 100.0
@@ -118,7 +118,8 @@ class Demo:
         users.take_answers()
         last = self.release(candidate.model, self.plan, candidate.title)
         answers = users.take_answers()
-        (self.folder / f"{candidate.model}.html").write_text(report.release_html(last.record, last.timeline), encoding="utf-8")
+        timeline = read_timeline(adapters.open_platform(self.uri, NAME, self.plan), last)
+        (self.folder / f"{candidate.model}.html").write_text(report.release_html(last.record, timeline), encoding="utf-8")
         expected = has_expected_end(candidate, last.release) and not unexpected_failures(answers)
         sentence = report.release_line(last.release)
         outcome = DemoOutcome(candidate.title, sentence, answers, time.monotonic() - self.began, expected)

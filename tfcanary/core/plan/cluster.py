@@ -40,6 +40,10 @@ class DeployPlan:
             raise ValueError("heartbeat, ready_timeout: must be positive; keep_previous, warm_timeout: must not be negative")
 
 
+MOST_RELEASES = 40
+"""Fewer than the record's history has lines: what is older is removed while the history still names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
     """Where versions lie. On the local platform both default to its state folder."""
@@ -54,10 +58,14 @@ class BucketPlan:
     """If given, promotion copies the version there and verifies it."""
     keep: int = 3
     """Versions that stay after a promotion."""
+    keep_releases: int = 20
+    """Ended releases whose judge's states and polls stay, for `tfcanary replay` and pages; the claims of removed versions stay as long."""
 
     def __post_init__(self) -> None:
         if self.keep < 1:
             raise ValueError(f"keep {self.keep}: must be at least 1, for the stable version stays")
+        if not 1 <= self.keep_releases <= MOST_RELEASES:
+            raise ValueError(f"keep_releases {self.keep_releases}: must be from 1 to {MOST_RELEASES}; the record remembers a few more")
 
 
 S3_SECRET = "tfcanary-s3"

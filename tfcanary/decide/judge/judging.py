@@ -6,7 +6,7 @@ the step of a stage and in the guard between two steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tfcanary.core import codec
@@ -20,7 +20,7 @@ from tfcanary.decide.judge.criteria import Criteria
 from tfcanary.decide.judge.decision import decide, decide_only
 from tfcanary.decide.judge.stable_level import freeze
 from tfcanary.decide.judge.state import SCHEMA, JudgeState
-from tfcanary.decide.judge.watch_windows import Course, Poll, is_repeat, is_too_soon, take_poll
+from tfcanary.decide.judge.watch_windows import Course, Poll, Window, is_repeat, is_too_soon, take_poll
 
 
 class Judge:
@@ -35,7 +35,6 @@ class Judge:
         self._plan = plan
         self._state = replace(saved, windows=())
         self._windows = list(saved.windows)
-        self._encoded: list[str] = []
         self._criteria = self._criteria_of_windows()
         self._decision: Decision | None = None
         self._verdict: Verdict | None = None
@@ -55,14 +54,23 @@ class Judge:
         return cls(plan, JudgeState(SCHEMA, release, codec.digest(plan), calibration, stable_level, Course()))
 
     @classmethod
-    def resume(cls, text: str, release: str, plan: JudgePlan) -> Judge:
-        """Return the judge that wrote `text` by `dumps`. Raises Refused where the state is of another schema, release or plan."""
-        return cls(plan, state.loads(text, release, plan))
+    def resume(cls, text: str, release: str, plan: JudgePlan, beside: Sequence[Window] = ()) -> Judge:
+        """Return the judge that wrote `text` by `dumps`, which left out the windows `beside`.
 
-    def dumps(self) -> str:
-        """Return the state as JSON, all that `resume` needs; the resumed judge answers every later poll bit for bit alike."""
-        self._encoded += [codec.dumps(window) for window in self._windows[len(self._encoded) :]]
-        return state.dumps(self._state, self._encoded)
+        Raises Refused where the state is of another schema, release or plan, or where windows are missing.
+        """
+        return cls(plan, state.loads(text, release, plan, beside))
+
+    def dumps(self, beside: int = 0) -> str:
+        """Return the state as JSON, all that `resume` needs; the resumed judge answers every later poll bit for bit alike.
+
+        The first `beside` windows are left out: whoever keeps the text keeps these, too.
+        """
+        return codec.dumps(replace(self._state, windows=tuple(self._windows[beside:]), beside=beside))
+
+    def windows(self, since: int = 0) -> tuple[Window, ...]:
+        """Return the windows that were closed so far, without the first `since`."""
+        return tuple(self._windows[since:])
 
     def verdict(self) -> Verdict:
         """Return the verdict after the polls so far; it is hold before the first poll."""

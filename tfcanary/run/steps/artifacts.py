@@ -53,7 +53,8 @@ def outcome_rows(step: Step) -> dict[str, float | str]:
     release = step.record.release
     if release is None or release.run_id != step.run_id:
         return {"outcome": "none"}
-    verdict, requests = report.last_verdict(release), report.canary_requests(release, read_timeline(step))
+    verdict, last = report.last_verdict(release), read_checkpoint(step)
+    requests = report.canary_requests(release, last.timeline if last else None)
     rows: dict[str, float | str] = metric_rows(release.state, verdict.evidence if verdict else ())
     if requests is not None:
         rows["canary requests"] = round(requests)
@@ -120,8 +121,9 @@ def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact
     """Write the verdict into its three artifacts; returns the word of its decision."""
     metadata = {**lineage(step), "decision": verdict.decision.value, "reason": verdict.reason}
     _write(evidence, codec.dumps(verdict), metadata)
-    _write(page, report.verdict_html(verdict, title, read_timeline(step)), metadata)
-    _write(summary, report.verdict_markdown(verdict, title, read_timeline(step)), metadata)
+    points = read_timeline(step)
+    _write(page, report.verdict_html(verdict, title, points), metadata)
+    _write(summary, report.verdict_markdown(verdict, title, points), metadata)
     return verdict.decision.value
 
 
@@ -138,15 +140,15 @@ def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
 
 
 def read_checkpoint(step: Step) -> Checkpoint | None:
-    """Read the last poll's verdict and the timeline of the record's release; None before the first poll. Raises Unavailable."""
+    """Read the last poll's verdict and the outline of the record's release; None before the first poll. Raises Unavailable."""
     release = step.record.release
     return checkpoint.load(step.platform, release) if release else None
 
 
 def read_timeline(step: Step) -> Timeline | None:
     """Read what every poll of the record's release measured; None before the first poll. Raises Unavailable."""
-    last = read_checkpoint(step)
-    return last.timeline if last else None
+    release, last = step.record.release, read_checkpoint(step)
+    return checkpoint.read_timeline(step.platform, release.run_id, last) if release and last else None
 
 
 def read_artifact(kind: Any, artifact: Artifact) -> Any:

@@ -31,7 +31,7 @@ from tfcanary.run.submit import progress as live
 from tfcanary.run.submit.host_auth import HostAuth, read_auth
 from tfcanary.run.submit.pages import ReleaseReport, frame
 from tfcanary.run.submit.parameters import check_size, run_parameters
-from tfcanary.run.submit.snapshots import REFRESH, Snapshot, read_snapshot
+from tfcanary.run.submit.snapshots import REFRESH, Snapshot, SnapshotReader, read_timeline
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,10 +70,10 @@ class Handle:
         Unavailable where the pipeline ended before the release began, where it ended and nobody is left to end the release, and
         where a cluster cannot be reached for PATIENCE; the record stays as it is then.
         """
-        last_sign, warned = self.platform.clock.now(), False
+        last_sign, warned, reader = self.platform.clock.now(), False, SnapshotReader(self.platform)
         while True:
             # The record is read last: so a release that began at the last moment is not overlooked.
-            result, snapshot = self._retry_unavailable(lambda: (self.run.result(), self.snapshot()))
+            result, snapshot = self._retry_unavailable(lambda: (self.run.result(), self._of_ours(reader)))
             now = self.platform.clock.now()
             if snapshot is not None:
                 yield snapshot
@@ -115,7 +115,10 @@ class Handle:
 
     def snapshot(self) -> Snapshot | None:
         """Read where the release stands now; None while the record does not hold this release. Raises Unavailable."""
-        current = read_snapshot(self.platform)
+        return self._of_ours(SnapshotReader(self.platform))
+
+    def _of_ours(self, reader: SnapshotReader) -> Snapshot | None:
+        current = reader.read()
         return current if current and current.release.run_id == self.run_id else None
 
     @property
@@ -135,7 +138,7 @@ class Handle:
         if snapshot is None:
             raise Unavailable(self._not_begun())
         step = steps.Step(self.platform, self.plan, snapshot.release.run_id)
-        return ReleaseReport(snapshot.record, snapshot.timeline, steps.release_signatures(step))
+        return ReleaseReport(snapshot.record, read_timeline(self.platform, snapshot), steps.release_signatures(step))
 
     def abort(self, reason: str) -> Release | None:
         """Give all traffic to the stable version, then stop the pipeline; returns the ended release, None where none had begun."""

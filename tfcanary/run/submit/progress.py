@@ -81,7 +81,7 @@ def _print_lines(snapshots: Iterable[Snapshot], clock: Clock) -> Snapshot:
         for event in release.events[printed:]:
             _print(f"{event.at:%H:%M:%S} UTC {model} at {event.weight} %: {visible(event.what)}")
         printed = len(release.events)
-        if release.stage > stage and (left := time_left(release, snapshot.timeline, clock.now())):
+        if release.stage > stage and (left := time_left(release, snapshot.outline, clock.now())):
             _print(f"{clock.now():%H:%M:%S} UTC {model} at {release.weight} %: stage {release.stage} ends: {bounds(left)}")
             stage = release.stage
     return snapshot
@@ -149,7 +149,7 @@ def _part_of_minimum(release: Release, number: int, now: datetime) -> float:
 
 
 def _time_rows(snapshot: Snapshot, now: datetime) -> Iterable[tuple[str, str]]:
-    left = time_left(snapshot.release, snapshot.timeline, now)
+    left = time_left(snapshot.release, snapshot.outline, now)
     if left is None:
         return
     yield "stage ends", bounds(left)
@@ -158,7 +158,7 @@ def _time_rows(snapshot: Snapshot, now: datetime) -> Iterable[tuple[str, str]]:
 
 
 def _request_rows(snapshot: Snapshot) -> Iterable[tuple[str, str]]:
-    points = snapshot.timeline.points if snapshot.timeline else ()
+    points = snapshot.outline.points if snapshot.outline else ()
     if not points:
         return
     stable, canary = points[-1].stable_requests, points[-1].canary_requests

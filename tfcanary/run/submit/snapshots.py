@@ -6,7 +6,7 @@ Neither a pipeline nor a KFP host is asked: the record says the same whoever sub
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfcanary.act import checkpoint, ledger
 from tfcanary.act.checkpoint import Checkpoint
@@ -25,23 +25,56 @@ class Snapshot:
     record: Record
     release: Release
     checkpoint: Checkpoint | None
-    """The last poll's verdict and the timeline of all polls; None before the first poll."""
+    """The last poll's verdict and the outline of all polls; None before the first poll."""
 
     @property
-    def timeline(self) -> Timeline | None:
-        """What every poll so far measured; None before the first poll."""
+    def outline(self) -> Timeline | None:
+        """The outline of what the polls so far measured; None before the first poll."""
         return self.checkpoint.timeline if self.checkpoint else None
+
+
+@dataclass(slots=True)
+class SnapshotReader:
+    """Reads where the record's release stands, again and again.
+
+    The record is small and read each time; the judge's state is read where the record names another one, and once at the end.
+    """
+
+    platform: Platform
+    _last: Snapshot | None = field(default=None, init=False)
+
+    def read(self) -> Snapshot | None:
+        """Read where the release stands now; None where the model never had a release. Raises Unavailable."""
+        record = ledger.read(self.platform)
+        if (release := record.release) is None:
+            return None
+        if self._last is not None and _names_the_same_state(self._last.release, release):
+            kept = self._last.checkpoint
+        else:
+            kept = checkpoint.load(self.platform, release)
+        self._last = Snapshot(record, release, kept)
+        return self._last
+
+
+def _names_the_same_state(before: Release, now: Release) -> bool:
+    return (before.run_id, before.judged, before.state.ended) == (now.run_id, now.judged, now.state.ended)
 
 
 def read_snapshot(platform: Platform) -> Snapshot | None:
     """Read where the record's release stands; None where the model never had a release. Raises Unavailable."""
-    record = ledger.read(platform)
-    return Snapshot(record, record.release, checkpoint.load(platform, record.release)) if record.release else None
+    return SnapshotReader(platform).read()
+
+
+def read_timeline(platform: Platform, snapshot: Snapshot) -> Timeline | None:
+    """Read what every poll until the snapshot measured, for a page; None before the first poll. Raises Unavailable."""
+    kept = snapshot.checkpoint
+    return checkpoint.read_timeline(platform, snapshot.release.run_id, kept) if kept else None
 
 
 def follow_record(platform: Platform) -> Iterator[Snapshot]:
     """Yield the record's release about once a second until it has ended, whoever submitted it. Raises Unavailable."""
-    while (snapshot := read_snapshot(platform)) is not None:
+    reader = SnapshotReader(platform)
+    while (snapshot := reader.read()) is not None:
         yield snapshot
         if snapshot.release.state.ended:
             return

@@ -16,8 +16,8 @@ from tfcanary.look.evaluate import baseline
 from tfcanary.report.numbers import duration
 
 NONE, NEVER = timedelta(), timedelta.max
-FEWEST = 3
-"""Polls from which on the traffic's rate is computed."""
+FEWEST = 2
+"""Times `stage.poll` between the first and the last poll, from which on the traffic's rate is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,12 @@ def _rounded(time: timedelta) -> str:
 def _usual(release: Release, polls: Timeline, now: datetime) -> timedelta | None:
     """The field `usual` of TimeLeft: counted from the first traffic on, along the stages as they really were."""
     points = polls.points
-    if len(points) < FEWEST or release.first_traffic is None or release.weight == 0:
+    if not points or release.first_traffic is None or release.weight == 0:
         return None
-    seconds = (points[-1].at - points[0].at).total_seconds()
-    rate = (points[-1].stable_requests + points[-1].canary_requests) / seconds if seconds > 0 else 0.0
+    seen = points[-1].at - points[0].at
+    if seen < FEWEST * release.plan.stage.poll:
+        return None
+    rate = (points[-1].stable_requests + points[-1].canary_requests) / seen.total_seconds()
     if rate <= 0:
         return None
     begins = {point.stage: point.at for point in reversed(points)}
