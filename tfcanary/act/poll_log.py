@@ -69,7 +69,8 @@ def begin(release: Release, judge: str) -> Tape:
 
 def add(tape: Tape, at: datetime, poll: Poll) -> Tape:
     """With one more poll."""
-    line = json.dumps([at.isoformat(), poll.t, poll.weight, _plain(poll.stable), _plain(poll.canary)], separators=(",", ":"))
+    samples = [_plain(one) for one in (poll.stable, poll.canary, poll.baseline) if one is not None]
+    line = json.dumps([at.isoformat(), poll.t, poll.weight, *samples], separators=(",", ":"))
     return replace(tape, polls=tape.polls + 1, packed=_pack([*_unpack(tape.packed, "tape"), line]))
 
 
@@ -137,8 +138,9 @@ def _plain(sample: Sample) -> list[Any]:
 
 def _look(line: str, at: str) -> Look:
     try:
-        when, t, weight, stable, canary = json.loads(line)
-        return Look(datetime.fromisoformat(when), Poll(t, _sample(Track.STABLE, *stable), _sample(Track.CANARY, *canary), weight))
+        when, t, weight, stable, canary, *baseline = json.loads(line)
+        samples = _sample(Track.STABLE, *stable), _sample(Track.CANARY, *canary)
+        return Look(datetime.fromisoformat(when), Poll(t, *samples, weight, *(_sample(Track.BASELINE, *one) for one in baseline)))
     except (ValueError, TypeError) as error:
         raise Refused(f"{at}: no poll: {line[:80]!r}") from error
 

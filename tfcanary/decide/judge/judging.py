@@ -20,7 +20,7 @@ from tfcanary.decide.judge.criteria import Criteria
 from tfcanary.decide.judge.decision import decide, decide_only
 from tfcanary.decide.judge.stable_level import freeze
 from tfcanary.decide.judge.state import SCHEMA, JudgeState
-from tfcanary.decide.judge.watch_windows import Course, Poll, is_repeat, is_too_soon, take_poll
+from tfcanary.decide.judge.watch_windows import Course, Poll, is_repeat, is_too_soon, read_baseline, take_poll
 
 
 class Judge:
@@ -96,7 +96,8 @@ class Judge:
             self._criteria.add(window)
         readings = read(poll.stable)
         if self._state.frozen is None and readings is not None:
-            self._freeze(readings)
+            # At 50 % all requests of the stable version may be the baseline's.
+            self._freeze({**readings, **read_baseline(poll)})
         self._decision = self._verdict = None
 
     def _freeze(self, readings: ServerReadings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from tfcanary.core.domain import Look, Sample, Track, Traffic
+from tfcanary.core.domain import COMPARED, Look, Sample, Track, Traffic
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
@@ -20,15 +20,22 @@ from tfcanary.decide.judge import Judge, Poll
 log = logging.getLogger("tfcanary.adapters.metrics")
 
 
-def poll(platform: Platform, began: datetime, now: datetime, in_force: Traffic | None) -> Poll:
-    """Sample both tracks at the same time; `weight` is the canary's weight in percent that was last read back.
+def poll(platform: Platform, began: datetime, now: datetime, in_force: Traffic | None, baseline: bool = False) -> Poll:
+    """Sample both tracks at the same time, with `baseline` its track, too; `weight` is the canary's weight in percent that was last read back.
 
-    `began` is the time from which the poll counts its seconds. A source that is unavailable hides both tracks, so that it does not
+    `began` is the time from which the poll counts its seconds. A source that is unavailable hides all tracks, so that it does not
     look like a fault of one.
     """
-    with ThreadPoolExecutor(2) as threads:
-        stable, canary = threads.map(lambda track: _sample(platform, track, now), (Track.STABLE, Track.CANARY))
-    return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=in_force.canary if in_force else None)
+    tracks = (*COMPARED, *((Track.BASELINE,) if baseline else ()))
+    with ThreadPoolExecutor(len(tracks)) as threads:
+        samples = dict(zip(tracks, threads.map(lambda track: _sample(platform, track, now), tracks), strict=True))
+    return Poll(
+        t=(now - began).total_seconds(),
+        stable=samples[Track.STABLE],
+        canary=samples[Track.CANARY],
+        weight=in_force.canary if in_force else None,
+        baseline=samples.get(Track.BASELINE),
+    )
 
 
 def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]:
