@@ -31,6 +31,7 @@ __all__ = [
     "LONGEST_STAGE",
     "MAX_STAGES",
     "MOST_RECEIVERS",
+    "MOST_WITH_BASELINE",
     "Approval",
     "BucketPlan",
     "ClassesPlan",
