@@ -59,7 +59,7 @@ class Window:
     baseline: TrackCounts | None = None
     """What the baseline's servers counted, nothing where they did not answer; None where no baseline has a share of the requests."""
     servers: tuple[int, int] = (1, 1)
-    """Number of servers of the latency's control and of the canary."""
+    """Number of servers of the latency's control and of the canary that have counted requests."""
 
     @property
     def latency_control(self) -> TrackCounts:
@@ -159,9 +159,14 @@ def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tupl
         stable=stable_change.counts.plus(baseline_change.counts),
         canary=canary_change.counts,
         baseline=None if poll.baseline is None else baseline_change.counts,
-        servers=(len(stable if poll.baseline is None else baseline), len(canary)),
+        servers=(_asked(stable if poll.baseline is None else baseline), _asked(canary)),
     )
     return _with_silence(replace(course, fresh=True), window), window
+
+
+def _asked(readings: ServerReadings) -> int:
+    """The number of servers that have counted a request; counters of labels stand among the servers and count none."""
+    return sum(reading.ok + reading.failed > 0 for reading in readings.values())
 
 
 def read_baseline(poll: Poll) -> ServerReadings:
