@@ -40,7 +40,9 @@ def poll(i: int, odd: float = 0.1) -> Poll:
         classes=(1.0, 2.0),
         objectives={"fallbacks": (i / 3, odd)},
     )
-    return Poll(10.0 * i, Sample(Track.STABLE, True, {"{{a}} $(b)\n": whole}), Sample(Track.CANARY, False), None if i % 2 else 5)
+    stable, canary = Sample(Track.STABLE, True, {"{{a}} $(b)\n": whole}), Sample(Track.CANARY, False)
+    baseline = Sample(Track.BASELINE, i % 5 > 0, {"c": whole}) if i % 3 else None
+    return Poll(10.0 * i, stable, canary, None if i % 2 else 5, baseline)
 
 
 def recorded(platform: Platform, release: Release, count: int) -> Tape:

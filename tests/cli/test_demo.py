@@ -231,6 +231,22 @@ def test_what_is_not_installed_is_named_before_anything_happens(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("load", "busy"), [(0.4, False), (6.0, True)])
+def test_a_busy_machine_is_said_once_before_anything_takes_long(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], load: float, busy: bool
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert run("demo") == 0
+    said = "this machine is busy: 6.0 processes compete for 2 processors; the demo waits for its answers, and takes longer"
+    assert capsys.readouterr().err.count(said) == busy
+
+
+def test_the_demos_releases_have_a_baseline(tmp_path: Path) -> None:
+    plan = four_releases.read_plan(tmp_path / "golden.jsonl")
+    assert [str(plan.traffic_at(weight)) for weight in plan.weights] == ["10 %, baseline 10 %", "50 %, baseline 50 %"]
+
+
 def test_a_training_that_fails_is_one_sentence_with_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable, match=r"it said nothing; see .*training\.log"):

@@ -22,6 +22,7 @@ from tfcanary.core.plan import Plan
         ({"weights": [50, 5]}, "$: weights [50, 5]: must not fall from one stage to the next"),
         ({"weights": [5, 101]}, "$: weights [5, 101]: each must be a whole percent from 0 to 99"),
         ({"weights": [1, 2, 3, 4, 5, 6]}, "$: weights [1, 2, 3, 4, 5, 6]: 6 stages; at most 5 fit into the graph"),
+        ({"weights": [60], "deploy": {"baseline": True}}, "$: deploy.baseline: has no stage in weights [60]; one must be from 1 to 50 %"),
         ({"weights": []}, "$: weights: must name at least one stage"),
         ({"weights": [5.5]}, "$.weights[0]: 5.5 is not a whole number"),
         ({"weights": "5"}, "$.weights: '5' is not a list"),

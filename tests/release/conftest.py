@@ -18,6 +18,7 @@ from tfcanary.act import ledger
 from tfcanary.adapters import local
 from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
+from tfcanary.core.domain import Traffic
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Record, Release
 from tfcanary.run.submit.handle import Handle
@@ -65,8 +66,11 @@ class Site:
     def release(self, model: str | Path, **changes: Any) -> Release:
         return self.submit(model, **changes).wait()
 
+    def traffic(self) -> Traffic:
+        return adapters.open_platform(self.uri, NAME, Plan()).router.traffic()
+
     def weight(self) -> int:
-        return adapters.open_platform(self.uri, NAME, Plan()).router.traffic().canary
+        return self.traffic().canary
 
     def seen(self) -> UserAnswers:
         """What users saw since the last call."""

@@ -7,15 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.release.conftest import Site
+from tests.release.conftest import NAME, PLAN, Site
+from tfcanary import adapters
 from tfcanary.cli.demo.users import UserAnswers
+from tfcanary.core.domain import Role, Track
 from tfcanary.core.errors import Refused
+from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
 
 
 def test_a_better_model_is_promoted_and_no_request_fails(site: Site, ours: Callable[[UserAnswers], dict[str, int]]) -> None:
-    ended = site.release("better")
+    """Beside a baseline, which is gone as soon as the candidate is stable."""
+    ended = site.release("better", weights=[20, 50], deploy={**PLAN["deploy"], "baseline": True})  # type: ignore[dict-item]
     assert (ended.state, site.record().stable) == (State.PROMOTED, ended.candidate)
+    assert [event.what for event in ended.events if event.what.endswith("baseline 50 %")]
+    observed = adapters.open_platform(site.uri, NAME, Plan()).deployer.observe()
+    assert set(observed.tracks) == {Track.STABLE}
+    assert Role.BASELINE not in {pool.role for pool in observed.servers}
     site.users.take_answers()
     time.sleep(2)
     after = site.seen()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.supervisor_client import is_up
 from tfcanary.cli.demo.users import UserAnswers
 from tfcanary.core import codec
-from tfcanary.core.domain import Decision, Finding, Track
+from tfcanary.core.domain import Decision, Finding, Role, Track, Traffic
 from tfcanary.core.errors import Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
@@ -239,9 +240,29 @@ def test_a_server_that_dies_in_mid_stage_ends_in_a_rollback(site: Site) -> None:
     assert (ended.state, site.weight()) == (State.ROLLED_BACK, 0)
 
 
+def servers(site: Site) -> list[dict[str, Any]]:
+    return list(local.status(site.folder)["models"][NAME]["servers"])  # type: ignore[index]
+
+
 def servers_of(site: Site, number: int) -> list[int]:
-    shown = local.status(site.folder)["models"][NAME]["servers"]  # type: ignore[index]
-    return [one["pid"] for one in shown if one["version"] == number and one.get("pid")]
+    return [one["pid"] for one in servers(site) if one["version"] == number and one.get("pid")]
+
+
+@pytest.mark.slow
+def test_a_baseline_gets_as_much_as_the_canary_its_death_convicts_nobody_and_an_abort_takes_it_away(site: Site) -> None:
+    handle = site.submit("better", stage=LONG, weights=[20, 50], deploy={**PLAN["deploy"], "baseline": True})  # type: ignore[dict-item]
+    until_traffic(site)
+    assert site.traffic() == Traffic(canary=20, baseline=20)
+    (baseline,) = [one for one in servers(site) if one["role"] == Role.BASELINE]
+    assert baseline["version"] != site.release_of().candidate.number  # type: ignore[union-attr]
+    os.kill(baseline["pid"], signal.SIGKILL)
+    time.sleep(5)
+    assert not site.release_of().failed
+    handle.abort("the test is over")
+    ended = handle.wait()
+    assert (ended.state, ended.failed, site.traffic()) == (State.ROLLED_BACK, False, Traffic())
+    observed = adapters.open_platform(site.uri, NAME, Plan()).deployer.observe()
+    assert set(observed.tracks) == {Track.STABLE}
 
 
 @pytest.mark.slow

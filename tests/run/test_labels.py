@@ -27,6 +27,7 @@ from tfcanary.core.ports import Platform
 from tfcanary.look.evaluate.labelled import BEFORE, SINCE, LabelCounts, LabelledSource
 from tfcanary.run import watch
 from tfcanary.run.steps.labels import with_labels
+from tfcanary.run.steps.recorded_answers import read_answers
 
 __all__ = ["deployed", "model", "pushed"]
 
@@ -219,6 +220,20 @@ def test_labels_are_looked_for_once_a_minute_and_never_shrink(world: World, capl
 def test_a_track_whose_servers_are_down_is_not_made_alive_by_its_labels(world: World) -> None:
     source = LabelledSource(world.platform().metrics, lambda: only(dict.fromkeys(Track, 9.0)), AtOnce())
     assert source.sample(Track.CANARY, world.clock.now()) == Sample(Track.CANARY, up=False)
+
+
+def test_answers_of_a_baseline_are_labelled_with_stables_and_its_own_counters_stay_as_they_are(world: World) -> None:
+    world.tracks[Track.BASELINE] = world.tracks[Track.STABLE]
+    source = LabelledSource(world.platform().metrics, lambda: only(dict.fromkeys(COMPARED, 9.0)), AtOnce())
+    assert source.sample(Track.BASELINE, world.clock.now()).servers.keys() == {"v1"}
+    answers = {track: pa.record_batch({"id": [track.value]}) for track in Track}
+    world.answered = {track: [batch] for track, batch in answers.items()}
+    window = world.clock.now(), world.clock.now()
+    found = {track: list(read_answers(world.platform(), "log", track, window, "")) for track in COMPARED}
+    assert found == {
+        Track.STABLE: [answers[Track.STABLE], answers[Track.BASELINE]],
+        Track.CANARY: [answers[Track.CANARY]],
+    }
 
 
 def test_a_plan_without_both_labels_and_a_quality_criterion_changes_nothing(world: World, plan: Plan) -> None:

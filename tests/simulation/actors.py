@@ -71,6 +71,8 @@ class Scenario:
     """How many seconds the clocks of the machines are apart."""
     approval: bool = False
     """Each stage waits for a person, who approves."""
+    baseline: bool = False
+    """Fresh servers of the stable version get as much as the canary."""
 
     @property
     def is_quiet(self) -> bool:
@@ -160,7 +162,8 @@ class Run:
 
     def _graph(self, run_id: str, number: int) -> None:
         version = versions()[number]
-        plan = replace(PLAN, stage=replace(PLAN.stage, approval=Approval.EVERY)) if self.scenario.approval else PLAN
+        plan = replace(PLAN, deploy=replace(PLAN.deploy, baseline=self.scenario.baseline))
+        plan = replace(plan, stage=replace(plan.stage, approval=Approval.EVERY)) if self.scenario.approval else plan
         begun = self._step(run_id, "begin", lambda p: ledger.begin(p, plan, run_id), again=run_id != "run-1")
         if begun:
             self._release(run_id, version, plan)

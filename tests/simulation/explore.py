@@ -17,7 +17,14 @@ from tests.simulation.scheduler import Choice, What
 
 WAITS = (3.0, 15.0, 40.0, 90.0, 170.0)
 """Seconds by which a write is late: less than a poll, than a renewal, than a lease, and as long as any call may take."""
-SMALL = (Scenario(), Scenario(bad=True), Scenario(abort_at=100.0), Scenario(second_at=30.0), Scenario(lost_at=110.0))
+SMALL = (
+    Scenario(),
+    Scenario(bad=True),
+    Scenario(abort_at=100.0),
+    Scenario(second_at=30.0),
+    Scenario(lost_at=110.0),
+    Scenario(baseline=True),
+)
 """The scenarios that are explored systematically."""
 
 
@@ -69,6 +76,7 @@ def at_random(seed: int) -> tuple[Scenario, tuple[Choice, ...]]:
         skew=chance.choice([0.0, 30.0]),
         approval=chance.random() < 0.1,
         diverted_at=sometimes(0.1, 60, 200),
+        baseline=chance.random() < 0.3,
     )
     length = 130 + 120 * (scenario.second_at is not None)
     choices = {at: _choice(chance, at) for at in (chance.randint(1, length) for _ in range(chance.randint(0, 4)))}

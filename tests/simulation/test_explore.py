@@ -29,6 +29,13 @@ def test_without_any_choice_the_candidate_is_promoted() -> None:
     assert (run.state, run.world.violations) == (State.PROMOTED, [])
 
 
+def test_a_baseline_gets_as_much_as_the_canary_and_is_gone_in_the_end() -> None:
+    run = Run(Scenario(baseline=True)).play()
+    assert (run.state, run.world.violations) == (State.PROMOTED, [])
+    shares = {line.partition("traffic ")[2].partition(" [")[0] for line in run.scheduler.trace if "traffic " in line}
+    assert [share for share in shares if "baseline" in share]
+
+
 def test_a_bad_candidate_is_rolled_back() -> None:
     run = Run(Scenario(bad=True)).play()
     assert (run.state, run.world.violations) == (State.ROLLED_BACK, [])

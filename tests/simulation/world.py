@@ -133,12 +133,12 @@ class World:
             self.violate(f"the stable version {record.stable.number} has no servers")
 
     def rises(self, before: Traffic, after: Traffic) -> None:
-        """A share of the candidate's has been raised: there must be a guard that can watch."""
-        if after.canary <= before.canary:
+        """The share of the candidate or of the baseline has been raised: there must be a guard that can watch."""
+        if after.canary <= before.canary and after.baseline <= before.baseline:
             return
         said, _ = self.able.get(self.run_id, (-1e9, 0))
         if self.scheduler.now - said > ABLE:
-            self.violate(f"the canary got {after.canary} % and no guard has said for {self.scheduler.now - said:.0f} s that it can watch")
+            self.violate(f"the canary got {after} and no guard has said for {self.scheduler.now - said:.0f} s that it can watch")
 
     def advances(self, before: Release | None, after: Release | None) -> None:
         """A stage has ended well: somebody must have seen the counters a moment ago."""

@@ -1,4 +1,4 @@
-"""ACT: the candidate's servers come up without traffic, warm, and with a guard beside them."""
+"""ACT: the candidate's servers come up without traffic, warm, and with a guard beside them; with them the baseline's, if the plan asks for one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from itertools import islice
 from tfcanary.act import ledger, push, restore
 from tfcanary.act.finish import finish
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
-from tfcanary.core.domain import Desired, Evidence, Finding, Intent, Look, ModelVersion, Pool, Request, RunningPool, Track
+from tfcanary.core.domain import Desired, Evidence, Finding, Intent, Look, ModelVersion, Pool, Request, Role, RunningPool, Track
 from tfcanary.core.errors import GaveUp, Held, Unavailable
-from tfcanary.core.ports import Clock, Platform, Server
+from tfcanary.core.plan import Plan
+from tfcanary.core.ports import Platform, Server
 from tfcanary.core.record import Record, Release, State
 
 WARM_BATCH = 20
@@ -54,29 +55,46 @@ def _deployed(platform: Platform, run_id: str, version: ModelVersion, requests: 
             look = _noted(hold, came_up)
             _bootstrap(hold, version)
         else:
-            _want(hold, lambda desired: desired.pointing(Track.CANARY, Pool(version.number)))
+            _want(hold, lambda desired: _pointing(desired, version))
             restore.restore(platform, run_id, hold)
-            warmed = warm(platform, hold.release.plan.deploy.warm_timeout, requests)
+            warmed = warm(platform, hold.release.plan.deploy.warm_timeout, requests, hold.release.plan.deploy.baseline)
             await_guard(hold)
             look = _noted(hold, came_up, warmed)
         return look
 
 
 def _servers(hold: Hold, version: ModelVersion) -> Evidence:
-    """No traffic to the canary, no servers but the stable version's and the candidate's own, and those available."""
+    """No traffic to the canary, no servers but the stable version's, the candidate's own and the baseline's, and those available."""
     plan = hold.release.plan
     push.verify(hold.platform, version)
     pool = RunningPool(version, least=plan.serving.replicas if plan.bootstrap else plan.serving.canary_replicas)
 
     def alone(record: Record) -> Record:
         release = _open(ledger.ours(record, hold.run_id))
-        stable = tuple(one for one in release.desired.pools if record.stable and one.version == record.stable)
+        stable = tuple(one for one in release.desired.pools if record.stable and one.pool == Pool(record.stable.number))
         return replace(record, release=replace(release.wanting(replace(release.desired, pools=(*stable, pool))), candidate=version))
 
-    ledger.update(hold.platform, alone)
-    release = restore.restore(hold.platform, hold.run_id, hold)
-    deploy_pool(hold, pool, ledger.read_release(hold.platform, hold.run_id).token if release is None else release.token)
-    return available(hold, pool)
+    record = ledger.update(hold.platform, alone).record
+    # What an earlier release left goes first: a baseline is as young as the canary.
+    restore.restore(hold.platform, hold.run_id, hold)
+    fresh = (pool, *_baseline(record, plan))
+    for one in fresh:
+        deploy_pool(hold, one, _want(hold, lambda desired, one=one: desired.with_pool(one)).token)  # type: ignore[misc]
+    found = [available(hold, one) for one in fresh]
+    return next((one for one in found if one.finding is not Finding.PASS), found[0])
+
+
+def _baseline(record: Record, plan: Plan) -> tuple[RunningPool, ...]:
+    """The baseline's pool, of the canary's size; none where the plan asks for none, or nothing is stable yet."""
+    if record.stable is None or plan.bootstrap or not plan.deploy.baseline:
+        return ()
+    return (RunningPool(record.stable, Role.BASELINE, plan.serving.canary_replicas),)
+
+
+def _pointing(desired: Desired, candidate: ModelVersion) -> Desired:
+    """With the tracks of canary and baseline pointing at the pools that were started for them."""
+    baseline = next((one.pool for one in desired.pools if one.role is Role.BASELINE), None)
+    return desired.pointing(Track.CANARY, Pool(candidate.number)).pointing(Track.BASELINE, baseline)
 
 
 def deploy_pool(hold: Hold, pool: RunningPool, intent: Intent) -> None:
@@ -139,13 +157,19 @@ def _bootstrap(hold: Hold, candidate: ModelVersion) -> None:
     hold.handed_over = True
 
 
-def warm(platform: Platform, lasts: timedelta, requests: Requests) -> Evidence:
-    """Send sample requests to the canary until the median latency of three batches in a row is flat. Never gates: the judge has its own warm-up."""
+def warm(platform: Platform, lasts: timedelta, requests: Requests, baseline: bool = False) -> Evidence:
+    """Send sample requests to the canary until the median latency of three batches in a row is flat. Never gates: the judge has its own warm-up.
+
+    With `baseline` its servers get each request, too: the control is as warm as the canary.
+    """
     deadline = platform.clock.now() + lasts
     medians: list[float] = []
     sent = 0
     while platform.clock.now() < deadline:
-        batch = [_seconds(platform, platform.clock, one) for one in islice(requests(), WARM_BATCH)]
+        sample = tuple(islice(requests(), WARM_BATCH))
+        batch = [_seconds(platform, Track.CANARY, one) for one in sample]
+        for one in sample if baseline else ():
+            _seconds(platform, Track.BASELINE, one)
         if not batch:
             return Evidence("deploy/warm", Finding.INCONCLUSIVE, "no sample request is known: the canary starts cold", gating=False)
         sent += len(batch)
@@ -158,12 +182,12 @@ def warm(platform: Platform, lasts: timedelta, requests: Requests) -> Evidence:
     )
 
 
-def _seconds(platform: Platform, clock: Clock, request: Request) -> float:
-    began = clock.now()
+def _seconds(platform: Platform, track: Track, request: Request) -> float:
+    began = platform.clock.now()
     try:
-        return platform.predictor.predict(Track.CANARY, request).seconds
+        return platform.predictor.predict(track, request).seconds
     except Unavailable:
-        return (clock.now() - began).total_seconds()
+        return (platform.clock.now() - began).total_seconds()
 
 
 def _warmed(finding: Finding, reason: str, medians: list[float], sent: int) -> Evidence:

@@ -53,7 +53,8 @@ def begin(release: Release, judge: str) -> Tape:
 
 def add(platform: Platform, run_id: str, polls: Tape, at: datetime, poll: Poll) -> Tape:
     """The tape of the last checkpoint with one more poll; what was full becomes a reel."""
-    line = json.dumps([at.isoformat(), poll.t, poll.weight, _plain(poll.stable), _plain(poll.canary)], separators=(",", ":"))
+    samples = [_plain(one) for one in (poll.stable, poll.canary, poll.baseline) if one is not None]
+    line = json.dumps([at.isoformat(), poll.t, poll.weight, *samples], separators=(",", ":"))
     return tape.add(tape.wind(platform, folder(platform, run_id), polls, LINES), line)
 
 
@@ -79,8 +80,9 @@ def _plain(sample: Sample) -> list[Any]:
 
 def _look(line: str, at: str) -> Look:
     try:
-        when, t, weight, stable, canary = json.loads(line)
-        return Look(datetime.fromisoformat(when), Poll(t, _sample(Track.STABLE, *stable), _sample(Track.CANARY, *canary), weight))
+        when, t, weight, stable, canary, *baseline = json.loads(line)
+        samples = _sample(Track.STABLE, *stable), _sample(Track.CANARY, *canary)
+        return Look(datetime.fromisoformat(when), Poll(t, *samples, weight, *(_sample(Track.BASELINE, *one) for one in baseline)))
     except (ValueError, TypeError) as error:
         raise Refused(f"{at}: no poll: {line[:80]!r}") from error
 

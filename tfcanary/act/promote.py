@@ -14,7 +14,7 @@ from dataclasses import replace
 from tfcanary.act import deploy, ledger, orders, push, restore, rollback, shift
 from tfcanary.act.finish import finish
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
-from tfcanary.core.domain import Decision, Desired, Finding, ModelVersion, Pool, RunningPool, Track, Traffic
+from tfcanary.core.domain import Decision, Desired, Finding, ModelVersion, Pool, Role, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Refused
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release, State
@@ -110,9 +110,11 @@ def _close(hold: Hold, candidate: ModelVersion) -> None:
 
     def promoted(record: Record) -> Record:
         release = ledger.ours(record, hold.run_id)
-        tracks = {Track.STABLE: Pool(candidate.number)}
-        stable = record.with_stable(candidate)
-        return replace(stable, release=release.wanting(replace(release.desired, tracks=tracks)))
+        wanted = replace(release.desired, tracks={Track.STABLE: Pool(candidate.number)})
+        if record.stable:
+            # Not kept as long as the previous version's own servers: nobody goes back to a baseline.
+            wanted = wanted.without_pool(Pool(record.stable.number, Role.BASELINE))
+        return replace(record.with_stable(candidate), release=release.wanting(wanted))
 
     ledger.end(hold.platform, hold.run_id, State.PROMOTED, State.PROMOTING, last.reason if last else "", promoted)
     hold.handed_over = True

@@ -28,12 +28,12 @@ def shift(hold: Hold, stage: int) -> Release:
     """
 
     def begun(release: Release) -> Release:
-        weight, now = release.plan.weights[stage], hold.platform.clock.now()
-        if release.stage == stage and release.weight == weight:
+        traffic, now = release.plan.traffic_at(release.plan.weights[stage]), hold.platform.clock.now()
+        if release.stage == stage and release.desired.traffic == traffic:
             return release
-        changed = replace(_with_share(release, weight), stage=stage, stage_began=now, waited=timedelta(0))
-        changed = replace(changed, first_traffic=release.first_traffic or (now if weight else None))
-        return changed.happened(now, f"stage {stage}: weight {weight} %")
+        changed = replace(_with_traffic(release, traffic), stage=stage, stage_began=now, waited=timedelta(0))
+        changed = replace(changed, first_traffic=release.first_traffic or (now if traffic.canary else None))
+        return changed.happened(now, f"stage {stage}: weight {traffic}")
 
     return raise_traffic(hold, begun, watching=True)
 
@@ -44,10 +44,11 @@ def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
     def changed(release: Release) -> Release:
         now = platform.clock.now()
         first = release.first_traffic or (now if weight else None)
-        return replace(_with_share(release, weight), first_traffic=first).happened(now, f"weight {weight} %")
+        traffic = release.plan.traffic_at(weight)
+        return replace(_with_traffic(release, traffic), first_traffic=first).happened(now, f"weight {traffic}")
 
     with holding(platform, run_id, f"shift to {weight} %") as hold:
-        if weight > hold.release.weight:
+        if not hold.release.plan.traffic_at(weight).lowers(hold.release.desired.traffic):
             return raise_traffic(hold, changed)
         release = ledger.change(platform, run_id, changed)
         restore.restore(platform, run_id, hold)
@@ -100,8 +101,7 @@ def _may_rise(release: Release) -> Release:
     return release
 
 
-def _with_share(release: Release, weight: int) -> Release:
-    traffic = replace(release.desired.traffic, canary=weight)
+def _with_traffic(release: Release, traffic: Traffic) -> Release:
     return release.wanting(replace(release.desired, traffic=traffic))
 
 

@@ -16,7 +16,7 @@ from tfcanary.act import ledger, push
 from tfcanary.cli import forecasts, options
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
-from tfcanary.core.plan import Plan
+from tfcanary.core.plan import MOST_WITH_BASELINE, Plan
 from tfcanary.core.ports import Change, Platform
 from tfcanary.look import savedmodel
 from tfcanary.report.numbers import duration
@@ -77,7 +77,15 @@ def _stages(plan: Plan) -> Iterator[str]:
     times = plan.stage
     for number, weight in enumerate(plan.weights):
         end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
-        yield f"stage {number}: {weight:>3} %, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
+        yield f"stage {number}: {weight:>3} %{_baseline(plan, weight)}, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
+
+
+def _baseline(plan: Plan, weight: int) -> str:
+    """What a plan with a baseline gives it at a weight, in words."""
+    if not plan.deploy.baseline:
+        return ""
+    share = plan.traffic_at(weight).baseline
+    return f", baseline {share} %" if share else f", no baseline above {MOST_WITH_BASELINE} %"
 
 
 def unified_diff(change: Change) -> Iterator[str]:

@@ -104,8 +104,9 @@ class Traffic:
         return {Track.STABLE: self.stable, Track.CANARY: self.canary, Track.BASELINE: self.baseline, Track.PREVIEW: 0}[track]
 
     def lowers(self, before: Traffic) -> bool:
-        """Whether the candidate gets at most what it got before, by each of its ways."""
-        return self.canary <= before.canary and self.mirror <= before.mirror and self.preview <= before.preview
+        """Whether the candidate, by each of its ways, and the baseline get at most what they got before."""
+        canary, baseline = self.canary <= before.canary, self.baseline <= before.baseline
+        return canary and baseline and self.mirror <= before.mirror and self.preview <= before.preview
 
     def __str__(self) -> str:
         parts = [f"{self.canary} %"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from tfcanary.core.domain import Evidence, Finding, Interval, Sample, Verdict
+from tfcanary.core.domain import Evidence, Finding, Interval, Sample, Track, Verdict
 
 MOST = 360
 """Points kept: an hour at ten seconds. Beyond that, every second one of the older half goes."""
@@ -23,7 +23,7 @@ class Point:
     weight: int
     """In force at this poll, in percent."""
     stable_requests: float
-    """Requests to the stable track since the first poll, answered or failed."""
+    """Requests to the stable version since the first poll, answered or failed."""
     canary_requests: float
     findings: Mapping[str, Finding] = field(default_factory=dict)
     """Each gating criterion's finding, by its id."""
@@ -45,19 +45,25 @@ class Timeline:
     """What each server had counted at the last poll that reached it: `<track>/<server>` to requests."""
 
 
-def extend(seen: Timeline, stable: Sample, canary: Sample, verdict: Verdict) -> Timeline:
-    """With one more poll, at the verdict's instant; a verdict without one adds nothing."""
+def extend(seen: Timeline, stable: Sample, canary: Sample, verdict: Verdict, baseline: Sample | None = None) -> Timeline:
+    """With one more poll, at the verdict's instant; a verdict without one adds nothing. The baseline's requests count as the stable version's."""
     if verdict.at is None:
         return seen
-    now = {f"{s.track.value}/{name}": c.ok + c.failed for s in (stable, canary) for name, c in s.servers.items()}
+    now = {
+        f"{s.track.value}/{name}": c.ok + c.failed
+        for s in (stable, canary, *([baseline] if baseline else []))
+        for name, c in s.servers.items()
+    }
     last = seen.points[-1] if seen.points else None
     gating = [e for e in verdict.evidence if e.gating]
     is_blind, since = not (stable.up and canary.up), last.at if last else verdict.at
     point = Point(
         at=verdict.at,
         weight=verdict.weight,
-        stable_requests=(last.stable_requests if last else 0.0) + _gained(seen.counted, now, stable.track.value),
-        canary_requests=(last.canary_requests if last else 0.0) + _gained(seen.counted, now, canary.track.value),
+        stable_requests=(last.stable_requests if last else 0.0)
+        + _gained(seen.counted, now, Track.STABLE)
+        + _gained(seen.counted, now, Track.BASELINE),
+        canary_requests=(last.canary_requests if last else 0.0) + _gained(seen.counted, now, Track.CANARY),
         findings={e.about: e.finding for e in gating},
         intervals={e.about: short for e in gating if (short := _short(e)) is not None},
         stage=verdict.stage,
@@ -121,9 +127,9 @@ def _counted(before: Mapping[str, float], now: Mapping[str, float]) -> Mapping[s
     return {**dict(gone[-MOST_GONE:]), **now}
 
 
-def _gained(before: Mapping[str, float], now: Mapping[str, float], track: str) -> float:
+def _gained(before: Mapping[str, float], now: Mapping[str, float], track: Track) -> float:
     """Requests since the last poll. A server seen for the first time adds nothing, for it may have counted for days; one that counts from 0 again has restarted."""
-    known = ((now[name], before[name]) for name in now if name in before and name.startswith(f"{track}/"))
+    known = ((now[name], before[name]) for name in now if name in before and name.startswith(f"{track.value}/"))
     return sum(count - last if count >= last else count for count, last in known)
 
 

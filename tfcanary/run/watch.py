@@ -15,7 +15,7 @@ from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.act.tape import Tape
 from tfcanary.core import timeline
-from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Track, Verdict
+from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Sample, Track, Verdict
 from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Judged, Release, State
@@ -102,18 +102,20 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
     now = platform.clock.now()
     if now - memory.read_back >= READ_BACK * release.plan.deploy.lease:
         memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
-    seen = metrics.poll(platform, release.first_traffic or now, now, memory.in_force.traffic)
+    seen = metrics.poll(platform, release.first_traffic or now, now, memory.in_force.traffic, release.desired.traffic.baseline > 0)
     opinion = replace(memory.judge.poll(seen), stage=max(release.stage, 0), weight=release.weight, at=now)
     memory = replace(
         memory,
-        seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion),
+        seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion, seen.baseline),
         restarts=_note_restarts(platform, release, opinion, memory),
     )
     if memory.read_back < now and opinion.decision is not Decision.ROLLBACK and until(release, opinion, memory.seen):
         # No stage ends well on traffic that was read back a while ago.
         memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
     verdict = (
-        _alarmed(opinion, _alarm(platform, release, memory.in_force)) or stages.blind_too_long(opinion, release, memory.seen) or opinion
+        _alarmed(opinion, _alarm(platform, release, memory.in_force, seen.baseline))
+        or stages.blind_too_long(opinion, release, memory.seen)
+        or opinion
     )
     if verdict.decision is Decision.ROLLBACK:
         shift.trip(platform, release.run_id, verdict.reason, verdict)
@@ -159,11 +161,17 @@ def _give_up(platform: Platform, release: Release, reason: str) -> Verdict:
     return verdict
 
 
-def _alarm(platform: Platform, release: Release, in_force: InForce) -> Evidence | None:
-    """What needs no statistics: none of the candidate's servers serves, or somebody else changed the traffic."""
+def _alarm(platform: Platform, release: Release, in_force: InForce, baseline: Sample | None) -> Evidence | None:
+    """What needs no statistics: none of the candidate's servers serves, or none of the baseline's, or somebody else changed the traffic."""
     if release.weight == 0 or release.candidate is None:
         return None
-    return _changed_by_others(platform, release, in_force) or _down(platform, release)
+    alarm = _changed_by_others(platform, release, in_force)
+    if alarm is None and (failure := _down(platform, release, Track.CANARY)):
+        alarm = Evidence("watch/servers", Finding.FAIL, failure)
+    if alarm is None and baseline is not None and not baseline.up and (failure := _down(platform, release, Track.BASELINE)):
+        # Users are sent there, and the candidate is not to blame.
+        alarm = Evidence(UNDECIDED, Finding.INCONCLUSIVE, f"undecided: {failure}")
+    return alarm
 
 
 def _changed_by_others(platform: Platform, release: Release, in_force: InForce) -> Evidence | None:
@@ -194,9 +202,9 @@ def _carries(platform: Platform, release: Release) -> bool:
     return stamp is None or stamp.number >= release.intent
 
 
-def _down(platform: Platform, release: Release) -> Evidence | None:
-    """No server of the candidate serves, at two looks, while a server of stable does: what fails both speaks of the place."""
-    pool = release.desired.tracks.get(Track.CANARY)
+def _down(platform: Platform, release: Release, track: Track) -> str | None:
+    """That no server of a track serves, at two looks, while a server of stable does: what fails both speaks of the place."""
+    pool = release.desired.tracks.get(track)
     if pool is None or _failure(platform, pool) is None:
         return None
     platform.clock.sleep(SECOND_LOOK)
@@ -204,7 +212,7 @@ def _down(platform: Platform, release: Release) -> Evidence | None:
     stable = release.desired.tracks.get(Track.STABLE)
     if failure is None or (stable is not None and _failure(platform, stable) is not None):
         return None
-    return Evidence("watch/servers", Finding.FAIL, f"no server of {pool} serves: {failure}")
+    return f"no server of {pool} serves: {failure}"
 
 
 def _failure(platform: Platform, pool: Pool) -> str | None:

@@ -179,6 +179,18 @@ def test_every_object_of_a_release_is_shown_before_and_after_and_nothing_is_writ
     assert place.api.get(SERVICES, "m-stable") == before
 
 
+def test_a_baseline_shows_its_own_servers_of_the_stable_version_and_its_service(place: Place) -> None:
+    place.serve(1)
+    made = opened(place, deploy=replace(place.plan.deploy, baseline=True), serving=replace(place.plan.serving, canary_replicas=2))
+    changes = by_name(made.preflight.changes(place.version(2)))
+    own = [name for name in changes if "baseline" in name and not name.startswith("ConfigMap")]
+    assert own == ["Service m-baseline", "Deployment m-v1-baseline"]
+    deployment = changes["Deployment m-v1-baseline"].after
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["metadata"]["annotations"]["tfcanary.dev/digest"] == place.version(1).digest
+    assert changes["Service m-baseline"].after["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+
+
 def test_a_first_release_shows_that_stable_gets_the_version(place: Place) -> None:
     changes = by_name(opened(place, bootstrap=True).preflight.changes(place.version(1)))
     assert changes["Service m-stable"].after["spec"]["selector"]["tfcanary.dev/version"] == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,8 +14,8 @@ from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.adapters.routing import ClusterRouter, open_router
 from tfcanary.adapters.routing.weighted import ASIDE
-from tfcanary.core.domain import Traffic
-from tfcanary.core.errors import Refused
+from tfcanary.core.domain import Intent, Track, Traffic
+from tfcanary.core.errors import Conflict, Refused
 
 
 class HoldingApi:
@@ -167,7 +168,7 @@ def test_what_a_rule_and_the_route_say_beside_backends_stays() -> None:
             [{"backendRefs": [backend("m-stable", 90), backend("legacy", 10)]}],
             "sends requests to legacy; must name m-stable and m-canary only",
         ),
-        ([{"backendRefs": [backend("m-stable", 90), backend("m-baseline", 10)]}], "sends requests to m-baseline"),
+        ([{"backendRefs": [backend("m-stable", 90), backend("m-preview", 10)]}], "sends requests to m-preview"),
         ([], "has 0 rules, must have one"),
     ],
 )
@@ -175,6 +176,46 @@ def test_rules_of_others_are_refused_by_what_they_do(rules: list[Json], sentence
     _, router = gateway(*rules)
     with pytest.raises(Refused, match=sentence):
         router.check((Traffic(canary=10),))
+
+
+@pytest.mark.parametrize("kind", ["gateway", "istio"])
+def test_a_baseline_is_a_third_backend_with_what_stables_says_and_goes_with_its_share(kind: str) -> None:
+    if kind == "gateway":
+        api, router = gateway({"backendRefs": [backend("m-stable", 100, filters=FILTERS)]})
+        expected = [backend(f"m-{name}", share, filters=FILTERS) for name, share in (("stable", 80), ("canary", 10), ("baseline", 10))]
+        field, plain = "backendRefs", [backend("m-stable", 100, filters=FILTERS)]
+    else:
+        api, router = istio({"route": [destination("m-stable", 100, headers=HEADERS)]})
+        expected = [destination(f"m-{name}", share, headers=HEADERS) for name, share in (("stable", 80), ("canary", 10), ("baseline", 10))]
+        field, plain = "route", [destination("m-stable", 100, headers=HEADERS)]
+    for number, traffic in enumerate(
+        (Traffic(canary=10, baseline=10), Traffic(canary=50, baseline=50), Traffic(canary=60), Traffic(canary=10, baseline=10)), 1
+    ):
+        router.set_traffic(traffic, Intent("run-1", number))
+        assert router.traffic() == traffic
+        assert len(api.rule()[field]) == sum(traffic.of(track) > 0 for track in (Track.STABLE, Track.CANARY, Track.BASELINE))
+    assert api.rule()[field] == expected
+    router.set_traffic(Traffic(), Intent("run-1", 9))
+    assert api.rule()[field] == plain
+    assert ASIDE not in api.route["metadata"]["annotations"]
+
+
+def test_a_rise_of_the_baseline_is_fenced_like_one_of_the_canary() -> None:
+    _, router = gateway({"backendRefs": [backend("m-stable", 100)]})
+    router.set_traffic(Traffic(canary=10), Intent("run-1", 5))
+    with pytest.raises(Conflict):
+        router.set_traffic(Traffic(canary=10, baseline=10), Intent("run-1", 4))
+    router.set_traffic(Traffic(), Intent("run-1", 4))
+    assert router.traffic() == Traffic()
+
+
+@pytest.mark.parametrize("kind", ["nginx", "replicas"])
+def test_a_router_that_cannot_weigh_a_baseline_is_refused_by_name_when_the_plan_is_read(kind: str) -> None:
+    given = plan(kind)
+    asked = replace(given, deploy=replace(given.deploy, baseline=True))
+    sentence = f"deploy.baseline: traffic.router `{kind}` cannot give a baseline a share of users' requests; use `gateway` or `istio`"
+    with pytest.raises(Refused, match=sentence):
+        open_router(cast(Api, None), MODEL, asked)
 
 
 def test_weights_that_are_no_percents_are_read_as_shares() -> None:

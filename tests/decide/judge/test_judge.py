@@ -71,7 +71,7 @@ def test_a_bad_canary_is_rolled_back_and_the_reason_names_what_is_bad(canary, ab
     assert verdict.decision is ROLLBACK
     assert finding(verdict, about) is Finding.FAIL
     failing = [evidence.reason for evidence in verdict.evidence if evidence.finding is Finding.FAIL]
-    assert verdict.reason == "; ".join(failing)
+    assert verdict.reason.partition("; warning: ")[0] == "; ".join(failing)
     assert any(digit in verdict.reason for digit in "0123456789")
 
 
@@ -252,3 +252,24 @@ def test_what_every_slim_step_imports_takes_little_memory_and_not_scipy(module):
     code = f"import sys, {module}; print('scipy' in sys.modules, {peak})"
     scipy, mebibytes = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert (scipy, int(mebibytes) <= 120) == ("False", True)
+
+
+@pytest.mark.parametrize(("least", "decision"), [(100, HOLD), (10, ROLLBACK)])
+def test_a_handful_of_slow_answers_convicts_nobody(least, decision):
+    """30 answers since the warm-up, twice as slow."""
+    plan = replace(PLAN, latency=replace(PLAN.latency, least_answers=least))
+    slow = replace(CANARY, rate=0.2, slower=2.0)
+    judge = Judge.begin(plan, "r1")
+    verdicts = [judge.poll(poll) for poll in polls(slow, seconds=270, weight=None)]
+    assert verdicts[-1].decision is decision
+
+
+@pytest.mark.parametrize(("servers", "warned"), [(1, True), (19, False)])
+def test_a_rollback_for_latency_warns_where_the_load_of_the_servers_differs(servers, warned):
+    """19 times as many requests for stable, on one server or on nineteen."""
+    judge = Judge.begin(PLAN, "r1")
+    for poll in polls(replace(CANARY, slower=1.5)):
+        each = [replace(STABLE, rate=STABLE.rate / servers).in_seconds(7200 + poll.t)] * servers
+        verdict = judge.poll(replace(poll, stable=sample(Track.STABLE, *each)))
+    assert verdict.decision is ROLLBACK
+    assert ("warning: each of stable's servers gets 19 times as many requests" in verdict.reason) is warned

@@ -88,6 +88,14 @@ def test_evidence_adds_up_over_the_parts_of_a_schedule() -> None:
     assert (one.rollback([SchedulePart(5, 300), SchedulePart(50)], worse).seconds or 0) < (split.seconds or 0)
 
 
+def test_a_baseline_gives_latency_a_smaller_control_and_takes_longer_at_small_weights_alone() -> None:
+    slower, baseline = Regression(latency=1.08), Baseline(100, 0.001, LATENCY)
+    plain, even = (Forecaster(JudgePlan(), baseline, POLL, given) for given in (False, True))
+    times = {weight: [one.rollback([SchedulePart(weight)], slower).seconds or 0 for one in (plain, even)] for weight in (5, 50, 60)}
+    assert times[5][1] > 1.3 * times[5][0]
+    assert (times[50][0], times[60][0]) == (times[50][1], times[60][1])
+
+
 def test_requests_are_the_canary_s_share_of_all() -> None:
     found = forecaster(200).rollback([SchedulePart(5)], Regression(errors=10))
     assert found.seconds is not None

@@ -87,6 +87,25 @@ def test_a_watch_that_changes_hands_at_every_poll_ends_like_one_that_never_does(
     assert text == whole.dumps()
 
 
+def with_baseline(poll, i):
+    """The poll with a baseline beside it, which counts as the canary does; every seventh time it does not answer."""
+    baseline = replace(poll.canary, track=Track.BASELINE, up=poll.canary.up and i % 7 != 3)
+    return replace(poll, baseline=baseline)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(STEPS, min_size=2, max_size=14), stop=st.integers(0, 13))
+def test_a_judge_beside_a_baseline_goes_on_as_if_it_had_never_been_stopped(steps, stop):
+    stream = [with_baseline(poll, i) for i, poll in enumerate(polls(steps))]
+    whole = Judge.begin(PLAN, "r1", HISTORY)
+    for poll in stream[:stop]:
+        whole.poll(poll)
+    resumed = Judge.resume(whole.dumps(), "r1", PLAN)
+    for poll in stream[stop:]:
+        assert resumed.poll(poll) == whole.poll(poll)
+    assert resumed.dumps() == whole.dumps()
+
+
 def state() -> str:
     judge = Judge.begin(PLAN, "r1")
     for poll in watch(np.random.default_rng(6), seconds=120):

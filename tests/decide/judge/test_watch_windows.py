@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.decide.judge.literal import down, polls, sample
-from tfcanary.core.domain import Counters, Track
+from tfcanary.core.domain import Counters, Sample, Track
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.watch_windows import Course, Poll, is_repeat, take_poll
 
@@ -139,3 +139,46 @@ def test_the_canary_is_blamed_for_being_away_only_while_stable_answers():
     assert course.seen == 0
     course, _ = run([neither], course)
     assert course.seen == 30
+
+
+def beside(t, stable, canary, up=True, **servers):
+    """A poll with a baseline's servers."""
+    baseline = Sample(Track.BASELINE, up, {name: Counters(ok) for name, ok in servers.items()})
+    return replace(poll(t, stable, canary), baseline=baseline)
+
+
+def test_a_baseline_is_the_control_of_latency_and_counts_as_stable_for_all_else():
+    _, windows = run([beside(0, 100, 0, b=0), beside(30, 190, 5, b=5)])
+    assert (windows[1].stable.ok, windows[1].canary.ok, windows[1].latency_control.ok) == (95, 5, 5)
+    assert (windows[1].share, windows[1].servers) == (0.05, (1, 1))
+
+
+def test_without_a_baseline_stable_is_the_control_of_latency():
+    _, windows = run([poll(0, 100, 0), poll(30, 190, 5)])
+    assert (windows[1].latency_control.ok, windows[1].baseline, windows[1].servers) == (90, None, (1, 1))
+
+
+def test_a_baseline_that_is_away_leaves_latency_without_a_control_and_accuses_nobody():
+    course, windows = run(
+        [
+            beside(0, 100, 0, b=0),
+            beside(30, 190, 5, b=5),
+            beside(60, 280, 10, up=False),
+            beside(90, 370, 15, up=False),
+            beside(120, 460, 20, b=2),
+        ]
+    )
+    assert [w.latency_control.ok for w in windows[1:]] == [5, 0, 0, 0]
+    assert [w.share for w in windows[1:]] == [0.05, None, None, None], "what the baseline counted meanwhile is not known"
+    assert course.warm_from == 120 + 120, "a baseline that comes back is cold"
+
+
+def test_a_baseline_that_restarts_renews_the_warm_up():
+    course, windows = run([beside(t, 10 * t, t, b=t) for t in (0, 100, 200, 300)] + [beside(310, 3100, 310, b=2)])
+    assert (course.warm_from, windows[-1].share, windows[-1].latency_control.ok) == (310 + 120, None, 0)
+
+
+def test_a_poll_whose_baseline_counted_more_is_no_repetition():
+    course, _ = run([beside(0, 100, 0, b=0), beside(30, 190, 5, b=5)])
+    assert is_repeat(course, beside(30, 190, 5, b=5))
+    assert not is_repeat(course, beside(30, 190, 5, b=6))

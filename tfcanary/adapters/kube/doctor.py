@@ -24,7 +24,7 @@ from tfcanary.adapters.kube.records import KubeRecords
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS, Right
 from tfcanary.adapters.routing import namespace_and_name, open_router
-from tfcanary.core.domain import Absence, Finding, Look, Track, Traffic
+from tfcanary.core.domain import Absence, Finding, Look, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import IMAGE
@@ -202,7 +202,7 @@ class Cluster:
 
     def _route(self, plan: Plan, model: str) -> CheckResult:
         router = open_router(self.api, model, plan)
-        router.check(tuple(Traffic(canary=weight) for weight in plan.weights))
+        router.check(tuple(map(plan.traffic_at, plan.weights)))
         if advices := tuple(gitops.advices(self.api, (*router.owned_fields(), *gitops.of_tracks(model)))):
             return Finding.WARN, "; ".join(advices)
         return Finding.PASS, f"the route can be weighed at {', '.join(str(weight) for weight in plan.weights)} %"

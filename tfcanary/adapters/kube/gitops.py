@@ -14,7 +14,7 @@ from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.field_managers import managers_of
 from tfcanary.adapters.kubeclient.resources import SERVICES
 from tfcanary.adapters.routing.cluster_router import OwnedFields
-from tfcanary.core.domain import Track
+from tfcanary.core.domain import COMPARED, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Tool:
 
 def of_tracks(model: str) -> tuple[OwnedFields, ...]:
     """The fields of the tracks' Services that are ours."""
-    return tuple(OwnedFields(SERVICES, object_names.service(model, track), ("/spec/selector",)) for track in (Track.STABLE, Track.CANARY))
+    return tuple(OwnedFields(SERVICES, object_names.service(model, track), ("/spec/selector",)) for track in (*COMPARED, Track.BASELINE))
 
 
 def advices(api: Api, owned: Iterable[OwnedFields]) -> Iterator[str]:

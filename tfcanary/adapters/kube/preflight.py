@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tfcanary.adapters.kube import gitops, manifests, rights
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics, pods_of
 from tfcanary.adapters.kube.ownership import check_ours, comparable
 from tfcanary.adapters.kube.pod_patch import shared_volume
-from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
+from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers, tracks_at
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICE_ACCOUNTS, SERVICES, Json, Resource
 from tfcanary.adapters.storage.s3 import CONFIG, reads_secret
-from tfcanary.core.domain import ModelVersion, RunningPool, Track, Traffic
+from tfcanary.core.domain import ModelVersion, Role, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import S3_SECRET
@@ -54,19 +54,38 @@ class KubePreflight:
         self._check_objects()
         self._check_guard()
         self._check_bucket()
-        self.router.check(tuple(Traffic(canary=weight) for weight in self.plan.weights))
+        self.router.check(tuple(map(self.plan.traffic_at, self.plan.weights)))
         self._check_namespace()
         for advice in gitops.advices(self.running.api, (*self.router.owned_fields(), *gitops.of_tracks(self.running.model))):
             log.warning("%s", advice)
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
-        """The version's ConfigMap and Deployment, the Services, the route, the guard: as they are, and as the API server would make them."""
+        """The version's ConfigMap and Deployment, the Services, the route, the guard, and the baseline's own: as they are, and as they would be."""
         wanted = RunningPool(version, least=self.plan.serving.replicas if self.plan.bootstrap else self.plan.serving.canary_replicas)
         for resource, body in self._objects(wanted):
             before = self.running.api.get(resource, body["metadata"]["name"])
             yield change(resource, before, self._dry(resource, body))
             if resource is CONFIG_MAPS:
                 yield self._deployment_change(wanted)
+        for pool in self._baseline():
+            config = manifests.config_map(self.running.model, pool, self.plan.serving)
+            service = manifests.service(
+                self.running.model, Track.BASELINE, object_names.selector(self.running.model, pool.pool), self.plan.serving
+            )
+            for resource, body in ((CONFIG_MAPS, config), (SERVICES, service)):
+                yield change(resource, self.running.api.get(resource, body["metadata"]["name"]), self._dry(resource, body))
+            yield self._deployment_change(pool)
+
+    def _baseline(self) -> tuple[RunningPool, ...]:
+        """The baseline's pool, where the plan asks for one and a version is stable."""
+        deployments = self.running.deployments()
+        stable = tracks_at(self.running.services(), deployments).get(Track.STABLE)
+        if stable is None or not self.plan.deploy.baseline or self.plan.bootstrap:
+            return ()
+        digest = (
+            (deployments[stable]["metadata"].get("annotations") or {}).get(object_names.DIGEST, "sha256:") if stable in deployments else ""
+        )
+        return (RunningPool(self._version(stable.number, digest), Role.BASELINE, self.plan.serving.canary_replicas),)
 
     def _deployment_change(self, wanted: RunningPool) -> Change:
         """A Deployment that is there keeps its template, and as many pods as it has."""
@@ -113,14 +132,21 @@ class KubePreflight:
             raise Refused(f"bucket.canary {bucket!r}: is a directory, and serving.pod_patch mounts no volume there for container `server`")
         metrics = open_metrics(self.plan, self.running, TrackServers(self.running))
         if self.plan.metrics.source != "scrape":
-            pods_of(object_names.deployment(self.running.model, self._imagined(record).pool))
+            imagined = self._imagined(record).pool
+            pods_of(
+                object_names.deployment(
+                    self.running.model, replace(imagined, role=Role.BASELINE) if self.plan.deploy.baseline else imagined
+                )
+            )
         if isinstance(metrics, PodCounters) and record.stable:
             metrics.check(Track.STABLE)
 
     def _imagined(self, record: Record) -> RunningPool:
         """The pool of the next version, as it will be."""
-        number = (record.stable.number if record.stable else 0) + 1
-        return RunningPool(ModelVersion(number, f"{self.plan.bucket.canary.rstrip('/')}/{self.running.model}/{number}", "sha256:"))
+        return RunningPool(self._version((record.stable.number if record.stable else 0) + 1, "sha256:"))
+
+    def _version(self, number: int, digest: str) -> ModelVersion:
+        return ModelVersion(number, f"{self.plan.bucket.canary.rstrip('/')}/{self.running.model}/{number}", digest)
 
     def _check_rights(self) -> None:
         api = self.running.api

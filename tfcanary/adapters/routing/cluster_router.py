@@ -177,9 +177,7 @@ class ClusterRouter(ABC):
             raise Conflict(
                 f"{self.display_name}: release {stamp.run_id!r} wrote intent {stamp.number} after {intent.number} of {intent.run_id!r}"
             )
-        raise Unavailable(
-            f"{self.display_name}: weight {traffic.canary} was written, {seen.canary} is read back: somebody else writes it, too"
-        )
+        raise Unavailable(f"{self.display_name}: traffic {traffic} was written, {seen} is read back: somebody else writes it, too")
 
     def _attempt(self, traffic: Traffic, intent: Intent) -> Callable[[], Json | None]:
         found = self.read()

@@ -12,7 +12,7 @@ from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import WRITE, Json, Resource, Right
 from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.weighted import WeightedRouter
-from tfcanary.core.domain import Finding, Track, Traffic
+from tfcanary.core.domain import COMPARED, Finding, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import TrafficPlan
 
@@ -115,7 +115,8 @@ class IstioRouter(WeightedRouter):
         if traffic == Traffic():
             return ()
         taken = {self._service(rule["spec"]["host"]) for rule in self._rules_of_others()}
-        return tuple((DESTINATION_RULES, self._destination_rule(name)) for name in route_objects.services(self.model) if name not in taken)
+        weighed = [name for name, track in route_objects.services(self.model).items() if track in COMPARED or traffic.of(track)]
+        return tuple((DESTINATION_RULES, self._destination_rule(name)) for name in weighed if name not in taken)
 
     def address(self) -> str:
         """The URL of the first host name of the plan or the route that is no pattern. Raises Unavailable where all are patterns."""

@@ -11,7 +11,9 @@ from tfcanary.core.domain import Track, Traffic
 from tfcanary.core.errors import Refused
 
 DIVIDED = (Track.STABLE, Track.CANARY)
-"""The tracks between which routers divide users' requests."""
+"""The tracks between which every router divides users' requests."""
+WEIGHED = (*DIVIDED, Track.BASELINE)
+"""The tracks between which a route with weights divides them."""
 
 
 def head(resource: Resource, name: str, annotations: Mapping[str, str] | None = None) -> Json:
@@ -44,17 +46,21 @@ def check_owner(resource: Resource, found: Json, model: str, adopt: bool, part: 
 
 
 def services(model: str) -> dict[str, Track]:
-    """The Services of the tracks between which users' requests are divided."""
-    return {object_names.service(model, track): track for track in DIVIDED}
+    """The Services of the tracks between which a route with weights divides users' requests."""
+    return {object_names.service(model, track): track for track in WEIGHED}
 
 
-def share(canary: float, stable: float) -> Traffic:
-    """The traffic that two weights make. A share is never rounded away: a canary that gets some requests has at least 1 %."""
-    if canary <= 0:
-        return Traffic()
-    if stable <= 0:
-        return Traffic(canary=100)
-    return Traffic(canary=min(max(round(100 * canary / (canary + stable)), 1), 99))
+def share(canary: float, stable: float, baseline: float = 0.0) -> Traffic:
+    """The traffic that weights make. A share is never rounded away: a track that gets some requests has at least 1 %."""
+    total = canary + stable + baseline
+    first, second = (_percent(weight, total) for weight in (canary, baseline))
+    return Traffic(canary=first, baseline=min(second, 100 - first))
+
+
+def _percent(weight: float, total: float) -> int:
+    if weight <= 0:
+        return 0
+    return 100 if weight >= total else min(max(round(100 * weight / total), 1), 99)
 
 
 def namespace_and_name(text: str, namespace: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import pkgutil
 from tfcanary.adapters import routing
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.routing import cluster_router
+from tfcanary.adapters.routing.abilities import Ability
 from tfcanary.adapters.routing.cluster_router import ClusterRouter
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
@@ -29,5 +30,12 @@ def router_class(kind: str) -> type[ClusterRouter]:
 
 
 def open_router(api: Api, model: str, plan: Plan) -> ClusterRouter:
-    """The router that the plan names, bound to a model; nothing is asked yet. Raises Refused where there is none of that name."""
-    return router_class(plan.traffic.router)(api, model, plan)
+    """The router that the plan names, bound to a model; nothing is asked yet.
+
+    Raises Refused where there is none of that name, or it cannot weigh the baseline that the plan asks for.
+    """
+    router = router_class(plan.traffic.router)
+    if plan.deploy.baseline and Ability.BASELINE not in router.abilities:
+        able = " or ".join(f"`{kind}`" for kind, one in known_routers().items() if Ability.BASELINE in one.abilities)
+        raise Refused(f"deploy.baseline: traffic.router `{router.kind}` cannot {Ability.BASELINE.value}; use {able}, or no baseline")
+    return router(api, model, plan)

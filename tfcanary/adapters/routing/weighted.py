@@ -15,11 +15,13 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.field_managers import managers_of
 from tfcanary.adapters.kubeclient.object_names import MANAGER
 from tfcanary.adapters.kubeclient.resources import WRITE, Json, Right
+from tfcanary.adapters.routing.abilities import Ability
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
-from tfcanary.adapters.routing.route_objects import DIVIDED, check_owner, head, is_ours, services, share, whole
+from tfcanary.adapters.routing.route_objects import DIVIDED, WEIGHED, check_owner, head, is_ours, services, share, whole
 from tfcanary.core.domain import Intent, Track, Traffic
 from tfcanary.core.errors import Diverted, Refused, Unavailable
 
@@ -34,6 +36,7 @@ ASIDE = "tfcanary.dev/aside"
 class WeightedRouter(ClusterRouter):
     """A router over one route of one model; the route is the carrier."""
 
+    abilities = frozenset({Ability.WEIGHTS, Ability.BASELINE})
     rules: ClassVar[str]
     """The field of `spec` with the rules."""
     backends: ClassVar[str]
@@ -135,11 +138,11 @@ class WeightedRouter(ClusterRouter):
         if not any(self._is_divided(rule) for rule in rules):
             there = ", ".join(self._foreign(rules)) or "nothing"
             raise Diverted(f"{self.display_name}: sends requests to {there} instead of {self._our_services}")
-        stable, canary = (self._weight(rules, track) for track in DIVIDED)
-        if canary and (len(rules) > 1 or self._foreign(rules)):
+        stable, canary, baseline = (self._weight(rules, track) for track in WEIGHED)
+        if (canary or baseline) and (len(rules) > 1 or self._foreign(rules)):
             also = ", ".join(self._foreign(rules)) or f"{len(rules)} rules"
             raise Diverted(f"{self.display_name}: has {also}, not {self._our_services} alone: the canary's share cannot be told")
-        return share(canary, stable)
+        return share(canary, stable, baseline)
 
     def await_in_force(self, traffic: Traffic, intent: Intent, written: Json) -> None:
         """Wait until every controller that reports on the route has taken it over; at weight 0 a controller that does not is logged only."""
@@ -157,7 +160,7 @@ class WeightedRouter(ClusterRouter):
 
     @property
     def _our_services(self) -> str:
-        return " and ".join(services(self.model))
+        return " and ".join(object_names.service(self.model, track) for track in DIVIDED)
 
     def _rules(self, route: Json) -> list[Json]:
         return list(route.get("spec", {}).get(self.rules) or [])
@@ -179,7 +182,7 @@ class WeightedRouter(ClusterRouter):
         """The backends of a rule with the weights of this traffic, and the backends that are put aside because they have no weight."""
         there = {**aside, **{services(self.model)[name]: one for name, one in self._by_service(rule) if name in services(self.model)}}
         named, left = [], {}
-        for track in DIVIDED:
+        for track in WEIGHED:
             other = there.get(Track.CANARY if track is Track.STABLE else Track.STABLE, {})
             ours, alike = self.backend(track, traffic.of(track)), {**other, **self.backend(track, 0)}
             if traffic.of(track):
@@ -200,7 +203,7 @@ def _aside(found: Json | None) -> dict[Track, Json]:
     """The backends that were put aside; none where somebody else has written something else into the annotation."""
     try:
         kept = json.loads((found["metadata"].get("annotations") or {})[ASIDE] if found else "{}")
-        return {track: dict(kept[track.value]) for track in DIVIDED if track.value in kept}
+        return {track: dict(kept[track.value]) for track in WEIGHED if track.value in kept}
     except (KeyError, TypeError, ValueError):
         return {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ from tfcanary.run.submit.snapshots import Snapshot, read_timeline
 NAME = "digits"
 RATE = 100.0
 """Requests a second: two cores serve, split, judge and ask."""
+BUSY = 0.75
+"""The load for each processor, before the demo adds its own, from which a machine counts as busy."""
 SETTLE = 5.0
 """Seconds for which users ask the first version before a candidate comes."""
 BROKEN_BY_ITSELF = "the feature buffer is too small"
@@ -137,6 +140,8 @@ def run_demo(folder: Path, say: Say) -> Mapping[str, Any]:
     if missing:
         raise Refused(f"the demo needs the module {missing!r}: pip install 'tfcanary[local]'")
     empty_folder(folder)
+    if busy := busy_line():
+        print(busy, file=sys.stderr, flush=True)
     demo = Demo(folder, read_plan(folder / "models" / "golden.jsonl"), say)
     local.up(folder / "platform")
     try:
@@ -184,6 +189,16 @@ def empty_folder(folder: Path) -> None:
         marker.touch()
     except OSError as error:
         raise Refused(f"{folder}: cannot be written ({error.strerror}); name another one with --folder") from error
+
+
+def busy_line() -> str:
+    """A sentence where other programs already keep the processors busy: the releases then wait for longer; empty where none do."""
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load < BUSY * processors:
+        return ""
+    return (
+        f"this machine is busy: {load:.1f} processes compete for {processors} processors; the demo waits for its answers, and takes longer"
+    )
 
 
 def read_plan(golden: Path) -> Plan:

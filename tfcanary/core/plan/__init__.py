@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tfcanary.core.domain import Traffic
 from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ServiceType, ServingPlan, TrafficPlan
 from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ShareLimits, ValidationPlan
 from tfcanary.core.plan.judge import (
@@ -30,6 +31,7 @@ __all__ = [
     "LONGEST_STAGE",
     "MAX_STAGES",
     "MOST_RECEIVERS",
+    "MOST_WITH_BASELINE",
     "Approval",
     "BucketPlan",
     "ClassesPlan",
@@ -62,6 +64,9 @@ __all__ = [
     "WaitingPolicy",
     "seconds",
 ]
+
+MOST_WITH_BASELINE = 50
+"""The largest weight, in percent, at which a baseline gets as much as the canary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,8 @@ class Plan:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
         if len(self.notify) > MOST_RECEIVERS:
             raise ValueError(f"notify: has {len(self.notify)} receivers; at most {MOST_RECEIVERS} are told")
+        if self.deploy.baseline and not any(self.traffic_at(weight).baseline for weight in self.weights):
+            raise ValueError(f"deploy.baseline: has no stage in weights {list(self.weights)}; one must be from 1 to {MOST_WITH_BASELINE} %")
         quality = self.judge.quality
         if quality and (quality.metric is None) is (self.labelled is None):
             raise ValueError("judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`")
@@ -119,6 +126,10 @@ class Plan:
             raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
         if self.deploy.heartbeat < 2 * self.stage.poll:
             raise ValueError(f"deploy.heartbeat {self.deploy.heartbeat}: must be at least two polls ({self.stage.poll} each)")
+
+    def traffic_at(self, weight: int) -> Traffic:
+        """The traffic at a weight of the canary: the baseline, if there is one, gets as much where both fit."""
+        return Traffic(canary=weight, baseline=weight if self.deploy.baseline and weight <= MOST_WITH_BASELINE else 0)
 
     def asks(self, stage: int) -> bool:
         """Whether a stage that went well waits for a person's approval."""

@@ -25,6 +25,11 @@ class DeployPlan:
     """How long a watch that does not renew its hold keeps it; then the guard rolls back. The watch renews it every third."""
     heartbeat: timedelta = seconds(60)
     """Every third of this the guard says that it can watch; no weight is raised before it has said so once more."""
+    baseline: bool = False
+    """`true`: fresh servers of the stable version come up beside the canary's, as many and as old, and get the same share at every weight
+    of up to 50 %. Latency is compared with them: a server that gets fewer requests than stable's is slower for that alone.
+
+    The router must be able to weigh three tracks: `gateway`, `istio`, or the local platform's."""
     keep_previous: timedelta = seconds(3600)
     """After a promotion the previous version's servers stay for this long; the guard removes them, or the next release does."""
 

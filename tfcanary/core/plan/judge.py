@@ -43,11 +43,15 @@ class LatencyPlan:
     """The same for the slowest 3 % and 1 %, which are watched on their own."""
     tail_margin: float = 0.25
     """A tail is rarer than the bulk: what can be excluded in reasonable time is larger."""
+    least_answers: int = 100
+    """Nobody is rolled back for latency before the canary has answered so often while warm: a handful of answers shows the machine's mood."""
 
     def __post_init__(self) -> None:
         for low, high, name in ((self.tolerance, self.margin, ""), (self.tail_tolerance, self.tail_margin, "tail_")):
             if not 0 < low < high:
                 raise ValueError(f"{name}tolerance {low}, {name}margin {high}: must be positive, the tolerance below the margin")
+        if self.least_answers < 0:
+            raise ValueError(f"least_answers {self.least_answers}: must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

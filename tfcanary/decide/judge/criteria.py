@@ -5,13 +5,15 @@ Everything here can be recomputed by adding the same windows again in their orde
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.calibration import Calibration
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
 from tfcanary.decide.judge.rates import RateAccumulator
 from tfcanary.decide.judge.stable_level import StableLevel
-from tfcanary.decide.judge.standing import Standing
+from tfcanary.decide.judge.standing import Standing, is_latency
 from tfcanary.decide.judge.watch_windows import Window
 
 
@@ -26,7 +28,10 @@ class Criteria:
             self._others.append(LatencyAccumulator(plan, plan.latency, stable_level, noise))
         if stable_level:
             self._others += [MeanAccumulator(plan, row, noise) for row in mean_rows(plan, stable_level)]
+        self._latency = plan.latency
         self._windows, self._seconds = 0, 0.0
+        self._per_server = [0.0, 0.0]
+        """Number of requests for each server of latency's control and of the canary, in the windows that count for latency."""
         self.requests = 0.0
         """Number of the canary's requests in all windows."""
 
@@ -36,6 +41,9 @@ class Criteria:
             # A window in which nothing was counted says nothing about how long the counted ones are.
             self._windows += 1
             self._seconds += window.until - window.since
+        if window.frozen and window.warm:
+            self._per_server[0] += window.latency_control.requests / max(window.servers[0], 1)
+            self._per_server[1] += window.canary.requests / max(window.servers[1], 1)
         self.requests += window.canary.requests
         self._rates.add(window)
         for other in self._others:
@@ -44,4 +52,16 @@ class Criteria:
     def standings(self, with_intervals: bool = True) -> tuple[Standing, ...]:
         """Return how each criterion stands after the windows so far, on request without the intervals, which cost most of the work."""
         step = max(self._seconds / max(self._windows, 1), 1.0)
-        return (*self._rates.standings(step, with_intervals), *(other.standing(step, with_intervals) for other in self._others))
+        every = (*self._rates.standings(step, with_intervals), *(other.standing(step, with_intervals) for other in self._others))
+        return tuple(self._with_enough_answers(standing) for standing in every)
+
+    @property
+    def load(self) -> float:
+        """How many requests each server of latency's control gets for each request of a canary's; 1 where nothing was counted."""
+        control, canary = self._per_server
+        return control / canary if control and canary else 1.0
+
+    def _with_enough_answers(self, standing: Standing) -> Standing:
+        """Return the standing; one of latency holds nothing against a canary with fewer answers than `judge.latency.least_answers`."""
+        few = self._latency is not None and is_latency(standing) and standing.counts[1] < self._latency.least_answers
+        return replace(standing, log_rollback=min(standing.log_rollback, 0.0)) if few else standing

@@ -14,7 +14,7 @@ from tfcanary.decide.judge.absence import absence_evidence, absence_fails
 from tfcanary.decide.judge.calibration import Calibration
 from tfcanary.decide.judge.criteria import Criteria
 from tfcanary.decide.judge.stable_level import StableLevel
-from tfcanary.decide.judge.standing import Standing
+from tfcanary.decide.judge.standing import Standing, is_latency
 from tfcanary.decide.judge.verdict_evidence import absences, criterion_evidence, missing_evidence
 from tfcanary.decide.judge.watch_windows import Course
 from tfcanary.decide.stats.logarithms import log_sum_exp
@@ -31,7 +31,7 @@ def decide(plan: JudgePlan, course: Course, stable_level: StableLevel | None, ca
     absence = absence_evidence(course, plan)
     decision, reason = (
         _absence_answer(absence)
-        or _rollback_answer(standings, plan)
+        or _rollback_answer(standings, plan, criteria.load)
         or _hold_answer(course, [one for one in missing if one.gating], standings, criteria.requests, plan)
         or (Decision.PROMOTE, reasons.promotion_reason(standings, course, criteria.requests))
     )
@@ -71,11 +71,13 @@ def _absence_answer(absence: Sequence[Evidence]) -> Answer:
     return (Decision.ROLLBACK, "; ".join(failing)) if failing else None
 
 
-def _rollback_answer(standings: Sequence[Standing], plan: JudgePlan) -> Answer:
+def _rollback_answer(standings: Sequence[Standing], plan: JudgePlan, load: float) -> Answer:
     if not is_enough_for_rollback(standings, plan):
         return None
-    failing = [reasons.fail_reason(standing) for standing in standings if standing.fails(plan)]
-    return Decision.ROLLBACK, "; ".join(failing) or reasons.combined_reason(standings)
+    failing = [standing for standing in standings if standing.fails(plan)]
+    reason = "; ".join(map(reasons.fail_reason, failing)) or reasons.combined_reason(standings)
+    uneven = reasons.uneven_load_reason(load) if any(map(is_latency, failing or standings)) else ""
+    return Decision.ROLLBACK, "; ".join(filter(None, (reason, uneven)))
 
 
 def _hold_answer(course: Course, missing: Sequence[Evidence], standings: Sequence[Standing], requests: float, plan: JudgePlan) -> Answer:

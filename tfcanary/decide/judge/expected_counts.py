@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from tfcanary.core.domain import LATENCY_BOUNDS
-from tfcanary.core.plan import JudgePlan, LatencyPlan
+from tfcanary.core.plan import MOST_WITH_BASELINE, JudgePlan, LatencyPlan
 from tfcanary.decide.judge import latency_row
 from tfcanary.decide.judge.counted_windows import Buckets, TrackCounts
 from tfcanary.decide.judge.dispersion import MOST_FREQUENT, Noise, cautious_dispersion
@@ -102,8 +102,9 @@ class ExpectedCriterion:
 class ExpectedCriteria:
     """Builds the criteria of a plan for a known stable and an assumed canary."""
 
-    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float) -> None:
-        self._plan, self._baseline, self._poll = plan, baseline, poll
+    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float, even: bool = False) -> None:
+        """`even`: latency's control gets as many requests as the canary where both fit, as `deploy.baseline` has it."""
+        self._plan, self._baseline, self._poll, self._even = plan, baseline, poll, even
         self._stable_level = _stable_level(plan, baseline)
         self._quality = baseline.quality if plan.quality and self._stable_level.quality is not None else None
 
@@ -127,15 +128,18 @@ class ExpectedCriteria:
         """
         n = self._baseline.rate * self._poll
         canary, stable = n * share, n * (1 - share)
+        control = np.where(100 * share <= MOST_WITH_BASELINE, canary, stable) if self._even else stable
         settle, warm = self._plan.settle.total_seconds(), self._plan.warmup.total_seconds()
         criteria = [
-            ExpectedCriterion(row.alpha_part, warm if row.kind is RowKind.TAIL else settle, self._rate(row, canary, stable, regression))
+            ExpectedCriterion(row.alpha_part, warm, self._rate(row, canary, control, regression))
+            if row.kind is RowKind.TAIL
+            else ExpectedCriterion(row.alpha_part, settle, self._rate(row, canary, stable, regression))
             for row in rows(self._plan, self._stable_level)
             if row.kind in (RowKind.ERRORS, RowKind.TAIL) or self._counts(row)
         ]
         parts = alpha_parts(self._plan)
         if self._plan.latency and self._stable_level.latency:
-            criteria.append(ExpectedCriterion(parts[latency_row.NAME], warm, self._shift(self._plan.latency, canary, stable, regression)))
+            criteria.append(ExpectedCriterion(parts[latency_row.NAME], warm, self._shift(self._plan.latency, canary, control, regression)))
         averaged = (row for row in mean_rows(self._plan, self._stable_level) if row.gating)
         return [*criteria, *(ExpectedCriterion(row.alpha_part, settle, self._means(row, canary, stable, regression)) for row in averaged)]
 

@@ -15,12 +15,12 @@ from tfcanary.core.errors import Refused
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge import state
 from tfcanary.decide.judge.calibration import calibrate
-from tfcanary.decide.judge.counted_windows import ServerReadings, read, total
+from tfcanary.decide.judge.counted_windows import TrackCounts, read, total
 from tfcanary.decide.judge.criteria import Criteria
 from tfcanary.decide.judge.decision import decide, decide_only
 from tfcanary.decide.judge.stable_level import freeze
 from tfcanary.decide.judge.state import SCHEMA, JudgeState
-from tfcanary.decide.judge.watch_windows import Course, Poll, Window, is_repeat, is_too_soon, take_poll
+from tfcanary.decide.judge.watch_windows import Course, Poll, Window, is_repeat, is_too_soon, read_baseline, take_poll
 
 
 class Judge:
@@ -104,12 +104,13 @@ class Judge:
             self._criteria.add(window)
         readings = read(poll.stable)
         if self._state.frozen is None and readings is not None:
-            self._freeze(readings)
+            # At 50 % all requests of the stable version may be the baseline's.
+            self._freeze(total(readings).plus(total(read_baseline(poll))))
         self._decision = self._verdict = None
 
-    def _freeze(self, readings: ServerReadings) -> None:
+    def _freeze(self, counted: TrackCounts) -> None:
         """Take stable's level where it has answered enough; the windows so far count in the rows of outage and traffic only."""
-        stable_level = freeze(total(readings), self._plan)
+        stable_level = freeze(counted, self._plan)
         if stable_level is not None:
             self._state = replace(self._state, frozen=stable_level)
             self._criteria = self._criteria_of_windows()

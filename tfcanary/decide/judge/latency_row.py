@@ -123,8 +123,9 @@ class LatencyAccumulator:
         has_data = False
         column = np.zeros(4)
         if window.frozen and window.warm:
-            if window.canary.latency and window.stable.latency:
-                canary, stable = self._cells.count(window.canary.latency), self._cells.count(window.stable.latency)
+            control = window.latency_control.latency
+            if window.canary.latency and control:
+                canary, stable = self._cells.count(window.canary.latency), self._cells.count(control)
                 has_data = bool(canary.sum() > 0 and stable.sum() > 0)
                 column = self._weigh_cells(canary, stable) if has_data else column
             self._silence.add(window, counted=has_data)

@@ -104,10 +104,10 @@ class Forecast:
 class Forecaster:
     """Computes expected times to a decision along a schedule of weights."""
 
-    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float) -> None:
+    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float, even: bool = False) -> None:
         self.rate = baseline.rate
         self._plan, self._poll = plan, poll
-        self.expected = ExpectedCriteria(plan, baseline, poll)
+        self.expected = ExpectedCriteria(plan, baseline, poll, even)
 
     def rollback(self, schedule: Sequence[SchedulePart], regression: Regression, horizon: float = HORIZON) -> ExpectedStop:
         """Return when a canary with this regression would be rolled back, NEVER where not within `horizon` seconds."""
@@ -158,7 +158,7 @@ def _shares(schedule: Sequence[SchedulePart]) -> Array:
 
 def forecast(plan: Plan, baseline: Baseline) -> Forecast:
     """Return the forecast of a plan, given stable and the traffic."""
-    forecaster = Forecaster(plan.judge, baseline, max(plan.stage.poll.total_seconds(), baseline.every))
+    forecaster = Forecaster(plan.judge, baseline, max(plan.stage.poll.total_seconds(), baseline.every), plan.deploy.baseline)
     every = named_regressions(plan.judge)
     detectable = [regression for regression in every if forecaster.expected.can_detect(regression)]
     minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()

@@ -234,8 +234,8 @@ def _count(row: RateRow, window: Window, classes: tuple[list[float], list[float]
             return canary.failed, canary.requests, stable.failed, stable.requests
         case RowKind.TRAFFIC if window.settled and window.share is not None and 0 < window.share < 1:
             return stable.requests, TRAFFIC_SCALE * (1 - window.share), canary.requests, TRAFFIC_SCALE * window.share
-        case RowKind.TAIL if could_count(row, window) and canary.latency and stable.latency:
-            return *_slower(canary.latency, row.index), *_slower(stable.latency, row.index)
+        case RowKind.TAIL if could_count(row, window) and canary.latency and window.latency_control.latency:
+            return *_slower(canary.latency, row.index), *_slower(window.latency_control.latency, row.index)
         case RowKind.CLASS if classes and could_count(row, window):
             canary_counts, stable_counts = classes
             return canary_counts[row.index], sum(canary_counts), stable_counts[row.index], sum(stable_counts)

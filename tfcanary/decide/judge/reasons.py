@@ -13,6 +13,9 @@ from tfcanary.decide.judge.watch_windows import Course
 HOPELESS = 1e7
 """Number of canary requests beyond which no number is named: the histogram is too coarse, or the canary has too little traffic."""
 
+UNEVEN = 2.0
+"""Factor between the requests of a canary's server and of one that it is compared with, beyond which a difference of latency may be theirs."""
+
 
 def pass_reason(standing: Standing) -> str:
     """Return why a criterion passes."""
@@ -73,6 +76,21 @@ def combined_reason(standings: Sequence[Standing]) -> str:
     """Return why the criteria together are enough for a rollback though none is alone: the two with the most evidence."""
     worst = sorted(standings, key=lambda standing: -standing.log_evidence)[:2]
     return "together: " + "; ".join(f"{standing.title}: {_facts(standing)}" for standing in worst)
+
+
+def uneven_load_reason(load: float) -> str:
+    """Return a warning where the servers compared get very different numbers of requests; empty where they do not.
+
+    `load` is how many requests each server of the control gets for each request of a canary's.
+    """
+    if 1 / UNEVEN <= load <= UNEVEN:
+        return ""
+    more, less = ("stable's", "the canary's") if load > 1 else ("the canary's", "stable's")
+    times = _ratio(max(load, 1 / load))
+    return (
+        f"warning: each of {more} servers gets {times} times as many requests as each of {less}, and that alone changes latency; "
+        "`deploy.baseline: true` compares servers with the same load"
+    )
 
 
 def no_window_reason(course: Course) -> str:

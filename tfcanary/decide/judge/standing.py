@@ -112,6 +112,11 @@ class Standing:
         return self.counts[1] * (-math.log(plan.alpha_promote) - price) / gained if gained > 0 and self.counts[1] > 0 else None
 
 
+def is_latency(standing: Standing) -> bool:
+    """Return whether the criterion is the latency as a whole, or a part of it."""
+    return standing.name.startswith("latency")
+
+
 @dataclass(slots=True)
 class Silence:
     """For how long, and through how many canary requests, a criterion has counted nothing."""

@@ -22,7 +22,7 @@ LONGEST_INTERVAL = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The samples of both tracks at one time."""
+    """The samples of the tracks at one time."""
 
     t: float
     """Seconds since the first canary traffic; the first poll has t = 0."""
@@ -30,6 +30,8 @@ class Poll:
     canary: Sample
     weight: int | None
     """The canary's configured share in percent, as read back from the router; None where it is unknown."""
+    baseline: Sample | None = None
+    """The sample of the baseline; None where no baseline has a share of the requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,17 @@ class Window:
     frozen: bool
     """The window began after stable's level was taken."""
     stable: TrackCounts
+    """What all servers of the stable version counted, those of a baseline included."""
     canary: TrackCounts
+    baseline: TrackCounts | None = None
+    """What the baseline's servers counted, nothing where they did not answer; None where no baseline has a share of the requests."""
+    servers: tuple[int, int] = (1, 1)
+    """Number of servers of the latency's control and of the canary that have counted requests."""
+
+    @property
+    def latency_control(self) -> TrackCounts:
+        """What the canary's latency is compared with: the baseline, whose servers are as old and as busy; without one the stable track."""
+        return self.stable if self.baseline is None else self.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,10 @@ class Course:
     weight: int | None = None
     stable: ServerReadings = field(default_factory=dict)
     canary: ServerReadings = field(default_factory=dict)
+    baseline: ServerReadings = field(default_factory=dict)
+    """Empty where no baseline has a share of the requests, or its servers did not answer."""
     answered: float = 0.0
-    """Number of requests that stable's servers had answered since they started, at the last poll at which stable was up."""
+    """Number of requests that stable's and the baseline's servers had answered since they started, at the last poll at which stable was up."""
     stable_up: bool = False
     canary_up: bool = False
     fresh: bool = False
@@ -84,6 +98,7 @@ class Course:
     canary_restarts: Mapping[str, int] = field(default_factory=dict)
     stable_fallen: ServerReadings = field(default_factory=dict)
     canary_fallen: ServerReadings = field(default_factory=dict)
+    baseline_fallen: ServerReadings = field(default_factory=dict)
     """Readings, before their decrease, of the servers that counted less at the end of the last window: they may jump back."""
     silent: float = 0.0
     """Seconds of windows with a known split in which the canary has counted no request, since its last request."""
@@ -93,7 +108,8 @@ class Course:
 
 def is_repeat(course: Course, poll: Poll) -> bool:
     """Return whether the poll is the last one delivered again: no time has passed and nothing was counted."""
-    return _clock(course, poll.t)[0] == course.closed and (read(poll.stable), read(poll.canary)) == (course.stable, course.canary)
+    counted = (read(poll.stable), read(poll.canary), read_baseline(poll))
+    return _clock(course, poll.t)[0] == course.closed and counted == (course.stable, course.canary, course.baseline)
 
 
 def is_too_soon(course: Course, poll: Poll) -> bool:
@@ -101,7 +117,7 @@ def is_too_soon(course: Course, poll: Poll) -> bool:
 
     Such a window would hold new counts of some servers and none of others.
     """
-    every = max(poll.stable.every, poll.canary.every)
+    every = max(sample.every for sample in (poll.stable, poll.canary, poll.baseline) if sample is not None)
     if course.closed is None or not (math.isfinite(every) and every > 0):
         return False
     since = _clock(course, poll.t)[0] - course.closed
@@ -113,34 +129,49 @@ def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tupl
 
     `frozen` says whether stable's level has been taken.
     """
-    stable, canary = read(poll.stable), read(poll.canary)
+    stable, canary, baseline = read(poll.stable), read(poll.canary), read_baseline(poll)
     course = _with_poll(course, poll, stable is not None, canary is not None, plan)
     if stable is not None:
-        course = replace(course, answered=sum(reading.ok for reading in stable.values()))
+        course = replace(course, answered=sum(reading.ok for reading in (*stable.values(), *baseline.values())))
     if stable is None or canary is None:
         return course, None
     start, before = course.closed, course
-    course = replace(course, closed=course.now, weight=_weight(poll.weight), stable=stable, canary=canary)
+    course = replace(course, closed=course.now, weight=_weight(poll.weight), stable=stable, canary=canary, baseline=baseline)
     if start is None:
         return course, None
     stable_change, canary_change = change(before.stable, stable, before.stable_fallen), change(before.canary, canary, before.canary_fallen)
-    course = _with_restarts(course, stable_change, canary_change, plan)
+    baseline_change = change(before.baseline, baseline, before.baseline_fallen)
+    whole = stable_change.whole and canary_change.whole and baseline_change.whole and (poll.baseline is None or bool(baseline))
+    course = _with_restarts(course, stable_change, canary_change, baseline_change, plan)
     course = replace(
         course,
         stable_fallen={name: before.stable[name] for name in stable_change.decreased},
         canary_fallen={name: before.canary[name] for name in canary_change.decreased},
+        baseline_fallen={name: before.baseline[name] for name in baseline_change.decreased},
     )
     window = Window(
         since=start,
         until=course.now,
-        share=_share(before.weight, course.weight) if stable_change.whole and canary_change.whole else None,
+        share=_share(before.weight, course.weight) if whole else None,
         settled=start >= (course.born or 0.0) + plan.settle.total_seconds(),
         warm=start >= course.warm_from,
         frozen=frozen,
-        stable=stable_change.counts,
+        stable=stable_change.counts.plus(baseline_change.counts),
         canary=canary_change.counts,
+        baseline=None if poll.baseline is None else baseline_change.counts,
+        servers=(_asked(stable if poll.baseline is None else baseline), _asked(canary)),
     )
     return _with_silence(replace(course, fresh=True), window), window
+
+
+def _asked(readings: ServerReadings) -> int:
+    """The number of servers that have counted a request; counters of labels stand among the servers and count none."""
+    return sum(reading.ok + reading.failed > 0 for reading in readings.values())
+
+
+def read_baseline(poll: Poll) -> ServerReadings:
+    """Return the readings of the baseline's servers; none where no baseline has a share of the requests, or it cannot be counted."""
+    return (read(poll.baseline) or {}) if poll.baseline is not None else {}
 
 
 def _with_poll(course: Course, poll: Poll, stable_up: bool, canary_up: bool, plan: JudgePlan) -> Course:
@@ -174,8 +205,8 @@ def _share(before: int | None, after: int | None) -> float | None:
     return after / 100 if after is not None and before == after else None
 
 
-def _with_restarts(course: Course, stable: TrackChange, canary: TrackChange, plan: JudgePlan) -> Course:
-    cold = bool(canary.restarted or canary.joined)
+def _with_restarts(course: Course, stable: TrackChange, canary: TrackChange, baseline: TrackChange, plan: JudgePlan) -> Course:
+    cold = bool(canary.restarted or canary.joined or baseline.restarted or baseline.joined)
     return replace(
         course,
         stable_restarts=_count_restarts(course.stable_restarts, stable.restarted),

@@ -57,8 +57,13 @@ class LabelledSource:
     _lock: Lock = field(default_factory=Lock)
 
     def sample(self, track: Track, at: datetime) -> Sample:
-        """The counters of a track with the last count of its labels; both tracks of a poll get them from one count."""
+        """The counters of a track with the last count of its labels; both tracks of a poll get them from one count.
+
+        Labels of the baseline's answers are counted with the stable track's.
+        """
         sample = self.inner.sample(track, at)
+        if track is Track.BASELINE:
+            return sample
         with self._lock:
             if at != self._at:
                 self._refresh(at)

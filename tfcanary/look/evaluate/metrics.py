@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tfcanary.core.domain import Look, Sample, Track, Traffic
+from tfcanary.core.domain import COMPARED, Look, Sample, Track, Traffic
 from tfcanary.core.errors import Diverted, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
@@ -31,15 +31,22 @@ class InForce:
     """How users' requests go elsewhere than to the tracks, in one sentence; empty where they do not, or the router is unavailable."""
 
 
-def poll(platform: Platform, began: datetime, now: datetime, traffic: Traffic | None) -> Poll:
-    """Sample both tracks at the same time; `weight` is the canary's weight in percent that was last read back.
+def poll(platform: Platform, began: datetime, now: datetime, traffic: Traffic | None, baseline: bool = False) -> Poll:
+    """Sample both tracks at the same time, with `baseline` its track, too; `weight` is the canary's weight in percent that was last read back.
 
-    `began` is the time from which the poll counts its seconds. A source that is unavailable hides both tracks, so that it does not
+    `began` is the time from which the poll counts its seconds. A source that is unavailable hides all tracks, so that it does not
     look like a fault of one.
     """
-    with ThreadPoolExecutor(2) as threads:
-        stable, canary = threads.map(lambda track: _sample(platform, track, now), (Track.STABLE, Track.CANARY))
-    return Poll(t=(now - began).total_seconds(), stable=stable, canary=canary, weight=traffic.canary if traffic else None)
+    tracks = (*COMPARED, *((Track.BASELINE,) if baseline else ()))
+    with ThreadPoolExecutor(len(tracks)) as threads:
+        samples = dict(zip(tracks, threads.map(lambda track: _sample(platform, track, now), tracks), strict=True))
+    return Poll(
+        t=(now - began).total_seconds(),
+        stable=samples[Track.STABLE],
+        canary=samples[Track.CANARY],
+        weight=traffic.canary if traffic else None,
+        baseline=samples.get(Track.BASELINE),
+    )
 
 
 def history(platform: Platform, now: datetime) -> Iterator[tuple[float, Sample]]:

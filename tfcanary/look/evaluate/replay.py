@@ -54,7 +54,7 @@ def replay(judge: Judge, polls: Iterable[tuple[datetime, Poll]]) -> Replay:
         raise Refused("replay: there is no poll to judge")
     timeline = Timeline()
     for poll, verdict in judged:
-        timeline = extend(timeline, poll.stable, poll.canary, verdict)
+        timeline = extend(timeline, poll.stable, poll.canary, verdict, poll.baseline)
     return Replay(tuple(verdict for _, verdict in judged), timeline)
 
 

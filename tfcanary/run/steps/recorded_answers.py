@@ -30,7 +30,7 @@ def read_answers(
     Args:
         platform: Its log is read where the source is `log`.
         source: `log`, or a folder or `gs://` prefix with the subfolders `stable` and `canary`.
-        track: Whose answers are read.
+        track: Whose answers are read; of the stable track the log's are those of both pools of the stable version.
         window: From when until when, in UTC.
         time: The column of the time; `all` reads every row, whatever its time.
         fetch_files: Copies a URI to this machine and returns where it lies.
@@ -40,7 +40,9 @@ def read_answers(
 
     since, until = window
     if source == "log":
-        yield from platform.log.answered(track, since, until)
+        for one in (Track.STABLE, Track.BASELINE) if track is Track.STABLE else (track,):
+            # The baseline is the stable version, too: at 50 % it gets all of its requests.
+            yield from platform.log.answered(one, since, until)
         return
     whole = time == EVERYTHING
     selection = sources.Selection(ids=True) if whole else sources.Selection(time=time, since=since, until=until, ids=True)

@@ -112,7 +112,7 @@ def _promotion_time(document: str, rate: float, lasted: tuple[int, ...]) -> floa
     """
     plan: Plan = codec.loads(Plan, document, at="plan")
     assumed = baseline.assume(plan.judge, rate, None).baseline
-    forecaster = Forecaster(plan.judge, assumed, plan.stage.poll.total_seconds())
+    forecaster = Forecaster(plan.judge, assumed, plan.stage.poll.total_seconds(), plan.deploy.baseline)
     minimum = plan.stage.minimum.total_seconds()
     spent = [*lasted, *(minimum for _ in plan.weights[len(lasted) :])]
     ramp = [SchedulePart(weight, time) for weight, time in zip(plan.weights, spent, strict=False)]
