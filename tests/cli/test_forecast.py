@@ -133,3 +133,12 @@ def test_the_page_stands_alone_and_has_a_bar_for_each_outcome(plan_file: Path, t
     assert titles.count("errors x10") == 2
     assert "http" not in text.replace("http-equiv", "")
     assert "<script" not in text
+
+
+def test_a_plan_with_a_baseline_says_its_share_at_each_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "baseline.yaml"
+    path.write_text("{weights: [5, 50, 60], deploy: {baseline: true}}")
+    assert run("plan", path) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stage ")]
+    shares = [line.split(", ")[1] for line in lines[:3]]
+    assert shares == ["baseline 5 %", "baseline 50 %", "no baseline above 50 %"]
