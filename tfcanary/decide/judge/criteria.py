@@ -19,13 +19,13 @@ class Criteria:
     """Accumulates the windows of a watch for every criterion that the plan asks for and stable's level allows."""
 
     def __init__(self, plan: JudgePlan, stable_level: StableLevel | None, calibration: Calibration) -> None:
-        noise = calibration.noise
-        self._rates = RateAccumulator(plan, stable_level, noise)
+        noise, spread = calibration.noise, calibration.spread
+        self._rates = RateAccumulator(plan, stable_level, noise, spread)
         self._others: list[LatencyAccumulator | MeanAccumulator] = []
         if plan.latency and stable_level and stable_level.latency:
-            self._others.append(LatencyAccumulator(plan, plan.latency, stable_level, noise))
+            self._others.append(LatencyAccumulator(plan, plan.latency, stable_level, noise, spread))
         if stable_level:
-            self._others += [MeanAccumulator(plan, row, noise) for row in mean_rows(plan, stable_level)]
+            self._others += [MeanAccumulator(plan, row, noise, spread) for row in mean_rows(plan, stable_level)]
         self._windows, self._seconds = 0, 0.0
         self.requests = 0.0
         """Number of the canary's requests in all windows."""

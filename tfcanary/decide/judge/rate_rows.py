@@ -84,6 +84,8 @@ class RateRow:
     swapped: bool = False
     """The canary's events stand on stable's side and stable's on the canary's, because fewer of them are worse."""
     gating: bool = True
+    spread: float = 0.0
+    """Wander of which a part is assumed to be a constant difference between servers; 0 where the same answers come from every server."""
     title: str = ""
     """The row's name in sentences."""
     what: str = "failed"
@@ -116,19 +118,30 @@ def _errors(plan: JudgePlan, stable_level: StableLevel, alpha_part: float) -> Ra
         ERROR_WANDER,
         ERROR_BURST,
         Need.PROOF,
+        spread=ERROR_WANDER,
         title="errors",
     )
 
 
 def _outage(alpha_part: float) -> RateRow:
     return RateRow(
-        "outage", RowKind.OUTAGE, math.log(OUTAGE_RATIO), math.log(OUTAGE_MARGIN), alpha_part, ERROR_WANDER, ERROR_BURST, title="outage"
+        "outage",
+        RowKind.OUTAGE,
+        math.log(OUTAGE_RATIO),
+        math.log(OUTAGE_MARGIN),
+        alpha_part,
+        ERROR_WANDER,
+        ERROR_BURST,
+        spread=ERROR_WANDER,
+        title="outage",
     )
 
 
 def _traffic(plan: JudgePlan, alpha_part: float) -> RateRow:
     bound = -math.log(plan.guards.least_share)
-    return RateRow("traffic", RowKind.TRAFFIC, bound, bound, alpha_part, TRAFFIC_WANDER, swapped=True, title="traffic")
+    return RateRow(
+        "traffic", RowKind.TRAFFIC, bound, bound, alpha_part, TRAFFIC_WANDER, swapped=True, spread=TRAFFIC_WANDER, title="traffic"
+    )
 
 
 def _tails(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) -> tuple[RateRow, ...]:
@@ -164,6 +177,7 @@ def _tail(latency: LatencyPlan, stable_level: StableLevel, bound: int, level: fl
         wander,
         need=Need.PROOF,
         index=bound,
+        spread=wander,
         title=f"slowest {100 * level:g} %",
         what=f"took longer than {LATENCY_BOUNDS[bound] / 1000:.3g} ms",
     )
@@ -208,6 +222,7 @@ def _objectives(plan: JudgePlan) -> Iterator[RateRow]:
             Need.PROOF,
             swapped=higher,
             gating=objective.gating,
+            spread=OBJECTIVE_WANDER,
             title=name,
             what="answers" if objective.kind is ObjectiveKind.COUNTER else "exposures",
         )

@@ -53,6 +53,10 @@ class Window:
     """The window began after stable's level was taken."""
     stable: TrackCounts
     canary: TrackCounts
+    stable_servers: int = 1
+    """Number of stable's servers that counted during the whole window, at least 1."""
+    canary_servers: int = 1
+    """Number of the canary's servers that counted during the whole window, at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tupl
         frozen=frozen,
         stable=stable_change.counts,
         canary=canary_change.counts,
+        stable_servers=max(stable_change.servers, 1),
+        canary_servers=max(canary_change.servers, 1),
     )
     return _with_silence(replace(course, fresh=True), window), window
 
