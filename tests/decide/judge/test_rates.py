@@ -216,3 +216,10 @@ def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_sil
     assert tail.interval is None
     assert not tail.passes(PLAN)
     assert not standings([*noisy_windows(), *mute[:3]])["latency-tail-1"].silent, "ninety seconds are not yet silence"
+
+
+def test_no_tail_row_stands_on_a_plateau_where_a_slower_tail_would_change_no_count():
+    plateau = np.zeros(34)
+    plateau[7], plateau[8], plateau[16] = 0.60, 0.385, 0.015
+    level = freeze(counts(1e6, 1e3, plateau * 1e6), PLAN)
+    assert [row.index for row in rows(PLAN, level) if row.name.startswith("latency-tail")] == [8]

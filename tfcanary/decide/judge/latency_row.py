@@ -23,6 +23,7 @@ from tfcanary.decide.judge.rate_rows import LATENCY_WANDER
 from tfcanary.decide.judge.spread import NO_SPREAD, Draw, Draws, Spread, chance_alpha, widened_grid
 from tfcanary.decide.judge.stable_level import StableLevel, alpha_parts
 from tfcanary.decide.judge.standing import RATIO_UNIT, Intervals, Need, Scores, Silence, Standing
+from tfcanary.decide.judge.warming import Warming
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.judge.window_columns import WindowColumns
 from tfcanary.decide.stats.binomial import GAPS, NO_CHANGE_BET, grid_points, promote_mixture, rollback_mixture, split_grid
@@ -128,6 +129,7 @@ class LatencyAccumulator:
         """The log likelihood on the lattice, and at the widened margin the one that a canary exactly like stable would have."""
         self._pending: list[_WeightedWindow] = []
         """Windows that are not yet in these two: they are added only when an interval is asked for."""
+        self._warming = Warming()
         self._answered_requests = np.zeros(2)
         self._silence = Silence()
 
@@ -135,6 +137,8 @@ class LatencyAccumulator:
         """Add a window; it counts nothing where a track answered no request in it, or where the canary was cold."""
         has_data = False
         column = np.zeros(4)
+        if window.frozen and window.half_warm:
+            self._watch_warming(window)
         if window.frozen and window.warm:
             self._widen(window)
             if window.canary.latency and window.stable.latency:
@@ -153,6 +157,15 @@ class LatencyAccumulator:
         self._servers, self._widened = servers, self._draws.widenings(window)
         shifts, usable = widened_grid(self._shifts, *self._widened)
         self._log_ratios, self._usable = self._cells.log_ratios(shifts[0]), usable[0]
+
+    def _watch_warming(self, window: Window) -> None:
+        """Note how much slower than stable the canary was in a window, also in one that does not count yet."""
+        if not (window.canary.latency and window.stable.latency):
+            return
+        canary, stable = self._cells.count(window.canary.latency), self._cells.count(window.stable.latency)
+        share = canary.sum() / max(canary.sum() + stable.sum(), 1e-300)
+        information = share * (1 - share) * float(np.sum(self._sensitivity**2 * (canary + stable)))
+        self._warming.add(window, float(np.sum(self._sensitivity * (canary - (canary + stable) * share))), information)
 
     def _weigh_cells(self, canary: Array, stable: Array) -> Array:
         """Add a window in which both tracks answered; return its residual, information and effective size, and 1 because it counts."""
@@ -186,6 +199,8 @@ class LatencyAccumulator:
         silent = self._silence.is_too_long(self._plan.guards)
         has_data = n_c > 0 and not silent
         intervals = self._intervals(scores) if with_intervals and has_data else None
+        log_rollback = float(scores.log_rollback[0])
+        warming = log_rollback > 0 and self._warming.may_last(self._tolerance, float(scores.phi[ROLLBACK, 0]))
         return Standing(
             name=NAME,
             alpha_part=self._alpha_part,
@@ -195,7 +210,7 @@ class LatencyAccumulator:
             unit=RATIO_UNIT,
             tolerance=math.exp(self._tolerance),
             margin=math.exp(self._margin),
-            log_rollback=float(scores.log_rollback[0]),
+            log_rollback=0.0 if warming else log_rollback,
             log_promote=float(scores.log_promote[0]),
             progress=float(intervals.progress[0]) if intervals else math.log(NO_CHANGE_BET),
             counts=(0.0, n_c, 0.0, n_b),
@@ -204,6 +219,7 @@ class LatencyAccumulator:
             if intervals
             else None,
             silent=silent,
+            warming=warming,
             draw=Draw.of(self._draws.spreads[0], self._margin, self._plan.alpha_promote, self._servers or (1, 1)),
         )
 

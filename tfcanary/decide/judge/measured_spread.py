@@ -137,7 +137,7 @@ def _inflation(noise: Noise | None, size: Array) -> Array:
     return weighted
 
 
-def _spread(level: Array, variance: Array, of_block: Array) -> Spread | None:
+def _spread(level: Array, variance: Array, of_block: npt.NDArray[np.intp]) -> Spread | None:
     """Return the spread that is left when chance and the noise of minutes are subtracted, and one standard error of them.
 
     Without this error every second service whose servers are alike would seem to have a spread. A smaller spread does not show in two

@@ -34,6 +34,8 @@ TAIL_LEVELS = (0.03, 0.01)
 """Shares of the slowest requests: the tail is compared at the bucket bounds nearest to them. The row `latency` compares the bulk."""
 MOST_OFF = 10.0
 """A bound with ten times as many requests beyond it as the level, or a tenth, does not stand for the level: the row is left out."""
+LEAST_SHOWN = 0.1
+"""Least log ratio of the count beyond a bound that the margin must make there. On a plateau, where no request lies near the bound, none does."""
 BULK_ABOVE = 0.1
 """A bound with a larger share of requests beyond it belongs to the bulk; a coarse histogram may have no other bound."""
 OUTAGE_RATIO, OUTAGE_MARGIN = 2.0, 4.0
@@ -149,9 +151,12 @@ def _tails(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) 
         return ()
     counts = np.array(stable_level.latency)
     slower = np.maximum(1.0 - np.cumsum(counts)[:-1] / counts.sum(), 1e-9)
+    survival, every = stable_level.survival(), np.array(LATENCY_BOUNDS)
+    at, moved = survival(every), survival(every / (1.0 + plan.latency.tail_margin))
+    shows = (np.log(moved / at) >= LEAST_SHOWN) | (slower > BULK_ABOVE)
     bounds: dict[int, float] = {}
     for level in TAIL_LEVELS:
-        off = np.abs(np.log(slower / level))
+        off = np.where(shows, np.abs(np.log(slower / level)), np.inf)
         if off.min() <= math.log(MOST_OFF):
             bounds.setdefault(int(np.argmin(off)), level)
     alpha_part = parts["latency-tail"] / max(len(bounds), 1)

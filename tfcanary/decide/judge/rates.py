@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,11 +20,13 @@ from tfcanary.decide.judge.rate_rows import ERROR_BETS, RowKind, could_count, co
 from tfcanary.decide.judge.spread import NO_SPREAD, Draw, Draws, Spread, chance_alpha, widened_grid
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.standing import NO_EVENTS, RATIO_UNIT, SHARE_UNIT, Intervals, Scores, Silence, Standing
+from tfcanary.decide.judge.warming import Warming
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.judge.window_columns import PooledSums, WindowColumns, bin_of
 from tfcanary.decide.stats.binomial import (
     GAPS,
     NO_CHANGE_BET,
+    SMALLEST_EXPOSURE,
     down_weight,
     grid_points,
     log_likelihood,
@@ -67,6 +70,7 @@ class RateAccumulator:
         self._columns, self._counted = WindowColumns(4, size), WindowColumns(size)
         self._pooled = PooledSums(size, 4)
         self._totals = np.zeros((size, 4))
+        self._warming = {i: Warming() for i, row in enumerate(self.rows) if row.kind is RowKind.TAIL}
         self._absolute = AbsoluteErrors(plan, stable_level.error_rate if stable_level else 0.0)
         self._silence = [Silence() for _ in self.rows]
 
@@ -84,10 +88,20 @@ class RateAccumulator:
         self._counted.append(np.array([events is not None for events in counted], dtype=float))
         self._pooled.add(bin_of(raw[1], raw[3]), weighted.T)
         self._totals += raw.T
+        if window.frozen and window.half_warm:
+            self._watch_warming(window)
         self._absolute.add(window, float(self._widened[0][0]), float(self._widened[1][0]))
         for row, silence, (_, exposed_c, _, exposed_b) in zip(self.rows, self._silence, raw.T.tolist(), strict=True):
             if could_count(row, window):
                 silence.add(window, counted=row.kind in (RowKind.OUTAGE, RowKind.TRAFFIC) or (exposed_c > 0 and exposed_b > 0))
+
+    def _watch_warming(self, window: Window) -> None:
+        """Note how many more of the canary's answers than of stable's were slow, also in a window that does not count yet."""
+        tails = [self.rows[i] for i in self._warming]
+        counted = count(tails, replace(window, warm=True), self._stable_level)
+        for warming, (events_c, n_c, events_b, n_b) in zip(self._warming.values(), (one or NO_EVENTS for one in counted), strict=True):
+            events, share = events_c + events_b, n_c / max(n_c + n_b, SMALLEST_EXPOSURE)
+            warming.add(window, events_c - events * share, events * share * (1 - share))
 
     def series(self) -> ScoreSeries:
         """Return the residuals of the rows' scores, for the dispersion."""
@@ -136,6 +150,7 @@ class RateAccumulator:
         log_rollback, log_promote, progress = self._with_absolute(
             i, scores, float(intervals.progress[i]) if intervals else math.log(NO_CHANGE_BET)
         )
+        warming = i in self._warming and log_rollback > 0 and self._warming[i].may_last(row.tolerance, float(scores.phi[ROLLBACK, i]))
         events_c, n_c, events_b, n_b = self._totals[i].tolist()
         silent = self._silence[i].is_too_long(self._plan.guards)
         has_data = n_c > 0 and n_b > 0 and not silent
@@ -148,7 +163,7 @@ class RateAccumulator:
             unit=SHARE_UNIT if row.kind is RowKind.TRAFFIC else RATIO_UNIT,
             tolerance=math.exp(sign * row.tolerance),
             margin=math.exp(sign * row.margin),
-            log_rollback=log_rollback,
+            log_rollback=0.0 if warming else log_rollback,
             log_promote=log_promote,
             progress=progress,
             counts=(events_b, n_b, events_c, n_c) if own and row.swapped else (events_c, n_c, events_b, n_b),
@@ -157,6 +172,7 @@ class RateAccumulator:
             silent=silent,
             lower_is_worse=row.swapped,
             gating=row.gating,
+            warming=warming,
             draw=Draw.of(self._draws.spreads[i], row.margin, self._plan.alpha_promote, self._servers),
         )
 

@@ -41,6 +41,9 @@ def wait_reason(standing: Standing, plan: JudgePlan) -> str:
         return f"{standing.title}: {since}, although the canary gets requests"
     if standing.interval is None:
         return f"{standing.title}: nothing counted yet{_counts_from(standing, plan)}"
+    if standing.warming:
+        limit = plan.warmup_maximum.total_seconds()
+        return f"{standing.title}: {_facts(standing)}; it may still be warming up, which is no evidence before {limit:.0f} s"
     if not standing.draw.is_enough:
         return f"{standing.title}: {servers_reason(standing.draw)}; {_facts(standing)}"
     counted, requests_needed = standing.counts[1], standing.requests_needed(plan)

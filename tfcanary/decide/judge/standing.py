@@ -90,6 +90,8 @@ class Standing:
     """False for a dry run, which never decides."""
     averaged: bool = False
     """The counts are sums of values and numbers of values, not events and exposures."""
+    warming: bool = False
+    """The canary is slower than tolerated and may still be warming up: that is no evidence yet."""
     draw: Draw = Draw()
     """What the draw of servers means for the criterion."""
 

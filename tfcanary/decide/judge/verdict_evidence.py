@@ -132,7 +132,7 @@ def absences(
         if name.split("-")[0] not in in_plan
     ]
     if stable_level and stable_level.latency and not any(standing.name.startswith("latency-tail") for standing in standings):
-        why = "stable's histogram has no bound near its slowest 3 % or 1 %: the tail is judged within the whole histogram"
+        why = "stable's histogram cannot show it: at no bound near the slowest 3 % or 1 % would a slower tail change the counts"
         missing.append(Absence("metrics/latency-tail", why))
     if calibration.lacking:
         missing.append(

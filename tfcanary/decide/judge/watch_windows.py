@@ -57,6 +57,10 @@ class Window:
     """Number of stable's servers that counted during the whole window, at least 1."""
     canary_servers: int = 1
     """Number of the canary's servers that counted during the whole window, at least 1."""
+    half_warm: bool = True
+    """The window began after half of the canary's warm-up: its latency shows whether it is still falling."""
+    warm_limit: float = 0.0
+    """The time in the judge's seconds from which on a cold canary is no excuse any more (`judge.warmup_maximum`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,8 @@ def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tupl
         canary=canary_change.counts,
         stable_servers=max(stable_change.servers, 1),
         canary_servers=max(canary_change.servers, 1),
+        half_warm=start >= course.warm_from - 0.5 * plan.warmup.total_seconds(),
+        warm_limit=course.warm_from + (plan.warmup_maximum - plan.warmup).total_seconds(),
     )
     return _with_silence(replace(course, fresh=True), window), window
 
