@@ -1,7 +1,7 @@
 """Our judge for harnesses that replay samples: `make()` returns a fresh judge, which is calibrated once and then called at every poll.
 
-The adapter only translates. A harness counts a track as one server: the counters of all its servers together are passed on as those of one
-server, so that a decrease is taken for a restart of that server.
+The adapter only translates. A sample may have `servers`, a mapping of names to the same fields for one server each; these are passed on
+then. A sample without it is passed on as one server, so that a decrease is taken for a restart of that server.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class JudgeAdapter:
 
     def calibrate(self, history: Iterable[tuple[float, Any, Any]]) -> None:
         """Take two hours of stable: (seconds, all other servers, one server)."""
-        self._judge = Judge.begin(self._plan, "replay", [(t, _both(rest, pod)) for t, rest, pod in history])
+        self._judge = Judge.begin(self._plan, "replay", [(t, history_sample(rest, pod)) for t, rest, pod in history])
 
     def update(self, t: float, baseline: Any, canary: Any) -> str:
         """Return the answer after a poll: continue, promote or rollback."""
         if self._judge is None:
             self.calibrate(())
         assert self._judge
-        poll = Poll(t, _sample(Track.STABLE, baseline), _sample(Track.CANARY, canary), _weight(canary.share))
+        poll = Poll(t, sample_of(Track.STABLE, baseline), sample_of(Track.CANARY, canary), _weight(canary.share))
         return ANSWERS.get(self._judge.decide(poll), "continue")
 
 
@@ -44,14 +44,24 @@ def make() -> JudgeAdapter:
     return JudgeAdapter()
 
 
-def _both(rest: Any, pod: Any) -> Sample:
+def history_sample(rest: Any, pod: Any) -> Sample:
+    """Return one sample of stable from all other servers and one server, under different names even where both name them alike."""
     up = bool(rest.up and pod.up)
-    return Sample(Track.STABLE, up, {"one": _counters(pod), "others": _counters(rest)} if up else {})
+    parts = (("one", pod), ("others", rest))
+    servers = {f"{part}/{name}".rstrip("/"): counters for part, sample in parts for name, counters in _servers(sample).items()}
+    return Sample(Track.STABLE, up, servers if up else {})
 
 
-def _sample(track: Track, sample: Any) -> Sample:
+def sample_of(track: Track, sample: Any) -> Sample:
+    """Return the sample of a track, server by server where it names them."""
     up = bool(sample.up)
-    return Sample(track, up, {f"{track}-0": _counters(sample)} if up else {})
+    return Sample(track, up, {f"{track}-{name or 0}": counters for name, counters in _servers(sample).items()} if up else {})
+
+
+def _servers(sample: Any) -> dict[str, Counters]:
+    """Return the counters of each server of a sample: those that it names, else all of it as one server without a name."""
+    named = getattr(sample, "servers", None)
+    return {str(name): _counters(one) for name, one in named.items()} if named else {"": _counters(sample)}
 
 
 def _counters(sample: Any) -> Counters:

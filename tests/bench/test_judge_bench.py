@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bench import judge_adapter
 from bench.judge import bars, document, measures, oracle
 from bench.judge.contestants import ENTRIES, OURS
 from bench.judge.noise import CALM, NOISY, wander
@@ -18,6 +20,7 @@ from bench.judge.runner import CellResult, WatchOutcome, judge_watch, run
 from bench.judge.scenarios import ALIKE, CRASH, OUTAGE, SLOWER, Cell, cells, quick_cells
 from bench.judge.traffic import watch
 from bench.judge_adapter import make
+from tfcanary.core.domain import Track
 
 BUSY = Cell(CALM, 200.0, ALIKE)
 
@@ -147,3 +150,12 @@ def test_a_run_gives_every_judge_every_watch_and_is_written_between_its_marks(tm
     assert "old" not in text
     assert "| **tfcanary** |" in text
     assert (tmp_path / "judge-rates.svg").read_text() == draw(outcomes, "command on a day")
+
+
+def test_servers_that_a_sample_names_are_judged_one_by_one():
+    _, stable, canary = next(watch(BUSY, 1, 0).polls())
+    named = SimpleNamespace(up=True, share=0.95, servers={"a": stable, "b": stable})
+    assert list(judge_adapter.sample_of(Track.STABLE, named).servers) == ["stable-a", "stable-b"]
+    assert list(judge_adapter.sample_of(Track.CANARY, canary).servers) == ["canary-0"]
+    assert not judge_adapter.sample_of(Track.STABLE, SimpleNamespace(up=False, servers={"a": stable})).servers
+    assert list(judge_adapter.history_sample(named, stable).servers) == ["one", "others/a", "others/b"]

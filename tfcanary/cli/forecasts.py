@@ -15,7 +15,7 @@ from tfcanary.core import codec
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform
-from tfcanary.decide.judge.planning import Forecast, forecast
+from tfcanary.decide.judge.planning import Forecast, forecast, servers_sentence
 from tfcanary.look.evaluate import baseline
 
 _OPTIONS = (
@@ -81,7 +81,7 @@ def as_json(found: PlanForecast | None) -> dict[str, Any]:
     if found is None:
         return {"stages": []}
     forecast = found.forecast
-    release = {"promote": forecast.promote, "rollback": forecast.rollback, "seconds": forecast.seconds}
+    release = {"promote": forecast.promote, "rollback": forecast.rollback, "seconds": forecast.seconds, "by_servers": forecast.by_servers}
     base = {
         "rate": forecast.baseline.rate,
         "error_rate": forecast.baseline.error_rate,
@@ -114,6 +114,8 @@ def print_forecast(found: PlanForecast | None) -> None:
     for number, stage in enumerate(forecast.stages):
         for sentence in stage.sentences:
             click.echo(f"stage {number}: {sentence}")
+    if by_servers := servers_sentence(forecast):
+        click.echo(by_servers)
     unjudged = (f"not judged by this plan: {', '.join(forecast.undetectable)}",) if forecast.undetectable else ()
     for note in (*found.notes, *unjudged):
         click.echo(f"({note})")

@@ -33,7 +33,7 @@ _SMALLER = {
     "predictions.limit", "drift.alpha",
 }  # fmt: skip
 _LARGER = {
-    "stage.poll", "judge.alpha_promote", "judge.settle", "judge.warmup", "judge.errors.tolerance", "judge.errors.tolerance_absolute",
+    "stage.poll", "judge.alpha_promote", "judge.settle", "judge.warmup", "judge.warmup_maximum", "judge.errors.tolerance", "judge.errors.tolerance_absolute",
     "judge.errors.margin", "judge.errors.margin_absolute", "judge.latency.tolerance", "judge.latency.margin",
     "judge.latency.tail_tolerance", "judge.latency.tail_margin", "judge.quality.tolerance", "judge.quality.margin",
     "judge.classes.tolerance", "judge.guards.outage", "judge.guards.crash_after", "judge.guards.silence_after",

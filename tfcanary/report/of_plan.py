@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast
+from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast, servers_sentence
 from tfcanary.report.blocks import Badge, Cell, Paragraph, ReportPage, Section, Table, TableColumn, WaitsChart
 from tfcanary.report.numbers import duration, plain, share
 from tfcanary.report.plots.glyph import Tone
@@ -60,7 +60,9 @@ def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
 def _sections(forecast: Forecast, notes: tuple[str, ...]) -> Iterator[Section]:
     columns = tuple(TableColumn(heading) for heading in headings(forecast))
     rows: tuple[tuple[Cell, ...], ...] = outcome_rows(forecast)
-    yield Section("Time to a decision, and canary requests until then", (Table(columns, rows), Paragraph(LATER, quiet=True)))
+    servers = servers_sentence(forecast)
+    by_servers = (Paragraph(sentence(servers)),) if servers else ()
+    yield Section("Time to a decision, and canary requests until then", (Table(columns, rows), *by_servers, Paragraph(LATER, quiet=True)))
     for number, stage in enumerate(forecast.stages):
         sentences = tuple(Paragraph(sentence(text)) for text in stage.sentences)
         yield Section(f"Stage {number}: {stage.weight} %", (*sentences, _waits(stage)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.stats import t as student
 
 GAPS = [0.03 * 1.5**i for i in range(14)]
 LIKELY = [0.15 / 8] * 6 + [0.10, 0.13, 0.19, 0.19, 0.14, 0.10] + [0.15 / 8] * 2
@@ -76,6 +77,14 @@ def rate_phi(light, counted, omega, chi, step, noise):
     return [
         variance(u, a, chance, size, sum(counted), step, round(m / step), chi, omega, noise, k) / sum(a) for k, m in enumerate((120, 300))
     ]
+
+
+def widening(wander, tail, canary, stable, deviation=None, servers=1):
+    """What the draw of servers can do: the spread is 0.1 of the wander, or blended with what `servers` of them showed, six in all."""
+    known = servers - 1 if deviation is not None else 0
+    missing = max(5 - known, 0)
+    s = math.sqrt((known * (deviation or 0.0) ** 2 + missing * (0.1 * wander) ** 2) / (known + missing))
+    return student.isf(tail, max(known, 5)) * s * math.sqrt(1 / canary + 1 / stable)
 
 
 def one_sample(pairs, gaps, bets, phi):

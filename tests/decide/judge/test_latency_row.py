@@ -14,7 +14,7 @@ from tfcanary.core.domain import LATENCY_BOUNDS
 from tfcanary.core.plan import JudgePlan, LatencyPlan
 from tfcanary.decide.judge.dispersion import Noise
 from tfcanary.decide.judge.latency_row import LatencyAccumulator, LatencyCells
-from tfcanary.decide.judge.stable_level import freeze
+from tfcanary.decide.judge.stable_level import alpha_parts, freeze
 
 PLAN = JudgePlan()
 FROZEN = freeze(counts(1e6, 1e3, buckets(0.0, 1.0) * 1e6), PLAN)
@@ -57,9 +57,11 @@ def test_the_row_equals_its_definition(history):
     for _ in range(18):
         n = rng.poisson(250), rng.poisson(5000)
         drawn = [rng.multinomial(k, (b := buckets(0.05 * rng.standard_normal(), 1.0)) / b.sum()).astype(float) for k in n]
-        windows.append(window(counts(n[1], latency=drawn[1]), counts(n[0], latency=drawn[0])))
+        windows.append(window(counts(n[1], latency=drawn[1]), counts(n[0], latency=drawn[0]), canary_servers=2, stable_servers=9))
     pairs = [(cells.count(w.canary.latency), cells.count(w.stable.latency)) for w in windows]
-    up, down = plain.latency_row(pairs, lambda y: cells.masses(np.array([y]))[:, 0], math.log(1.03), math.log(1.10), STEP, history)
+    harm, favour = (plain.widening(0.03, 0.4 * alpha, 2, 9) for alpha in (0.04 * alpha_parts(PLAN)["latency"], 0.05))
+    bounds = math.log(1.03) + harm, math.log(1.10) - favour
+    up, down = plain.latency_row(pairs, lambda y: cells.masses(np.array([y]))[:, 0], *bounds, STEP, history)
     found = standing(windows, history=history)
     assert (found.log_rollback, found.log_promote) == (pytest.approx(up, abs=1e-9), pytest.approx(down, abs=1e-9))
 

@@ -64,10 +64,13 @@ def test_planned_times_to_rollback_are_those_that_were_measured() -> None:
 
 
 def test_promotion_comes_at_most_as_much_later_than_planned_as_was_measured() -> None:
-    """It is the last of four criteria to pass: 1 to 1.6 times the planned time."""
+    """It is the last of four criteria to pass: 0.9 to 1.6 times the planned time.
+
+    The watches were measured before a part of alpha was set apart for the draw of servers, which plans 10 to 20 % longer.
+    """
     for (rate, weight), seconds in zip(CELLS, PROMOTED, strict=True):
         promote = forecaster(rate).promote([SchedulePart(weight)]).seconds or math.inf
-        assert seconds is None or 1.0 <= seconds / promote <= 1.6
+        assert seconds is None or 0.9 <= seconds / promote <= 1.6
 
 
 def test_noise_that_history_has_shown_makes_it_longer() -> None:
@@ -141,7 +144,7 @@ def test_a_stage_that_cannot_decide_in_its_time_says_what_would_help() -> None:
     found = forecast(Plan(weights=(5,)), Baseline(2, 0.001, LATENCY))
     assert not found.decides
     sentence = found.stages[0].sentences[0]
-    assert sentence.startswith("at 2 requests/s and 5 % this needs 12 h to promote a healthy canary, and ends after 1 h; use 50 % (3.3 h)")
+    assert sentence.startswith("at 2 requests/s and 5 % this needs 14 h to promote a healthy canary, and ends after 1 h; use 50 % (3.9 h)")
     assert "compare predictions with the same requests" in sentence
 
 

@@ -38,6 +38,8 @@ def noisy_windows(seed=3, ratio=1.3, length=25, error_rate=0.004):
                 counts(n_c - x_c, x_c, latency[1], classes=classes[1]),
                 warm=i >= 3,
                 settled=i >= 1,
+                canary_servers=2,
+                stable_servers=3,
             )
         )
     return result
@@ -60,11 +62,13 @@ def test_every_row_equals_its_definition(history):
     for row in rows(PLAN, FROZEN):
         errors = row.name in ("errors", "outage")
         counted = [count((row,), one, FROZEN)[0] for one in windows]
+        harm, favour = (plain.widening(row.spread, 0.4 * alpha, 2, 3) for alpha in (0.04 * row.alpha_part, 0.05))
         up, down, phi_r, phi_p = plain.rate_row(
-            counted, row.tolerance, row.margin, row.wander, row.burst, STEP, history, likely=errors, longer=errors
+            counted, row.tolerance + harm, row.margin - favour, row.wander, row.burst, STEP, history, likely=errors, longer=errors
         )
         if errors:
-            pairs, below = absolute(windows, counted, 0.0002 if row.name == "errors" else 0.10)
+            of_errors = [plain.widening(0.2, 0.4 * alpha, 2, 3) for alpha in (0.04 * rows(PLAN, FROZEN)[0].alpha_part, 0.05)]
+            pairs, below = absolute(windows, counted, 0.0002 if row.name == "errors" else 0.10, *of_errors)
             up = min(up, plain.one_sample(pairs, plain.GAPS, plain.LIKELY, phi_r))
         if row.name == "errors":
             low = plain.one_sample(below, [math.log(theta) for theta in (0.5, 0.25, 0.1, 0.03, 0.01)], [0.2] * 5, max(phi_p, 1))
@@ -73,15 +77,15 @@ def test_every_row_equals_its_definition(history):
         assert found[row.name].log_promote == pytest.approx(down, abs=1e-9), row.name
 
 
-def absolute(windows, counted, delta):
-    """Errors of the canary and how many were to be expected at stable's rate plus delta, and at the absolute margin."""
+def absolute(windows, counted, delta, harm, favour):
+    """Errors of the canary and how many were to be expected at stable's rate plus delta, and at the absolute margin, by the worst draw."""
     failed = requests = 0.0
     pairs, below = [], []
     for one, quadruple in zip(windows, counted, strict=True):
         failed, requests = failed + one.stable.failed, requests + one.stable.requests
         if quadruple:
-            pairs.append((quadruple[0], quadruple[1] * (max(FROZEN.error_rate, failed / requests) + delta)))
-            below.append((quadruple[0], quadruple[1] * 0.002))
+            pairs.append((quadruple[0], quadruple[1] * (max(FROZEN.error_rate, failed / requests) * math.exp(harm) + delta)))
+            below.append((quadruple[0], quadruple[1] * 0.002 * math.exp(-favour)))
     return pairs, below
 
 
@@ -212,3 +216,10 @@ def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_sil
     assert tail.interval is None
     assert not tail.passes(PLAN)
     assert not standings([*noisy_windows(), *mute[:3]])["latency-tail-1"].silent, "ninety seconds are not yet silence"
+
+
+def test_no_tail_row_stands_on_a_plateau_where_a_slower_tail_would_change_no_count():
+    plateau = np.zeros(34)
+    plateau[7], plateau[8], plateau[16] = 0.60, 0.385, 0.015
+    level = freeze(counts(1e6, 1e3, plateau * 1e6), PLAN)
+    assert [row.index for row in rows(PLAN, level) if row.name.startswith("latency-tail")] == [8]

@@ -37,7 +37,7 @@ def standing(**facts):
 
 def test_an_undecided_criterion_says_how_many_requests_of_how_many():
     assert reasons.wait_reason(standing(), PLAN) == (
-        "errors: 420 of about 1,200 canary requests needed so far; 0.476 % of 420 canary requests failed, 0.1 % of stable's"
+        "errors: 420 of about 1,400 canary requests needed so far; 0.476 % of 420 canary requests failed, 0.1 % of stable's"
     )
 
 

@@ -155,7 +155,7 @@ def test_a_baseline_is_the_control_of_latency_and_counts_as_stable_for_all_else(
 
 def test_without_a_baseline_stable_is_the_control_of_latency():
     _, windows = run([poll(0, 100, 0), poll(30, 190, 5)])
-    assert (windows[1].latency_control.ok, windows[1].baseline, windows[1].servers) == (90, None, (1, 1))
+    assert (windows[1].latency_control.ok, windows[1].baseline, windows[1].stable_servers) == (90, None, 1)
 
 
 def test_a_baseline_that_is_away_leaves_latency_without_a_control_and_accuses_nobody():

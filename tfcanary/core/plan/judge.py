@@ -236,6 +236,8 @@ class JudgePlan:
     """The canary's first half minute is its own: errors count from here on."""
     warmup: timedelta = seconds(120)
     """A cold server is slow: latency counts from here on, and again after each restart."""
+    warmup_maximum: timedelta = seconds(600)
+    """A canary whose latency may still be falling to the tolerance is not convicted of it before; then a cold cache is no excuse any more."""
     freeze_requests: int = 1000
     """Stable requests from which p0 and the latency cells are taken, once."""
     errors: ErrorsPlan = field(default_factory=ErrorsPlan)
@@ -250,6 +252,8 @@ class JudgePlan:
     def __post_init__(self) -> None:
         fraction("alpha", self.alpha, 0.5)
         fraction("alpha_promote", self.alpha_promote, 0.5)
+        if self.warmup_maximum < self.warmup:
+            raise ValueError(f"warmup_maximum {self.warmup_maximum}: must be at least warmup, {self.warmup}")
         if self.objectives is not None and not 0 < len(self.objectives) <= MOST_OBJECTIVES:
             raise ValueError(f"objectives: has {len(self.objectives)}; must be 1 to {MOST_OBJECTIVES}, or be left out")
         if odd := [name for name in self.objectives or () if not OBJECTIVE_NAME.fullmatch(name)]:

@@ -22,7 +22,9 @@ from tfcanary.decide.judge.counted_windows import ServerReadings, TrackCounts, a
 from tfcanary.decide.judge.dispersion import Noise, ScoreSeries, lags, observed_variance
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
+from tfcanary.decide.judge.measured_spread import measure_spread
 from tfcanary.decide.judge.rate_rows import LATENCY_WANDER, RateRow, RowKind, count, rows
+from tfcanary.decide.judge.spread import Spread
 from tfcanary.decide.judge.stable_level import StableLevel, freeze
 from tfcanary.decide.judge.standing import NO_EVENTS
 from tfcanary.decide.judge.watch_windows import Window
@@ -45,6 +47,8 @@ class Calibration:
 
     noise: Mapping[str, Noise] = field(default_factory=dict)
     """Noise by the name of the criterion; empty where the history shows nothing."""
+    spread: Mapping[str, Spread] = field(default_factory=dict)
+    """The spread between stable's servers by the name of the criterion; empty where the history has one server."""
     windows: int = 0
     """Number of windows of the history."""
     lacking: str = ""
@@ -70,7 +74,8 @@ def calibrate(history: Iterable[tuple[float, Sample]], plan: JudgePlan) -> tuple
 
     Where the history is too short, `Calibration.lacking` says why; the level is None where stable answered too few requests.
     """
-    steps = _steps([(t, readings) for t, sample in history if (readings := read(sample)) is not None and math.isfinite(t)])
+    samples = [(t, readings) for t, sample in history if (readings := read(sample)) is not None and math.isfinite(t)]
+    steps = _steps(samples)
     stable_level = freeze(add_up(counts for step in steps for counts in (step.chosen, step.others)), plan)
     if not steps:
         return Calibration(lacking="there is no history of stable"), None
@@ -84,7 +89,8 @@ def calibrate(history: Iterable[tuple[float, Sample]], plan: JudgePlan) -> tuple
             else f"stable's history has {len(windows)} windows; {FEWEST_WINDOWS} are needed"
         )
         return Calibration(lacking=why), stable_level
-    return Calibration(noise=_noise(windows, plan, stable_level), windows=len(windows)), stable_level
+    noise = _noise(windows, plan, stable_level)
+    return Calibration(noise, measure_spread(samples, plan, stable_level, noise), len(windows)), stable_level
 
 
 def _steps(samples: Sequence[tuple[float, ServerReadings]]) -> list[_HistoryStep]:

@@ -210,6 +210,8 @@ class TrackChange:
     """Every server contributed, and none was removed."""
     decreased: tuple[str, ...] = ()
     """Names of the servers with any decrease: those that restarted, and those with an objective that decreased."""
+    servers: int = 0
+    """Number of the servers that contributed."""
 
 
 def change(before: ServerReadings, now: ServerReadings, decreased: ServerReadings | None = None) -> TrackChange:
@@ -227,14 +229,14 @@ def change(before: ServerReadings, now: ServerReadings, decreased: ServerReading
         if name in stayed and _decreased(reading, before[name]) and not _decreased(reading, now[name])
     }
     joined = tuple(name for name in now if name not in before)
+    counted = [name for name in stayed if name not in restarted and name not in back]
     return TrackChange(
-        counts=add_up(
-            _difference(before[name], now[name], decreased.get(name)) for name in stayed if name not in restarted and name not in back
-        ),
+        counts=add_up(_difference(before[name], now[name], decreased.get(name)) for name in counted),
         restarted=restarted,
         joined=joined,
         whole=not restarted and not back and not joined and len(stayed) == len(before),
         decreased=tuple(name for name in stayed if name in restarted or _objectives_decreased(before[name], now[name])),
+        servers=len(counted),
     )
 
 

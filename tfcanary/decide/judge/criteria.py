@@ -21,13 +21,13 @@ class Criteria:
     """Accumulates the windows of a watch for every criterion that the plan asks for and stable's level allows."""
 
     def __init__(self, plan: JudgePlan, stable_level: StableLevel | None, calibration: Calibration) -> None:
-        noise = calibration.noise
-        self._rates = RateAccumulator(plan, stable_level, noise)
+        noise, spread = calibration.noise, calibration.spread
+        self._rates = RateAccumulator(plan, stable_level, noise, spread)
         self._others: list[LatencyAccumulator | MeanAccumulator] = []
         if plan.latency and stable_level and stable_level.latency:
-            self._others.append(LatencyAccumulator(plan, plan.latency, stable_level, noise))
+            self._others.append(LatencyAccumulator(plan, plan.latency, stable_level, noise, spread))
         if stable_level:
-            self._others += [MeanAccumulator(plan, row, noise) for row in mean_rows(plan, stable_level)]
+            self._others += [MeanAccumulator(plan, row, noise, spread) for row in mean_rows(plan, stable_level)]
         self._latency = plan.latency
         self._windows, self._seconds = 0, 0.0
         self._per_server = [0.0, 0.0]
@@ -42,8 +42,8 @@ class Criteria:
             self._windows += 1
             self._seconds += window.until - window.since
         if window.frozen and window.warm:
-            self._per_server[0] += window.latency_control.requests / max(window.servers[0], 1)
-            self._per_server[1] += window.canary.requests / max(window.servers[1], 1)
+            self._per_server[0] += window.latency_control.requests / window.stable_servers
+            self._per_server[1] += window.canary.requests / window.canary_servers
         self.requests += window.canary.requests
         self._rates.add(window)
         for other in self._others:

@@ -13,6 +13,7 @@ from tfcanary.decide.judge import reasons
 from tfcanary.decide.judge.absence import absence_evidence, absence_fails
 from tfcanary.decide.judge.calibration import Calibration
 from tfcanary.decide.judge.criteria import Criteria
+from tfcanary.decide.judge.spread import chance_alpha
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.standing import Standing, is_latency
 from tfcanary.decide.judge.verdict_evidence import absences, criterion_evidence, missing_evidence
@@ -55,11 +56,11 @@ def decide_only(plan: JudgePlan, course: Course, stable_level: StableLevel | Non
 
 
 def is_enough_for_rollback(standings: Sequence[Standing], plan: JudgePlan) -> bool:
-    """Return whether the weighted sum of the e-values for rollback reaches 1/alpha.
+    """Return whether the weighted sum of the e-values for rollback reaches 1/alpha, of the part of alpha that is for chance.
 
     A weighted average of e-values is an e-value, however they depend on each other (Vovk and Wang 2021): so alpha is spent once.
     """
-    return bool(log_sum_exp(np.array([standing.log_evidence for standing in standings])) >= -math.log(plan.alpha))
+    return bool(log_sum_exp(np.array([standing.log_evidence for standing in standings])) >= -math.log(chance_alpha(plan.alpha)))
 
 
 def _gating(standings: Sequence[Standing]) -> tuple[Standing, ...]:

@@ -41,16 +41,19 @@ class AbsoluteErrors:
         self._windows_with_errors = 0
         self._most_in_a_window = 0.0
 
-    def add(self, window: Window) -> None:
-        """Add a window: outages count from the first one, errors once stable's level is taken and the canary has settled."""
+    def add(self, window: Window, harm: float = 0.0, favour: float = 0.0) -> None:
+        """Add a window: outages count from the first one, errors once stable's level is taken and the canary has settled.
+
+        `harm` and `favour` are log factors of the error rate that the draw of servers alone can make.
+        """
         self._stable += (window.stable.failed, window.stable.requests)
-        level = max(self._level, self._stable[0] / max(self._stable[1], 1.0))
+        level = max(self._level, self._stable[0] / max(self._stable[1], 1.0)) * math.exp(harm)
         failed, requests = window.canary.failed, window.canary.requests
         self._outage += _log_ratio(failed, requests * (level + self._plan.guards.outage), GAPS)
         if not (window.frozen and window.settled):
             return
         self._errors += _log_ratio(failed, requests * (level + self._plan.errors.tolerance_absolute), GAPS)
-        self._below += _log_ratio(failed, requests * self._plan.errors.margin_absolute, np.log(RATES_OF_MARGIN))
+        self._below += _log_ratio(failed, requests * self._plan.errors.margin_absolute * math.exp(-favour), np.log(RATES_OF_MARGIN))
         self._windows_with_errors += failed > 0
         self._most_in_a_window = max(self._most_in_a_window, failed)
 

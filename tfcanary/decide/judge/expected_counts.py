@@ -23,11 +23,12 @@ from tfcanary.decide.judge.means import NAME as QUALITY
 from tfcanary.decide.judge.means import MeanRow, mean_rows
 from tfcanary.decide.judge.rate_rows import ERROR_BETS, LATENCY_WANDER, RateRow, RowKind, rows
 from tfcanary.decide.judge.rates import ON_RELATIVE
+from tfcanary.decide.judge.spread import Draws, Spread, draw_factor, widened_grid
 from tfcanary.decide.judge.stable_level import StableLevel, alpha_parts, freeze
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.judge.window_sums import ExpectedSums, mean_scores
 from tfcanary.decide.stats.binomial import GAPS, down_weight, grid_points, log_likelihood
-from tfcanary.decide.stats.logarithms import Array
+from tfcanary.decide.stats.logarithms import Array, Flags
 
 TAIL = 0.03
 """Share of the slowest requests that `Regression.tail` slows down."""
@@ -69,6 +70,13 @@ class Baseline:
     """Levels of the user's objectives, by name, without those that stable does not count."""
     every: float = 0.0
     """Seconds between two counts of stable's servers: no window is shorter."""
+    servers: int = 1
+    """Number of stable's servers."""
+    spread: Mapping[str, Spread] | None = None
+    """The spread between stable's servers by criterion, from its history; a criterion without an entry has the judge's own assumption.
+
+    None: nothing is known, and the servers are taken to be alike.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +110,13 @@ class ExpectedCriterion:
 class ExpectedCriteria:
     """Builds the criteria of a plan for a known stable and an assumed canary."""
 
-    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float, even: bool = False) -> None:
-        """`even`: latency's control gets as many requests as the canary where both fit, as `deploy.baseline` has it."""
+    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float, even: bool = False, servers: int = 1) -> None:
+        """`servers` is the number of the canary's servers.
+
+        `even`: latency's control gets as many requests as the canary where both fit, as `deploy.baseline` has it.
+        """
         self._plan, self._baseline, self._poll, self._even = plan, baseline, poll, even
+        self._factor = draw_factor(servers, baseline.servers)
         self._stable_level = _stable_level(plan, baseline)
         self._quality = baseline.quality if plan.quality and self._stable_level.quality is not None else None
 
@@ -155,11 +167,12 @@ class ExpectedCriteria:
         (n_c, p_c), (n_b, p_b) = reversed(sides) if row.swapped else sides
         factor = down_weight(n_c * p_c + n_b * p_b, n_c, n_b, wander)
         x_c, n_c, x_b, n_b = factor * np.stack([n_c * p_c, n_c, n_b * p_b, n_b])
-        etas = grid_points([row.tolerance], [row.margin], GAPS)[0]
+        harm, favour = self._draw(row.name, row.spread, row.alpha_part)
+        etas, usable = self._grid(row.tolerance, row.margin, GAPS, harm, favour)
         share = n_c * p_c / np.maximum(n_c * p_c + n_b * p_b, NONE)
         frequency = float(np.sum(x_c + x_b) / max(np.sum(n_c + n_b), NONE))
         sums = ExpectedSums(
-            likelihoods=log_likelihood(x_c[:, None], n_c[:, None], x_b[:, None], n_b[:, None], etas),
+            likelihoods=usable * log_likelihood(x_c[:, None], n_c[:, None], x_b[:, None], n_b[:, None], etas),
             information=(x_c + x_b) * share * (1 - share),
             size=n_c * n_b / np.maximum(n_c + n_b, NONE),
             chance=1 - min(frequency, MOST_FREQUENT),
@@ -169,16 +182,37 @@ class ExpectedCriteria:
             poll=self._poll,
         )
         if row.kind is RowKind.ERRORS:
-            return partial(self._errors, sums, np.log(ERROR_BETS), canary, stable, p_c)
+            return partial(self._errors, sums, np.log(ERROR_BETS), canary, stable, p_c, (harm, favour))
         return partial(sums.scores, np.full(len(GAPS), -math.log(len(GAPS))), row.kind is RowKind.OBJECTIVE)
 
-    def _errors(self, sums: ExpectedSums, bets: Array, canary: Array, stable: Array, p_c: float, windows: Array) -> tuple[float, float]:
+    def _grid(self, tolerance: float, margin: float, gaps: Array, harm: float, favour: float) -> tuple[Array, Flags]:
+        """Return the grid of a row, widened by the draw of servers, and which of its points can be evidence; both of shape (grid,)."""
+        widened, usable = widened_grid(grid_points([tolerance], [margin], gaps), np.array([harm]), np.array([favour]))
+        return widened[0], usable[0]
+
+    def _draw(self, name: str, wander: float, alpha_part: float) -> tuple[float, float]:
+        """Return what the draw of servers can do to a criterion, to the canary's harm and in its favour."""
+        if self._baseline.spread is None:
+            return 0.0, 0.0
+        draws = Draws.of(self._plan, (name,), np.full(1, wander), (alpha_part,), self._baseline.spread)
+        return float(draws.rollback[0]) * self._factor, float(draws.promote[0]) * self._factor
+
+    def _errors(
+        self,
+        sums: ExpectedSums,
+        bets: Array,
+        canary: Array,
+        stable: Array,
+        p_c: float,
+        draw: tuple[float, float],
+        windows: Array,
+    ) -> tuple[float, float]:
         """Return the logs of both e-values of the errors: rollback must exceed both tolerances, promotion may use either margin."""
         rollback, promote = sums.phi(windows)
         log_rollback, log_promote = sums.mixtures(windows, bets, max(rollback, promote), promote)
         canary_requests, stable_requests = float(windows @ canary), float(windows @ stable)
         absolute = AbsoluteErrors(self._plan, self._baseline.error_rate)
-        absolute.add(_window(_count(canary_requests, p_c), _count(stable_requests, self._baseline.error_rate)))
+        absolute.add(_window(_count(canary_requests, p_c), _count(stable_requests, self._baseline.error_rate)), *draw)
         log_rollback = min(log_rollback, absolute.log_errors(max(rollback, promote)))
         low = absolute.log_below(float(cautious_dispersion(promote, 1.0)))
         return log_rollback, float(np.logaddexp(math.log(ON_RELATIVE) + log_promote, math.log(1 - ON_RELATIVE) + low))
@@ -201,7 +235,8 @@ class ExpectedCriteria:
 
     def _shift(self, latency: LatencyPlan, canary: Array, stable: Array, regression: Regression) -> Scores:
         cells = latency_row.LatencyCells.of(self._stable_level)
-        shifts = grid_points([math.log1p(latency.tolerance)], [math.log1p(latency.margin)], latency_row.GAPS_OF_SHIFT)[0]
+        draw = self._draw(latency_row.NAME, LATENCY_WANDER, alpha_parts(self._plan)[latency_row.NAME])
+        shifts, usable = self._grid(math.log1p(latency.tolerance), math.log1p(latency.margin), latency_row.GAPS_OF_SHIFT, *draw)
         log_ratios = cells.log_ratios(shifts)
         slower, faster = cells.masses(np.array([latency_row.SCORE_STEP, -latency_row.SCORE_STEP])).T
         sensitivity = np.log(slower / faster) / (2 * latency_row.SCORE_STEP)
@@ -214,7 +249,7 @@ class ExpectedCriteria:
         factor = 1.0 / (1.0 + wander**2 * information)
         mixed = np.log(share[:, None, None] * np.exp(log_ratios) + 1 - share[:, None, None])
         sums = ExpectedSums(
-            likelihoods=factor[:, None] * (canary_masses @ log_ratios - np.einsum("sc,scg->sg", both, mixed)),
+            likelihoods=usable * factor[:, None] * (canary_masses @ log_ratios - np.einsum("sc,scg->sg", both, mixed)),
             information=factor * information,
             size=factor * canary * (1 - share),
             chance=1.0,
@@ -233,7 +268,8 @@ class ExpectedCriteria:
         size = own.each * canary * stable / np.maximum(canary + stable, NONE)
         sums = ExpectedSums(np.zeros((len(size), 2)), size, size, own.variance, noise, 1.0, wander * scale, self._poll)
         lost = (1 - factor if row.lower_is_worse else factor - 1) * scale
-        return partial(mean_scores, sums, lost, row.tolerance * scale, row.margin * scale)
+        harm, favour = self._draw(row.name, 0.0, row.alpha_part)
+        return partial(mean_scores, sums, lost, (row.tolerance * scale, row.margin * scale), (harm * scale, favour * scale))
 
     def _noise(self, name: str, assumed: float) -> tuple[Noise | None, float]:
         """Return what the history shows of a criterion, or None, and by how much windows wander."""

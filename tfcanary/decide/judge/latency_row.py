@@ -20,8 +20,10 @@ from tfcanary.decide.judge.counted_windows import Buckets
 from tfcanary.decide.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, ScoreSeries, cautious_dispersion, dispersion
 from tfcanary.decide.judge.intervals import Likelihood, lower_bound, search_range, upper_bound
 from tfcanary.decide.judge.rate_rows import LATENCY_WANDER
+from tfcanary.decide.judge.spread import NO_SPREAD, Draw, Draws, Spread, chance_alpha, widened_grid
 from tfcanary.decide.judge.stable_level import StableLevel, alpha_parts
 from tfcanary.decide.judge.standing import RATIO_UNIT, Intervals, Need, Scores, Silence, Standing
+from tfcanary.decide.judge.warming import Warming
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.judge.window_columns import WindowColumns
 from tfcanary.decide.stats.binomial import GAPS, NO_CHANGE_BET, grid_points, promote_mixture, rollback_mixture, split_grid
@@ -97,24 +99,37 @@ class _WeightedWindow(NamedTuple):
 class LatencyAccumulator:
     """Accumulates the windows of the latency histogram."""
 
-    def __init__(self, plan: JudgePlan, latency: LatencyPlan, stable_level: StableLevel, history: Mapping[str, Noise]) -> None:
+    def __init__(
+        self,
+        plan: JudgePlan,
+        latency: LatencyPlan,
+        stable_level: StableLevel,
+        history: Mapping[str, Noise],
+        spread: Mapping[str, Spread] = NO_SPREAD,
+    ) -> None:
         self._plan = plan
         self._alpha_part = alpha_parts(plan)[NAME]
         self._tolerance, self._margin = math.log1p(latency.tolerance), math.log1p(latency.margin)
         self._cells = LatencyCells.of(stable_level)
-        shifts = grid_points([self._tolerance], [self._margin], GAPS_OF_SHIFT)[0]
-        self._log_ratios = self._cells.log_ratios(shifts)
+        self._draws = Draws.of(plan, (NAME,), np.full(1, LATENCY_WANDER), (self._alpha_part,), spread)
+        self._servers: tuple[int, int] | None = None
+        self._widened = (np.zeros(1), np.zeros(1))
+        """By how much the draw of servers widened tolerance and margin in the last window."""
+        self._shifts = grid_points([self._tolerance], [self._margin], GAPS_OF_SHIFT)
+        self._usable = np.ones(self._shifts.shape[1], dtype=bool)
+        self._log_ratios = self._cells.log_ratios(self._shifts[0])
         slower, faster = self._cells.masses(np.array([SCORE_STEP, -SCORE_STEP])).T
         self._sensitivity = np.log(slower / faster) / (2 * SCORE_STEP)
         self._lattice = self._cells.log_ratios(LATTICE)
         self._wander = history[NAME].wander if NAME in history else LATENCY_WANDER
         self._prior = Prior.of((NAME,), np.ones(1), np.full(1, LATENCY_WANDER), history)
-        self._likelihoods = np.zeros(len(shifts))
+        self._likelihoods = np.zeros(self._shifts.shape[1])
         self._columns = WindowColumns(4)
         self._lattice_likelihood, self._expected = np.zeros(len(LATTICE)), 0.0
-        """The log likelihood on the lattice, and at the margin the one that a canary exactly like stable would have."""
+        """The log likelihood on the lattice, and at the widened margin the one that a canary exactly like stable would have."""
         self._pending: list[_WeightedWindow] = []
         """Windows that are not yet in these two: they are added only when an interval is asked for."""
+        self._warming = Warming()
         self._answered_requests = np.zeros(2)
         self._silence = Silence()
 
@@ -122,8 +137,11 @@ class LatencyAccumulator:
         """Add a window; it counts nothing where a track answered no request in it, or where the canary was cold."""
         has_data = False
         column = np.zeros(4)
+        if window.frozen and window.half_warm:
+            self._watch_warming(window)
         if window.frozen and window.warm:
             control = window.latency_control.latency
+            self._widen(window)
             if window.canary.latency and control:
                 canary, stable = self._cells.count(window.canary.latency), self._cells.count(control)
                 has_data = bool(canary.sum() > 0 and stable.sum() > 0)
@@ -131,13 +149,33 @@ class LatencyAccumulator:
             self._silence.add(window, counted=has_data)
         self._columns.append(column)
 
+    def _widen(self, window: Window) -> None:
+        """Widen tolerance and margin by what the draw of this window's servers can do."""
+        servers = window.canary_servers, window.stable_servers
+        if servers == self._servers:
+            return
+        self._update_lattice()
+        self._servers, self._widened = servers, self._draws.widenings(window)
+        shifts, usable = widened_grid(self._shifts, *self._widened)
+        self._log_ratios, self._usable = self._cells.log_ratios(shifts[0]), usable[0]
+
+    def _watch_warming(self, window: Window) -> None:
+        """Note how much slower than stable the canary was in a window, also in one that does not count yet."""
+        control = window.latency_control.latency
+        if not (window.canary.latency and control):
+            return
+        canary, stable = self._cells.count(window.canary.latency), self._cells.count(control)
+        share = canary.sum() / max(canary.sum() + stable.sum(), 1e-300)
+        information = share * (1 - share) * float(np.sum(self._sensitivity**2 * (canary + stable)))
+        self._warming.add(window, float(np.sum(self._sensitivity * (canary - (canary + stable) * share))), information)
+
     def _weigh_cells(self, canary: Array, stable: Array) -> Array:
         """Add a window in which both tracks answered; return its residual, information and effective size, and 1 because it counts."""
         n_c, n_b, both = float(canary.sum()), float(stable.sum()), canary + stable
         share = n_c / (n_c + n_b)
         information = share * (1 - share) * float(np.sum(self._sensitivity**2 * both))
         factor = 1.0 / (1.0 + self._wander**2 * information)
-        self._likelihoods += factor * _log_likelihood(self._log_ratios, canary, both, n_c, n_b)
+        self._likelihoods += np.where(self._usable, factor * _log_likelihood(self._log_ratios, canary, both, n_c, n_b), 0.0)
         self._pending.append(_WeightedWindow(factor, canary, both, n_c, n_b))
         self._answered_requests += (n_c, n_b)
         residual = factor * float(np.sum(self._sensitivity * (canary - both * share)))
@@ -163,6 +201,8 @@ class LatencyAccumulator:
         silent = self._silence.is_too_long(self._plan.guards)
         has_data = n_c > 0 and not silent
         intervals = self._intervals(scores) if with_intervals and has_data else None
+        log_rollback = float(scores.log_rollback[0])
+        warming = log_rollback > 0 and self._warming.may_last(self._tolerance, float(scores.phi[ROLLBACK, 0]))
         return Standing(
             name=NAME,
             alpha_part=self._alpha_part,
@@ -172,7 +212,7 @@ class LatencyAccumulator:
             unit=RATIO_UNIT,
             tolerance=math.exp(self._tolerance),
             margin=math.exp(self._margin),
-            log_rollback=float(scores.log_rollback[0]),
+            log_rollback=0.0 if warming else log_rollback,
             log_promote=float(scores.log_promote[0]),
             progress=float(intervals.progress[0]) if intervals else math.log(NO_CHANGE_BET),
             counts=(0.0, n_c, 0.0, n_b),
@@ -181,6 +221,8 @@ class LatencyAccumulator:
             if intervals
             else None,
             silent=silent,
+            warming=warming,
+            draw=Draw.of(self._draws.spreads[0], self._margin, self._plan.alpha_promote, self._servers or (1, 1)),
         )
 
     def _scores(self, step: float) -> Scores:
@@ -197,7 +239,7 @@ class LatencyAccumulator:
         for factor, canary, both, n_c, n_b in self._pending:
             self._lattice_likelihood += factor * _log_likelihood(self._lattice, canary, both, n_c, n_b)
             as_stable = both * (n_c / (n_c + n_b))
-            self._expected += factor * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
+            self._expected += self._usable[1] * factor * float(_log_likelihood(self._log_ratios[:, 1], as_stable, both, n_c, n_b))
         self._pending = []
 
     def _intervals(self, scores: Scores) -> Intervals:
@@ -205,11 +247,13 @@ class LatencyAccumulator:
         likelihood = _interpolated(self._lattice_likelihood)
         estimate = np.array([_peak(self._lattice_likelihood)])
         low, high = search_range(estimate, scores, LATTICE[-1])
-        threshold = np.array([-math.log(self._plan.alpha) - math.log(self._alpha_part)])
+        threshold = np.array([-math.log(chance_alpha(self._plan.alpha)) - math.log(self._alpha_part)])
+        passes = -math.log(chance_alpha(self._plan.alpha_promote))
+        rollback, promote = self._widened
         return Intervals(
-            low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], threshold, low, estimate),
+            low=lower_bound(likelihood, GAPS_OF_SHIFT, EVEN, scores.phi[ROLLBACK], threshold, low, estimate) - rollback,
             estimate=estimate,
-            high=upper_bound(likelihood, GAPS_OF_SHIFT, scores.phi[PROMOTE], -math.log(self._plan.alpha_promote), estimate, high),
+            high=upper_bound(likelihood, GAPS_OF_SHIFT, scores.phi[PROMOTE], passes, estimate, high) + promote,
             progress=math.log(NO_CHANGE_BET) - self._expected / scores.phi[PROMOTE],
         )
 

@@ -16,6 +16,7 @@ from tfcanary.core.plan import Direction, JudgePlan
 from tfcanary.decide.judge.counted_windows import Quality, TrackCounts, add_quality
 from tfcanary.decide.judge.dispersion import Noise, Prior, ScoreSeries, cautious_dispersion, variance
 from tfcanary.decide.judge.intervals import SPREADS
+from tfcanary.decide.judge.spread import NO_SPREAD, Draw, Draws, Spread, chance_alpha
 from tfcanary.decide.judge.stable_level import StableLevel, alpha_parts, objective_alpha_part
 from tfcanary.decide.judge.standing import RATIO_UNIT, Need, Silence, Standing
 from tfcanary.decide.judge.watch_windows import Window
@@ -115,7 +116,7 @@ def mean_rows(plan: JudgePlan, stable_level: StableLevel) -> Iterator[MeanRow]:
 class MeanAccumulator:
     """Accumulates the windows of one averaged value."""
 
-    def __init__(self, plan: JudgePlan, row: MeanRow, history: Mapping[str, Noise]) -> None:
+    def __init__(self, plan: JudgePlan, row: MeanRow, history: Mapping[str, Noise], spread: Mapping[str, Spread] = NO_SPREAD) -> None:
         self._plan, self._row = plan, row
         self._scale = abs(row.level)
         self._sign = 1.0 if row.lower_is_worse else -1.0
@@ -124,6 +125,10 @@ class MeanAccumulator:
         self._columns = WindowColumns(3)
         self._tracks: tuple[Quality, Quality] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
         """Sum, squares and number of the canary's values and of stable's."""
+        self._draws = Draws.of(plan, (row.name,), np.zeros(1), (row.alpha_part,), spread)
+        self._servers = (1, 1)
+        self._widenings = np.zeros(2)
+        """By how much the draw of servers widens tolerance and margin: the sum over the windows, by their size, in the unit of the value."""
         self._size, self._weighted = 0.0, 0.0
         self._silence = Silence()
 
@@ -140,6 +145,8 @@ class MeanAccumulator:
                 column = np.array([difference, size, 1.0])
                 self._size += size
                 self._weighted += size * difference
+                self._servers = window.canary_servers, window.stable_servers
+                self._widenings += size * self._scale * np.array(self._draws.widenings(window))[:, 0]
                 self._tracks = add_quality(self._tracks[0], canary), add_quality(self._tracks[1], stable)
             self._silence.add(window, counted=has_data)
         self._columns.append(column)
@@ -159,6 +166,7 @@ class MeanAccumulator:
     def standing(self, step: float, with_intervals: bool = True) -> Standing:
         """Return how the value stands; `step` is the mean length of a window in seconds."""
         rollback, promote = self._spread(step)
+        harm, favour = self._widening()
         (sum_c, _, n_c), (sum_b, _, n_b) = self._tracks
         silent = self._silence.is_too_long(self._plan.guards)
         has_data = n_c > 0 and not silent
@@ -172,9 +180,9 @@ class MeanAccumulator:
             unit=RATIO_UNIT,
             tolerance=1 - self._sign * row.tolerance,
             margin=1 - self._sign * row.margin,
-            log_rollback=self._log_rollback(-self._tolerance, rollback),
-            log_promote=self._log_promote(self._margin, promote),
-            progress=math.log(NO_CHANGE_BET) + 0.5 * self._information(promote) * self._margin**2,
+            log_rollback=self._log_rollback(-self._tolerance - harm, rollback),
+            log_promote=self._log_promote(self._margin - favour, promote) if favour < self._margin else 0.0,
+            progress=math.log(NO_CHANGE_BET) + 0.5 * self._information(promote) * max(self._margin - favour, 0.0) ** 2,
             counts=(sum_c, n_c, sum_b, n_b),
             has_data=has_data,
             interval=self._interval(rollback, promote) if with_intervals and has_data else None,
@@ -182,17 +190,24 @@ class MeanAccumulator:
             lower_is_worse=row.lower_is_worse,
             gating=row.gating,
             averaged=True,
+            draw=Draw.of(self._draws.spreads[0], row.margin, self._plan.alpha_promote, self._servers),
         )
 
     def _interval(self, rollback: float, promote: float) -> Interval:
         """Return the interval relative to stable's mean; promotion gives the bound towards "worse", rollback the other one."""
         estimate = self._estimate()
-        threshold = -math.log(self._plan.alpha) - math.log(self._row.alpha_part)
-        passes = -math.log(self._plan.alpha_promote)
+        threshold = -math.log(chance_alpha(self._plan.alpha)) - math.log(self._row.alpha_part)
+        passes = -math.log(chance_alpha(self._plan.alpha_promote))
         up, down = (SPREADS / math.sqrt(self._information(spread)) for spread in (rollback, promote))
         high = _root(lambda bound: self._log_rollback(bound, rollback) - threshold, estimate, estimate + up)
         low = -_root(lambda margin: self._log_promote(margin, promote) - passes, -estimate, down - estimate)
-        return Interval(*sorted(1 + self._sign * difference / self._scale for difference in (low, estimate, high)))
+        harm, favour = self._widening()
+        return Interval(*sorted(1 + self._sign * difference / self._scale for difference in (low - favour, estimate, high + harm)))
+
+    def _widening(self) -> tuple[float, float]:
+        """Return by how much the draw of servers widens tolerance and margin, in the unit of the value."""
+        harm, favour = (self._widenings / self._size).tolist() if self._size > 0 else (0.0, 0.0)
+        return harm, favour
 
     def _estimate(self) -> float:
         return self._weighted / self._size if self._size > 0 else 0.0

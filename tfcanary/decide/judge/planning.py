@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tfcanary.core.plan import Direction, JudgePlan, Plan
 from tfcanary.decide.judge.expected_counts import Baseline, ExpectedCriteria, Regression
+from tfcanary.decide.judge.spread import chance_alpha
 from tfcanary.decide.stats.logarithms import Array, log_sum_exp
 
 HORIZON = 30 * 86400.0
@@ -28,8 +29,12 @@ NAMED_REGRESSIONS = (
     Regression("quality -1 %", quality=0.99),
 )
 """The regressions for which every plan is forecast."""
+SERVERS = (1, 2, 4, 8, 16)
+"""Numbers of canary servers for which the time to a promotion is forecast."""
 BETTER = (10, 25, 50)
 """Weights that are suggested instead of one that is too small; above half, stable becomes the track with too little traffic."""
+
+ASSUMED = "the spread between servers is assumed"
 
 
 def named_regressions(plan: JudgePlan) -> tuple[Regression, ...]:
@@ -94,6 +99,8 @@ class Forecast:
     """The longest time that the release is watched before it ends undecided."""
     undetectable: tuple[str, ...]
     """Names of the regressions that the plan, or stable's metrics, cannot detect."""
+    by_servers: Mapping[int, ExpectedStop] = field(default_factory=dict)
+    """Time to the promotion of a healthy canary along the stages, by the number of its servers; empty where the spread is not known."""
 
     @property
     def decides(self) -> bool:
@@ -104,15 +111,16 @@ class Forecast:
 class Forecaster:
     """Computes expected times to a decision along a schedule of weights."""
 
-    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float, even: bool = False) -> None:
+    def __init__(self, plan: JudgePlan, baseline: Baseline, poll: float, even: bool = False, servers: int = 1) -> None:
+        """`servers` is the number of the canary's servers; `even` as in `ExpectedCriteria`."""
         self.rate = baseline.rate
         self._plan, self._poll = plan, poll
-        self.expected = ExpectedCriteria(plan, baseline, poll, even)
+        self.expected = ExpectedCriteria(plan, baseline, poll, even, servers)
 
     def rollback(self, schedule: Sequence[SchedulePart], regression: Regression, horizon: float = HORIZON) -> ExpectedStop:
         """Return when a canary with this regression would be rolled back, NEVER where not within `horizon` seconds."""
         criteria = self.expected.criteria(_shares(schedule), regression)
-        bound = -math.log(self._plan.alpha)
+        bound = -math.log(chance_alpha(self._plan.alpha))
 
         def rolls_back(polls: int) -> bool:
             sums = [math.log(one.alpha_part) + one.scores(self._counted(schedule, one.starts, polls))[0] for one in criteria]
@@ -123,7 +131,7 @@ class Forecaster:
     def promote(self, schedule: Sequence[SchedulePart], least: float = 0.0, horizon: float = HORIZON) -> ExpectedStop:
         """Return when a canary exactly like stable would be promoted, not before `least` seconds; NEVER where not within `horizon` seconds."""
         criteria = self.expected.criteria(_shares(schedule), HEALTHY)
-        bound = -math.log(self._plan.alpha_promote)
+        bound = -math.log(chance_alpha(self._plan.alpha_promote))
         earliest = max(self._plan.minimum_time.total_seconds(), least)
 
         def passes(polls: int) -> bool:
@@ -157,18 +165,22 @@ def _shares(schedule: Sequence[SchedulePart]) -> Array:
 
 
 def forecast(plan: Plan, baseline: Baseline) -> Forecast:
-    """Return the forecast of a plan, given stable and the traffic."""
-    forecaster = Forecaster(plan.judge, baseline, max(plan.stage.poll.total_seconds(), baseline.every), plan.deploy.baseline)
+    """Return the forecast of a plan, given stable and the traffic, with one canary server."""
+    poll = max(plan.stage.poll.total_seconds(), baseline.every)
+    forecaster = Forecaster(plan.judge, baseline, poll, plan.deploy.baseline)
     every = named_regressions(plan.judge)
     detectable = [regression for regression in every if forecaster.expected.can_detect(regression)]
     minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()
     ramp = [SchedulePart(weight, minimum) for weight in plan.weights]
     whole = minimum * (len(ramp) - 1) + maximum
-    promote = forecaster.promote(ramp, least=minimum * len(ramp))
+    least = minimum * len(ramp)
+    promote = forecaster.promote(ramp, least)
+    more = SERVERS if baseline.spread is not None else ()
+    by_servers = {servers: Forecaster(plan.judge, baseline, poll, plan.deploy.baseline, servers).promote(ramp, least) for servers in more}
     rollback = {one.name: forecaster.rollback(ramp, one, whole) for one in detectable}
     stages = tuple(_stage(forecaster, plan, number, detectable, promote, rollback) for number in range(len(ramp)))
     undetectable = tuple(one.name for one in every if one not in detectable)
-    return Forecast(baseline, stages, promote, rollback, whole, undetectable)
+    return Forecast(baseline, stages, promote, rollback, whole, undetectable, by_servers)
 
 
 def _stage(
@@ -218,6 +230,18 @@ def _blind_sentences(
         f"at {forecaster.rate:g} requests/s and {weight} % none of the regressions shows before this stage advances after "
         f"{duration_text(minimum)}: {soonest}; raise the weight or stage.minimum"
     )
+
+
+def servers_sentence(forecast: Forecast) -> str:
+    """Return the time to the promotion of a healthy canary by the number of its servers; empty where the spread is not known."""
+    times = [
+        f"{servers} {duration_text(stop.seconds) if stop.seconds is not None else 'never'}" for servers, stop in forecast.by_servers.items()
+    ]
+    if not times:
+        return ""
+    latency = (forecast.baseline.spread or {}).get("latency")
+    differ = f"stable's {latency.servers} servers differ by {100 * latency.deviation:.2g} % in latency" if latency else ASSUMED
+    return f"a healthy canary is promoted by number of its servers after: {', '.join(times)} ({differ})"
 
 
 def _alternative(forecaster: Forecaster, weight: int, left: float) -> str:

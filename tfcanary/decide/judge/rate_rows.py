@@ -34,6 +34,8 @@ TAIL_LEVELS = (0.03, 0.01)
 """Shares of the slowest requests: the tail is compared at the bucket bounds nearest to them. The row `latency` compares the bulk."""
 MOST_OFF = 10.0
 """A bound with ten times as many requests beyond it as the level, or a tenth, does not stand for the level: the row is left out."""
+LEAST_SHOWN = 0.1
+"""Least log ratio of the count beyond a bound that the margin must make there. On a plateau, where no request lies near the bound, none does."""
 BULK_ABOVE = 0.1
 """A bound with a larger share of requests beyond it belongs to the bulk; a coarse histogram may have no other bound."""
 OUTAGE_RATIO, OUTAGE_MARGIN = 2.0, 4.0
@@ -84,6 +86,8 @@ class RateRow:
     swapped: bool = False
     """The canary's events stand on stable's side and stable's on the canary's, because fewer of them are worse."""
     gating: bool = True
+    spread: float = 0.0
+    """Wander of which a part is assumed to be a constant difference between servers; 0 where the same answers come from every server."""
     title: str = ""
     """The row's name in sentences."""
     what: str = "failed"
@@ -116,19 +120,30 @@ def _errors(plan: JudgePlan, stable_level: StableLevel, alpha_part: float) -> Ra
         ERROR_WANDER,
         ERROR_BURST,
         Need.PROOF,
+        spread=ERROR_WANDER,
         title="errors",
     )
 
 
 def _outage(alpha_part: float) -> RateRow:
     return RateRow(
-        "outage", RowKind.OUTAGE, math.log(OUTAGE_RATIO), math.log(OUTAGE_MARGIN), alpha_part, ERROR_WANDER, ERROR_BURST, title="outage"
+        "outage",
+        RowKind.OUTAGE,
+        math.log(OUTAGE_RATIO),
+        math.log(OUTAGE_MARGIN),
+        alpha_part,
+        ERROR_WANDER,
+        ERROR_BURST,
+        spread=ERROR_WANDER,
+        title="outage",
     )
 
 
 def _traffic(plan: JudgePlan, alpha_part: float) -> RateRow:
     bound = -math.log(plan.guards.least_share)
-    return RateRow("traffic", RowKind.TRAFFIC, bound, bound, alpha_part, TRAFFIC_WANDER, swapped=True, title="traffic")
+    return RateRow(
+        "traffic", RowKind.TRAFFIC, bound, bound, alpha_part, TRAFFIC_WANDER, swapped=True, spread=TRAFFIC_WANDER, title="traffic"
+    )
 
 
 def _tails(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) -> tuple[RateRow, ...]:
@@ -136,9 +151,12 @@ def _tails(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) 
         return ()
     counts = np.array(stable_level.latency)
     slower = np.maximum(1.0 - np.cumsum(counts)[:-1] / counts.sum(), 1e-9)
+    survival, every = stable_level.survival(), np.array(LATENCY_BOUNDS)
+    at, moved = survival(every), survival(every / (1.0 + plan.latency.tail_margin))
+    shows = (np.log(moved / at) >= LEAST_SHOWN) | (slower > BULK_ABOVE)
     bounds: dict[int, float] = {}
     for level in TAIL_LEVELS:
-        off = np.abs(np.log(slower / level))
+        off = np.where(shows, np.abs(np.log(slower / level)), np.inf)
         if off.min() <= math.log(MOST_OFF):
             bounds.setdefault(int(np.argmin(off)), level)
     alpha_part = parts["latency-tail"] / max(len(bounds), 1)
@@ -164,6 +182,7 @@ def _tail(latency: LatencyPlan, stable_level: StableLevel, bound: int, level: fl
         wander,
         need=Need.PROOF,
         index=bound,
+        spread=wander,
         title=f"slowest {100 * level:g} %",
         what=f"took longer than {LATENCY_BOUNDS[bound] / 1000:.3g} ms",
     )
@@ -208,6 +227,7 @@ def _objectives(plan: JudgePlan) -> Iterator[RateRow]:
             Need.PROOF,
             swapped=higher,
             gating=objective.gating,
+            spread=OBJECTIVE_WANDER,
             title=name,
             what="answers" if objective.kind is ObjectiveKind.COUNTER else "exposures",
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,13 +17,16 @@ from tfcanary.decide.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, Sc
 from tfcanary.decide.judge.error_limits import AbsoluteErrors
 from tfcanary.decide.judge.intervals import expected_likelihood, lower_bound, pooled_likelihood, search_range, upper_bound
 from tfcanary.decide.judge.rate_rows import ERROR_BETS, RowKind, could_count, count, rows
+from tfcanary.decide.judge.spread import NO_SPREAD, Draw, Draws, Spread, chance_alpha, widened_grid
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.standing import NO_EVENTS, RATIO_UNIT, SHARE_UNIT, Intervals, Scores, Silence, Standing
+from tfcanary.decide.judge.warming import Warming
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.judge.window_columns import PooledSums, WindowColumns, bin_of
 from tfcanary.decide.stats.binomial import (
     GAPS,
     NO_CHANGE_BET,
+    SMALLEST_EXPOSURE,
     down_weight,
     grid_points,
     log_likelihood,
@@ -41,13 +45,24 @@ WIDEST = math.log(1000.0)
 class RateAccumulator:
     """Accumulates the windows of all rate rows."""
 
-    def __init__(self, plan: JudgePlan, stable_level: StableLevel | None, history: Mapping[str, Noise]) -> None:
+    def __init__(
+        self,
+        plan: JudgePlan,
+        stable_level: StableLevel | None,
+        history: Mapping[str, Noise],
+        spread: Mapping[str, Spread] = NO_SPREAD,
+    ) -> None:
         self.rows = rows(plan, stable_level)
         size = len(self.rows)
         self._plan, self._stable_level = plan, stable_level
         assumed = np.array([row.wander for row in self.rows])
         self._wander = np.array([history[row.name].wander if row.name in history else row.wander for row in self.rows])
         self._prior = Prior.of(tuple(row.name for row in self.rows), np.array([row.burst for row in self.rows]), assumed, history)
+        names, parts = [row.name for row in self.rows], [row.alpha_part for row in self.rows]
+        self._draws = Draws.of(plan, names, np.array([row.spread for row in self.rows]), parts, spread)
+        self._widened = (np.zeros(size), np.zeros(size))
+        """By how much the draw of servers widened tolerance and margin in the last window."""
+        self._servers = (1, 1)
         self._etas = grid_points([row.tolerance for row in self.rows], [row.margin for row in self.rows], GAPS)
         even = np.full(len(GAPS), 1.0 / len(GAPS))
         self._bets = np.log(np.stack([ERROR_BETS if row.kind in (RowKind.ERRORS, RowKind.OUTAGE) else even for row in self.rows]))
@@ -55,6 +70,7 @@ class RateAccumulator:
         self._columns, self._counted = WindowColumns(4, size), WindowColumns(size)
         self._pooled = PooledSums(size, 4)
         self._totals = np.zeros((size, 4))
+        self._warming = {i: Warming() for i, row in enumerate(self.rows) if row.kind is RowKind.TAIL}
         self._absolute = AbsoluteErrors(plan, stable_level.error_rate if stable_level else 0.0)
         self._silence = [Silence() for _ in self.rows]
 
@@ -64,15 +80,28 @@ class RateAccumulator:
         raw = np.array([events or NO_EVENTS for events in counted]).T
         weighted = raw * down_weight(raw[0] + raw[2], raw[1], raw[3], self._wander)
         events_c, n_c, events_b, n_b = weighted[:, :, None]
-        self._likelihoods += log_likelihood(events_c, n_c, events_b, n_b, self._etas)
+        self._widened = self._draws.widenings(window)
+        self._servers = window.canary_servers, window.stable_servers
+        etas, usable = widened_grid(self._etas, *self._widened)
+        self._likelihoods += np.where(usable, log_likelihood(events_c, n_c, events_b, n_b, etas), 0.0)
         self._columns.append(weighted)
         self._counted.append(np.array([events is not None for events in counted], dtype=float))
         self._pooled.add(bin_of(raw[1], raw[3]), weighted.T)
         self._totals += raw.T
-        self._absolute.add(window)
+        if window.frozen and window.half_warm:
+            self._watch_warming(window)
+        self._absolute.add(window, float(self._widened[0][0]), float(self._widened[1][0]))
         for row, silence, (_, exposed_c, _, exposed_b) in zip(self.rows, self._silence, raw.T.tolist(), strict=True):
             if could_count(row, window):
                 silence.add(window, counted=row.kind in (RowKind.OUTAGE, RowKind.TRAFFIC) or (exposed_c > 0 and exposed_b > 0))
+
+    def _watch_warming(self, window: Window) -> None:
+        """Note how many more of the canary's answers than of stable's were slow, also in a window that does not count yet."""
+        tails = [self.rows[i] for i in self._warming]
+        counted = count(tails, replace(window, warm=True), self._stable_level)
+        for warming, (events_c, n_c, events_b, n_b) in zip(self._warming.values(), (one or NO_EVENTS for one in counted), strict=True):
+            events, share = events_c + events_b, n_c / max(n_c + n_b, SMALLEST_EXPOSURE)
+            warming.add(window, events_c - events * share, events * share * (1 - share))
 
     def series(self) -> ScoreSeries:
         """Return the residuals of the rows' scores, for the dispersion."""
@@ -105,12 +134,13 @@ class RateAccumulator:
         likelihood = pooled_likelihood(sums)
         estimate = np.clip(np.log(pooled_ratio(*self._columns.values)), -WIDEST, WIDEST)
         low, high = search_range(estimate, scores, WIDEST)
-        threshold = -math.log(plan.alpha) - np.log([row.alpha_part for row in self.rows])
-        margins = np.array([row.margin for row in self.rows])
+        threshold = -math.log(chance_alpha(plan.alpha)) - np.log([row.alpha_part for row in self.rows])
+        rollback, promote = self._widened
+        margins = np.maximum(np.array([row.margin for row in self.rows]) - promote, 0.0)
         return Intervals(
-            low=lower_bound(likelihood, GAPS, self._bets, scores.phi[ROLLBACK], threshold, low, estimate),
+            low=lower_bound(likelihood, GAPS, self._bets, scores.phi[ROLLBACK], threshold, low, estimate) - rollback,
             estimate=estimate,
-            high=upper_bound(likelihood, GAPS, scores.phi[PROMOTE], -math.log(plan.alpha_promote), estimate, high),
+            high=upper_bound(likelihood, GAPS, scores.phi[PROMOTE], -math.log(chance_alpha(plan.alpha_promote)), estimate, high) + promote,
             progress=math.log(NO_CHANGE_BET) - expected_likelihood(sums, margins) / scores.phi[PROMOTE],
         )
 
@@ -120,6 +150,7 @@ class RateAccumulator:
         log_rollback, log_promote, progress = self._with_absolute(
             i, scores, float(intervals.progress[i]) if intervals else math.log(NO_CHANGE_BET)
         )
+        warming = i in self._warming and log_rollback > 0 and self._warming[i].may_last(row.tolerance, float(scores.phi[ROLLBACK, i]))
         events_c, n_c, events_b, n_b = self._totals[i].tolist()
         silent = self._silence[i].is_too_long(self._plan.guards)
         has_data = n_c > 0 and n_b > 0 and not silent
@@ -132,7 +163,7 @@ class RateAccumulator:
             unit=SHARE_UNIT if row.kind is RowKind.TRAFFIC else RATIO_UNIT,
             tolerance=math.exp(sign * row.tolerance),
             margin=math.exp(sign * row.margin),
-            log_rollback=log_rollback,
+            log_rollback=0.0 if warming else log_rollback,
             log_promote=log_promote,
             progress=progress,
             counts=(events_b, n_b, events_c, n_c) if own and row.swapped else (events_c, n_c, events_b, n_b),
@@ -141,6 +172,8 @@ class RateAccumulator:
             silent=silent,
             lower_is_worse=row.swapped,
             gating=row.gating,
+            warming=warming,
+            draw=Draw.of(self._draws.spreads[i], row.margin, self._plan.alpha_promote, self._servers),
         )
 
     def _with_absolute(self, i: int, scores: Scores, progress: float) -> tuple[float, float, float]:

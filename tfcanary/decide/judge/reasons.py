@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.rate_rows import RowKind
+from tfcanary.decide.judge.spread import Draw
 from tfcanary.decide.judge.standing import RATIO_UNIT, SHARE_UNIT, Need, Standing
 from tfcanary.decide.judge.watch_windows import Course
 
@@ -43,6 +44,11 @@ def wait_reason(standing: Standing, plan: JudgePlan) -> str:
         return f"{standing.title}: {since}, although the canary gets requests"
     if standing.interval is None:
         return f"{standing.title}: nothing counted yet{_counts_from(standing, plan)}"
+    if standing.warming:
+        limit = plan.warmup_maximum.total_seconds()
+        return f"{standing.title}: {_facts(standing)}; it may still be warming up, which is no evidence before {limit:.0f} s"
+    if not standing.draw.is_enough:
+        return f"{standing.title}: {servers_reason(standing.draw)}; {_facts(standing)}"
     counted, requests_needed = standing.counts[1], standing.requests_needed(plan)
     if requests_needed is None or requests_needed > HOPELESS:
         return f"{standing.title}: {counted:,.0f} canary {_exposure_name(standing)} so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
@@ -51,6 +57,15 @@ def wait_reason(standing: Standing, plan: JudgePlan) -> str:
     low, high, margin = _ratio(standing.interval.low), _ratio(standing.interval.high), _ratio(standing.margin)
     bound = f"at least {low}, promotion needs more than" if standing.lower_is_worse else f"at most {high}, promotion needs less than"
     return f"{standing.title}: {_facts(standing)}; {bound} {margin} times stable's"
+
+
+def servers_reason(draw: Draw) -> str:
+    """Return how many canary servers are needed, and why no number of requests replaces them."""
+    differ = f"stable's servers differ by {100 * draw.spread.deviation:.2g} %, and no number of requests averages that away"
+    if draw.needed is None:
+        return f"no number of canary servers can exclude the margin: {differ}"
+    has = "has one" if draw.servers == 1 else f"has {draw.servers}"
+    return f"needs {draw.needed} canary servers, {has}: {differ}"
 
 
 def hold_reason(standings: Sequence[Standing], plan: JudgePlan) -> str:
@@ -62,7 +77,7 @@ def hold_reason(standings: Sequence[Standing], plan: JudgePlan) -> str:
 
 def _remaining_factor(standing: Standing, plan: JudgePlan) -> float:
     """Return by which factor the criterion's requests must still grow."""
-    requests_needed = standing.requests_needed(plan)
+    requests_needed = standing.requests_needed(plan) if standing.draw.is_enough else None
     return math.inf if requests_needed is None or standing.interval is None else requests_needed / max(standing.counts[1], 1.0)
 
 

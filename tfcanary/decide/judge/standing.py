@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from tfcanary.core.domain import Interval
 from tfcanary.core.plan import GuardsPlan, JudgePlan
+from tfcanary.decide.judge.spread import Draw, chance_alpha
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.stats.binomial import NO_CHANGE_BET
 from tfcanary.decide.stats.logarithms import Array
@@ -89,6 +90,10 @@ class Standing:
     """False for a dry run, which never decides."""
     averaged: bool = False
     """The counts are sums of values and numbers of values, not events and exposures."""
+    warming: bool = False
+    """The canary is slower than tolerated and may still be warming up: that is no evidence yet."""
+    draw: Draw = Draw()
+    """What the draw of servers means for the criterion."""
 
     @property
     def log_evidence(self) -> float:
@@ -97,19 +102,21 @@ class Standing:
 
     def fails(self, plan: JudgePlan) -> bool:
         """Return whether the criterion alone is enough for a rollback, within its part of alpha."""
-        return self.log_evidence >= -math.log(plan.alpha)
+        return self.log_evidence >= -math.log(chance_alpha(plan.alpha))
 
     def passes(self, plan: JudgePlan) -> bool:
         """Return whether the criterion meets what promotion needs of it; a criterion that has fallen silent does not."""
         if self.need is Need.NOTHING:
             return True
-        return self.has_data and (self.need is Need.DATA or self.log_promote >= -math.log(plan.alpha_promote))
+        return self.has_data and (self.need is Need.DATA or self.log_promote >= -math.log(chance_alpha(plan.alpha_promote)))
 
     def requests_needed(self, plan: JudgePlan) -> float | None:
         """Return the number of canary requests after which a canary exactly like stable would pass; None where nothing tells it yet."""
         price = math.log(NO_CHANGE_BET)
         gained = self.progress - price
-        return self.counts[1] * (-math.log(plan.alpha_promote) - price) / gained if gained > 0 and self.counts[1] > 0 else None
+        return (
+            self.counts[1] * (-math.log(chance_alpha(plan.alpha_promote)) - price) / gained if gained > 0 and self.counts[1] > 0 else None
+        )
 
 
 def is_latency(standing: Standing) -> bool:

@@ -9,6 +9,8 @@ from tfcanary.core.domain import Absence, Evidence, Finding
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge import reasons
 from tfcanary.decide.judge.calibration import Calibration
+from tfcanary.decide.judge.rate_rows import ERROR_WANDER, LATENCY_WANDER
+from tfcanary.decide.judge.spread import ASSUMED_SPREAD, chance_alpha
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.standing import SHARE_UNIT, Need, Standing
 
@@ -38,7 +40,7 @@ def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
         interval=standing.interval,
         tolerance=standing.tolerance,
         margin=standing.margin if standing.need is Need.PROOF else None,
-        figures={**_counts(standing), **_alpha(standing, plan)},
+        figures={**_counts(standing), **_alpha(standing, plan), **_servers(standing)},
     )
 
 
@@ -67,11 +69,21 @@ def _counts(standing: Standing) -> Mapping[str, float]:
 
 
 def _alpha(standing: Standing, plan: JudgePlan) -> Mapping[str, float]:
-    spent = standing.alpha_part * plan.alpha
-    figures = {"alpha spent": spent, "e-value for rollback": _e_value(standing.log_rollback), "needed for rollback": 1.0 / spent}
+    spent, of_chance = standing.alpha_part * plan.alpha, standing.alpha_part * chance_alpha(plan.alpha)
+    figures = {"alpha spent": spent, "e-value for rollback": _e_value(standing.log_rollback), "needed for rollback": 1.0 / of_chance}
     if standing.need is Need.PROOF:
-        figures |= {"e-value for promotion": _e_value(standing.log_promote), "needed for promotion": 1.0 / plan.alpha_promote}
+        needed = 1.0 / chance_alpha(plan.alpha_promote)
+        figures |= {"e-value for promotion": _e_value(standing.log_promote), "needed for promotion": needed}
     return figures
+
+
+def _servers(standing: Standing) -> Mapping[str, float | str]:
+    """Return what the draw of servers means for a criterion that promotion needs."""
+    draw = standing.draw
+    if standing.need is not Need.PROOF:
+        return {}
+    needed: float | str = "no number is enough" if draw.needed is None else float(draw.needed)
+    return {"spread between servers": draw.spread.deviation, "canary servers": float(draw.servers), "canary servers needed": needed}
 
 
 def _e_value(logarithm: float) -> float:
@@ -120,10 +132,16 @@ def absences(
         if name.split("-")[0] not in in_plan
     ]
     if stable_level and stable_level.latency and not any(standing.name.startswith("latency-tail") for standing in standings):
-        why = "stable's histogram has no bound near its slowest 3 % or 1 %: the tail is judged within the whole histogram"
+        why = "stable's histogram cannot show it: at no bound near the slowest 3 % or 1 % would a slower tail change the counts"
         missing.append(Absence("metrics/latency-tail", why))
     if calibration.lacking:
         missing.append(
             Absence("metrics/calibration", f"{calibration.lacking}; noise is assumed, not measured, and false rollbacks are likelier")
         )
+    if not calibration.spread:
+        why = (
+            f"the history shows no two servers of stable: their spread is assumed to be {100 * ASSUMED_SPREAD * LATENCY_WANDER:.2g} % of latency and "
+            f"{100 * ASSUMED_SPREAD * ERROR_WANDER:.2g} % of the error rate; where it is larger, a slow machine looks like a slow version"
+        )
+        missing.append(Absence("metrics/spread", why))
     return (*missing, *(() if plan.objectives else (Absence("metrics/objectives", ABSENT),)))

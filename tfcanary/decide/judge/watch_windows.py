@@ -58,8 +58,14 @@ class Window:
     canary: TrackCounts
     baseline: TrackCounts | None = None
     """What the baseline's servers counted, nothing where they did not answer; None where no baseline has a share of the requests."""
-    servers: tuple[int, int] = (1, 1)
-    """Number of servers of the latency's control and of the canary that have counted requests."""
+    stable_servers: int = 1
+    """Number of the servers that the canary is compared with, the baseline's where there is one, that counted during the whole window."""
+    canary_servers: int = 1
+    """Number of the canary's servers that counted during the whole window, at least 1."""
+    half_warm: bool = True
+    """The window began after half of the canary's warm-up: its latency shows whether it is still falling."""
+    warm_limit: float = 0.0
+    """The time in the judge's seconds from which on a cold canary is no excuse any more (`judge.warmup_maximum`)."""
 
     @property
     def latency_control(self) -> TrackCounts:
@@ -159,14 +165,12 @@ def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tupl
         stable=stable_change.counts.plus(baseline_change.counts),
         canary=canary_change.counts,
         baseline=None if poll.baseline is None else baseline_change.counts,
-        servers=(_asked(stable if poll.baseline is None else baseline), _asked(canary)),
+        stable_servers=max((stable_change if poll.baseline is None else baseline_change).servers, 1),
+        canary_servers=max(canary_change.servers, 1),
+        half_warm=start >= course.warm_from - 0.5 * plan.warmup.total_seconds(),
+        warm_limit=course.warm_from + (plan.warmup_maximum - plan.warmup).total_seconds(),
     )
     return _with_silence(replace(course, fresh=True), window), window
-
-
-def _asked(readings: ServerReadings) -> int:
-    """The number of servers that have counted a request; counters of labels stand among the servers and count none."""
-    return sum(reading.ok + reading.failed > 0 for reading in readings.values())
 
 
 def read_baseline(poll: Poll) -> ServerReadings:

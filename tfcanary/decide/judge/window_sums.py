@@ -69,18 +69,24 @@ class ExpectedSums:
         return max(prior_part * assumed + (1 - prior_part) * chance, chance)
 
 
-def mean_scores(sums: ExpectedSums, lost: float, tolerance: float, margin: float, windows: Array) -> tuple[float, float]:
-    """Return the logs of the e-values for rollback and for promotion of a mean that is worse by `lost`."""
+def mean_scores(
+    sums: ExpectedSums, lost: float, bounds: tuple[float, float], draw: tuple[float, float], windows: Array
+) -> tuple[float, float]:
+    """Return the logs of the e-values for rollback and for promotion of a mean that is worse by `lost`.
+
+    `bounds` are tolerance and margin, `draw` is what the draw of servers can do to the canary's harm and in its favour.
+    """
     size = float(windows @ sums.size)
     if not size > 0:
         return 0.0, 0.0
     rollback, promote = sums.phi(windows)
+    (tolerance, margin), (harm, favour) = bounds, draw
     gap = margin - tolerance
     information = size / rollback
-    s = information * (lost - tolerance)
+    s = information * (lost - tolerance - harm)
     near, far = (log_half_normal_mixture(s, information, scale) for scale in (gap, means.FAR_GAP * gap))
-    information = size / float(cautious_dispersion(promote, sums.chance))
-    t = information * (margin - lost)
-    same = math.log(NO_CHANGE_BET) + margin * t - 0.5 * margin**2 * information
+    information, left = size / float(cautious_dispersion(promote, sums.chance)), margin - favour
+    t = information * (left - lost)
+    same = math.log(NO_CHANGE_BET) + left * t - 0.5 * left**2 * information
     log_promote = np.logaddexp(same, math.log(1 - NO_CHANGE_BET) + log_half_normal_mixture(t, information, gap))
-    return float(np.logaddexp(near, far)) - math.log(2.0), float(log_promote)
+    return float(np.logaddexp(near, far)) - math.log(2.0), float(log_promote) if left > 0 else 0.0

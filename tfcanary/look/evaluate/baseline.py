@@ -77,7 +77,9 @@ def measure(platform: Platform, plan: Plan) -> PlanningBaseline:
         notes = [f"stable's last {seconds / 3600:.2g} h: {counted.requests:,.0f} requests"]
         notes += [f"{calibration.lacking}; the judge's own assumptions of noise apply"] if calibration.lacking else []
         every = max(sample.every for _, sample in history)
-        return PlanningBaseline(replace(_baseline(counted, counted, seconds, calibration.noise), every=every), tuple(notes))
+        servers = max(len(history[-1][1].servers), 1)
+        base = _baseline(counted, counted, seconds, calibration.noise)
+        return PlanningBaseline(replace(base, every=every, servers=servers, spread=calibration.spread), tuple(notes))
     first = _sample(platform)
     platform.clock.sleep(BETWEEN)
     later = platform.clock.now()
@@ -87,7 +89,8 @@ def measure(platform: Platform, plan: Plan) -> PlanningBaseline:
     if not counted.requests > 0:
         raise Unavailable(f"{platform.model}: stable counted no request in {BETWEEN:.0f} s: give the rate with --rate")
     note = f"two samples of stable, {seconds:.0f} s apart; there is no history, so the judge's own assumptions of noise apply"
-    return PlanningBaseline(_baseline(counted, level, seconds, {}), (note,))
+    base = replace(_baseline(counted, level, seconds, {}), servers=max(len(second.servers), 1), spread={})
+    return PlanningBaseline(base, (note,))
 
 
 def _sample(platform: Platform) -> Sample:
