@@ -24,8 +24,8 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Decision
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
-from tfcanary.core.record import Beat, Holder, Record, Release, State
-from tfcanary.run.submit import Submission, handle
+from tfcanary.core.record import Beat, Holder, Judged, Record, Release, State
+from tfcanary.run.submit import Submission, handle, snapshots
 from tfcanary.run.submit.handle import Handle, read_plan
 from tfcanary.run.submit.progress import notebook_bundle
 
@@ -302,6 +302,16 @@ def test_a_guard_that_beats_is_waited_for(world: World) -> None:
     world.clock.on_sleep.append(beat)
     ends_after(world, 3 * handle.PATIENCE)
     assert guarded.wait(progress=False).state is State.ROLLED_BACK
+
+
+def test_a_state_of_the_judge_that_is_missing_is_read_again_and_ends_no_following(world: World) -> None:
+    """A listing is no instant: between two polls it may name neither the state that was removed nor its successor."""
+    followed = unfinished(world, succeeded=None, judged=Judged("digits/releases/run-0001/00000036.json", 1))
+    ends_after(world, 10)
+    assert followed.wait(progress=False).state is State.ROLLED_BACK
+    reads = world.records.reads
+    assert followed.snapshot() is not None
+    assert world.records.reads - reads == snapshots.TRIES, "the record may name another state meanwhile"
 
 
 def test_a_pipeline_that_hangs_after_the_end_of_its_release_is_not_waited_for(world: World) -> None:
