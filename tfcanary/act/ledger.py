@@ -96,7 +96,7 @@ def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "") -> Re
             desired=_serving(record, plan),
             # A record that was lost begins again above every stamp that the world still carries.
             intent=record.release.intent + 1 if record.release else int(now.timestamp()),
-            holder=Holder(f"{run_id}: begin", "", 1, plan.deploy.handover, now + plan.deploy.handover, False),
+            holder=Holder(f"{run_id}: after its beginning", "", 1, plan.deploy.handover, now + plan.deploy.handover, False, True),
         )
         record = queue.begun(_archived(record), run_id, plan.waiting, now)
         return replace(record, release=release)

@@ -18,7 +18,7 @@ from enum import StrEnum
 from tfcanary.core.domain import Decision, Desired, Finding, Intent, Look, ModelVersion, Verdict
 from tfcanary.core.plan import Plan
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised with every change of the record's form that an older tfcanary would misread."""
 
 
@@ -60,6 +60,8 @@ class Holder:
     """When the hold ends by the holder's own clock, for people."""
     watching: bool
     """Whether the holder polls the canary. Where it does not, the guard watches."""
+    between_steps: bool = False
+    """Whether the step in the name has ended and left the release to the next one."""
 
 
 @dataclass(frozen=True, slots=True)
