@@ -175,7 +175,7 @@ def note(platform: Platform, run_id: str, look: Look) -> Release:
     def noted(release: Release) -> Release:
         if release.looks.get(look.about) == look:
             return release
-        return replace(release, looks={**release.looks, look.about: look}).happened(now, f"{look.about}: {look.finding.value}")
+        return replace(release, looks={**release.looks, look.about: look}).happened(now, f"{look.about}: {look.answer}")
 
     return change(platform, run_id, noted)
 
