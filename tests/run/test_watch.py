@@ -145,7 +145,7 @@ def test_the_guard_puts_the_weight_back_when_the_watcher_is_killed(world: World,
 def test_the_guard_tells_what_the_step_said_that_left_the_canary_alone(world: World, deployed: ModelVersion) -> None:
     platform = world.platform()
     held_by_the_dead(platform, "watch stage 0", 0)
-    ledger.failed(platform, RUN, "MemoryError")
+    ledger.failed(platform, RUN, MemoryError())
     reason = stand_guard(platform, RUN).reason
     assert reason.startswith(f"the canary was left alone: {RUN}: watch stage 0 did not renew its hold after ")
     assert reason.endswith(" UTC by its clock; a step had failed: MemoryError")
@@ -161,7 +161,7 @@ def test_a_step_that_was_killed_is_named_with_its_time(world: World, deployed: M
 
 
 def test_what_a_step_said_is_forgotten_once_a_step_goes_on(world: World, deployed: ModelVersion) -> None:
-    ledger.failed(world.platform(), RUN, "the bucket is away")
+    ledger.failed(world.platform(), RUN, Unavailable("the bucket is away"))
     held_by_the_dead(world.platform(), "watch stage 0", 0)
     assert ledger.read_release(world.platform(), RUN).failure == ""
 
