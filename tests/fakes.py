@@ -70,10 +70,12 @@ class FakeRecords:
 
     def __init__(self) -> None:
         self.stored: Stored | None = None
+        self.reads = 0
         self.writes = 0
         self._lock = threading.Lock()
 
     def read(self) -> Stored | None:
+        self.reads += 1
         return self.stored
 
     def swap(self, record: Record, generation: int) -> int:

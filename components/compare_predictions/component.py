@@ -37,6 +37,6 @@ def compare_predictions(
 
     step = steps.open_step(platform, model_name, plan, run_id, release_id)
     look = steps.compare_predictions(step)
-    metrics.metadata.update(steps.metric_rows(look.finding, look.evidence))
+    metrics.metadata.update(steps.metric_rows(look.answer, look.evidence))
     word = steps.publish_look(step, look, f"{model_name}: equal requests to both versions", evidence, report, summary)
     return step.release.state.value if step.release.state.ended else word

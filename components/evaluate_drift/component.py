@@ -41,5 +41,5 @@ def evaluate_drift(
 
     step = steps.open_step(platform, model_name, plan, run_id, release_id)
     look = steps.evaluate_drift(step, stage, watch_verdict)
-    metrics.metadata.update(steps.metric_rows(look.finding, look.evidence))
+    metrics.metadata.update(steps.metric_rows(look.answer, look.evidence))
     return steps.publish_look(step, look, f"{model_name}: drift in stage {stage}", evidence, report, summary)

@@ -40,5 +40,5 @@ def evaluate_metrics(
 
     step = steps.open_step(platform, model_name, plan, run_id)
     look = evaluate(step.platform, step.plan, timedelta(seconds=seconds))
-    metrics.metadata.update(steps.metric_rows(look.finding, look.evidence))
+    metrics.metadata.update(steps.metric_rows(look.answer, look.evidence))
     return steps.write_look(step, look, f"{model_name}: metrics", evidence, report, summary)

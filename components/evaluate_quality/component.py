@@ -35,5 +35,5 @@ def evaluate_quality(
 
     step = steps.open_step(platform, model_name, plan, run_id)
     look = steps.evaluate_quality(step)
-    metrics.metadata.update(steps.metric_rows(look.finding, look.evidence))
+    metrics.metadata.update(steps.metric_rows(look.answer, look.evidence))
     return steps.write_look(step, look, f"{model_name}: quality by labels", evidence, report, summary)

@@ -43,7 +43,10 @@ def test_a_rollback_is_told_with_its_reason(world: World, at_last_stage: ModelVe
 def test_a_refusal_is_told_with_its_reason(world: World, pushed: ModelVersion) -> None:
     rollback.roll_back(world.platform(), RUN)
     assert told(world) == both("release.refused")
-    assert {notice.reason for notice, _ in world.notices.told} == {rollback.NO_VERDICT}
+    assert {notice.reason for notice, _ in world.notices.told} == {
+        f"{rollback.NO_VERDICT} after its beginning: the next step did not begin; "
+        "the release was left to that step until 12:05:30 UTC by its clock"
+    }
 
 
 def test_a_first_release_is_told(plan: Plan, pushed_first: tuple[World, ModelVersion]) -> None:

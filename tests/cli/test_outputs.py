@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.fakes import World
 from tests.look.savedmodel.family import family
 from tests.run.submit.test_handle import of, promoted_record
 from tfcanary import adapters
+from tfcanary.__main__ import report_fault
 from tfcanary.act import ledger, rollback
 from tfcanary.adapters import local
 from tfcanary.cli import outputs
@@ -183,8 +186,22 @@ def test_a_fault_of_tfcanary_itself_is_no_verdict_on_a_candidate() -> None:
     code = "from tfcanary import __main__, cli\ncli.main = lambda: 1 / 0\n__main__.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3
-    assert "ZeroDivisionError" in done.stderr
-    assert done.stderr.endswith("tfcanary: this is a fault of tfcanary; please report it with the lines above\n")
+    said = re.fullmatch(
+        r"tfcanary: ZeroDivisionError: division by zero: this is a fault of tfcanary; please report it with the file (\S+)\n", done.stderr
+    )
+    assert said, "one sentence, and no traceback"
+    file = Path(said[1])
+    assert "Traceback (most recent call last)" in file.read_text()
+    file.unlink()
+
+
+def test_a_fault_whose_traceback_cannot_be_kept_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/does/not/exist")
+    with pytest.raises(SystemExit) as ended:
+        report_fault(ValueError, ValueError("of two\nlines"), None)
+    assert ended.value.code == 3
+    said = "ValueError: of two lines: this is a fault of tfcanary; please report it; its traceback could not be written"
+    assert one_sentence(capsys) == f"tfcanary: {said} (No such file or directory)"
 
 
 def required(name: str) -> list[str]:

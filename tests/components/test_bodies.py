@@ -81,12 +81,16 @@ def test_a_release_goes_from_weight_zero_to_stable(world: World, deployed: int, 
     compared = outputs(*MEASURED)
     assert compare_predictions.python_func(**RELEASE, **compared) == "pass"
     assert compared["evidence"].json()["absent"] == [{"about": "predictions", "reason": "absent by plan"}]
+    assert compared["metrics"].metadata["outcome"] == "absent", "what was not asked has not passed"
+    assert compared["evidence"].metadata["finding"] == "absent"
     words = []
     for stage in (0, 1):
         watched, judged = outputs(*LOOK), outputs(*VERDICT)
         watch_stage.python_func(stage=stage, **RELEASE, **watched)
         words.append(judge(stage, watched["evidence"], outputs, judged))
     assert words == ["advance", "promote"]
+    noted = [event.what for event in ledger.read_release(world.platform(), "run-1").events]
+    assert {"compare: absent", "drift-0: absent", "drift-1: absent", "deploy: pass"} <= set(noted)
     assert judged["metrics"].metadata["metrics/errors"] > 0
     assert judged["metrics"].metadata["outcome"] == "promote"
     assert promote_canary.python_func(**RELEASE, **outputs("report", "summary")) == "promoted"

@@ -14,7 +14,8 @@ RUNBOOK = ROOT / "docs" / "runbook.md"
 TEXT = RUNBOOK.read_text(encoding="utf-8")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tfcanary").rglob("*.py")))
 QUOTED = (
-    "the canary was left alone", "the run ended without a verdict", "not promoted: ", "undecided after ", "will not serve",
+    "the canary was left alone", "the run ended without a verdict", "ended without a word",
+    "not promoted: ", "undecided after ", "will not serve",
     "was not AVAILABLE within", "no server of", "the traffic in force is", "the canary has not answered for",
     "no canary request for", "has restarted", "of its configured share arrives", "is active",
     "there is no stable version to compare with", "is stable already, and it has the very same bytes", "we may not: ",

@@ -11,7 +11,7 @@ from tests.report import samples
 from tests.report.reading import browser, markdown, xml
 from tfcanary import report
 from tfcanary.core.domain import Absence, Decision, Evidence, Finding, Interval, Look, Verdict
-from tfcanary.core.record import Pause, Record, Release, State
+from tfcanary.core.record import Pause, Record, Refusal, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.as_markdown import as_markdown
 from tfcanary.report.of_history import history_page
@@ -299,6 +299,17 @@ def test_a_run_that_was_refused_shows_its_refusal_and_nothing_of_the_other_relea
     assert "version 3" not in twin
     assert header_class(report.release_html(active, timeline, run_id="run-0010")) == "doubt"
     assert report.release_markdown(active, timeline, run_id="run-0009") == report.release_markdown(active, timeline)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_run_that_was_refused_shows_the_reason_that_its_step_left(first: bool) -> None:
+    """Also where nothing was ever released under the name."""
+    record, timeline = samples.rolled_back()
+    refusal = Refusal("run-0010", "digits: release 'run-0009' is active (watched); wait for its end", record.history[0].ended)
+    refused = replace(record, release=None if first else record.release, refusals=(refusal,))
+    twin = report.release_markdown(refused, timeline, run_id="run-0010")
+    assert twin.startswith("# Refused before it began\n\n**This run began no release and changed nothing: digits: release 'run-0009' is")
+    assert "the log of its first failed step" not in twin
 
 
 def test_a_run_whose_release_was_followed_by_another_one_shows_its_own_end() -> None:

@@ -64,6 +64,7 @@ from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.run import steps
 from tfcanary.act import ledger, rollback
+from tfcanary.act.hold import holding
 from tfcanary.core.errors import Unavailable
 
 world = World()
@@ -80,12 +81,22 @@ def seen(*error):
 
 
 sys.excepthook = seen
-raise Unavailable("gs://models: 403, the account may not write")
+with holding(step.platform, "run-1", "push"):
+    raise ERROR
 """
 
 
-def test_a_release_whose_step_failed_ends_with_what_the_step_said() -> None:
-    ran = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("Unavailable('gs://models: 403, the account may not write')", "gs://models: 403, the account may not write"),
+        ("ValueError('a fault', 'of\\nsomebody')", "ValueError: ('a fault', 'of\\nsomebody')"),
+        ("MemoryError()", "MemoryError"),
+    ],
+)
+def test_a_release_whose_step_failed_ends_with_the_steps_name_and_what_it_said(error: str, said: str) -> None:
+    script = FAILS.replace("ERROR", error)
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert ran.returncode == 1
     assert "Traceback" in ran.stderr
-    assert ran.stdout.strip() == "gs://models: 403, the account may not write"
+    assert ran.stdout.strip() == f"the step `push` failed: {said}; it held the release until 12:05:00 UTC by its clock"

@@ -138,8 +138,33 @@ def test_the_guard_puts_the_weight_back_when_the_watcher_is_killed(world: World,
     ended = stand_guard(platform, RUN)
     assert (ended.state, world.weight, world.tracks) == (State.ROLLED_BACK, 0, {Track.STABLE: Pool(1)})
     assert "left alone" in ended.reason
+    assert "failed" not in ended.reason
     waited = (ended.ended or world.clock.now()) - (ended.stage_began or world.clock.now())
     assert waited <= ended.plan.deploy.lease + 2 * ended.plan.stage.poll
+
+
+def test_the_guard_tells_what_the_step_said_that_left_the_canary_alone(world: World, deployed: ModelVersion) -> None:
+    platform = world.platform()
+    held_by_the_dead(platform, "watch stage 0", 0)
+    ledger.failed(platform, RUN, MemoryError())
+    reason = stand_guard(platform, RUN).reason
+    assert reason.startswith(f"the canary was left alone: {RUN}: watch stage 0 did not renew its hold after ")
+    assert reason.endswith(" UTC by its clock; a step had failed: MemoryError")
+
+
+def test_a_step_that_was_killed_is_named_with_its_time(world: World, deployed: ModelVersion) -> None:
+    held_by_the_dead(world.platform(), "watch stage 0", 0)
+    ended = rollback.roll_back(world.platform(), RUN)
+    assert ended
+    said = "ended without a word: it was killed, perhaps for memory; see its log; it held the release until "
+    assert ended.reason.startswith(f"the step `watch stage 0` {said}")
+    assert ended.reason.endswith(" UTC by its clock")
+
+
+def test_what_a_step_said_is_forgotten_once_a_step_goes_on(world: World, deployed: ModelVersion) -> None:
+    ledger.failed(world.platform(), RUN, Unavailable("the bucket is away"))
+    held_by_the_dead(world.platform(), "watch stage 0", 0)
+    assert ledger.read_release(world.platform(), RUN).failure == ""
 
 
 def test_the_guard_leaves_a_watched_release_alone(world: World, deployed: ModelVersion) -> None:

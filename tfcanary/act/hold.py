@@ -122,7 +122,8 @@ class Hold:
 
     def _left(self, release: Release, now: datetime, name: str) -> Release:
         lasts, count = release.plan.deploy.handover, release.holder.renewals + 1 if release.holder else 1
-        holder = Holder(f"{self.run_id}: {name or f'after {self.name}'}", self.by, count, lasts, now + lasts, watching=False)
+        left = f"{self.run_id}: {name or f'after {self.name}'}"
+        holder = Holder(left, self.by, count, lasts, now + lasts, watching=False, between_steps=True)
         return replace(release, holder=holder, judged=self.judged or release.judged)
 
     def on(self, release: Release, now: datetime) -> Release:
@@ -164,7 +165,7 @@ def holding(platform: Platform, run_id: str, name: str, watching: bool = False) 
     began = platform.clock.now()
     stored = ledger.stored(platform)
     hold = Hold(platform, run_id, name, watching, stored, began, _lasts(ledger.ours(stored.record, run_id), watching))
-    hold.stored = ledger.change_stored(platform, run_id, lambda release: hold.on(_not_ended(release), began), stored)
+    hold.stored = ledger.change_stored(platform, run_id, lambda release: hold.on(_begun_anew(release), began), stored)
     with platform.clock.beside(hold.release.plan.deploy.lease.total_seconds() / PARTS, hold.tick):
         yield hold
         if not hold.handed_over and not hold.lost:
@@ -187,6 +188,11 @@ def follow(platform: Platform, run_id: str, outcome: Callable[[Release], T | Non
 
 def _lasts(release: Release, watching: bool) -> timedelta:
     return release.plan.deploy.lease if watching else release.plan.deploy.handover
+
+
+def _begun_anew(release: Release) -> Release:
+    """The release as a step begins to hold it: whatever a step said that failed before is overcome."""
+    return replace(_not_ended(release), failure="")
 
 
 def _not_ended(release: Release) -> Release:

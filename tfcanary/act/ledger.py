@@ -12,16 +12,20 @@ from tfcanary import __version__
 from tfcanary.act import queue
 from tfcanary.core import codec
 from tfcanary.core.domain import Desired, Look, RunningPool, Track, Verdict
-from tfcanary.core.errors import Conflict, Held, Refused, Unavailable
+from tfcanary.core.errors import Conflict, Held, Refused, Unavailable, told
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, Stored
-from tfcanary.core.record import SCHEMA, Ended, Holder, Record, Release, State
+from tfcanary.core.record import SCHEMA, Ended, Holder, Record, Refusal, Release, State
 from tfcanary.core.retry import Pauses, attempts
 
 RACE = Pauses(first=0.02, longest=1.28, attempts=20, jitter=(0.0, 1.0))
 """Writers of one record are few (a step, the guard, a person): twenty lost races in a row are no race any more."""
 HISTORY = 50
 """Ended releases that the record remembers: it must stay far below a ConfigMap's 1 MiB."""
+REFUSALS = 10
+"""Runs that began no release, whose reason the record remembers until their last step has shown it."""
+LONGEST_FAILURE = 500
+"""Characters of a failed step's message that the record keeps: the record is no log."""
 
 
 def stored(platform: Platform) -> Stored:
@@ -96,7 +100,7 @@ def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "") -> Re
             desired=_serving(record, plan),
             # A record that was lost begins again above every stamp that the world still carries.
             intent=record.release.intent + 1 if record.release else int(now.timestamp()),
-            holder=Holder(f"{run_id}: begin", "", 1, plan.deploy.handover, now + plan.deploy.handover, False),
+            holder=Holder(f"{run_id}: after its beginning", "", 1, plan.deploy.handover, now + plan.deploy.handover, False, True),
         )
         record = queue.begun(_archived(record), run_id, plan.waiting, now)
         return replace(record, release=release)
@@ -175,15 +179,35 @@ def note(platform: Platform, run_id: str, look: Look) -> Release:
     def noted(release: Release) -> Release:
         if release.looks.get(look.about) == look:
             return release
-        return replace(release, looks={**release.looks, look.about: look}).happened(now, f"{look.about}: {look.finding.value}")
+        return replace(release, looks={**release.looks, look.about: look}).happened(now, f"{look.about}: {look.answer}")
 
     return change(platform, run_id, noted)
 
 
-def failed(platform: Platform, run_id: str, failure: str) -> None:
-    """A step of this run could not do its work: whoever ends the release says so, where nothing else is the reason."""
-    now = platform.clock.now()
-    change(platform, run_id, lambda r: r if r.state.ended else replace(r, failure=failure).happened(now, f"a step failed: {failure}"))
+def failed(platform: Platform, run_id: str, error: Exception, begun_by: str = "") -> None:
+    """A step of this run could not do its work: whoever ends the release says so, where nothing else is the reason.
+
+    Where the record holds no release of this run, the run began none: its first such error is kept as its refusal.
+    """
+    now, failure = platform.clock.now(), told(error)[:LONGEST_FAILURE]
+
+    def noted(record: Record) -> Record:
+        release = record.release
+        if release is None or release.run_id != run_id:
+            return _with_refusal(record, Refusal(run_id, failure, now))
+        clone = begun_by and release.begun_by not in ("", begun_by)
+        if clone or release.state.ended or isinstance(error, Held):
+            return record
+        return replace(record, release=replace(release, failure=failure).happened(now, f"a step failed: {failure}"))
+
+    update(platform, noted)
+
+
+def _with_refusal(record: Record, refusal: Refusal) -> Record:
+    """With the refusal of a run that never had a release; the first one of a run stays."""
+    if record.refusal(refusal.run_id) or any(ended.run_id == refusal.run_id for ended in record.history):
+        return record
+    return replace(record, refusals=(*record.refusals, refusal)[-REFUSALS:])
 
 
 def end(

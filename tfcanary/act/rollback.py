@@ -13,6 +13,7 @@ from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release, State
 
 NO_VERDICT = "the run ended without a verdict"
+SILENT = "ended without a word: it was killed, perhaps for memory; see its log"
 
 
 def roll_back(platform: Platform, run_id: str, reason: str = "", begun_by: str = "") -> Release | None:
@@ -35,11 +36,24 @@ def roll_back(platform: Platform, run_id: str, reason: str = "", begun_by: str =
 
 
 def reason_of(release: Release, given: str = "") -> str:
-    """Why it ends, in one sentence: what was given, what the judge said, which gate refused, which step failed, or that nobody said anything."""
+    """Why it ends, in one sentence: what was given, what the judge said, which gate refused, or how the run ended without any of these."""
     if given or release.reason:
         return release.reason or given
     if release.tripped:
         return release.tripped.reason
     worst = [e for look in release.looks.values() for e in look.evidence if e.gating and e.finding in (Finding.FAIL, Finding.INCONCLUSIVE)]
     worst.sort(key=lambda e: e.finding is not Finding.FAIL)
-    return worst[0].reason if worst else release.failure or NO_VERDICT
+    return worst[0].reason if worst else _without_verdict(release)
+
+
+def _without_verdict(release: Release) -> str:
+    """Which step ended and what it said, or between which steps the run ended; and until when somebody held the release."""
+    holder = release.holder
+    if holder is None:
+        return release.failure or NO_VERDICT
+    step, until = holder.name.removeprefix(f"{release.run_id}: "), f"{holder.until:%H:%M:%S %Z} by its clock"
+    if holder.between_steps:
+        what = f"{step} a step failed: {release.failure}" if release.failure else f"{NO_VERDICT} {step}: the next step did not begin"
+        return f"{what}; the release was left to that step until {until}"
+    said = f"failed: {release.failure}" if release.failure else SILENT
+    return f"the step `{step}` {said}; it held the release until {until}"

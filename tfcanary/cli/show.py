@@ -29,7 +29,7 @@ from tfcanary.report.plots.text import cut, visible
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.pages import ReleaseReport
-from tfcanary.run.submit.snapshots import follow_record
+from tfcanary.run.submit.snapshots import follow_record, read_snapshot
 
 REASON = 120
 """The largest number of characters of a reason in a table."""
@@ -50,6 +50,8 @@ def record_of(platform_uri: str, name: str, waiting: bool = False) -> Record:
 @options.as_json
 def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> None:
     """Show a model's active or last release; without NAME, all models of the platform.
+
+    An active release is shown with its stages, the time left, the requests so far, and a line for each criterion.
 
     Exit 0 shown, 2 bad input, 3 the platform could not be reached; with --watch the codes of `release`.
 
@@ -73,10 +75,25 @@ def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> No
     click.echo(f"{name}: stable {stable}{former}")
     if record.release:
         click.echo(report.release_line(record.release))
-        _print_requests(platform_uri, name, record.release)
+        if record.active:
+            _print_progress(platform_uri, name)
+        else:
+            _print_requests(platform_uri, name, record.release)
         _print_differences(platform_uri, name, record)
     for candidate in record.waiting:
         click.echo(f"waits for its turn: {candidate.model_uri}")
+
+
+def _print_progress(platform_uri: str, name: str) -> None:
+    """Print the picture of `status --watch` as it is now: stages, time left, live counts, and one line for each criterion."""
+    platform = steps.reopen_step(platform_uri, name).platform
+    try:
+        snapshot = read_snapshot(platform)
+    except TfcanaryError as error:
+        click.echo(f"criteria and time left: unknown ({error})", err=True)
+        return
+    if snapshot:
+        Console(highlight=False).print(progress.picture(snapshot, platform.clock.now()))
 
 
 def _print_requests(platform_uri: str, name: str, release: Release) -> None:

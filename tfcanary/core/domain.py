@@ -272,6 +272,10 @@ class Absence:
     reason: str
 
 
+ABSENT = "absent"
+"""The answer of a look that asked nothing which may decide: neither passed nor failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one look at the world found: the output of a step that only looks."""
@@ -284,6 +288,12 @@ class Look:
     def finding(self) -> Finding:
         """The worst gating finding; `pass` where the plan asks nothing (everything is absent), else no data never passes."""
         return worst(self.evidence, none=Finding.PASS if self.absent else Finding.INCONCLUSIVE)
+
+    @property
+    def answer(self) -> str:
+        """What people are told: the word of the finding, or ABSENT where the plan asks nothing; a gate compares the finding."""
+        asked = any(e.gating for e in self.evidence)
+        return self.finding.value if asked or not self.absent else ABSENT
 
 
 def worst(evidence: Iterable[Evidence], none: Finding = Finding.INCONCLUSIVE) -> Finding:

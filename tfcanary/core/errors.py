@@ -40,3 +40,12 @@ class Diverted(Unavailable):
 
 class Conflict(TfcanaryError):
     """Compare and swap lost: somebody else wrote first. Read again and decide again."""
+
+
+def told(error: BaseException) -> str:
+    """Return what an error says, in one line: its words, and before them its kind where tfcanary did not raise it on purpose."""
+    words = " ".join(str(error).encode("utf-8", "replace").decode().split())
+    if isinstance(error, TfcanaryError):
+        return words
+    kind = type(error).__name__
+    return f"{kind}: {words}" if words else kind

@@ -18,7 +18,7 @@ from enum import StrEnum
 from tfcanary.core.domain import Decision, Desired, Finding, Intent, Look, ModelVersion, Verdict
 from tfcanary.core.plan import Plan
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised with every change of the record's form that an older tfcanary would misread."""
 
 
@@ -60,6 +60,8 @@ class Holder:
     """When the hold ends by the holder's own clock, for people."""
     watching: bool
     """Whether the holder polls the canary. Where it does not, the guard watches."""
+    between_steps: bool = False
+    """Whether the step in the name has ended and left the release to the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,16 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pipeline's run that began no release, and why."""
+
+    run_id: str
+    """The id that its release would have had."""
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A candidate that waits until the road is free."""
 
@@ -277,6 +289,8 @@ class Record:
     """Former stable versions that are kept, newest first."""
     release: Release | None = None
     history: tuple[Ended, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    """Runs that began no release, newest last."""
     waiting: tuple[Waiting, ...] = ()
     """Candidates that wait for their turn, oldest first."""
     heard: tuple[str, ...] = ()
@@ -295,6 +309,10 @@ class Record:
     def active(self) -> Release | None:
         """The release that has not ended, if any."""
         return None if self.release is None or self.release.state.ended else self.release
+
+    def refusal(self, run_id: str) -> Refusal | None:
+        """Why this run began no release; None where it began one, or left no word."""
+        return next((one for one in self.refusals if one.run_id == run_id), None)
 
     def with_stable(self, version: ModelVersion) -> Record:
         """With another stable version; the former one is the first of `previous`, of which the plan's `bucket.keep` are kept."""

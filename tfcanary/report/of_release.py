@@ -56,7 +56,7 @@ def release_page(
     With `run_id`, the page of that run: where the record holds another release, `page_without_release`.
     """
     release = record.release
-    if release and run_id and release.run_id != run_id:
+    if run_id and (release is None or release.run_id != run_id) and (release or record.refusal(run_id)):
         return page_without_release(record, release, run_id)
     if release is None:
         answer = Badge(Tone.PLAIN, "No release yet")
@@ -72,7 +72,7 @@ def release_page(
     )
 
 
-def page_without_release(record: Record, other: Release, run_id: str) -> ReportPage:
+def page_without_release(record: Record, other: Release | None, run_id: str) -> ReportPage:
     """Return the page of a run whose release is not the record's: the end of an earlier release, or the refusal of one that never began."""
     about = f"Run {cut(run_id, _MODEL)} of {cut(record.model, _MODEL)}"
     ended = next((one for one in record.history if one.run_id == run_id), None)
@@ -80,12 +80,20 @@ def page_without_release(record: Record, other: Release, run_id: str) -> ReportP
         badge = ended_badge(ended)
         past = (("version", str(ended.version)), ("began", moment(ended.began)), ("ended", moment(ended.ended)))
         return ReportPage(about, about, Badge(badge.tone, badge.word.capitalize()), sentence(ended.reason), past, earlier_section(record))
-    held = "is active, and a model has one active release at a time" if not other.state.ended else "is the last release of the model"
-    why = (
-        f"This run began no release and changed nothing; the log of its first failed step has the reason. Release {other.run_id!r} {held}."
-    )
-    facts = (("run", cut(run_id, _MODEL)), ("release in the record", f"{cut(other.run_id, _MODEL)}: {other.state.value}"))
-    return ReportPage(about, about, Badge(Tone.DOUBT, "Refused before it began"), why, facts, earlier_section(record))
+    refusal = record.refusal(run_id)
+    why = f"This run began no release and changed nothing{f': {refusal.reason}' if refusal else _unsaid(other)}"
+    shown = (("release in the record", f"{cut(other.run_id, _MODEL)}: {other.state.value}"),) if other else ()
+    facts = (("run", cut(run_id, _MODEL)), *shown)
+    return ReportPage(about, about, Badge(Tone.DOUBT, "Refused before it began"), sentence(why), facts, earlier_section(record))
+
+
+def _unsaid(other: Release | None) -> str:
+    """What is known of a run that left no word: where its reason stands, and which release the record holds."""
+    where = "; the log of its first failed step has the reason"
+    if other is None:
+        return where
+    held = "is the last release of the model" if other.state.ended else "is active, and a model has one active release at a time"
+    return f"{where}. Release {other.run_id!r} {held}"
 
 
 def _facts(release: Release, timeline: Timeline | None) -> Iterator[tuple[str, str]]:

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from tfcanary.core.domain import Decision, Evidence, Finding, Look, ModelVersion, Verdict
+from tfcanary.core.domain import ABSENT, Decision, Evidence, Finding, Look, ModelVersion, Verdict
 from tfcanary.core.record import Ended, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import Badge
 from tfcanary.report.numbers import moment, plain
 from tfcanary.report.plots.glyph import Tone
 
-ABSENT = "absent by plan"
+BY_PLAN = "absent by plan"
 """The reason of an absence that the plan decided."""
 
 UNDECIDED_REASON = "undecided"
@@ -48,8 +48,8 @@ def evidence_badge(evidence: Evidence) -> Badge:
 
 def gate_answer(look: Look) -> Badge:
     """Return the answer of a gate's page. A gate that checked nothing has not passed: its answer is `Absent by plan` or `Not checked`."""
-    if look.absent and not any(e.gating for e in look.evidence):
-        return Badge(Tone.PLAIN, "Absent by plan" if all(ABSENT in a.reason for a in look.absent) else "Not checked")
+    if look.answer == ABSENT:
+        return Badge(Tone.PLAIN, "Absent by plan" if all(BY_PLAN in a.reason for a in look.absent) else "Not checked")
     return Badge(_FINDINGS[look.finding], _GATES[look.finding])
 
 

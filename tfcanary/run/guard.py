@@ -159,7 +159,8 @@ def _round_time(release: Release) -> timedelta:
 def _abandoned_reason(release: Release) -> str:
     if release.reason or release.holder is None:
         return release.reason or "the canary was left alone"
-    return f"the canary was left alone: {release.holder.name} did not renew its hold after {release.holder.until:%H:%M:%S %Z} by its clock"
+    said = f"; a step had failed: {release.failure}" if release.failure else ""
+    return f"the canary was left alone: {release.holder.name} did not renew its hold after {release.holder.until:%H:%M:%S %Z} by its clock{said}"
 
 
 def _is_unwatched(release: Release) -> bool:

@@ -23,11 +23,12 @@ from tfcanary.act import ledger
 from tfcanary.adapters.kube.pod_patch import Claim
 from tfcanary.core import codec
 from tfcanary.core.domain import Decision
-from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.errors import Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
-from tfcanary.core.record import Beat, Holder, Record, Release, State
-from tfcanary.run.submit import Submission, handle
+from tfcanary.core.record import Beat, Holder, Judged, Record, Release, State
+from tfcanary.run.submit import Submission, handle, snapshots
 from tfcanary.run.submit.handle import Handle, read_plan
+from tfcanary.run.submit.local_run import LocalRun
 from tfcanary.run.submit.progress import notebook_bundle
 
 HOSTILE = "<script>alert(1)</script>\"'[red]"
@@ -47,6 +48,9 @@ class Ran:
 
     def describe(self) -> str:
         return "runs/1/pipeline.log"
+
+    def failure(self) -> str:
+        return ""
 
 
 def of(world: World, record: Record, run: Ran | None = None) -> Handle:
@@ -318,6 +322,16 @@ def test_a_guard_that_beats_is_waited_for(world: World) -> None:
     assert guarded.wait(progress=False).state is State.ROLLED_BACK
 
 
+def test_a_state_of_the_judge_that_is_missing_is_read_again_and_ends_no_following(world: World) -> None:
+    """A listing is no instant: between two polls it may name neither the state that was removed nor its successor."""
+    followed = unfinished(world, succeeded=None, judged=Judged("digits/releases/run-0001/00000036.json", 1))
+    ends_after(world, 10)
+    assert followed.wait(progress=False).state is State.ROLLED_BACK
+    reads = world.records.reads
+    assert followed.snapshot() is not None
+    assert world.records.reads - reads == snapshots.TRIES, "the record may name another state meanwhile"
+
+
 def test_a_pipeline_that_hangs_after_the_end_of_its_release_is_not_waited_for(world: World) -> None:
     hanging, began = unfinished(world, succeeded=None), world.clock.now()
     ends_after(world, 10)
@@ -328,3 +342,44 @@ def test_a_pipeline_that_hangs_after_the_end_of_its_release_is_not_waited_for(wo
 def test_a_pipeline_that_ended_before_the_release_began_is_no_release(world: World) -> None:
     with pytest.raises(Unavailable, match=r"ended before the release began: see runs/1/pipeline\.log"):
         Handle(world.platform(), Plan(), Ran(), False, "").wait(progress=False)
+
+
+def test_a_run_that_was_refused_is_told_with_the_refusal(world: World, plan: Plan) -> None:
+    ledger.begin(world.platform(), plan, "run-1")
+    with pytest.raises(Held) as refused:
+        ledger.begin(world.platform(), plan, "run-2")
+    ledger.failed(world.platform(), "run-2", refused.value)
+    said = "ended before the release began: digits: release 'run-1' is active .*; see runs/1/pipeline.log"
+    with pytest.raises(Unavailable, match=said):
+        Handle(world.platform(), Plan(), Ran(False), False, "run-2").wait(progress=False)
+    assert ledger.read_release(world.platform(), "run-1").failure == "", "the other release has nothing to do with it"
+
+
+LOGGED = """
+    Traceback (most recent call last):
+      File "step.py", line 9, in validate
+        raise Refused("plan.weigths: unknown key")
+    {said}
+
+
+12:00:01.1 - ERROR - Task 'validate-savedmodel' finished with status \x1b[91mFAILURE\x1b[0m
+    ValueError: what the exit step said
+RuntimeError: Pipeline 'canary-release' finished with status \x1b[91mFAILURE\x1b[0m.
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("tfcanary.core.errors.Refused: plan.weigths: unknown key", "plan.weigths: unknown key"),
+        ("ValueError: a fault of somebody's", "ValueError: a fault of somebody's"),
+        ("MemoryError", "MemoryError"),
+        ("Killed", ""),
+    ],
+)
+def test_a_local_run_tells_what_its_first_failed_step_said(tmp_path: Path, line: str, said: str) -> None:
+    log = tmp_path / "pipeline.log"
+    log.write_text(LOGGED.format(said=line))
+    ended = subprocess.Popen([sys.executable, "-c", ""], text=True)
+    ended.wait()
+    assert LocalRun(ended, log).failure() == said

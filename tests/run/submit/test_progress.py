@@ -156,6 +156,26 @@ def test_status_watches_a_release_until_it_has_ended(
     assert [one.release.state for one in follow_record(world.platform())] == [State.ROLLED_BACK]
 
 
+def test_status_shows_the_picture_of_a_release_that_goes_on(
+    world: World, deployed: ModelVersion, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, model, plan: world.platform(model))
+    shown: list[str] = []
+    until = world.clock.now() + timedelta(seconds=20)
+
+    def look(_: float) -> None:
+        if world.clock.now() >= until and not shown:
+            assert run("status", "digits", "--platform", "fake://") == 0
+            shown.append(capsys.readouterr().out)
+
+    world.clock.on_sleep.append(look)
+    watch.watch_stage(world.platform(), RUN, 0)
+    (said,) = shown
+    assert said.startswith("digits: stable version 1\n")
+    for part in ("is being watched at 10 %", "stage ends  ", "requests     stable", "criterion  ", "errors  "):
+        assert part in said, part
+
+
 def test_a_release_without_a_poll_yet_is_drawn_too(world: World, plan: Plan) -> None:
     ledger.begin(world.platform(), plan, "run-1")
     seen = read_snapshot(world.platform())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,14 @@ def gate_word(look: Look) -> str:
     return Finding.PASS.value if look.finding in (Finding.PASS, Finding.WARN) else look.finding.value
 
 
-def metric_rows(outcome: StrEnum, evidence: Iterable[Evidence]) -> dict[str, float | str]:
-    """Return the outcome and the estimates that it rests on, as rows of KFP's metrics table, where runs are compared.
+def metric_rows(outcome: str, evidence: Iterable[Evidence]) -> dict[str, float | str]:
+    """Return the outcome (a look's answer, a decision or a state) and the estimates that it rests on, as rows of KFP's metrics table, where runs are compared.
 
     An evidence without an interval contributes drift's largest effect. The names of columns and slices are data of
     users, so they stay on the pages and are not rows of the table.
     """
     estimates = {e.about: _estimate(e) for e in evidence}
-    return {"outcome": outcome.value, **{about: round(value, 6) for about, value in estimates.items() if math.isfinite(value)}}
+    return {"outcome": str(outcome), **{about: round(value, 6) for about, value in estimates.items() if math.isfinite(value)}}
 
 
 def _estimate(evidence: Evidence) -> float:
@@ -111,7 +110,7 @@ def write_look(
     step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
 ) -> str:
     """Write the look into its three artifacts, and not into the record; returns the word that a gate compares."""
-    _write(evidence, codec.dumps(look), {**lineage(step), "finding": look.finding.value})
+    _write(evidence, codec.dumps(look), {**lineage(step), "finding": look.answer})
     _write(page, report.look_html(look, title, pairs), lineage(step))
     _write(summary, report.look_markdown(look, title, pairs), lineage(step))
     return gate_word(look)

@@ -49,11 +49,11 @@ def compare_predictions(step: Step) -> Look:
     if recorded := release.looks.get("compare"):
         return recorded
     deployment = release.looks.get("deploy", Look("deploy"))
-    if step.plan.predictions is None or release.state.ended:
-        reason = "absent by plan" if step.plan.predictions is None else "first release: there is no stable version to compare with"
-        return Look("compare", deployment.evidence, absent=(Absence("predictions", reason),))
     if gate_word(deployment) != Finding.PASS.value:
         return replace(deployment, about="compare")
+    if step.plan.predictions is None or release.state.ended:
+        reason = "absent by plan" if step.plan.predictions is None else "first release: there is no stable version to compare with"
+        return Look("compare", absent=(Absence("predictions", reason),))
     with holding(step.platform, step.run_id, "compare predictions"):
         if folder := mirror_folder(step.plan.predictions.source):
             return _compare_mirrored(folder, step.plan.predictions)

@@ -14,15 +14,12 @@ from tfcanary import __version__, adapters
 from tfcanary.act import ledger
 from tfcanary.core import codec
 from tfcanary.core.domain import Request
-from tfcanary.core.errors import Held, Refused, TfcanaryError
+from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, RequestSource
 from tfcanary.core.record import Record, Release
 from tfcanary.run.steps.labels import with_labels
 from tfcanary.run.steps.model_files import fetch, files_of
-
-LONGEST_FAILURE = 500
-"""Characters of a failed step's message that the record keeps: the record is no log."""
 
 
 class Artifact(Protocol):
@@ -59,7 +56,7 @@ def open_step(platform: str, model_name: str, plan: Mapping[str, Any], run_id: s
 
     The release is called `release_id`; where that is empty, it is called as the pipeline's run, `run_id`.
 
-    From here on an error of tfcanary that ends this process is written into the record, too.
+    From here on an error that ends this process is written into the record, too.
     """
     check_run_id(run_id)
     decoded: Plan = codec.decode(Plan, plan, at="plan")
@@ -83,9 +80,9 @@ def _record_failure_at_exit(step: Step) -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         before(kind, error, trace)
-        if isinstance(error, TfcanaryError) and not isinstance(error, Held):
+        if isinstance(error, Exception):
             with suppress(TfcanaryError):
-                ledger.failed(step.platform, step.run_id, str(error)[:LONGEST_FAILURE])
+                ledger.failed(step.platform, step.run_id, error, step.begun_by)
 
     sys.excepthook = hook
 

@@ -28,6 +28,9 @@ class Run(Protocol):
     def describe(self) -> str:
         """Return where a person can look at the run: a log file or an address."""
 
+    def failure(self) -> str:
+        """Return what the first failed step said last, in one line; empty where that is not known here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:

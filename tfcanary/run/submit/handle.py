@@ -78,7 +78,7 @@ class Handle:
             if snapshot is not None:
                 yield snapshot
             elif result is not None:
-                raise Unavailable(f"the pipeline ended before the release began: see {self.run.describe()}")
+                raise Unavailable(f"the pipeline ended before the release began: {self._why_not_begun()}see {self.run.describe()}")
             release = snapshot.release if snapshot else None
             if release and release.state.ended and (result is not None or now - (release.ended or now) >= CLOSING):
                 return
@@ -162,6 +162,12 @@ class Handle:
                     LOG.warning("%s; the release goes on, and is asked about again", error)
         assert failure
         raise failure
+
+    def _why_not_begun(self) -> str:
+        """The refusal in the record, or what the local run's log says, as the beginning of a sentence; empty where neither is known."""
+        refusal = ledger.read(self.platform).refusal(self.run_id)
+        why = refusal.reason if refusal else self.run.failure()
+        return f"{why}; " if why else ""
 
     def _not_begun(self) -> str:
         return f"{self.platform.model}: the release has not begun yet; see {self.run.describe()}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,10 @@ from pathlib import Path
 from tfcanary.run.submit import Submission, package
 
 LOG = "pipeline.log"
+STEP_FAILED = re.compile(r"finished with status \S*FAILURE")
+"""What KFP's local runner writes when a step has failed."""
+ERROR = re.compile(r"^\s*(?:tfcanary\.core\.errors\.\w+: (?=\S)|(?=[\w.]*(?:Error|Exception)\b(?::|$)))(.+)$", re.MULTILINE)
+"""The last line of a Python traceback; of an error of tfcanary only its words."""
 
 
 @dataclass(slots=True)
@@ -66,6 +71,12 @@ class LocalRun:
     def describe(self) -> str:
         """Return the path of the log file."""
         return str(self.log)
+
+    def failure(self) -> str:
+        """Return the error in the log that ended the first failed step, in one line; empty where the log has none."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        said: list[str] = ERROR.findall(STEP_FAILED.split(text)[0])
+        return said[-1].strip() if said else ""
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tfcanary.core.domain import Evidence, Finding
+from tfcanary.core.domain import ABSENT, Evidence, Finding
 from tfcanary.core.ports import Clock
 from tfcanary.core.record import Release, State
 from tfcanary.report.numbers import RATIO, duration, plain, share, writer
@@ -124,7 +124,7 @@ def _activity(release: Release) -> str:
 def _gates(release: Release) -> Text:
     line = Text("")
     for name, look in release.looks.items():
-        line.append(f"{name} ", "dim").append(f"{look.finding.value}  ", COLOUR[look.finding])
+        line.append(f"{name} ", "dim").append(f"{look.answer}  ", "dim" if look.answer == ABSENT else COLOUR[look.finding])
     return line
 
 

@@ -86,6 +86,10 @@ class RemoteRun:
         """Return the address of the run's page."""
         return f"{self.ui}/#/runs/details/{self.run_id}"
 
+    def failure(self) -> str:
+        """Return nothing: the words of a step are in its pod's log, which this machine may not reach."""
+        return ""
+
 
 def check_host(host: str, auth: HostAuth | None = None) -> CheckResult:
     """Return whether a KFP host can be reached and has a version that runs the packages. Raises Unavailable."""

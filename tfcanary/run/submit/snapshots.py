@@ -5,17 +5,22 @@ Neither a pipeline nor a KFP host is asked: the record says the same whoever sub
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tfcanary.act import checkpoint, ledger
 from tfcanary.act.checkpoint import Checkpoint
+from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release
 from tfcanary.core.timeline import Timeline
 
+LOG = logging.getLogger(__name__)
 REFRESH = 1.0
 """Seconds between two reads of the record."""
+TRIES = 3
+"""Reads of the record and the judge's state for one snapshot: each poll replaces the state, so one that the record names may be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Snapshot:
     record: Record
     release: Release
     checkpoint: Checkpoint | None
-    """The last poll's verdict and the outline of all polls; None before the first poll."""
+    """The last poll's verdict and the outline of all polls; None before the first poll, and where the judge's state is missing."""
 
     @property
     def outline(self) -> Timeline | None:
@@ -44,16 +49,27 @@ class SnapshotReader:
     _last: Snapshot | None = field(default=None, init=False)
 
     def read(self) -> Snapshot | None:
-        """Read where the release stands now; None where the model never had a release. Raises Unavailable."""
-        record = ledger.read(self.platform)
-        if (release := record.release) is None:
-            return None
-        if self._last is not None and _names_the_same_state(self._last.release, release):
-            kept = self._last.checkpoint
-        else:
-            kept = checkpoint.load(self.platform, release)
-        self._last = Snapshot(record, release, kept)
+        """Read where the release stands now; None where the model never had a release. Raises Unavailable.
+
+        A state of the judge that is missing is read again with the record. It never hides where the release stands.
+        """
+        for _ in range(TRIES):
+            record = ledger.read(self.platform)
+            if (release := record.release) is None:
+                return None
+            try:
+                self._last = Snapshot(record, release, self._kept(release))
+            except (Refused, Conflict) as error:
+                LOG.debug("%s", error)
+                self._last = Snapshot(record, release, None)
+            else:
+                break
         return self._last
+
+    def _kept(self, release: Release) -> Checkpoint | None:
+        if self._last is not None and _names_the_same_state(self._last.release, release):
+            return self._last.checkpoint
+        return checkpoint.load(self.platform, release)
 
 
 def _names_the_same_state(before: Release, now: Release) -> bool:

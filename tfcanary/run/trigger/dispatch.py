@@ -140,7 +140,9 @@ class Dispatcher:
             elif run.result() is not None:
                 del self.runs[event]
                 if record and record.called and claims:
-                    reason = f"its pipeline ended before its release began: see {run.describe()}"
+                    refusal = record.refusal(queue.release_id(self.model, event))
+                    why = refusal.reason if refusal else run.failure()
+                    reason = f"its pipeline ended before its release began: {f'{why}; ' if why else ''}see {run.describe()}"
                     self._drop(record.called.candidate, Fate.REFUSED, reason)
 
 
