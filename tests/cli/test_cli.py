@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from tfcanary.cli import main
 from tfcanary.cli.release import exit_code
 from tfcanary.core import codec
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Verdict
-from tfcanary.core.errors import Unavailable
+from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Release, State, Waiting
+from tfcanary.look.savedmodel import manifest
 from tfcanary.run import steps
+from tfcanary.run.trigger import uris
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +96,58 @@ def test_a_path_that_is_no_savedmodel_is_bad_input(
     assert release(model, plan_file) == 2
     assert str(model) in capsys.readouterr().err
     assert ledger.read(world.platform()).release is None
+
+
+def submitters(model: object, plan: object) -> list[tuple[object, ...]]:
+    """The verbs that take a candidate's path."""
+    return [
+        ("release", model, "--name", "digits", "--plan", plan, "--platform", "fake://"),
+        ("validate", model),
+        ("trigger", "watch", model, "--name", "digits", "--plan", plan, "--platform", "fake://"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["$(id)", "{{workflow.name}}"])
+def test_a_path_that_kubernetes_would_change_is_refused_alike_by_every_verb_and_by_the_trigger(
+    monkeypatch: pytest.MonkeyPatch, world: World, plan_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(family() / "good", tmp_path / name)
+    sentence = "is not allowed: Argo and Kubernetes would expand '{{' and '$('"
+    sentences = set()
+    for arguments in submitters(name, plan_file):
+        assert run(*arguments) == 2
+        sentences.add(capsys.readouterr().err)
+    with pytest.raises(Refused) as refused:
+        uris.normalise(str(tmp_path / name))
+    assert {one.strip() for one in sentences} == {f"tfcanary: {refused.value}"}
+    assert sentence in str(refused.value)
+    assert ledger.read(world.platform()).release is None
+
+
+@pytest.mark.parametrize("kind", ["a line break", "bytes", "a loop", "a long name", "a file"])
+def test_an_odd_path_is_refused_in_one_sentence(
+    world: World, plan_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    model = tmp_path / {"a line break": "new\nline", "bytes": "\udcff", "a long name": "x" * 300}.get(kind, "model")
+    if kind == "a loop":
+        model.symlink_to(model)
+    elif kind == "a file":
+        model.write_text("no model")
+    elif kind != "a long name":
+        shutil.copytree(family() / "good", model)
+    for arguments in submitters(model, plan_file)[:2]:
+        assert run(*arguments) == 2
+        said = capsys.readouterr().err
+        assert len(said.strip().splitlines()) == 1, said
+        assert "Traceback" not in said
+    assert ledger.read(world.platform()).release is None
+
+
+@pytest.mark.parametrize("name", ["with space", 'it\'s "quoted"', "Größe-名前", "100%25", "a;b&c"])
+def test_an_odd_name_of_a_model_is_only_a_name(tmp_path: Path, name: str) -> None:
+    shutil.copytree(family() / "good", tmp_path / name)
+    assert manifest(steps.fetch(steps.candidate_uri(tmp_path / name))) == manifest(family() / "good")
 
 
 def test_no_stable_version_and_no_bootstrap_is_bad_input(world: World, plan_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

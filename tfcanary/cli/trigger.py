@@ -101,6 +101,7 @@ def watch(
     \b
     Example:  tfcanary trigger watch gs://exports/digits --name digits --plan plan.yaml
     """
+    from tfcanary.run import steps
     from tfcanary.run.submit.host_auth import read_auth
     from tfcanary.run.trigger import watching
     from tfcanary.run.trigger.settings import Source, Target
@@ -109,7 +110,7 @@ def watch(
     if not timedelta(seconds=1) <= every <= LONGEST:
         raise click.UsageError(f"--every {every}: must be from 1s to 1d")
     try:
-        source = Source(uri if "://" in uri else str(Path(uri).resolve()), options.read_plan(plan_file), complete=complete, settle=settle)
+        source = Source(steps.candidate_uri(uri), options.read_plan(plan_file), complete=complete, settle=settle)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     folder = watching.Folder(source.exports, source.resolved_plan, Completeness(source.complete, source.settle), existing)

@@ -32,7 +32,8 @@ def validate(model: str, stable: str | None, plan_file: Path | None, json_: bool
     """
     plan = options.read_plan(plan_file).validation
     requests = list(open_requests(str(steps.fetch(plan.golden))).requests(trial.GOLDEN)) if plan.golden else []
-    look = trial.validate(steps.fetch(model), plan, steps.fetch(stable) if stable else None, requests)
+    candidate = steps.fetch(steps.candidate_uri(model))
+    look = trial.validate(candidate, plan, steps.fetch(steps.candidate_uri(stable)) if stable else None, requests)
     if json_:
         checks, absent = codec.encode(look.evidence), codec.encode(look.absent)
         answer = {"finding": look.finding, "reasons": reasons(look), "digest": trial.digest(look), "checks": checks, "absent": absent}

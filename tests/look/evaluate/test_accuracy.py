@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.look.evaluate.tracks import Tracks, labelled, look_at, of, one_hot, requests
+from tests.look.evaluate.tracks import labelled, look_at, of, one_hot, requests
 from tfcanary.core.domain import Finding, Request
 from tfcanary.core.plan import PredictionsPlan
-from tfcanary.look.evaluate.predictions import compare
 
 
 def test_a_much_worse_model_fails_with_its_accuracy_in_words():
-    look = look_at(lambda i: one_hot(i if i % 30 else i + 1), lambda i: one_hot(i + i % 3), labelled(360), n=360)
+    look = look_at(lambda i: one_hot(i if i % 30 else i + 1), lambda i: one_hot(i + i % 3), labelled(100))
     accuracy = of(look, "accuracy")
     assert accuracy.finding is Finding.FAIL
     assert accuracy.gating
@@ -86,19 +85,23 @@ def test_text_labels_are_compared_with_the_output_of_texts():
     assert of(look, "accuracy").figures["compared"] == "the label in output 'label'"
 
 
-def test_it_stops_as_soon_as_it_is_sure():
-    """A much worse model is known after a hundred requests; one that is equal takes as many as it takes."""
-    sent = []
-    tracks = Tracks(one_hot, lambda i: one_hot(i + 1))
-    compare(tracks, labelled(5_000), PredictionsPlan(source="x", limit=5_000), tracks.clock, sent.append)
-    assert sent[-1] == 100
-    look = look_at(one_hot, one_hot, labelled(5_000), PredictionsPlan(source="x", limit=5_000, accuracy_margin=0.05))
-    assert of(look, "accuracy").finding is Finding.PASS
-    assert 100 <= of(look, "answers").figures["requests"] < 1_000
+@pytest.mark.parametrize("canary", [one_hot, lambda i: one_hot(i + 1)])
+def test_nan_and_failures_are_looked_for_in_all_rows_although_the_accuracy_is_decided_early(canary):
+    """A hundred rows decide about the accuracy of both models; what they do to rare rows is seen in the last ones alone."""
+    nan = look_at(one_hot, lambda i: canary(i) if i < 1_400 else [float("nan")] * 3, labelled(1_500))
+    assert of(nan, "finite").finding is Finding.FAIL
+    assert "100 of 1,500 rows of the canary hold NaN" in of(nan, "finite").reason
+    failing = look_at(one_hot, lambda i: canary(i) if i < 1_400 else (500, "no"), labelled(1_500))
+    assert "the canary failed 100 of 1500 requests" in of(failing, "answers").reason
+    sound = look_at(one_hot, canary, labelled(1_500))
+    assert of(sound, "finite").reason == "all numbers in 1,500 of 1,500 rows of the canary are finite"
+    assert of(sound, "answers").reason == "both tracks answered 1,500 of 1,500 requests"
 
 
-def test_without_labels_and_limits_there_is_nothing_to_be_sure_of():
-    assert of(look_at(one_hot, lambda i: one_hot(i + 1), n=400, plan=PredictionsPlan(source="x")), "answers").figures["requests"] == 400
+def test_the_limit_of_the_plan_is_said_where_it_ends_the_comparison():
+    look = look_at(one_hot, one_hot, labelled(300), PredictionsPlan(source="x", limit=200))
+    reason = of(look, "answers").reason
+    assert reason == "both tracks answered 200 of 200 requests; no more than 200 requests are compared (predictions.limit)"
 
 
 def from_countries(n):

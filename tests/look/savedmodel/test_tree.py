@@ -6,7 +6,9 @@ import pytest
 from tests.look.savedmodel.asked import ask, refuses
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused
-from tfcanary.look.savedmodel import manifest
+from tfcanary.core.plan import ValidationPlan
+from tfcanary.look.savedmodel import check, manifest, tree
+from tfcanary.look.trial import validate
 
 
 def test_a_copy_of_a_model_has_the_same_digest(models, copy):
@@ -118,3 +120,36 @@ def test_what_cannot_be_copied_is_not_in_the_manifest(copy):
     (model / "link").symlink_to("/etc/passwd")
     (model / "folder").symlink_to("/etc/ssl")
     assert manifest(model) == before
+
+
+@pytest.mark.parametrize("name", ["variables/variables.data-00000-of-00001", "assets/words.txt"])
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        (2**40, "has 1,099,511,627,776 bytes, and all files have 1,099,5"),
+        (2**35, "is sparse: it has 34,359,738,368 bytes, of which the disk holds "),
+    ],
+)
+def test_a_file_that_would_be_hashed_for_minutes_is_refused_before_a_byte_is_read(copy, monkeypatch, name, size, sentence):
+    model = copy()
+    (model / name).parent.mkdir(exist_ok=True)
+    with (model / name).open("ab") as file:
+        file.truncate(size)
+    monkeypatch.setattr(tree, "_sha256", None)  # whoever hashes or reads a file anyway would not end
+    with pytest.raises(Refused, match=f"'{name}' {sentence}") as error:
+        manifest(model)
+    assert "at most 1,073,741,824 may be missing" in str(error.value) or "at most 274,877,906,944 are read" in str(error.value)
+    refuses(ask(model, "tree"), f"'{name}' {sentence}")
+    look = check(model, ValidationPlan(), None)
+    assert ("savedmodel/variables", "not checked: the files are too large to be read") in {(one.about, one.reason) for one in look.absent}
+    assert validate(model, ValidationPlan(), None).finding is Finding.FAIL
+
+
+def test_small_holes_are_hashed_like_other_bytes(copy):
+    model = copy()
+    (model / "assets").mkdir(exist_ok=True)
+    for name, write in (("sparse", lambda file: file.truncate(2**20)), ("full", lambda file: file.write(bytes(2**20)))):
+        with (model / "assets" / name).open("wb") as file:
+            write(file)
+    sparse, full = (next(one for one in manifest(model).files if one.name == f"assets/{name}") for name in ("sparse", "full"))
+    assert (sparse.size, sparse.sha256) == (full.size, full.sha256)

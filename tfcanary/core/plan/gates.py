@@ -16,8 +16,8 @@ class PredictionsPlan:
     """Requests to send: a file or `gs://` URI (JSONL, Parquet, PredictionLog), or `log` for the stable's own request log.
 
     A folder with `stable/` and `canary/` in it holds the logs of mirrored requests: they are joined by id, and nothing is sent."""
-    limit: int = 500
-    """Requests to send at most, to each track."""
+    limit: int = 5000
+    """Requests to send at most, to each track. All of them are sent: each may be the first that only the candidate fails."""
     accuracy_margin: float = 0.02
     """With labels: the candidate's accuracy may lie this much below stable's; the interval must exclude more."""
     flips: float | None = None

@@ -1,4 +1,4 @@
-"""Confidence intervals that hold at every look and at every stopping time, so that a comparison may end as soon as it is decided.
+"""Confidence intervals that hold at every look and at every stopping time, so that a comparison may be looked at while it runs.
 
 Each interval is a confidence sequence from betting: it holds the values p against which a fair bet has won less than 1/alpha. Where p
 is true, the wealth of such a bet exceeds 1/alpha at any time with probability alpha at most (Ville 1939). The only assumption is that each

@@ -17,10 +17,6 @@ from tfcanary.core.ports import Clock, Predictor
 from tfcanary.look.evaluate import betting, slices
 from tfcanary.look.evaluate.tally import CLASS, Tally, display_text
 
-LEAST = 100
-"""Smallest number of requests before a comparison may end early, as each one may be the first that only the canary fails."""
-EVERY = 10
-"""Requests between two tests whether the comparison is decided."""
 TOO_MANY = 10_000_000
 """Number of rows beyond which a sentence does not name the number that would decide a question."""
 
@@ -45,20 +41,18 @@ def compare_pairs(
 ) -> Look:
     """Compare stable's and the canary's answers to the same requests, row by row.
 
-    It ends before the plan's limit where every question with a limit is decided, as the intervals hold at every look. `progress` gets
-    the number of requests after each one.
+    All pairs are compared, up to the plan's limit, also where the accuracy is decided early: each pair may be the first that only the
+    canary fails. `progress` gets the number of requests after each one.
     """
     tally = Tally(names=plan.slices)
     try:
-        for request, stable, canary in pairs:
+        for request, stable, canary in islice(pairs, plan.limit):
             tally.add(request, stable, canary)
             if progress:
                 progress(tally.sent)
-            if _is_decided(tally, plan):
-                break
     except Unavailable as error:
         tally.unreachable = str(error)
-    results = [_answers(tally)]
+    results = [_answers(tally, plan.limit)]
     if tally.rows:
         results += [_finite(tally), _flips(tally, plan), _accuracy(tally, plan), _slices(tally, plan), _latency(tally)]
     evidence = tuple(one for one in results if isinstance(one, Evidence))
@@ -70,7 +64,7 @@ def _ask_both(
 ) -> Iterator[tuple[Request, Prediction, Prediction]]:
     """Both answers to each request, not faster than the plan allows; the tracks take turns in getting a request first."""
     began = None
-    for number, request in enumerate(islice(requests, plan.limit)):
+    for number, request in enumerate(requests):
         if began is not None and (early := 1 / plan.rate - (clock.now() - began).total_seconds()) > 0:
             clock.sleep(early)
         began = clock.now()
@@ -79,19 +73,11 @@ def _ask_both(
         yield request, answers[Track.STABLE], answers[Track.CANARY]
 
 
-def _is_decided(tally: Tally, plan: PredictionsPlan) -> bool:
-    """Whether every question with a limit is decided; without such a question all requests are sent."""
-    if tally.sent < LEAST or tally.sent % EVERY or not tally.has_classes:
-        return False
-    questions = [_flips(tally, plan)] if plan.flips is not None else []
-    questions += [_accuracy(tally, plan)] if tally.labels else []
-    findings = [one.finding for one in questions if isinstance(one, Evidence)]
-    return bool(findings) and Finding.INCONCLUSIVE not in findings
-
-
-def _answers(tally: Tally) -> Evidence | Absence:
+def _answers(tally: Tally, limit: int) -> Evidence | Absence:
     """Whether both tracks answered every request; the only question that is asked even without anything to compare."""
     finding, reason = _answers_finding(tally)
+    if tally.sent >= limit:
+        reason += f"; no more than {limit:,} requests are compared (predictions.limit)"
     figures: dict[str, float | str] = {
         "requests": tally.sent,
         "answered": tally.answered,
@@ -126,7 +112,7 @@ def _answers_finding(tally: Tally) -> tuple[Finding, str]:
         return finding, f"stable failed {failed} of {sent} requests, they are not compared; first {trouble}"
     if tally.other_size:
         return Finding.WARN, f"outputs have another number of values than stable's in {tally.other_size} of {tally.rows} rows"
-    return Finding.PASS, f"both tracks answered all {sent} requests"
+    return Finding.PASS, f"both tracks answered {sent:,} of {sent:,} requests"
 
 
 def _finite(tally: Tally) -> Evidence | Absence:
@@ -140,12 +126,14 @@ def _finite(tally: Tally) -> Evidence | Absence:
     if not tally.with_numbers:
         return Absence(about, "the answers hold no numbers")
     if tally.canary_broken:
-        reason = f"{tally.canary_broken} of {tally.rows} rows of the canary hold NaN, null or infinity where stable has numbers"
+        reason = f"{tally.canary_broken:,} of {tally.rows:,} rows of the canary hold NaN, null or infinity where stable has numbers"
         return Evidence(about, Finding.FAIL, reason, figures=figures)
     if tally.both_broken:
         reason = f"{tally.both_broken} of {tally.rows} rows hold NaN, null or infinity on both tracks"
         return Evidence(about, Finding.WARN, reason, figures=figures)
-    return Evidence(about, Finding.PASS, f"all numbers in {tally.with_numbers} rows of the canary are finite", figures=figures)
+    return Evidence(
+        about, Finding.PASS, f"all numbers in {tally.with_numbers:,} of {tally.rows:,} rows of the canary are finite", figures=figures
+    )
 
 
 def _flips(tally: Tally, plan: PredictionsPlan) -> Evidence | Absence:

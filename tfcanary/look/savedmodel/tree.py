@@ -25,7 +25,10 @@ NAME_BYTES = 900
 """Largest number of bytes in a name: a bucket allows 1,024, and the prefix takes some of them."""
 GRAPH_BYTES = 2**31 - 1
 """Largest message in bytes that TensorFlow can read."""
-TOTAL_BYTES = 2**40
+TOTAL_BYTES = 2**38
+"""Largest number of bytes in all files of a model, 256 GiB: more than a server holds in memory, and few enough to be hashed in minutes."""
+HOLES = 2**30
+"""Number of bytes that the disk need not hold, 1 GiB: a sparse file costs nothing to write, and minutes to hash."""
 PIECE = 2**20
 
 MODEL = "saved_model.pb"
@@ -72,14 +75,18 @@ class Tree:
     sizes: dict[str, int]
     """Size in bytes of each regular file with a valid name."""
     problems: tuple[Problem, ...]
+    oversize: str = ""
+    """Why the files are too large to be read, with the file's name, its size and the limit; empty where they are not."""
 
 
 def manifest(model: Path) -> Manifest:
     """Hash every regular file of a SavedModel; `check` refuses a model with anything else, which is never copied.
 
-    Raises Refused where the path is missing, empty or no SavedModel, or has too many files.
+    Raises Refused where the path is missing, empty or no SavedModel, or has too many or too large files; no byte of them is read then.
     """
     tree = list_files(model)
+    if tree.oversize:
+        raise Refused(f"{model}: {tree.oversize}")
     if not tree.sizes:
         raise Refused(f"{model}: has no regular file, so there is nothing to hash")
     if len(tree.sizes) >= FILES:
@@ -105,7 +112,10 @@ def list_files(model: Path) -> Tree:
         raise Refused(f"{model}: {_hint([name for name, _ in entries])}")
     sizes = {name: info.st_size for name, info in entries if stat.S_ISREG(info.st_mode) and _name_fault(name) is None}
     problems = [problem for name, info in entries if (problem := _problem(name, info))]
-    return Tree(sizes, (*problems, *_excess(entries)))
+    if len(entries) > FILES:
+        problems.append(failure(f"more than {FILES:,} files"))
+    oversize = _oversize(model, {name: info for name, info in entries if stat.S_ISREG(info.st_mode)})
+    return Tree(sizes, (*problems, *([failure(oversize)] if oversize else [])), oversize)
 
 
 def _entries(model: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -165,11 +175,27 @@ def _problem(name: str, info: os.stat_result) -> Problem | None:
     return None if KNOWN.fullmatch(name) else warning(f"{quote(name)} is no part of a SavedModel")
 
 
-def _excess(entries: list[tuple[str, os.stat_result]]) -> Iterator[Problem]:
-    if len(entries) > FILES:
-        yield failure(f"more than {FILES:,} files")
-    if (total := sum(info.st_size for _, info in entries if stat.S_ISREG(info.st_mode))) > TOTAL_BYTES:
-        yield failure(f"{total:,} bytes in all; at most {TOTAL_BYTES:,}")
+def _oversize(model: Path, files: dict[str, os.stat_result]) -> str:
+    """Why the files must not be read: too many bytes, or too many that no disk holds; empty where they may be read."""
+    largest = max(files, key=lambda name: files[name].st_size, default="")
+    if (total := sum(info.st_size for info in files.values())) > TOTAL_BYTES:
+        return f"{quote(largest)} has {files[largest].st_size:,} bytes, and all files have {total:,}; at most {TOTAL_BYTES:,} are read"
+    holes = {name: info.st_size - 512 * info.st_blocks for name, info in files.items()}
+    # A file system that compresses, or that does not tell its blocks, has fewer blocks than bytes, too: only a hole makes a file sparse.
+    if sum(hole for hole in holes.values() if hole > 0) > HOLES:
+        widest = max(holes, key=lambda name: holes[name])
+        if _has_hole(model / widest, files[widest].st_size):
+            size, held = files[widest].st_size, 512 * files[widest].st_blocks
+            return f"{quote(widest)} is sparse: it has {size:,} bytes, of which the disk holds {held:,}; at most {HOLES:,} may be missing"
+    return ""
+
+
+def _has_hole(path: Path, size: int) -> bool:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read ({error})") from error
 
 
 def _sha256(path: Path, size: int) -> str:

@@ -29,7 +29,7 @@ from tfcanary.run.steps.gate_looks import (
     training_reference,
     validate_candidate,
 )
-from tfcanary.run.steps.model_files import fetch, files_of
+from tfcanary.run.steps.model_files import candidate_uri, fetch, files_of
 from tfcanary.run.steps.step_inputs import (
     Artifact,
     Step,
@@ -47,6 +47,7 @@ __all__ = [
     "WORLD_DRIFT",
     "Artifact",
     "Step",
+    "candidate_uri",
     "check_run_id",
     "compare_predictions",
     "evaluate_drift",

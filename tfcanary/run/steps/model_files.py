@@ -9,12 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Platform, Storage
 
 LARGEST_GRAPH = 64 * 2**20
 """Bytes of a graph that is fetched for a page: many times a usual one; the step that ends a release must not wait for more."""
+
+
+def candidate_uri(model: str | Path) -> str:
+    """Return the URI of a candidate as the steps get it: a bucket's URI unchanged, a directory as its absolute path.
+
+    Raises Refused where Argo or Kubernetes would expand a part of it, where it cannot be printed, or where its links form a loop.
+    """
+    uri = str(model)
+    try:
+        uri = uri if "://" in uri else str(Path(uri).resolve())
+    except (OSError, RuntimeError) as error:  # a RuntimeError before Python 3.13
+        raise Refused(f"model: {uri!r} cannot be read: its links form a loop") from error
+    if not uri.isprintable():
+        raise Refused(f"model: {uri!r} has characters that cannot be printed, such as a line break; rename the folder")
+    return str(codec.decode(str, uri, at="model"))
 
 
 def fetch(uri: str) -> Path:
@@ -34,7 +50,9 @@ class Copies:
 
     def fetch(self, uri: str) -> Path:
         """Return the directory or file behind a URI, on this machine; raises Refused where a bucket has neither."""
-        if "://" not in uri or uri.startswith("file://"):
+        if "://" not in uri:
+            return Path(uri)
+        if uri.startswith("file://"):
             return Path(unquote(uri.removeprefix("file://")))
         from tfcanary.adapters.storage import open_storage
         from tfcanary.adapters.storage.download import pull

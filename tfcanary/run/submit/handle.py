@@ -220,12 +220,12 @@ def release(
             the token that Kubeflow has mounted into it.
         release_id: A name of your own for this release, used once; empty means that one is made.
 
-    Raises Refused (a path that is no SavedModel; no stable version and no `bootstrap: true`; a plan too large for the host), Held (another release is active)
-    and Unavailable.
+    Raises Refused (a path that is no SavedModel, or one that Kubernetes would change; no stable version and no `bootstrap: true`; a plan too
+    large for the host), Held (another release is active) and Unavailable.
     """
     decoded, platform = read_plan(plan), platform or adapters.default_platform()
     auth = read_auth(host_auth)
-    uri = str(model) if "://" in str(model) else str(Path(model).resolve())
+    uri = steps.candidate_uri(model)
     release_id = release_id or f"{name}-{secrets.token_hex(6)}"
     parameters = {**run_parameters(uri, name, platform, decoded), "release_id": release_id}
     if host:

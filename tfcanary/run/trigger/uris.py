@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from tfcanary.act.queue import LONGEST_URI
+from tfcanary.core import codec
 from tfcanary.core.errors import Refused
 
 PART = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.=+@~,:-]{1,255}")
@@ -24,6 +25,7 @@ def normalise(uri: str) -> str:
 
     Raises Refused where the URI has none of these forms, is too long, or has a name that is not plain.
     """
+    codec.decode(str, uri, at="model")
     if len(uri) > LONGEST_URI:
         raise Refused(f"{uri[:60]!r}...: has {len(uri)} characters; at most {LONGEST_URI} are taken")
     text = uri.removesuffix("/")
