@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,8 +257,9 @@ def test_people_pause_and_resume_a_release_and_its_status_says_so(world: World, 
     ledger.begin(world.platform(), plan, "run-1")
     ledger.change(world.platform(), "run-1", lambda r: replace(r, state=State.WATCHED))
     assert run("pause", "digits", "--reason", "lunch") == 0
+    assert ": lunch" in capsys.readouterr().err
     assert run("status", "digits") == 0
-    assert "A person paused it" in capsys.readouterr().out
+    assert re.search(r"A person paused it, since .* UTC: lunch", capsys.readouterr().out)
     assert run("pause", "digits") == 2
     assert "tfcanary resume digits" in capsys.readouterr().err
     assert run("resume", "digits", "--json") == 0

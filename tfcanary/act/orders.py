@@ -23,7 +23,7 @@ def pause(platform: Platform, reason: str) -> Release:
     def paused(release: Release, now: datetime) -> Release:
         if release.pause:
             raise Refused(f"{platform.model}: {_state(release)}; to go on: {_way_on(platform, release)}")
-        return replace(release, pause=Pause(now)).happened(now, f"paused: {reason}")
+        return replace(release, pause=Pause(now, reason=reason)).happened(now, f"paused: {reason}")
 
     return _ordered(platform, paused)
 

@@ -71,7 +71,7 @@ def repair(name: str, platform_uri: str, json_: bool) -> None:
     click.echo(f"{name}: everything is as the record says")
 
 
-@_order_verb("Keep a release at its weight; the watch goes on.")
+@_order_verb("Keep a release at its weight; the watch goes on.", reason="no reason was given")
 def pause(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     """Keep the release at its weight: it is watched and may be rolled back, but it neither advances nor is promoted.
 

@@ -49,10 +49,12 @@ def compare_predictions(step: Step) -> Look:
     if recorded := release.looks.get("compare"):
         return recorded
     deployment = release.looks.get("deploy", Look("deploy"))
+    is_ready = gate_word(deployment) == Finding.PASS.value
     if step.plan.predictions is None or release.state.ended:
-        reason = "absent by plan" if step.plan.predictions is None else "first release: there is no stable version to compare with"
-        return Look("compare", deployment.evidence, absent=(Absence("predictions", reason),))
-    if gate_word(deployment) != Finding.PASS.value:
+        reason = "first release: there is no stable version to compare with" if release.state.ended else "absent by plan"
+        # This gate alone stands between a canary that did not come up and its traffic.
+        return Look("compare", () if is_ready else deployment.evidence, absent=(Absence("predictions", reason),))
+    if not is_ready:
         return replace(deployment, about="compare")
     with holding(step.platform, step.run_id, "compare predictions"):
         if folder := mirror_folder(step.plan.predictions.source):
