@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import compiler, components, dsl, kubernetes
 
-from tfcanary.core import codec
+from tfcanary.core import documents
 from tfcanary.run.submit import package
 
 trigger_release = components.load_component_from_text(package("trigger_release"))
@@ -72,7 +72,7 @@ def main(host: str) -> None:
         "exports": "gs://exports/digits",
         "model_name": "digits",
         "platform": "kube://serving",
-        "plan": codec.read_document(Path(__file__).with_name("plan.yaml")),
+        "plan": documents.read_document(Path(__file__).with_name("plan.yaml")),
         "host": "http://ml-pipeline.kubeflow:8888",
     }
     schedule(client, client.create_experiment("releases").experiment_id, parameters)

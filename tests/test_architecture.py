@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -173,3 +174,30 @@ def test_the_body_of_a_component_is_an_interface(file: Path) -> None:
     (function,) = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
     body = [one for one in function.body[1:] if not isinstance(one, ast.Import | ast.ImportFrom)]
     assert len(body) <= STATEMENTS
+
+
+def class_names_in_texts(sources: dict[str, str]) -> list[str]:
+    """The texts of a program that contain the name of one of its classes, without docstrings and the names in `__all__`."""
+    trees = {name: ast.parse(source) for name, source in sources.items()}
+    names = {node.name for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    composed = {name for name in names if re.search(r"[a-z][A-Z]", name)}
+    found = []
+    for name, tree in trees.items():
+        silent = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+                silent |= set(ast.walk(node.value))  # type: ignore[arg-type]
+        texts = (one for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str) and one not in silent)
+        found += [f"{name}: {text.value!r}" for text in texts if composed & set(re.findall(r"\w+", str(text.value)))]
+    return found
+
+
+def test_no_sentence_for_people_has_the_name_of_a_class() -> None:
+    """But for the line that TensorFlow Serving itself prints when it is ready."""
+    found = class_names_in_texts({file.name: file.read_text(encoding="utf-8") for file in (ROOT / "tfcanary").rglob("*.py")})
+    assert found == ["server.py: 'Running gRPC ModelServer at port '"]
+
+
+def test_the_name_of_a_class_in_a_sentence_would_be_noticed() -> None:
+    planted = 'class ExpectedStop:\n    """An ExpectedStop."""\n\nHEADING = "ExpectedStop"\n__all__ = ["ExpectedStop"]\n'
+    assert class_names_in_texts({"planted": planted}) == ["planted: 'ExpectedStop'"]

@@ -105,7 +105,7 @@ def test_a_pause_that_nobody_ends_is_undecided_when_the_plans_patience_is_over(w
     after(world, 10, lambda: orders.pause(world.platform(), "lunch"))
     verdict = watch.watch_stage(world.platform(), RUN, 0)
     assert (verdict.decision, verdict.undecided, world.weight) == (Decision.ROLLBACK, True, 0)
-    assert verdict.reason == "undecided: nobody resumed it within 0:05:00"
+    assert verdict.reason == "undecided: nobody resumed it within 5m"
 
 
 def test_a_pause_between_two_stages_that_nobody_ends_is_rolled_back_too(world: World, deployed: ModelVersion) -> None:
@@ -138,7 +138,7 @@ def test_a_stage_that_went_well_waits_for_the_approval_that_the_plan_asks_for(
 def test_a_stage_that_nobody_approves_is_undecided(world: World, deployed: ModelVersion) -> None:
     asking(world, Approval.EVERY)
     verdict = watch.watch_stage(world.platform(), RUN, 0)
-    assert (verdict.decision, verdict.reason) == (Decision.ROLLBACK, "undecided: nobody approved it within 0:05:00")
+    assert (verdict.decision, verdict.reason) == (Decision.ROLLBACK, "undecided: nobody approved it within 5m")
 
 
 def test_a_rejection_rolls_back_with_its_reason(world: World, deployed: ModelVersion) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tfcanary.act.checkpoint import Checkpoint
 from tfcanary.cli import main
 from tfcanary.cli.release import exit_code
 from tfcanary.core import codec
+from tfcanary.core.documents import read_document
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Verdict
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -190,6 +192,21 @@ def test_abort_rolls_back_and_may_be_repeated(world: World, plan: Plan, capsys: 
     assert ledger.read_release(world.platform(), "run-1").state is State.ROLLED_BACK
 
 
+@pytest.mark.parametrize("verb", ["abort", "repair", "pause", "resume", "approve", "reject", "status", "history", "report", "replay"])
+def test_a_misspelt_name_is_bad_input_for_every_verb_and_the_nearest_is_named(
+    world: World, plan: Plan, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapters, "models", lambda uri, patience=0.0: ("digits", "faces"))
+    assert run(verb, "digist", "--platform", "fake://") == 2
+    said = capsys.readouterr()
+    assert said.err == "tfcanary: digist: nothing was ever released under this name on fake://; did you mean 'digits'?\n"
+    assert said.out == ""
+
+
+def test_the_exit_step_of_a_run_without_a_record_ends_well(world: World) -> None:
+    assert rollback.roll_back(world.platform(), "run-1") is None
+
+
 def test_history_lists_ended_releases(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         ledger.begin(world.platform(), plan, f"run-{number}")
@@ -290,15 +307,16 @@ def test_only_a_local_platform_can_be_started_and_stopped(verb: str, capsys: pyt
 
 def test_the_plan_of_the_examples_is_a_plan() -> None:
     for path in (*Path("examples").glob("*.yaml"), Path("tfcanary/cli/demo/plan.yaml")):
-        assert codec.decode(Plan, codec.read_document(path)).weights
+        assert codec.decode(Plan, read_document(path)).weights
 
 
 def test_people_pause_and_resume_a_release_and_its_status_says_so(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     ledger.begin(world.platform(), plan, "run-1")
     ledger.change(world.platform(), "run-1", lambda r: replace(r, state=State.WATCHED))
     assert run("pause", "digits", "--reason", "lunch") == 0
+    assert ": lunch" in capsys.readouterr().err
     assert run("status", "digits") == 0
-    assert "A person paused it" in capsys.readouterr().out
+    assert re.search(r"A person paused it, since .* UTC: lunch", capsys.readouterr().out)
     assert run("pause", "digits") == 2
     assert "tfcanary resume digits" in capsys.readouterr().err
     assert run("resume", "digits", "--json") == 0

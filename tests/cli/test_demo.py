@@ -17,13 +17,15 @@ import pytest
 
 from tests.cli.test_cli import ended, run
 from tfcanary import adapters, report
+from tfcanary.act.checkpoint import Checkpoint
 from tfcanary.adapters import local
 from tfcanary.cli.demo import four_releases
 from tfcanary.cli.demo.four_releases import CANDIDATES, MARKER, MODULES, DemoCandidate
 from tfcanary.cli.demo.users import UserAnswers
-from tfcanary.core.domain import Evidence, Finding, Look
+from tfcanary.core.domain import Decision, Evidence, Finding, Look, Verdict
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.record import Record, Release, State
+from tfcanary.core.timeline import Point, Timeline
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.snapshots import Snapshot
 
@@ -64,7 +66,9 @@ class StandInHandle:
     def follow(self) -> Iterator[Snapshot]:
         if self.run.model not in self.run.theatre.ends:
             raise KeyboardInterrupt
-        yield Snapshot(Record("digits", "0"), self.run.theatre.ends[self.run.model], None)
+        release = self.run.theatre.ends[self.run.model]
+        point = Point(release.began, 10, stable_requests=5_000.0, canary_requests=620.0)
+        yield Snapshot(Record("digits", "0"), release, Checkpoint("", Timeline((point,)), Verdict(Decision.HOLD, "said")))
 
 
 class StandInUsers:
@@ -84,7 +88,9 @@ class StandInUsers:
 def expected_end(candidate: DemoCandidate) -> Release:
     release = ended(candidate.end_state, "metrics/errors")
     found_bad = Look("gate", (Evidence("gate/it", Finding.FAIL, "it is bad"),))
-    return replace(release, looks={candidate.refused_by: found_bad} if candidate.refused_by else {})
+    if candidate.refused_by:
+        return replace(release, looks={candidate.refused_by: found_bad})
+    return replace(release, first_traffic=release.began)
 
 
 @pytest.fixture
@@ -131,6 +137,8 @@ def test_all_four_as_they_should_be_is_exit_0_and_each_is_printed_once(
     for candidate in CANDIDATES:
         assert said.count(f"✓ {candidate.title}: ") == 1
     assert said.count("the first model") == 1
+    assert said.count("; 620 requests reached it\n  users: ") == 2
+    assert said.count("; no request reached it") == 3
     folder = tmp_path / ".tfcanary" / "demo"
     assert said.splitlines()[-1] == f"as it should be; pages: {folder}/*.html"
     assert {page.stem for page in folder.glob("*.html")} == {one.model for one in CANDIDATES}

@@ -16,7 +16,10 @@ from tests.cli.test_cli import run
 from tests.decide.judge import simulation
 from tests.fakes import World
 from tfcanary import adapters
+from tfcanary.act import ledger
+from tfcanary.cli import plan as plan_verb
 from tfcanary.core.domain import Sample, Track
+from tfcanary.core.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +42,7 @@ def test_numbers_alone_give_a_table_and_the_sentences(plan_file: Path, capsys: C
     assert run("plan", plan_file, "--rate", 2, "--error-rate", 0.001) == 0
     said = capsys.readouterr().out
     assert "2 requests/s, 0.1 % errors" in said
+    assert "Outcome" in said
     assert "stage 1: at 2 requests/s and 50 % this needs 3.3 h" in said
     assert "assumed: no noise beyond chance" in said
 
@@ -96,6 +100,27 @@ def test_what_is_typed_wins_over_what_stable_counts(plan_file: Path, capsys: Cap
     said = json.loads(capsys.readouterr().out)["baseline"]
     assert said["rate"] == 7
     assert said["notes"][-1] == "rate as typed"
+
+
+def test_an_active_release_is_no_obstacle_to_a_forecast_and_is_named(world: World, plan_file: Path, capsys: Captured) -> None:
+    ledger.begin(world.platform(), Plan(), "run-1")
+    assert run("plan", plan_file, "--name", "digits", "--platform", "fake://", "--rate", 20) == 0
+    said = capsys.readouterr()
+    assert "Outcome" in said.out
+    assert "digits: release 'run-1' is active; another one can begin when it has ended" in said.err
+    assert run("plan", plan_file, "--name", "digits", "--platform", "fake://", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["reasons"] == ["digits: release 'run-1' is active; another one can begin when it has ended"]
+
+
+def test_a_platform_without_objects_says_so_where_they_are_asked_for(
+    world: World, plan_file: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("plan", plan_file, "--name", "digits", "--platform", "fake://", "--diff")
+    assert run(*command) == 0
+    assert "no objects to show" not in capsys.readouterr().err
+    monkeypatch.setattr(plan_verb, "_changes", lambda platform: ())
+    assert run(*command) == 0
+    assert "the local platform has no objects to show" in capsys.readouterr().err
 
 
 @dataclass

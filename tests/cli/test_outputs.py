@@ -28,6 +28,7 @@ from tfcanary.adapters import local
 from tfcanary.cli import outputs
 from tfcanary.cli import release as release_verb
 from tfcanary.core.plan import Plan
+from tfcanary.run.submit import progress
 
 Captured = pytest.CaptureFixture[str]
 
@@ -90,6 +91,39 @@ def test_the_check_neither_changes_a_file_nor_leaves_one(tmp_path: Path) -> None
         assert outputs.check_writable(context, option, tmp_path / name) == tmp_path / name
     assert (tmp_path / "old.html").read_text() == "old"
     assert not (tmp_path / "new.html").exists()
+
+
+def test_a_link_stays_a_link_and_its_target_is_written(plan_file: Path, tmp_path: Path) -> None:
+    """Also where the target does not exist yet, and the check leaves none behind."""
+    link, target = tmp_path / "link.html", tmp_path / "pages" / "page.html"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    option = next(one for one in options_of("release") if one.name == "html")
+    assert outputs.check_writable(click.Context(dict(verbs())["release"]), option, link) == link
+    assert link.is_symlink()
+    assert list(target.parent.iterdir()) == []
+    assert run("plan", plan_file, "--rate", 20, "--html", link) == 0
+    assert link.is_symlink()
+    assert target.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_release_that_is_interrupted_leaves_its_page(
+    world: World, plan_file: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = world.platform()
+    ledger.begin(platform, Plan(), "run-1")
+    handle = of(world, ledger.read(platform))
+    monkeypatch.setattr(release_verb, "submit_release", lambda *arguments: handle)
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "show", interrupted)
+    page = tmp_path / "page.html"
+    command = ("release", family() / "good", "--name", "digits", "--plan", plan_file, "--platform", "fake://", "--html", page)
+    assert run(*command) == 3
+    assert "aborted: interrupted in the terminal" in page.read_text()
+    assert f"report written to {page}" in capsys.readouterr().err
 
 
 def test_a_pipe_is_not_opened_by_the_check(tmp_path: Path) -> None:
@@ -172,6 +206,21 @@ def test_a_document_that_is_nested_too_deeply_is_one_sentence(tmp_path: Path, ca
     (tmp_path / "plan.yaml").write_text("weights: " + "[" * 20_000)
     assert run("plan", tmp_path / "plan.yaml") == 2
     assert one_sentence(capsys) == "tfcanary: the input is nested too deeply"
+
+
+def test_what_is_no_number_or_empty_is_said_plainly(plan_file: Path, capsys: Captured) -> None:
+    assert run("plan", plan_file, "--rate", "abc") == 2
+    assert "'abc' is no number" in one_sentence(capsys)
+    assert run("up", "--port", "abc") == 2
+    assert "'abc' is no whole number" in one_sentence(capsys)
+    assert run("validate", "") == 2
+    assert "the path is empty" in one_sentence(capsys)
+
+
+def test_an_empty_plan_is_said_to_be_empty(plan_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plan_file.write_text("# nothing yet\n")
+    assert run("plan", plan_file) == 0
+    assert caplog.messages == [f"{plan_file}: is empty, which is a plan of the defaults"]
 
 
 def test_columns_that_neither_side_has_are_bad_input(tmp_path: Path, capsys: Captured) -> None:

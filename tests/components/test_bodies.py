@@ -21,15 +21,18 @@ from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
 from tests.act.conftest import held_by_the_dead
 from tests.components.conftest import ENDED, LOOK, MEASURED, MODEL, OWNER, RELEASE, Output
+from tests.conftest import QUICK
 from tests.fakes import World
 from tests.look.savedmodel.family import family
 from tests.process import Behaviour
 from tfcanary import __version__
 from tfcanary.act import ledger
+from tfcanary.core import codec
 from tfcanary.core.domain import Pool
 from tfcanary.core.errors import GaveUp, Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import State
+from tfcanary.look import savedmodel
 
 pytestmark = pytest.mark.usefixtures("opened")
 
@@ -188,6 +191,24 @@ def test_a_weight_outside_the_stages_needs_a_live_guard_too(world: World, deploy
         shift_traffic.python_func(weight=50, **RELEASE)
     assert world.weight == 0
     assert shift_traffic.python_func(weight=0, **RELEASE) == 0
+
+
+def test_a_first_release_has_no_comparison_and_its_last_event_is_its_promotion(
+    world: World, outputs: Callable[..., dict[str, Output]]
+) -> None:
+    world.records.stored = None
+    first = {**RELEASE, "plan": {**QUICK, "bootstrap": True}}
+    ledger.begin(world.platform(), codec.decode(Plan, first["plan"]), "run-1")
+    model = family() / MODEL
+    number = push_model.python_func(model_uri=str(model), digest=savedmodel.manifest(model).digest, **first)
+    assert deploy_canary.python_func(version=number, **first, **outputs(*LOOK)) == "pass"
+    compared = outputs(*MEASURED)
+    assert compare_predictions.python_func(**first, **compared) == "promoted"
+    reason = "first release: there is no stable version to compare with"
+    assert compared["evidence"].json() == {"about": "compare", "evidence": [], "absent": [{"about": "predictions", "reason": reason}]}
+    release = ledger.read_release(world.platform(), "run-1")
+    assert "compare" not in release.looks
+    assert release.events[-1].what.startswith("promoted")
 
 
 def test_abort_needs_no_run_id(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:

@@ -154,7 +154,7 @@ def test_labels_that_end_during_the_watch_block_promotion_and_blame_nobody(
         watch.watch_stage(labelled(world, plan), RUN, 0)
         verdict = watch.watch_stage(labelled(world, plan), RUN, 1)
     assert verdict.undecided
-    assert "labels.jsonl: begins with b'no label" in caplog.text
+    assert "labels.jsonl: begins with 'no label" in caplog.text
     assert quality(verdict).finding is Finding.INCONCLUSIVE
 
 

@@ -152,10 +152,11 @@ def may_begin(record: Record, plan: Plan, run_id: str = "") -> None:
         )
     if run_id and any(ended.run_id == run_id for ended in record.history):
         raise Refused(f"{record.model}: release {run_id!r} has ended already; give the new release an id of its own")
-    _check_bootstrap(record, plan)
+    check_bootstrap(record, plan)
 
 
-def _check_bootstrap(record: Record, plan: Plan) -> None:
+def check_bootstrap(record: Record, plan: Plan) -> None:
+    """Raises Refused where `bootstrap` does not fit what is stable."""
     if record.stable is None and not plan.bootstrap:
         raise Refused(f"{record.model}: there is no stable version to compare with; for a first release set `bootstrap: true` in the plan")
     if record.stable is not None and plan.bootstrap:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from tfcanary.act import ledger, rollback
 from tfcanary.act.hold import Hold
+from tfcanary.core.durations import written
 from tfcanary.core.errors import Refused
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Pause, Record, Release, State
@@ -22,7 +23,7 @@ def pause(platform: Platform, reason: str) -> Release:
     def paused(release: Release, now: datetime) -> Release:
         if release.pause:
             raise Refused(f"{platform.model}: {_state(release)}; to go on: {_way_on(platform, release)}")
-        return replace(release, pause=Pause(now)).happened(now, f"paused: {reason}")
+        return replace(release, pause=Pause(now, reason=reason)).happened(now, f"paused: {reason}")
 
     return _ordered(platform, paused)
 
@@ -74,7 +75,7 @@ def await_resume(hold: Hold) -> Release:
     while (release := ledger.read_release(platform, run_id)).pause and release.state in (State.OPEN, State.WATCHED):
         hold.check()
         if release.waiting(platform.clock.now()) > release.plan.stage.patience:
-            rollback.roll_back(platform, run_id, f"undecided: nobody resumed it within {release.plan.stage.patience}")
+            rollback.roll_back(platform, run_id, f"undecided: nobody resumed it within {written(release.plan.stage.patience)}")
         else:
             platform.clock.sleep(release.plan.deploy.handover.total_seconds() / SHARE)
     return release

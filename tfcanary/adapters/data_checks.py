@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from tfcanary.adapters.doctor_checks import Check, CheckResult
+from tfcanary.adapters.notices import address_of
 from tfcanary.adapters.storage import folder_of
 from tfcanary.adapters.storage.probe import probe
 from tfcanary.core.domain import Finding, Pool, Sample, Track
-from tfcanary.core.plan import Plan
+from tfcanary.core.errors import Refused
+from tfcanary.core.plan import NotifyPlan, Plan
 from tfcanary.core.ports import Platform
 
 MOST_NAMES = 3
@@ -30,6 +32,21 @@ def _bucket(uri: str) -> CheckResult:
         return Finding.WARN, f"{folder} is not on this machine, so it was not tried: steps and servers must share this directory"
     probe(uri)
     return Finding.PASS, f"{uri} can be listed, written, read and deleted in by whoever runs this"
+
+
+def receivers(plan: Plan) -> Iterator[Check]:
+    """One check for each receiver whose address lies in a file."""
+    for number, receiver in enumerate(plan.notify):
+        if receiver.url_file:
+            yield Check(f"notify/{number}", partial(_receiver, receiver))
+
+
+def _receiver(receiver: NotifyPlan) -> CheckResult:
+    try:
+        address_of(receiver)
+    except Refused as error:
+        return Finding.WARN, f"{error}; nobody would be told"
+    return Finding.PASS, f"{receiver.url_file} holds an address"
 
 
 def series(platform: Platform, plan: Plan, where: str) -> CheckResult:

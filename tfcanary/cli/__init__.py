@@ -44,6 +44,13 @@ EXTRAS = {
     "beam": ("apache_beam",),
 }
 """The modules of each extra in `setup.py`."""
+_PLAIN_WORDS = {
+    "is not a valid float range": "is no number",
+    "is not a valid float": "is no number",
+    "is not a valid integer range": "is no whole number",
+    "is not a valid integer": "is no whole number",
+}
+"""Click's words for what is no number, and those of this program."""
 _WRONG_PATHS = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
 """Operating system errors whose cause is the path that was given."""
 
@@ -126,6 +133,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # At each start it says where it found its configuration.
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    # Whoever calls a host says in one sentence that it was not reached, after the last of these tries.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 def _missing_module(error: ModuleNotFoundError) -> str:
@@ -139,6 +148,8 @@ def _sentence(error: click.ClickException) -> str:
     """Return what was typed wrong, and which help explains it."""
     context = getattr(error, "ctx", None)
     message = " ".join(error.format_message().split())
+    for words, plain in _PLAIN_WORDS.items():
+        message = message.replace(words, plain)
     return f"{message} (see `{context.command_path} --help`)" if context else message
 
 

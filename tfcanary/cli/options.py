@@ -15,8 +15,8 @@ from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.run.submit import handle
 
-COMPLETION_PATIENCE = 1.0
-"""Seconds that a cluster has to answer with the names of its models, while somebody types."""
+HINT_PATIENCE = 1.0
+"""Seconds that a cluster has to answer with the names of its models, where they only help somebody who types."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -48,11 +48,16 @@ def model(required: bool = True) -> Decorator:
 
 def models(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return the models of the platform whose names begin with `typed`; none where the platform does not answer in time."""
-    try:
-        names = adapters.models(context.params.get("platform_uri") or adapters.default_platform(), patience=COMPLETION_PATIENCE)
-    except TfcanaryError:
-        return []
+    names = recorded_models(context.params.get("platform_uri") or adapters.default_platform())
     return [one for one in names if one.startswith(typed)]
+
+
+def recorded_models(platform_uri: str) -> tuple[str, ...]:
+    """Return the models that have a record on the platform; none where it does not answer in time."""
+    try:
+        return adapters.models(platform_uri, patience=HINT_PATIENCE)
+    except TfcanaryError:
+        return ()
 
 
 def host(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,8 +8,8 @@ import click
 
 from tfcanary import report
 from tfcanary.act import finish, ledger, orders, restore, rollback
-from tfcanary.cli import options
-from tfcanary.core.errors import Refused
+from tfcanary.cli import options, show
+from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release
 from tfcanary.run import steps
@@ -37,7 +37,7 @@ def abort(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     \b
     Example:  tfcanary abort digits
     """
-    step = steps.reopen_step(platform_uri, name)
+    step = _reopen(platform_uri, name)
     _print_release(name, rollback.roll_back(step.platform, step.run_id, reason), json_)
 
 
@@ -54,7 +54,7 @@ def repair(name: str, platform_uri: str, json_: bool) -> None:
     \b
     Example:  tfcanary repair digits
     """
-    platform = steps.reopen_step(platform_uri, name).platform
+    platform = _reopen(platform_uri, name).platform
     record = ledger.read(platform)
     if record.active:
         raise Refused(
@@ -71,7 +71,7 @@ def repair(name: str, platform_uri: str, json_: bool) -> None:
     click.echo(f"{name}: everything is as the record says")
 
 
-@_order_verb("Keep a release at its weight; the watch goes on.")
+@_order_verb("Keep a release at its weight; the watch goes on.", reason="no reason was given")
 def pause(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     """Keep the release at its weight: it is watched and may be rolled back, but it neither advances nor is promoted.
 
@@ -116,9 +116,17 @@ def reject(name: str, platform_uri: str, reason: str, json_: bool) -> None:
 
 
 def _give_order(order: Order, platform_uri: str, name: str, reason: str, json_: bool) -> None:
-    _print_release(name, order(steps.reopen_step(platform_uri, name).platform, reason), json_)
+    _print_release(name, order(_reopen(platform_uri, name).platform, reason), json_)
+
+
+def _reopen(platform_uri: str, name: str) -> steps.Step:
+    """Bind the platform to a model that has a record: a misspelt name must not look like an order that was obeyed. Raises Refused."""
+    show.record_of(platform_uri, name)
+    return steps.reopen_step(platform_uri, name)
 
 
 def _print_release(name: str, release: Release | None, json_: bool) -> None:
-    sentence = report.release_line(release) if release else f"{name}: nothing was ever released under this name"
-    options.print_result(release.state.value if release else "none", sentence, json_)
+    """Print how the release stands; raises Conflict where the record shows another one by now."""
+    if release is None:
+        raise Conflict(f"{name}: another release began meanwhile; repeat the order if it is meant for that one")
+    options.print_result(release.state.value, report.release_line(release), json_)

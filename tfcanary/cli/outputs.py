@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,15 @@ def check_writable(ctx: click.Context, param: click.Parameter, path: Path | None
     # A shell that completes a command checks nothing; opening and closing a pipe would end its reader.
     if path is None or ctx.resilient_parsing or (path.exists() and not path.is_file() and not path.is_dir()):
         return path
-    existed = path.exists()
+    # What a link points at is made and removed, never the link.
+    target = Path(os.path.realpath(path))
+    existed = target.exists()
     try:
-        path.open("ab").close()
+        target.open("ab").close()
     except OSError as error:
         raise click.BadParameter(f"{path}: cannot be written ({error.strerror})", ctx, param) from error
     if not existed:
-        path.unlink()
+        target.unlink()
     return path
 
 

@@ -49,25 +49,40 @@ def plan(
         raise click.UsageError("--diff shows the objects of a model: name it with --name")
     release_plan = options.read_plan(plan_file)
     platform = adapters.open_platform(platform_uri, name, release_plan) if name else None
-    changes = _check_platform(platform, release_plan, diff) if platform else ()
+    notes = _check_platform(platform, release_plan) if platform else ()
+    changes = _changes(platform) if platform and diff else ()
+    if diff and not changes:
+        notes = (*notes, "the local platform has no objects to show")
     found = forecasts.forecast_of(release_plan, None if diff else platform, numbers["rate"], numbers["error_rate"])
     if html:
         forecasts.write_page(found, release_plan, html)
     if json_:
-        checked = {"finding": "pass", "reasons": [], "plan": codec.encode(release_plan), "objects": _objects(changes)}
+        checked = {"finding": "pass", "reasons": list(notes), "plan": codec.encode(release_plan), "objects": _objects(changes)}
         options.print_json({**checked, **forecasts.as_json(found)})
     else:
         for line in (*_stages(release_plan), *(line for change in changes for line in unified_diff(change))):
             click.echo(line)
         forecasts.print_forecast(found)
+        for note in notes:
+            click.echo(f"tfcanary: {note}", err=True)
     if strict and found and not found.forecast.decides:
         sys.exit(1)
 
 
-def _check_platform(platform: Platform, plan: Plan, diff: bool) -> tuple[Change, ...]:
-    ledger.check(platform, plan)
-    if not diff:
-        return ()
+def _check_platform(platform: Platform, plan: Plan) -> tuple[str, ...]:
+    """Return what a person should know of the platform; raises Refused where a release could not end well by this plan.
+
+    An active release is no obstacle to a verb that only reads.
+    """
+    record = ledger.read(platform)
+    ledger.check_bootstrap(record, plan)
+    platform.preflight.check(record)
+    return (
+        (f"{platform.model}: release {record.active.run_id!r} is active; another one can begin when it has ended",) if record.active else ()
+    )
+
+
+def _changes(platform: Platform) -> tuple[Change, ...]:
     number = push.next_number(platform)
     candidate = ModelVersion(number, f"{platform.bucket_uri}/{platform.model}/{number}", UNKNOWN_DIGEST)
     return tuple(platform.preflight.changes(candidate))

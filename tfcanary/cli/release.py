@@ -58,7 +58,7 @@ def release(
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
         last = progress.show(handle.follow(), handle.platform.clock)
     except KeyboardInterrupt:
-        _interrupt(handle, name, platform_uri)
+        _interrupt(handle, name, platform_uri, html)
         sys.exit(UNDECIDED)
     if handle.has_failed():
         click.echo(f"a step of the pipeline failed: see {handle.run.describe()}", err=True)
@@ -77,15 +77,19 @@ def _write_report(handle: Handle, html: Path) -> None:
         click.echo(f"tfcanary: the release has ended, but its report was not written: {error}", err=True)
 
 
-def _interrupt(handle: Handle, name: str, platform_uri: str) -> None:
-    """Roll back a local release, traffic first; a remote one continues without this terminal."""
+def _interrupt(handle: Handle, name: str, platform_uri: str, html: Path | None) -> None:
+    """Roll back a local release, traffic first, and write its report; a remote one continues without this terminal."""
     if handle.remote:
         click.echo(f"detached; the release continues. To stop it: tfcanary abort {name} --platform {platform_uri}", err=True)
+        if html:
+            click.echo(f"its report, at any time: tfcanary report {name} --platform {platform_uri} --html {html}", err=True)
         return
     click.echo("interrupted: rolling back", err=True)
     ended = handle.abort("aborted: interrupted in the terminal")
     last = handle.snapshot()
     click.echo(report.release_line(ended, last.outline if last else None) if ended else "the release had not begun", err=True)
+    if html and ended:
+        _write_report(handle, html)
 
 
 def print_end(last: Snapshot, json_: bool) -> int:

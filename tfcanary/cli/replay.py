@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from tfcanary.act import checkpoint, ledger, poll_log
-from tfcanary.cli import options, outputs
+from tfcanary.act import checkpoint, poll_log
+from tfcanary.cli import options, outputs, show
 from tfcanary.core import codec
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused
@@ -78,11 +78,11 @@ def _of_release(platform_uri: str, name: str | None, run_id: str) -> ReplayResul
     if not name:
         raise click.UsageError("name the model whose release is replayed, or give --prometheus")
     platform = steps.reopen_step(platform_uri, name).platform
-    release = ledger.read(platform).release
+    release = show.record_of(platform_uri, name).release
     run = run_id or (release.run_id if release else "")
-    last = checkpoint.last_of(platform, run) if run else None
+    last = checkpoint.last_of(platform, run)
     if last is None:
-        raise Refused(f"{name}: {f'release {run!r} was never polled' if run else 'nothing was ever released under this name'}")
+        raise Refused(f"{name}: release {run!r} was never polled")
     head, looks = poll_log.read(platform, run, last.polls)
     judge = Judge.resume(head.judge, run, head.plan)
     found = replaying.replay(judge, [(look.at, look.poll) for look in looks])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def record_of(platform_uri: str, name: str, waiting: bool = False) -> Record:
     """Return the model's record; raises Refused where the name has no release, nor, with `waiting`, a candidate that waits."""
     record = ledger.read(steps.reopen_step(platform_uri, name).platform)
     if record.release is None and not (waiting and record.waiting):
-        raise Refused(f"{name}: nothing was ever released under this name on {platform_uri}")
+        near = get_close_matches(name, options.recorded_models(platform_uri), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near and near[0] != name else ""
+        raise Refused(f"{name}: nothing was ever released under this name on {platform_uri}{hint}")
     return record
 
 

@@ -9,6 +9,7 @@ import click
 
 from tfcanary.cli import options
 from tfcanary.core import codec
+from tfcanary.core.durations import written
 
 LONGEST = timedelta(days=1)
 """The longest time between two looks into a folder."""
@@ -108,7 +109,7 @@ def watch(
     from tfcanary.run.trigger.versions import Completeness
 
     if not timedelta(seconds=1) <= every <= LONGEST:
-        raise click.UsageError(f"--every {every}: must be from 1s to 1d")
+        raise click.UsageError(f"--every {written(every)}: must be from 1s to 1d")
     try:
         source = Source(steps.candidate_uri(uri), options.read_plan(plan_file), complete=complete, settle=settle)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The vocabulary to and from JSON and YAML; says where a document is wrong, and what would be right.
+"""The vocabulary to and from JSON; says where a document is wrong, and what would be right.
 
 One reflection over frozen dataclasses instead of a `to_dict` in each. A refusal names the path in the document,
 the value, and what would be right:
@@ -22,12 +22,11 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from tfcanary.core.durations import UNITS
 from tfcanary.core.errors import Refused
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 NONE = "none"
 """How a document says that something optional is not asked for; `null` says the same."""
 # Argo expands {{...}} and Kubernetes $(...) in the arguments of a container: a value with either would arrive changed.
@@ -95,18 +94,6 @@ def loads(kind: Any, text: str | bytes, at: str = "$") -> Any:
 def digest(value: Any) -> str:
     """`sha256:` and the hash of the canonical JSON."""
     return "sha256:" + hashlib.sha256(dumps(value).encode()).hexdigest()
-
-
-def read_document(path: Path) -> Any:
-    """Read a YAML or JSON file; raises Refused where it is missing or cannot be parsed."""
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: cannot be read ({error})") from error
-    except yaml.YAMLError as error:
-        raise Refused(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
 
 
 def _decoder(kind: Any) -> Callable[[Any, Any, str], Any]:

@@ -89,6 +89,8 @@ class Pause:
     since: datetime
     approval: bool = False
     """The stage went well and waits for a person's approval; else a person paused it."""
+    reason: str = ""
+    """What the person said who paused it."""
 
 
 @dataclass(frozen=True, slots=True)

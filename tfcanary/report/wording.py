@@ -114,16 +114,19 @@ def release_line_head(release: Release) -> str:
 
 def release_reason(release: Release) -> str:
     """Return the sentence below the answer of a release's page."""
-    if release.state is State.WATCHED and not release.reason:
+    if release.reason:
+        return release.reason
+    if release.state is State.WATCHED:
         return f"The canary has {release.weight} % of the traffic and is being watched.{_pause_sentence(release)}"
-    return release.reason or _WITHOUT_REASON.get(release.state, "No reason was recorded.")
+    return _WITHOUT_REASON.get(release.state, "No reason was recorded.") + _pause_sentence(release)
 
 
 def _pause_sentence(release: Release) -> str:
     if release.pause is None:
         return ""
     cause = "It waits for a person to approve it" if release.pause.approval else "A person paused it"
-    return f" {cause}, since {moment(release.pause.since)}."
+    said = f": {release.pause.reason.removesuffix('.')}" if release.pause.reason else ""
+    return f" {cause}, since {moment(release.pause.since)}{said}."
 
 
 def sentence(reason: str) -> str:

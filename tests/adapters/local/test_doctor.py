@@ -10,7 +10,7 @@ from tfcanary import adapters
 from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.core.domain import Finding, Look
 from tfcanary.core.errors import Refused
-from tfcanary.core.plan import BucketPlan, MetricsPlan, Plan
+from tfcanary.core.plan import BucketPlan, MetricsPlan, NotifyPlan, Plan
 
 
 def examine(folder: Path, plan: Plan | None = None, model: str = "") -> Look:
@@ -47,6 +47,17 @@ def test_a_plan_that_this_machine_cannot_follow_is_red_and_its_buckets_are_not_a
     assert (finding, found.finding) == ("fail", Finding.FAIL)
     assert "metrics.source 'prometheus'" in reason
     assert [(one.about, one.reason) for one in found.absent] == [("doctor/bucket/canary", "not asked: first mend plan")]
+
+
+def test_a_receiver_whose_address_cannot_be_read_here_is_a_warning_that_names_its_file(tmp_path: Path) -> None:
+    missing, there = tmp_path / "slack", tmp_path / "teams"
+    there.write_text("https://example.com/canary\n")
+    found = examine(
+        tmp_path, Plan(notify=(NotifyPlan(url_file=str(missing)), NotifyPlan(url="https://example.com/"), NotifyPlan(url_file=str(there))))
+    )
+    assert line(found, "notify/0") == ("warn", f"url_file {missing}: cannot be read here (No such file or directory); nobody would be told")
+    assert line(found, "notify/2") == ("pass", f"{there} holds an address")
+    assert "doctor/notify/1" not in {one.about for one in found.evidence}
 
 
 @pytest.mark.parametrize("uri", ["nowhere://x", "local://relative", "kube://UPPER", "kube://"])

@@ -88,6 +88,18 @@ def test_a_model_brings_its_own_reference(folder, capsys):
     assert to_bytes(carried) == to_bytes(count(pieces(folder / "train.parquet")))
 
 
+def test_a_profile_that_was_counted_without_the_entity_is_refused(folder, capsys):
+    profile = folder / "reference.profile"
+    assert run("profile", folder / "train.parquet", "-o", profile) == 0
+    assert run("drift", profile, folder / "same.parquet", "--entity", "user") == 2
+    assert "reference.profile: the profile was counted without an entity; count it again with --entity user" in capsys.readouterr().err
+    assert run("profile", folder / "train.parquet", "-o", profile, "--entity", "user") == 0
+    assert run("drift", profile, folder / "same.parquet", "--entity", "user") == 0
+    assert run("drift", profile, folder / "same.parquet") == 0
+    assert run("drift", profile, folder / "same.parquet", "--entity", "age") == 2
+    assert "was counted with the entity 'user'; count it again with --entity age" in capsys.readouterr().err
+
+
 def test_what_cannot_be_a_reference_is_refused(folder, capsys):
     assert run("profile", folder / "train.parquet") == 2
     assert run("profile", folder / "train.parquet", "--into", folder) == 2

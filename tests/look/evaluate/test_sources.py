@@ -179,7 +179,7 @@ def test_a_window_needs_a_time(tmp_path):
     (tmp_path / "k").write_text(json.dumps(pairs()))
     since = Selection(since=_at(0))
     for name, chosen, sentence in (
-        ("p", since, "a window needs the name of the column of the time; there are n, s, at"),
+        ("p", since, "a window needs --time-column, the column with the time of a row; there are n, s, at"),
         ("p", Selection(time="when", since=_at(0)), "column 'when' of the window is missing"),
         ("k", since, "the records have no time, so rows cannot be selected by time"),
     ):
@@ -205,7 +205,8 @@ def broken(tmp_path, name):
         ("l.jsonl", lambda b: b[:100] + b"{" + b[100:], "l.jsonl: cannot be read as JSON lines"),
         ("l.jsonl", lambda b: b'{"n": "text"}\n' + b, "l.jsonl: cannot be read as JSON lines"),
         ("l.jsonl", lambda b: b"", "l.jsonl: is empty; Parquet, Arrow, CSV"),
-        ("l.jsonl", lambda b: b"hello", "begins with b'hello', which is no known format"),
+        ("l.jsonl", lambda b: b"hello\nyou", "begins with 'hello', which is no known format"),
+        ("l.jsonl", lambda b: b"\x00\x01hello", "begins with the bytes 00 01 68 65 6c 6c 6f, which is no known format"),
     ],
 )
 def test_what_is_damaged_is_refused_with_its_place(tmp_path, name, spoil, sentence):

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -23,7 +24,7 @@ from tfcanary import adapters
 from tfcanary.act import ledger
 from tfcanary.adapters import storage
 from tfcanary.core import codec
-from tfcanary.core.errors import Refused
+from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Fate
 from tfcanary.run.trigger import versions, watching
@@ -251,3 +252,20 @@ def test_a_plan_that_the_host_would_not_take_is_refused_before_anything_is_offer
     watched = Folder(EXPORTS["digits"], large, Completeness("_SUCCESS", timedelta(seconds=60)))
     with pytest.raises(Refused, match=r"plan: has .* bytes"):
         watching.watch(watched, "digits", Target("fake://", host="http://kfp.example"), every=1.0)
+
+
+def test_a_folder_that_is_not_there_yet_is_said_at_the_start(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Ended(threading.Thread):
+        def __init__(self, *arguments: object, **more: object) -> None:
+            super().__init__()
+
+    monkeypatch.setattr(watching, "DispatcherThread", Ended)
+    monkeypatch.setattr(watching, "finish", lambda threads: None)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)
+    for uri, said in (("/srv/none", True), ("/tmp", False)):
+        caplog.clear()
+        with pytest.raises(Unavailable, match="has ended by itself"):
+            watching.watch(Folder(uri, Plan(), Completeness("_SUCCESS", timedelta(seconds=60))), "digits", Target("fake://"), every=1.0)
+        assert (f"{uri}: is no folder on this machine yet; versions are released once it is there" in caplog.messages) is said

@@ -52,6 +52,7 @@ def _planned(folder: Folder, wanted: Requirements) -> Iterator[Check]:
         return
     yield Check("plan", lambda: _plan(folder, plan))
     yield from data_checks.buckets(plan, "plan")
+    yield from data_checks.receivers(plan)
     if wanted.model and supervisor_client.is_up(folder):
         yield Check("metrics/series", lambda: data_checks.series(open_local(folder, wanted.model, plan), plan, WHERE), ("plan", "records"))
 
@@ -121,7 +122,14 @@ def _records(folder: Folder) -> CheckResult:
             FileRecords(path).read()
     except Refused as error:
         return Finding.FAIL, str(error)
-    return Finding.PASS, f"{len(paths)} models have a record" if paths else "no model was released here yet"
+    count = (
+        "no model was released here yet"
+        if not paths
+        else "1 model has a record"
+        if len(paths) == 1
+        else f"{len(paths)} models have a record"
+    )
+    return Finding.PASS, count
 
 
 def _supervisor(folder: Folder) -> CheckResult:

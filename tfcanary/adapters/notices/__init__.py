@@ -56,7 +56,7 @@ class HttpNotices:
 
     def send(self, notice: Notice, to: NotifyPlan) -> None:
         """Post the notice; returns once the receiver has answered with 2xx. Raises Unavailable or Refused, which name its host and never its address."""
-        url = _address(to)
+        url = address_of(to)
         content, body = body_of(notice, to.format)
         headers = {"Content-Type": content, "User-Agent": f"tfcanary/{__version__}"}
         place, reason = host(urlsplit(url)), ""
@@ -133,8 +133,8 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def _address(to: NotifyPlan) -> str:
-    """The receiver's address, from the plan or from its file. Raises Refused, without the text, where the file cannot be read or holds no address."""
+def address_of(to: NotifyPlan) -> str:
+    """Return the receiver's address, from the plan or from its file. Raises Refused, without the text, where the file cannot be read or holds no address."""
     if to.url:
         return to.url
     try:

@@ -83,7 +83,7 @@ def _requests(path: Path) -> Iterator[Request]:
         else:
             yield from _from_lines(path)
     except OSError as error:
-        raise Refused(f"{path}: cannot be read ({error})") from error
+        raise Refused(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _from_lines(path: Path) -> Iterator[Request]:

@@ -22,6 +22,7 @@ from tfcanary import adapters, report
 from tfcanary.adapters import local
 from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
+from tfcanary.core.documents import read_document
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -124,7 +125,7 @@ class Demo:
         timeline = read_timeline(adapters.open_platform(self.uri, NAME, self.plan), last)
         (self.folder / f"{candidate.model}.html").write_text(report.release_html(last.record, timeline), encoding="utf-8")
         expected = has_expected_end(candidate, last.release) and not unexpected_failures(answers)
-        sentence = report.release_line(last.release)
+        sentence = report.release_line(last.release, last.outline)
         outcome = DemoOutcome(candidate.title, sentence, answers, time.monotonic() - self.began, expected)
         self.say(outcome.lines())
         return outcome
@@ -204,7 +205,7 @@ def busy_line() -> str:
 def read_plan(golden: Path) -> Plan:
     """The demo's plan, with the place of the golden requests filled in."""
     with resources.as_file(resources.files("tfcanary.cli.demo").joinpath("plan.yaml")) as file:
-        plan: Plan = codec.decode(Plan, codec.read_document(file), at="the demo's plan.yaml")
+        plan: Plan = codec.decode(Plan, read_document(file), at="the demo's plan.yaml")
     assert plan.predictions is not None
     return replace(plan, predictions=replace(plan.predictions, source=str(golden)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Traffic
+from tfcanary.core.durations import written
 from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ServiceType, ServingPlan, TrafficPlan
 from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ShareLimits, ValidationPlan
 from tfcanary.core.plan.judge import (
@@ -123,9 +124,11 @@ class Plan:
         if quality and (quality.metric is None) is (self.labelled is None):
             raise ValueError("judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`")
         if self.deploy.lease <= 2 * self.stage.poll:
-            raise ValueError(f"deploy.lease {self.deploy.lease}: must be more than two polls ({self.stage.poll} each)")
+            raise ValueError(f"deploy.lease {written(self.deploy.lease)}: must be more than two polls ({written(self.stage.poll)} each)")
         if self.deploy.heartbeat < 2 * self.stage.poll:
-            raise ValueError(f"deploy.heartbeat {self.deploy.heartbeat}: must be at least two polls ({self.stage.poll} each)")
+            raise ValueError(
+                f"deploy.heartbeat {written(self.deploy.heartbeat)}: must be at least two polls ({written(self.stage.poll)} each)"
+            )
 
     def traffic_at(self, weight: int) -> Traffic:
         """The traffic at a weight of the canary: the baseline, if there is one, gets as much where both fit."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from tfcanary.core.durations import written
 from tfcanary.core.plan.stage_times import seconds
 
 
@@ -35,7 +36,9 @@ class DeployPlan:
 
     def __post_init__(self) -> None:
         if not seconds(0) < self.lease <= self.handover:
-            raise ValueError(f"lease {self.lease}, handover {self.handover}: must be positive, and the handover at least the lease")
+            raise ValueError(
+                f"lease {written(self.lease)}, handover {written(self.handover)}: must be positive, and the handover at least the lease"
+            )
         if (
             self.heartbeat <= seconds(0)
             or self.keep_previous < seconds(0)

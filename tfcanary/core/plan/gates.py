@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tfcanary.core.durations import written
 from tfcanary.core.plan.stage_times import fraction, seconds
 
 
@@ -114,7 +115,7 @@ class LabelledPlan:
         fraction("margin", self.margin)
         fraction("alpha", self.alpha, 0.5)
         if self.history < seconds(0):
-            raise ValueError(f"history {self.history}: must not be negative")
+            raise ValueError(f"history {written(self.history)}: must not be negative")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from tfcanary.core.durations import written
+
 MAX_STAGES = 5
 """How many stages the compiled graph has room for: 60 pods at most."""
 
@@ -71,7 +73,11 @@ class StagePlan:
 
     def __post_init__(self) -> None:
         if self.patience < seconds(0) or self.maximum + self.patience > LONGEST_STAGE + timedelta(days=1):
-            most = f"{LONGEST_STAGE} and a day, for then the pod of a watch ends"
-            raise ValueError(f"maximum {self.maximum}, patience {self.patience}: must not be negative, and together be at most {most}")
+            most = f"{written(LONGEST_STAGE)} and a day, for then the pod of a watch ends"
+            raise ValueError(
+                f"maximum {written(self.maximum)}, patience {written(self.patience)}: must not be negative, and together be at most {most}"
+            )
         if not seconds(0) < self.poll <= self.minimum <= self.maximum:
-            raise ValueError(f"poll {self.poll}, minimum {self.minimum}, maximum {self.maximum}: must be positive and rise in this order")
+            raise ValueError(
+                f"poll {written(self.poll)}, minimum {written(self.minimum)}, maximum {written(self.maximum)}: must be positive and rise in this order"
+            )

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Verdict
+from tfcanary.core.durations import written
 from tfcanary.core.plan import OnUndecided, Plan
 from tfcanary.core.record import Release
 from tfcanary.core.timeline import Timeline
@@ -67,7 +68,7 @@ def conclude_release(release: Release, verdict: Verdict, seen: Timeline) -> Verd
         return None
     what = "nobody approved it" if release.pause.approval else "nobody resumed it"
     here = replace(verdict, stage=release.stage, weight=release.weight)
-    return _undecided_rollback(here, f"undecided: {what} within {release.plan.stage.patience}")
+    return _undecided_rollback(here, f"undecided: {what} within {written(release.plan.stage.patience)}")
 
 
 def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:

@@ -61,9 +61,15 @@ def read_or_count(
 ) -> Profile:
     """The profile at a path: a stored profile is read, and data is counted in the layout `like`, or in one chosen from the data.
 
-    Raises Refused where the path cannot be read.
+    Raises Refused where the path cannot be read, and where a stored profile was counted without this entity.
     """
-    return read_stored(path) or sources.count(sources.pieces(path), like, entity, chosen, progress)
+    stored = read_stored(path)
+    if stored is None:
+        return sources.count(sources.pieces(path), like, entity, chosen, progress)
+    if entity and stored.entity != entity:
+        counted = f"with the entity {stored.entity!r}" if stored.entity else "without an entity"
+        raise Refused(f"{path}: the profile was counted {counted}; count it again with --entity {entity}")
+    return stored
 
 
 def _read(path: Path) -> Profile:

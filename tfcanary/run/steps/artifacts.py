@@ -101,8 +101,12 @@ def signature_pairs(signature: str, stable: Path | None, candidate: Path) -> Sig
 def publish_look(
     step: Step, look: Look, title: str, evidence: Artifact, page: Artifact, summary: Artifact, pairs: SignaturePairs | None = None
 ) -> str:
-    """Write the look into the record and into its three artifacts; returns the word that a gate compares."""
-    ledger.note(step.platform, step.run_id, look)
+    """Write the look into the record and into its three artifacts; returns the word that a gate compares.
+
+    Where nothing was asked because the release has ended already, as a first one has when it is deployed, the record stays as it is.
+    """
+    if look.evidence or not step.release.state.ended:
+        ledger.note(step.platform, step.run_id, look)
     return write_look(step, look, title, evidence, page, summary, pairs)
 
 

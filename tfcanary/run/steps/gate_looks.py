@@ -52,7 +52,7 @@ def compare_predictions(step: Step) -> Look:
     if gate_word(deployment) != Finding.PASS.value:
         return replace(deployment, about="compare")
     if step.plan.predictions is None or release.state.ended:
-        reason = "absent by plan" if step.plan.predictions is None else "first release: there is no stable version to compare with"
+        reason = "first release: there is no stable version to compare with" if release.state.ended else "absent by plan"
         return Look("compare", absent=(Absence("predictions", reason),))
     with holding(step.platform, step.run_id, "compare predictions"):
         if folder := mirror_folder(step.plan.predictions.source):

@@ -49,7 +49,9 @@ class Copies:
     generations: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def fetch(self, uri: str) -> Path:
-        """Return the directory or file behind a URI, on this machine; raises Refused where a bucket has neither."""
+        """Return the directory or file behind a URI, on this machine; raises Refused where it is empty, or a bucket has neither."""
+        if not uri:
+            raise Refused("the path is empty; name a file, a folder or a gs:// URI")
         if "://" not in uri:
             return Path(uri)
         if uri.startswith("file://"):

@@ -17,6 +17,7 @@ from tfcanary import adapters, report
 from tfcanary.act import ledger, push, rollback
 from tfcanary.adapters.kube.pod_patch import shared_claim
 from tfcanary.core import codec
+from tfcanary.core.documents import read_document
 from tfcanary.core.domain import Verdict
 from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
@@ -188,7 +189,9 @@ def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     """Return a plan unchanged, or decode one from a mapping or from a YAML or JSON file; raises Refused naming the wrong place."""
     if isinstance(plan, Plan):
         return plan
-    at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), codec.read_document(Path(plan)))
+    at, document = ("plan", plan) if isinstance(plan, Mapping) else (str(plan), read_document(Path(plan)))
+    if document is None:
+        LOG.warning("%s: is empty, which is a plan of the defaults", at)
     decoded: Plan = codec.decode(Plan, {} if document is None else document, at=at)
     return decoded
 

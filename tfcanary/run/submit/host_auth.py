@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tfcanary.core import codec
+from tfcanary.core.documents import read_document
 from tfcanary.core.errors import Refused, Unavailable
 
 POD_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"
@@ -72,7 +73,7 @@ def read_auth(auth: HostAuth | Mapping[str, Any] | str | Path | None) -> HostAut
         return auth
     if not auth:
         return HostAuth()
-    at, document = ("host_auth", auth) if isinstance(auth, Mapping) else (str(auth), codec.read_document(Path(auth)))
+    at, document = ("host_auth", auth) if isinstance(auth, Mapping) else (str(auth), read_document(Path(auth)))
     decoded: HostAuth = codec.decode(HostAuth, document or {}, at=at)
     return decoded if isinstance(auth, Mapping) else decoded.below(Path(auth).parent)
 

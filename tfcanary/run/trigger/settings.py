@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tfcanary.core import codec
+from tfcanary.core.documents import read_document
 from tfcanary.core.domain import NAME
+from tfcanary.core.durations import written
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
 from tfcanary.run.submit.handle import read_plan
@@ -63,7 +65,7 @@ class Source:
         if self.complete and not uris.PART.fullmatch(self.complete):
             raise ValueError(f"complete {self.complete!r}: must be the plain name of an object")
         if not seconds(0) < self.settle <= seconds(3600):
-            raise ValueError(f"settle {self.settle}: must be above 0 and at most an hour")
+            raise ValueError(f"settle {written(self.settle)}: must be above 0 and at most an hour")
 
     @property
     def resolved_plan(self) -> Plan:
@@ -136,7 +138,7 @@ class Settings:
         if wrong := next((name for name in self.models if not NAME.fullmatch(name)), None):
             raise ValueError(f"models: {wrong!r} is no name; use at most 50 lower-case letters, digits and hyphens")
         if not seconds(1) <= self.every <= seconds(300):
-            raise ValueError(f"every {self.every}: must be from 1s to 5m")
+            raise ValueError(f"every {written(self.every)}: must be from 1s to 5m")
 
     @property
     def target(self) -> Target:
@@ -146,7 +148,7 @@ class Settings:
 
 def read(file: Path) -> Settings:
     """Decode a settings file and the plan files that it names; raises Refused naming the file and the place in it."""
-    settings: Settings = codec.decode(Settings, codec.read_document(file), at=str(file))
+    settings: Settings = codec.decode(Settings, read_document(file), at=str(file))
     models = {name: _resolve(source, file, f"{file}.models.{name}") for name, source in settings.models.items()}
     for name, source in models.items() if settings.host else ():
         check_plan_size(source.exports, name, settings.platform, source.resolved_plan, at=f"{file}.models.{name}.plan")

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tfcanary import adapters
 from tfcanary.act import ledger, queue
@@ -94,6 +95,8 @@ def watch(folder: Folder, model: str, target: Target, every: float) -> None:
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
+    if "://" not in folder.uri and not Path(folder.uri).is_dir():
+        log.warning("%s: is no folder on this machine yet; versions are released once it is there", folder.uri)
     log.info("%s: watching %s", model, folder.uri)
     thread.start()
     while thread.is_alive() and not over.wait(1.0):

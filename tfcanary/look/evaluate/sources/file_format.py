@@ -34,7 +34,13 @@ def format_of(path: Path) -> Format:
         return _json_format(path, start)
     if path.name.lower().endswith(DELIMITED):
         return Format.CSV
-    raise Refused(f"{path}: begins with {start[:12]!r}, which is no known format; {KNOWN}")
+    raise Refused(f"{path}: begins with {_shown(start)}, which is no known format; {KNOWN}")
+
+
+def _shown(start: bytes) -> str:
+    """The first characters of a text, else the first bytes in hexadecimal."""
+    text = start.split(b"\n")[0][:12].decode("utf-8", errors="ignore")
+    return repr(text) if text.isprintable() and text else f"the bytes {start[:8].hex(' ')}"
 
 
 def _unzip(path: Path) -> bytes:

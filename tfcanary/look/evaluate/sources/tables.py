@@ -100,7 +100,9 @@ def select(batch: Any, chosen: Selection, at: str) -> Any:
     if not chosen.windowed:
         return batch
     if not chosen.time:
-        raise Refused(f"{at}: a window needs the name of the column of the time; there are {', '.join(batch.schema.names[:20])}")
+        raise Refused(
+            f"{at}: a window needs --time-column, the column with the time of a row; there are {', '.join(batch.schema.names[:20])}"
+        )
     with explain_errors(f"{at}: column {chosen.time!r}", "a time"):
         column = batch.column(chosen.time)
         if pa.types.is_temporal(column.type):
