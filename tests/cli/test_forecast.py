@@ -39,7 +39,7 @@ def test_numbers_alone_give_a_table_and_the_sentences(plan_file: Path, capsys: C
     assert run("plan", plan_file, "--rate", 2, "--error-rate", 0.001) == 0
     said = capsys.readouterr().out
     assert "2 requests/s, 0.1 % errors" in said
-    assert "stage 1: at 2 requests/s and 50 % this needs 3.3 h" in said
+    assert "stage 1: at 2 requests/s and 50 % this needs 3.8 h" in said
     assert "assumed: no noise beyond chance" in said
 
 

@@ -45,7 +45,7 @@ def outcome_words(outcome: ExpectedStop) -> str:
 
 def headings(forecast: Forecast) -> tuple[str, ...]:
     """Return the headings of the columns of `outcome_rows`."""
-    return ("ExpectedStop", *(f"stage {i}: {s.weight} %" for i, s in enumerate(forecast.stages)), "along the plan")
+    return ("Outcome", *(f"stage {i}: {s.weight} %" for i, s in enumerate(forecast.stages)), "along the plan")
 
 
 def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
