@@ -43,7 +43,7 @@ def test_numbers_alone_give_a_table_and_the_sentences(plan_file: Path, capsys: C
     said = capsys.readouterr().out
     assert "2 requests/s, 0.1 % errors" in said
     assert "Outcome" in said
-    assert "stage 1: at 2 requests/s and 50 % this needs 3.3 h" in said
+    assert "stage 1: at 2 requests/s and 50 % this needs 3.8 h" in said
     assert "assumed: no noise beyond chance" in said
 
 
