@@ -73,6 +73,14 @@ def choose_reading(row: OutputRow, label: object = None) -> Reading:
     return min(ranks, key=lambda one: (one[0], one[1].output), default=(0, Reading("", Kind.LABELS)))[1]
 
 
+def reading_of(readings: dict[frozenset[str], Reading], row: OutputRow, label: object) -> Reading:
+    """The reading of a row: that of the first row with the same outputs, as `readings` holds it, so that all rows are read alike."""
+    outputs = frozenset(row)
+    if outputs not in readings:
+        readings[outputs] = choose_reading(row, label)
+    return readings[outputs]
+
+
 def numbers(value: object) -> Numbers | None:
     """The numbers of an output, with null as NaN; None where the output holds anything else."""
     try:
