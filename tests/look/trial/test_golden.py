@@ -150,6 +150,7 @@ def test_numbers_that_the_model_should_answer_must_all_be_answered():
     ("function", "label"),
     [
         (lambda x: {"scores": scores(x) * 10 - 5, "classes": np.tile(WORDS, (len(x), 1))}, lambda i: i % 3),
+        (lambda x: {"scores": scores(x) * 10 - 5, "classes": np.tile(WORDS, (len(x), 1))}, lambda i: WORDS[i % 3].decode()),
         (lambda x: {"scores": scores(x), "classes": WORDS[x[:, 0].astype(int) % 3]}, lambda i: WORDS[i % 3].decode()),
         (lambda x: {"a": x[:, 0] * 7, "p": scores(x)}, lambda i: float(i % 3)),
         (lambda x: {"class": x[:, 0].astype("int64") % 3}, lambda i: str(i % 3)),

@@ -68,7 +68,7 @@ class GoldenAnswers:
         return self.asked - self.failed - len(self.answers)
 
     def add(self, model: TrialModel, position: int, answer: ModelAnswer | FailedAnswer) -> None:
-        """Count one answer."""
+        """Count the model's answer to the golden request at a position of the source."""
         self.asked += 1
         if isinstance(answer, FailedAnswer):
             self.failed += 1
