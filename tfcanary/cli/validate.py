@@ -31,7 +31,7 @@ def validate(model: str, stable: str | None, plan_file: Path | None, json_: bool
     Example:  tfcanary validate exports/v2 --stable exports/v1
     """
     plan = options.read_plan(plan_file).validation
-    requests = list(open_requests(str(steps.fetch(plan.golden))).requests(trial.GOLDEN)) if plan.golden else []
+    requests = open_requests(str(steps.fetch(plan.golden))).requests(plan.golden_limit + 1) if plan.golden else ()
     candidate = steps.fetch(steps.candidate_uri(model))
     look = trial.validate(candidate, plan, steps.fetch(steps.candidate_uri(stable)) if stable else None, requests)
     if json_:

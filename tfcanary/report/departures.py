@@ -30,15 +30,15 @@ class Departure:
 # Fields where a smaller value, or a larger one, makes the release accept more or measure less.
 _SMALLER = {
     "stage.minimum", "judge.alpha", "judge.minimum_time", "judge.minimum_requests", "judge.freeze_requests", "judge.guards.least_share",
-    "predictions.limit", "drift.alpha",
+    "predictions.limit", "validation.golden_limit", "drift.alpha",
 }  # fmt: skip
 _LARGER = {
     "stage.poll", "judge.alpha_promote", "judge.settle", "judge.warmup", "judge.warmup_maximum", "judge.errors.tolerance", "judge.errors.tolerance_absolute",
     "judge.errors.margin", "judge.errors.margin_absolute", "judge.latency.tolerance", "judge.latency.margin",
     "judge.latency.tail_tolerance", "judge.latency.tail_margin", "judge.quality.tolerance", "judge.quality.margin",
     "judge.classes.tolerance", "judge.guards.outage", "judge.guards.crash_after", "judge.guards.silence_after",
-    "judge.guards.silence_expected", "predictions.accuracy_margin", "drift.warn", "drift.fail", "deploy.handover", "deploy.lease",
-    "deploy.heartbeat",
+    "judge.guards.silence_expected", "predictions.accuracy_margin", "validation.accuracy_margin", "drift.warn",
+    "drift.fail", "deploy.handover", "deploy.lease", "deploy.heartbeat",
 }  # fmt: skip
 _WEAKER = {("stage.on_undecided", "promote"): "promotes on too few requests", ("bootstrap", "true"): "nothing to compare with"}
 _LIMITS = ("tolerance", "margin", "absolute", "outage", "warn", "fail")

@@ -65,7 +65,7 @@ def tried(collection, tmp_path_factory):
     results = tmp_path_factory.mktemp("looks")
     models = {name: collection / name for name in SOUND} | {name: make(name, collection, results) for name in RUNS}
     jobs = {name: Job(str(path), ValidationPlan(), stable=str(path)) for name, path in models.items()}
-    lines = "".join(json.dumps([name, codec.encode(job)]) + "\n" for name, job in jobs.items())
+    lines = "".join(json.dumps([name, codec.encode(job), []]) + "\n" for name, job in jobs.items())
     command = [sys.executable, str(RUNNER), str(results)]
     done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=500, env={"PYTHONPATH": ":".join(sys.path)})
     assert done.returncode == 0, done.stderr

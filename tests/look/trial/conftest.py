@@ -70,10 +70,19 @@ def models() -> Path:
 def tried(models, tmp_path_factory):
     """What the trial found of each model (`recorded <name>`: with recorded requests), all tried in one process."""
     results = tmp_path_factory.mktemp("looks")
+    golden: dict[str, list[Request]] = {}
     jobs = {name: Job(str(models / name), ValidationPlan()) for name in TRIED}
     for name, requests in RECORDED.items():
         model = models / ("good" if name == "other" else name.rpartition(" ")[2])
-        jobs[f"recorded {name}"] = Job(str(model), ValidationPlan(), tuple(requests))
+        jobs[f"recorded {name}"] = Job(str(model), ValidationPlan())
+        golden[f"recorded {name}"] = requests
+    for name, other, changes in (
+        ("wrong words beside words", "words", {}),
+        ("wrong words for the plan", "", {"accuracy": 0.9}),
+        ("wrong words beside another", "good", {}),
+    ):
+        jobs[name] = Job(str(models / "words"), ValidationPlan(**changes), str(models / other) if other else "")
+        golden[name] = RECORDED["wrong words"]
     jobs |= {"beside stable": Job(str(models / "good"), ValidationPlan(), stable=str(models / "stable"))}
     jobs |= {"beside another": Job(str(models / "good"), ValidationPlan(), stable=str(models / "words"))}
     jobs |= {f"warmed {name}": Job(str(warmed(models / name, results / name)), ValidationPlan()) for name in ("good", "picky")}
@@ -83,7 +92,7 @@ def tried(models, tmp_path_factory):
     for op, declared in (("SimpleMLCreateModelResource", ()), ("MyCustomOp", ("MyCustomOp",)), ("NobodysOp", ())):
         copy = with_operation(models / "good", results / op, op)
         jobs[f"with {op}"] = Job(str(copy), ValidationPlan(operations=declared))
-    lines = "".join(json.dumps([name, codec.encode(job)]) + "\n" for name, job in jobs.items())
+    lines = "".join(json.dumps([name, codec.encode(job), codec.encode(golden.get(name, []))]) + "\n" for name, job in jobs.items())
     script = Path(__file__).with_name("in_one_process.py")
     done = subprocess.run(
         [sys.executable, str(script), str(results)],

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tfcanary.core import codec
-from tfcanary.core.domain import Look
+from tfcanary.core.domain import Look, Request
 from tfcanary.look.trial.confine import limit
 from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.trial_child import add_evidence, start_tensorflow, try_out
@@ -14,10 +14,11 @@ start_tensorflow()
 limit(memory_mib=8192, cpu_seconds=300)
 
 for line in sys.stdin:
-    name, job = json.loads(line)
+    name, job, requests = json.loads(line)
+    golden = [codec.decode(Request, one) for one in requests]
     said: list[str] = []
     evidence = ()
-    for one in try_out(codec.decode(Job, job), said.append):
+    for one in try_out(codec.decode(Job, job), golden, said.append):
         evidence = add_evidence(evidence, one)
     look = Look("trial", evidence)
     Path(sys.argv[1], f"{name}.json").write_text(codec.dumps(look))

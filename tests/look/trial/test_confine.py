@@ -90,7 +90,7 @@ def test_whatever_is_not_in_force_is_said(attempts):
 
 
 def test_a_process_with_threads_is_not_said_to_be_confined():
-    thread = "import threading, time; threading.Thread(target=time.sleep, args=[1]).start(); "
+    thread = "import threading, time; threading.Thread(target=time.sleep, args=[60], daemon=True).start(); "
     script = thread + "from tfcanary.look.trial.confine import confine; print(confine([], None))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[3])
     assert "2 threads already run" in done.stdout, done.stderr

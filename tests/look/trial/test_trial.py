@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from tests.look.trial.test_ask import found
-from tfcanary.core.domain import Finding
+from tfcanary.core.domain import Finding, Request
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.trial import launch, try_model, validate
@@ -38,6 +38,25 @@ def test_a_model_that_already_failed_is_not_run(models):
     look = validate(models / "reading", plan(), None)
     assert look.finding is Finding.FAIL
     assert [one.about for one in look.absent] == ["savedmodel/compatible", "trial"]
+
+
+def test_all_golden_requests_reach_the_process_and_the_stable_model_in_it(models):
+    """Of 300 labels two are wrong, which is so for both models; one file serves both."""
+    requests = (Request({"instances": ["yes"]}, str(i), 0 if i < 298 else 7) for i in range(300))
+    look = try_model(models / "words", plan(), requests, models / "words")
+    assert look.finding is Finding.PASS, look
+    assert found(look, "answers").reason == "300 of 300 recorded requests are answered"
+    assert "298 of 300 golden answers are as expected (99.3%); stable answers 298 of 300" in found(look, "golden").reason
+    assert found(look, "golden").figures["stable_wrong"] == 2
+
+
+def test_a_golden_request_that_cannot_be_read_is_refused_wherever_it_stands(models):
+    def requests():
+        yield from (Request({"instances": ["yes"]}, str(i)) for i in range(300))
+        raise Refused("golden.jsonl: line 301: not JSON")
+
+    with pytest.raises(Refused, match="line 301"):
+        try_model(models / "words", plan(), requests())
 
 
 def test_too_little_time_for_tensorflow_itself_says_nothing_about_the_model(models, monkeypatch):

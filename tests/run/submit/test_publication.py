@@ -11,7 +11,7 @@ from tests.adapters.kubeclient.api_server import Told
 from tests.cli.test_cli import run
 from tests.run.submit.kfp_host import JSON, PIPELINES, Host
 from tfcanary import __version__
-from tfcanary.core.errors import Unavailable
+from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.run.submit import package
 from tfcanary.run.submit.publication import upload
 
@@ -45,6 +45,12 @@ def test_the_command_line_says_what_is_there(host: Host, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out)["pipelines"][0]["uploaded"] is False
     assert run("upload") == 2
     assert "name the Kubeflow Pipelines endpoint" in capsys.readouterr().err
+
+
+def test_an_image_that_kubernetes_would_change_is_refused_and_nothing_is_uploaded(host: Host) -> None:
+    with pytest.raises(Refused, match=r"image: 'example/\$\(id\)' is not allowed: Argo and Kubernetes would expand"):
+        upload(host.url, image="example/$(id)")
+    assert not host.pipelines
 
 
 def test_a_host_that_takes_no_pipeline_is_told_with_its_sentence(host: Host) -> None:

@@ -139,9 +139,16 @@ class ValidationPlan:
     golden: str = ""
     """Requests that the candidate must answer in the trial: a file or `gs://` URI (JSON lines, Parquet, PredictionLog).
 
-    A request's label, where it has one, is the answer that is expected: of the only output, or of the first by name."""
+    A request's label, where it has one, is compared with the answer as in `predictions`, so that one file may serve both. Without
+    `accuracy`, as many labels must be answered as by stable, less `accuracy_margin`; the labels of a first release are only shown."""
+    golden_limit: int = 5000
+    """Golden requests to send at most. All of them are looked at for failures and NaN."""
     golden_tolerance: float = 0.001
-    """How far a number may lie from its label, relative to the label. Texts and whole numbers must be equal."""
+    """How far a single number that is no score may lie from its label, relative to the label. Without `accuracy`, none may lie farther."""
+    accuracy: float | None = None
+    """The share of the golden labels that the candidate must answer, for example 0.9, whatever stable answers."""
+    accuracy_margin: float = 0.02
+    """Without `accuracy`: the candidate's share of answered golden labels may lie this much below stable's on the same requests."""
     slower: float = 1.5
     """The candidate's latency in the trial, as a multiple of stable's, from which on the report warns: a trial is no load test."""
     larger: float = 1.5
@@ -150,5 +157,10 @@ class ValidationPlan:
     def __post_init__(self) -> None:
         if self.timeout <= seconds(0) or self.memory_mib < 1 or not self.batches or min(self.batches) < 1 or max(self.batches) > 4096:
             raise ValueError("timeout and memory_mib must be positive, and batches at least one number from 1 to 4,096")
+        if not 1 <= self.golden_limit <= 100_000:
+            raise ValueError(f"golden_limit {self.golden_limit}: must be from 1 to 100,000")
+        if self.accuracy is not None and not 0 < self.accuracy <= 1:
+            raise ValueError(f"accuracy {self.accuracy}: must be above 0 and at most 1")
+        fraction("accuracy_margin", self.accuracy_margin)
         if self.golden_tolerance < 0 or self.slower <= 0 or self.larger <= 0:
             raise ValueError("golden_tolerance must not be negative; slower and larger must be positive")

@@ -6,7 +6,7 @@ The comparison of predictions calls these functions. The answers are untrusted: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -31,9 +31,12 @@ class Reading:
 
     output: str
     kind: Kind
+    names: str = ""
+    """The output with the names of the classes, in the order of their scores; empty where the place of a score is its class."""
 
     def __str__(self) -> str:
-        return f"{self.kind.value} in output {self.output!r}" if self.output else self.kind.value
+        where = f"{self.kind.value} in output {self.output!r}" if self.output else self.kind.value
+        return f"{where}, by its name in output {self.names!r}" if self.names else where
 
     def of(self, row: OutputRow) -> object:
         """The class of a row; None where it has none, for example because of NaN. None agrees with no class."""
@@ -46,7 +49,10 @@ class Reading:
         if self.kind is Kind.SCORES:
             return int(scores.flat[0] > 0.5) if scores.size == 1 else None
         best = np.argmax(scores, axis=-1) if scores.ndim else np.zeros((), int)
-        return int(best) if best.ndim == 0 else tuple(best.ravel().tolist())
+        if best.ndim:
+            return tuple(best.ravel().tolist())
+        names = _label(row.get(self.names)) if self.names else None
+        return names[int(best)] if isinstance(names, tuple) and len(names) == scores.size else int(best)
 
 
 def rows(body: Mapping[str, object]) -> list[OutputRow] | None:
@@ -67,10 +73,23 @@ def choose_reading(row: OutputRow, label: object = None) -> Reading:
     """Choose the output that tells the class, from one row and, where it is known, the label of the row.
 
     The order of preference is: a text where the label is a text, probabilities, several scores, whole numbers and texts, a
-    single score. Among equals it is the first output by name.
+    single score. Among equals it is the first output by name. Where another output lists the names of all classes and the label is
+    one of them, the highest score tells the name, as in an answer of a classifier.
     """
     ranks = [_rank(name, value, label) for name, value in row.items()]
-    return min(ranks, key=lambda one: (one[0], one[1].output), default=(0, Reading("", Kind.LABELS)))[1]
+    reading = min(ranks, key=lambda one: (one[0], one[1].output), default=(0, Reading("", Kind.LABELS)))[1]
+    if reading.kind is Kind.CLASSES and isinstance(label, str):
+        lists = {name: names for name, value in sorted(row.items()) if isinstance(names := _label(value), tuple)}
+        return replace(reading, names=next((name for name, names in lists.items() if label in names), ""))
+    return reading
+
+
+def reading_of(readings: dict[frozenset[str], Reading], row: OutputRow, label: object) -> Reading:
+    """The reading of a row: that of the first row with the same outputs, as `readings` holds it, so that all rows are read alike."""
+    outputs = frozenset(row)
+    if outputs not in readings:
+        readings[outputs] = choose_reading(row, label)
+    return readings[outputs]
 
 
 def numbers(value: object) -> Numbers | None:

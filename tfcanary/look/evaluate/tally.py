@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcanary.core.codec import broken
 from tfcanary.core.domain import Prediction, Request
-from tfcanary.look.evaluate.answers import Kind, Numbers, OutputRow, Reading, choose_reading, is_whole, matches, numbers, rows
+from tfcanary.look.evaluate.answers import Kind, Numbers, OutputRow, Reading, is_whole, matches, numbers, reading_of, rows
 from tfcanary.look.evaluate.slices import Slice, Slices
 from tfcanary.tf.wire import bodies
 
@@ -130,10 +130,7 @@ class Tally:
 
     def _row(self, request: Request, number: int, stable: OutputRow, canary: OutputRow) -> tuple[object, object]:
         """Count one row; returns its class on each track."""
-        outputs = frozenset(stable)
-        if outputs not in self.readings:
-            self.readings[outputs] = choose_reading(stable, request.label)
-        reading = self.readings[outputs]
+        reading = reading_of(self.readings, stable, request.label)
         classes = reading.of(stable), reading.of(canary)
         flip = classes[0] is None or classes[0] != classes[1]
         change = self._change(stable, canary)

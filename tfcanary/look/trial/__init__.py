@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +21,8 @@ from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.launch import ProcessEnd, run
 
-__all__ = ["GOLDEN", "digest", "try_model", "validate"]
+__all__ = ["digest", "try_model", "validate"]
 
-GOLDEN = 200
-"""Largest number of golden requests in a trial."""
 UNCHANGED = "savedmodel/unchanged"
 
 SENTENCE = 300
@@ -33,11 +31,11 @@ OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory", "Resource
 """Parts of the error output of a process that ran out of memory."""
 
 
-def validate(model: Path, plan: ValidationPlan, stable: Path | None, requests: Sequence[Request] = ()) -> Look:
+def validate(model: Path, plan: ValidationPlan, stable: Path | None, requests: Iterable[Request] = ()) -> Look:
     """Run the whole gate: the static checks and, where none of them fails, the trial.
 
-    `requests` are the plan's golden requests. Raises Refused where there is no SavedModel, the stable model cannot be read, or
-    the plan cannot be followed.
+    `requests` are the plan's golden requests. Raises Refused where there is no SavedModel, the stable model or a request cannot be
+    read, or the plan cannot be followed.
     """
     from tfcanary.look import savedmodel
     from tfcanary.look.trial.check_table import with_remedy
@@ -58,11 +56,11 @@ def digest(look: Look) -> str:
     return str(figures.get("digest", ""))
 
 
-def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = (), stable: Path | None = None) -> Look:
+def try_model(model: Path, plan: ValidationPlan, requests: Iterable[Request] = (), stable: Path | None = None) -> Look:
     """Load the model in a child process and send it `requests`, or made-up ones; then compare it with the stable model.
 
-    A crash, an endless loop or too much memory becomes a finding. Raises Refused where there is no SavedModel, or the plan's
-    memory is too small for TensorFlow itself.
+    A crash, an endless loop or too much memory becomes a finding. Raises Refused where there is no SavedModel, a request cannot be
+    read, or the plan's memory is too small for TensorFlow itself.
     """
     from tfcanary.look import savedmodel
     from tfcanary.look.savedmodel.findings import quote
@@ -70,8 +68,8 @@ def try_model(model: Path, plan: ValidationPlan, requests: Sequence[Request] = (
 
     savedmodel.read(model)
     with tempfile.TemporaryDirectory(prefix="tfcanary-trial-", ignore_cleanup_errors=True) as scratch:
-        with_ids = tuple(replace(one, id=quote(one.id or str(number))) for number, one in enumerate(requests, 1))
-        end = run(Job(str(model.resolve()), plan, with_ids, str(stable.resolve()) if stable else ""), Path(scratch))
+        with_ids = (replace(one, id=quote(one.id or str(number))) for number, one in enumerate(requests, 1))
+        end = run(Job(str(model.resolve()), plan, str(stable.resolve()) if stable else ""), with_ids, Path(scratch))
     if end.refusal:
         raise Refused(end.refusal)
     evidence = end.look.evidence if end.look is not None else ()

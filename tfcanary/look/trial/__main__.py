@@ -1,5 +1,6 @@
-"""The trial's process: `python -m tfcanary.look.trial FD` reads a job as JSON on stdin and writes lines of JSON to descriptor FD.
+"""The trial's process: `python -m tfcanary.look.trial RESULT GOLDEN` reads a job as JSON on stdin.
 
+It writes lines of JSON to the descriptor RESULT, and reads the golden requests from the descriptor GOLDEN.
 The process confines itself first, before any import that starts a thread.
 """
 
@@ -14,13 +15,15 @@ from pathlib import Path
 from tfcanary.core import codec
 from tfcanary.core.domain import Evidence, Finding, Look
 from tfcanary.look.trial.confine import Confinement, confine, limit
-from tfcanary.look.trial.job import Job, Progress
+from tfcanary.look.trial.job import Job, Progress, RequestFile
 from tfcanary.look.trial.process_seal import seal
 
 
 def main() -> None:
     """Try the model of the job on stdin, and write the evidence to the descriptor."""
-    os.set_inheritable(result := int(sys.argv[1]), False)
+    result, golden = map(int, sys.argv[1:3])
+    for descriptor in (result, golden):
+        os.set_inheritable(descriptor, False)
     job: Job = codec.loads(Job, sys.stdin.buffer.read(), at="job")
     empty = Path.cwd()
     libraries = {Path(path) for path in (sys.prefix, sys.base_prefix, *sys.path, *os.environ.get("LD_LIBRARY_PATH", "").split(":")) if path}
@@ -42,7 +45,7 @@ def main() -> None:
     filter_text, sealed = seal()
     send(Progress(ready=True))
     evidence: tuple[Evidence, ...] = (_confinement_evidence(confinement, filter_text, sealed),)
-    for one in trial_child.try_out(job, lambda activity: send(Progress(activity=activity))):
+    for one in trial_child.try_out(job, RequestFile(golden), lambda activity: send(Progress(activity=activity))):
         evidence = trial_child.add_evidence(evidence, one)
         send(Progress(look=Look("trial", evidence)))
     send(Progress(complete=True))

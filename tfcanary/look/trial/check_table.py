@@ -58,7 +58,7 @@ TRIAL: tuple[Check, ...] = (
     Check(
         "trial/golden",
         Finding.FAIL,
-        "Does the model answer golden requests with their labels?",
+        "Does the model answer as many golden labels as the plan asks for, or as stable does?",
         "Compare preprocessing and weights with those of the training, or correct the labels.",
     ),
     Check(

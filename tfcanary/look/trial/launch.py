@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfcanary.core import codec
-from tfcanary.core.domain import Look
+from tfcanary.core.domain import Look, Request
 from tfcanary.core.errors import Refused
 from tfcanary.look.trial.job import Job, Progress
 
 RESULT_BYTES = 2**20
 """Largest number of bytes that are read from the process, more than any trial writes."""
+GOLDEN_BYTES = 2**30
+"""Largest number of bytes of golden requests in JSON, which lie in a file beside the trial."""
 START = 180.0
 """Seconds for the start of Python and TensorFlow, which the plan's timeout does not include."""
 LAST_WORDS = 2000
@@ -44,18 +48,24 @@ class ProcessEnd:
     """Whether the trial had finished."""
 
 
-def run(job: Job, scratch: Path) -> ProcessEnd:
+def run(job: Job, requests: Iterable[Request], scratch: Path) -> ProcessEnd:
     """Run the trial's process to its end or to its timeout, then kill every process that it started.
 
-    `scratch` is an empty folder for the process and its files.
+    `scratch` is an empty folder for the process and its files. Raises Refused where one of the golden `requests` cannot be read.
     """
-    task, errors = scratch / "task.json", scratch / "errors.txt"
+    task, golden, errors = scratch / "task.json", scratch / "golden.jsonl", scratch / "errors.txt"
+    job = replace(job, left_out=_write_requests(golden, requests, job.plan.golden_limit))
     task.write_text(codec.dumps(job))
     reading, writing = os.pipe()
     began = time.monotonic()
-    with os.fdopen(reading, "rb", buffering=0) as results, task.open("rb") as stdin, errors.open("wb") as stderr:
+    with (
+        os.fdopen(reading, "rb", buffering=0) as results,
+        task.open("rb") as stdin,
+        golden.open("rb") as asked,
+        errors.open("wb") as stderr,
+    ):
         try:
-            process = _start(stdin.fileno(), stderr.fileno(), writing, scratch / "empty")
+            process = _start(stdin.fileno(), stderr.fileno(), writing, asked.fileno(), scratch / "empty")
         finally:
             os.close(writing)
         try:
@@ -75,7 +85,23 @@ def run(job: Job, scratch: Path) -> ProcessEnd:
     )
 
 
-def _start(stdin: int, stderr: int, result: int, empty: Path) -> subprocess.Popen[bytes]:
+def _write_requests(path: Path, requests: Iterable[Request], limit: int) -> str:
+    """Write at most `limit` requests, one a line; returns why further ones are left out, empty where there are no others."""
+    count = size = 0
+    with path.open("w", encoding="ascii") as file:
+        for request in requests:
+            line = json.dumps([dict(request.body), request.id, request.label]) + "\n"
+            size += len(line)
+            if count == limit:
+                return f"only the first {count:,} are sent (validation.golden_limit)"
+            if size > GOLDEN_BYTES:
+                return f"only the first {count:,} are sent, as more would have over {GOLDEN_BYTES:,} bytes"
+            file.write(line)
+            count += 1
+    return ""
+
+
+def _start(stdin: int, stderr: int, result: int, golden: int, empty: Path) -> subprocess.Popen[bytes]:
     empty.mkdir()
     root = Path(__file__).parents[3]
     environment = {
@@ -89,9 +115,9 @@ def _start(stdin: int, stderr: int, result: int, empty: Path) -> subprocess.Pope
         **{name: os.environ[name] for name in ("LD_LIBRARY_PATH", "LANG") if name in os.environ},
     }
     # -P: Python must not import a module that the model wrote into its folder.
-    command = [sys.executable, "-P", "-m", "tfcanary.look.trial", str(result)]
+    command = [sys.executable, "-P", "-m", "tfcanary.look.trial", str(result), str(golden)]
     return subprocess.Popen(
-        command, stdin=stdin, stdout=stderr, stderr=stderr, cwd=empty, env=environment, pass_fds=(result,), start_new_session=True
+        command, stdin=stdin, stdout=stderr, stderr=stderr, cwd=empty, env=environment, pass_fds=(result, golden), start_new_session=True
     )
 
 

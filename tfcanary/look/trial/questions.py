@@ -1,4 +1,4 @@
-"""Checks of a model's answers: finite numbers, declared shapes, expected labels, and independence of rows and repetitions."""
+"""Checks of a model's answers: finite numbers, declared shapes, and independence of rows and repetitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcanary.core.domain import Evidence, Finding
-from tfcanary.look.evaluate.answers import choose_reading
 from tfcanary.look.savedmodel.compatible import accepts
 from tfcanary.look.savedmodel.facts import SignatureFact, shape_text
 from tfcanary.look.savedmodel.findings import quote
@@ -34,16 +33,32 @@ class ModelAnswer:
     seconds: float = 0.0
 
 
-def check_finite(answers: Sequence[ModelAnswer]) -> Evidence:
-    """Check for NaN and infinity, which TF Serving answers with the status OK, so that no error rate shows them."""
-    faults = [(one.request, text) for one in answers for name, value in one.outputs.items() if (text := _not_finite(name, value))]
+FiniteFault = tuple[TensorRequest, str]
+ShapeFault = tuple[Finding, str]
+
+
+def check_finite(answers: Sequence[ModelAnswer], others: Sequence[FiniteFault] = (), count: int = 0) -> Evidence:
+    """Check for NaN and infinity, which TF Serving answers with the status OK, so that no error rate shows them.
+
+    `others` are the faults of `count` further answers.
+    """
+    faults = [*(fault for one in answers for fault in finite_faults(one)), *others]
+    total = len(answers) + count
     ordinary = [one.request.what for one in answers if one.request.ordinary]
     affected = {request.what for request, _ in faults}
     # A made-up request may be outside of the model's domain, so such requests refuse the model only where all are affected.
     certain = [one for one in faults if one[0].recorded] or (faults if ordinary and affected.issuperset(ordinary) else [])
     finding = Finding.FAIL if certain else Finding.WARN if faults else Finding.PASS
-    reason = next((f"{text} for {request.what}" for request, text in certain or faults), "every number in the answers is finite")
-    return Evidence("trial/finite", finding, reason, figures={"answers": float(len(answers)), "not finite": float(len(faults))})
+    good = f"every number in {total:,} of {total:,} answers is finite"
+    reason = next((f"{text} for {request.what}" for request, text in certain or faults), good)
+    if faults:
+        reason += f"; {len({id(request) for request, _ in faults}):,} of {total:,} answers are affected"
+    return Evidence("trial/finite", finding, reason, figures={"answers": float(total), "not finite": float(len(faults))})
+
+
+def finite_faults(answer: ModelAnswer) -> list[FiniteFault]:
+    """The outputs of an answer that hold NaN or infinity, each with the request."""
+    return [(answer.request, text) for name, value in answer.outputs.items() if (text := _not_finite(name, value))]
 
 
 def _not_finite(name: str, value: NDArray[Any]) -> str | None:
@@ -53,15 +68,16 @@ def _not_finite(name: str, value: NDArray[Any]) -> str | None:
     return f"output {quote(name)}: {count} of {value.size} values are NaN or infinite" if count else None
 
 
-def check_shapes(answers: Sequence[ModelAnswer], signature: SignatureFact) -> Evidence:
-    """Check that the outputs have the types and shapes that the signature declares."""
-    faults = [fault for one in answers for fault in _shape_faults(one, signature)]
+def check_shapes(answers: Sequence[ModelAnswer], signature: SignatureFact, others: Sequence[ShapeFault] = ()) -> Evidence:
+    """Check that the outputs have the types and shapes that the signature declares; `others` are the faults of further answers."""
+    faults = [*(fault for one in answers for fault in shape_faults(one, signature)), *others]
     first = next((one for one in faults if one[0] is Finding.FAIL), faults[0] if faults else None)
     finding, reason = first or (Finding.PASS, "every answer has the declared type and shape")
     return Evidence("trial/shapes", finding, reason)
 
 
-def _shape_faults(answer: ModelAnswer, signature: SignatureFact) -> Iterator[tuple[Finding, str]]:
+def shape_faults(answer: ModelAnswer, signature: SignatureFact) -> Iterator[ShapeFault]:
+    """The outputs of an answer that have another type, shape or number of rows than declared, each as a finding with a sentence."""
     for name, declared in signature.outputs.items():
         value = answer.outputs[name]
         dtype = "string" if value.dtype.kind == "O" else value.dtype.name
@@ -99,57 +115,6 @@ def check_batching(ask: Ask, answers: Sequence[ModelAnswer], batched: Sequence[s
     finding = Finding.PASS if worst <= SAME else Finding.WARN if intended else Finding.FAIL
     reason = f"{where} (by {worst:.3g} of its largest value)" if worst > SAME else "a row alone is answered as in a batch"
     return Evidence("trial/batching", finding, reason, figures={"distance": worst})
-
-
-def check_golden(answers: Sequence[ModelAnswer], tolerance: float) -> Evidence | None:
-    """Check that the model answers golden requests with their labels; None where no request has a label.
-
-    Of several outputs, the one that tells the class is compared, as in the comparison of predictions. `tolerance` is the largest
-    difference of a single number, relative to its label.
-    """
-    labelled = [one for one in answers if one.request.label is not None]
-    if not labelled:
-        return None
-    names = [_labelled_output(one) for one in labelled]
-    wrong = [(one, name) for one, name in zip(labelled, names, strict=True) if not _agrees(one.outputs[name], one.request.label, tolerance)]
-    figures = {"labelled": float(len(labelled)), "wrong": float(len(wrong))}
-    if not wrong:
-        return Evidence("trial/golden", Finding.PASS, f"{len(labelled)} golden answers are as expected", figures=figures)
-    first, name = wrong[0]
-    values = quote(", ".join(map(_text, first.outputs[name].reshape(-1)[:8])))
-    example = f"output {quote(name)}: {first.request.what} has the label {quote(str(first.request.label))}, the answer is {values}"
-    return Evidence("trial/golden", Finding.FAIL, f"{len(wrong)} of {len(labelled)} golden answers differ; {example}", figures=figures)
-
-
-def _labelled_output(answer: ModelAnswer) -> str:
-    """The name of the output that tells the class of the answer's first row."""
-    first = {name: value[:1].tolist()[0] if value.ndim and len(value) else value.tolist() for name, value in answer.outputs.items()}
-    row = {name: _plain(value) for name, value in first.items()}
-    return choose_reading(row, answer.request.label).output
-
-
-def _plain(value: object) -> object:
-    """A value as in JSON: texts in place of bytes."""
-    return [_plain(one) for one in value] if isinstance(value, list) else _text(value) if isinstance(value, bytes) else value
-
-
-def _agrees(value: NDArray[Any], label: object, tolerance: float) -> bool:
-    """Whether an output equals a label: a single value itself, or the index of the largest of several values."""
-    flat = value.reshape(-1)
-    if not flat.size:
-        return False
-    if value.dtype == object or isinstance(label, str):
-        return flat.size == 1 and _text(flat[0]) == str(label)
-    if not isinstance(label, int | float):
-        return False
-    if flat.size > 1:
-        return bool(int(flat.astype("float64").argmax()) == label)
-    actual, expected = float(flat[0]), float(label)
-    return actual == expected if value.dtype.kind in "iub" else abs(actual - expected) <= tolerance * max(abs(expected), 1e-6)
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _distinctness(answer: ModelAnswer) -> tuple[bool, int]:

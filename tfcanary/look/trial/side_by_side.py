@@ -1,20 +1,21 @@
-"""Compares the candidate with the stable model in one process and on the same requests: latency, memory and first call.
+"""Compares the candidate with the stable model in one process and on the same requests: golden labels, latency, memory and first call.
 
-A trial is no load test, so this evidence is only for people and never refuses a model.
+A trial is no load test, so its costs are only for people and never refuse a model.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfcanary.core.domain import Evidence, Finding
+from tfcanary.core.domain import Evidence, Finding, Request
 from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel import SignatureFact, read
 from tfcanary.look.savedmodel.findings import quote
+from tfcanary.look.trial.golden import GoldenAnswers, ask_golden_requests, check_golden
 from tfcanary.look.trial.memory import PeakMemory
 from tfcanary.look.trial.questions import ModelAnswer, distance
 from tfcanary.look.trial.trial_messages import STABLE
@@ -42,10 +43,18 @@ class Cost:
 
 
 def compare_with_stable(
-    model: TrialModel, answers: Sequence[ModelAnswer], faults: Sequence[FailedAnswer], cost: Cost, stable: Path, plan: ValidationPlan
+    model: TrialModel,
+    answers: Sequence[ModelAnswer],
+    faults: Sequence[FailedAnswer],
+    cost: Cost,
+    stable: Path,
+    plan: ValidationPlan,
+    golden: GoldenAnswers | None = None,
+    requests: Iterable[Request] = (),
 ) -> Iterator[Evidence]:
     """Load the stable model, send it the requests of `answers` and compare the costs; one piece of evidence where that fails.
 
+    `golden` is what the candidate answered to the golden `requests`, which stable gets, too, where they have labels.
     `faults` are the candidate's failures to answer made-up requests: where stable fails with the same requests, these are invalid, and
     evidence that the trial could not ask replaces the earlier evidence about the answers.
     """
@@ -63,6 +72,10 @@ def compare_with_stable(
             return
         other = TrialModel(servable, model.name, signature, lambda _: None)
         theirs = [other.answer(one.request) for one in answers]
+    if golden and golden.labels:
+        theirs_to_labels = ask_golden_requests(other, requests, plan, golden.readings)
+        if (labels := check_golden(golden, plan, True, theirs_to_labels.labelled)) is not None:
+            yield labels
     if (
         faults
         and _takes_alike(signature, model.signature)

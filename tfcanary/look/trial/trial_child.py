@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tfcanary.core.domain import Evidence, Finding
+from tfcanary.core.domain import Evidence, Finding, Request
 from tfcanary.core.plan import ValidationPlan
 from tfcanary.look.savedmodel import SavedModelFacts, read
 from tfcanary.look.savedmodel.findings import quote
 from tfcanary.look.savedmodel.known_operations import server_operations
 from tfcanary.look.trial import questions
+from tfcanary.look.trial.golden import GoldenAnswers, ask_golden_requests, check_golden
 from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.memory import PeakMemory, release
 from tfcanary.look.trial.questions import ModelAnswer
@@ -24,7 +25,6 @@ from tfcanary.look.trial.trial_requests import (
     FailedAnswer,
     TrialModel,
     ask_made_up_requests,
-    ask_recorded_requests,
     ask_warmup_requests,
     made_up_faults,
     other_signature_faults,
@@ -43,8 +43,11 @@ def start_tensorflow() -> None:
         load(Path.cwd())
 
 
-def try_out(job: Job, announce: Announce) -> Iterator[Evidence]:
-    """Load the model of the job, send it requests, and check the answers; `announce` is called before each activity."""
+def try_out(job: Job, requests: Iterable[Request], announce: Announce) -> Iterator[Evidence]:
+    """Load the model of the job, send it the golden `requests` or made-up ones, and check the answers.
+
+    `requests` may be iterated over again; `announce` is called before each activity.
+    """
     path, name = Path(job.model), job.plan.signature
     facts = read(path)
     if name not in facts.public:
@@ -62,10 +65,13 @@ def try_out(job: Job, announce: Announce) -> Iterator[Evidence]:
         model = TrialModel(servable, name, facts.public[name], announce)
         answers: list[ModelAnswer] = []
         faults: list[FailedAnswer] = []
-        yield from _check_model(model, facts, job, answers, faults)
+        golden = None
+        if next(iter(requests), None) is not None:
+            golden = ask_golden_requests(model, requests, job.plan, {})
+        yield from _check_model(model, facts, job, answers, faults, golden)
     cost = Cost(float(peak.bytes), next((one.seconds for one in answers), 0.0))
     if job.stable:
-        yield from compare_with_stable(model, answers, faults, cost, Path(job.stable), job.plan)
+        yield from compare_with_stable(model, answers, faults, cost, Path(job.stable), job.plan, golden, requests)
     else:
         yield from measure_alone(model, answers, cost)
 
@@ -97,14 +103,19 @@ def _load_evidence(error: TensorFlowError, plan: ValidationPlan) -> Evidence:
 
 
 def _check_model(
-    model: TrialModel, facts: SavedModelFacts, job: Job, answers: list[ModelAnswer], faults: list[FailedAnswer]
+    model: TrialModel,
+    facts: SavedModelFacts,
+    job: Job,
+    answers: list[ModelAnswer],
+    faults: list[FailedAnswer],
+    golden: GoldenAnswers | None,
 ) -> Iterator[Evidence]:
-    """All checks of the candidate alone.
+    """All checks of the candidate alone; `golden` is None where the plan has no golden requests.
 
     The answers of the plan's signature are appended to `answers`, and its failures to answer made-up requests to `faults`.
     """
     try:
-        yield from _check_signature(model, job, answers, faults, any(op in BRANCHES for op in facts.operations))
+        yield from _check_signature(model, job, answers, faults, golden, any(op in BRANCHES for op in facts.operations))
         others = {name: one for name, one in list(facts.public.items())[:OTHERS] if name != model.name}
         if others:
             wrong = list(other_signature_faults(model, others, job.plan.batches))
@@ -116,15 +127,19 @@ def _check_model(
 
 
 def _check_signature(
-    model: TrialModel, job: Job, answers: list[ModelAnswer], faults: list[FailedAnswer], branches: bool
+    model: TrialModel, job: Job, answers: list[ModelAnswer], faults: list[FailedAnswer], golden: GoldenAnswers | None, branches: bool
 ) -> Iterator[Evidence]:
-    """Send the warm-up requests and the golden or made-up ones, then check the answers. Raises TensorFlowError where a repetition fails."""
+    """Send the warm-up requests and, without golden ones, made-up ones, then check the answers.
+
+    Raises TensorFlowError where a repetition fails.
+    """
     warmup_evidence, warmup_answers = ask_warmup_requests(model, Path(job.model))
     if warmup_evidence is not None:
         yield warmup_evidence
     batched: Sequence[str] = tuple(model.signature.inputs)
-    if job.requests:
-        evidence, request_answers = ask_recorded_requests(model, job)
+    request_answers: Sequence[ModelAnswer | FailedAnswer]
+    if golden is not None:
+        evidence, request_answers = golden.evidence(job.plan, job.left_out), golden.answers
     else:
         evidence, request_answers, recipe = ask_made_up_requests(model, job.plan.batches)
         batched = recipe.batched if recipe else batched
@@ -133,10 +148,10 @@ def _check_signature(
     answers += [one for one in (*request_answers, *warmup_answers) if isinstance(one, ModelAnswer)]
     if not answers:
         return
-    yield questions.check_finite(answers)
-    yield questions.check_shapes(answers, model.signature)
-    if (golden := questions.check_golden(answers, job.plan.golden_tolerance)) is not None:
-        yield golden
+    yield questions.check_finite(answers, golden.finite_faults if golden else (), golden.others if golden else 0)
+    yield questions.check_shapes(answers, model.signature, golden.shape_faults if golden else ())
+    if golden and (labels := check_golden(golden, job.plan, bool(job.stable))) is not None:
+        yield labels
     model.announce("answering the same requests again")
     repeat = questions.check_repeat(model.outputs, answers)
     yield repeat

@@ -1,4 +1,4 @@
-"""Sends requests to a loaded model: the plan's golden requests, the model's own warm-up requests, or made-up ones."""
+"""Sends requests to a loaded model: the model's own warm-up requests, or made-up ones."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from tfcanary.look.savedmodel.samples import (
     recipes,
     tensor_requests,
 )
-from tfcanary.look.trial.job import Job
 from tfcanary.look.trial.questions import ModelAnswer, Outputs
-from tfcanary.look.trial.recorded_requests import to_tensors, warmup_requests
+from tfcanary.look.trial.recorded_requests import warmup_requests
 from tfcanary.tf.runtime import Servable, TensorFlowError
 
 Announce = Callable[[str], None]
@@ -64,8 +63,12 @@ class TrialModel:
         return self.servable.run(self.name, feeds)
 
     def answer(self, request: TensorRequest) -> ModelAnswer | FailedAnswer:
-        """The model's answer to a request, or its failure as a value."""
+        """The model's answer to a request, or its failure as a value; the request is announced before."""
         self.announce(f"answering {request.what}")
+        return self.try_answer(request)
+
+    def try_answer(self, request: TensorRequest) -> ModelAnswer | FailedAnswer:
+        """The model's answer to a request that was announced, or its failure as a value."""
         began = time.perf_counter()
         try:
             return ModelAnswer(request, self.outputs(request.feeds), time.perf_counter() - began)
@@ -89,19 +92,6 @@ def ask_warmup_requests(model: TrialModel, path: Path) -> tuple[Evidence | None,
     return Evidence("trial/warmup", Finding.PASS, f"{len(answers)} warm-up requests are answered", figures=figures), answers
 
 
-def ask_recorded_requests(model: TrialModel, job: Job) -> tuple[Evidence, Answers]:
-    """Send the plan's golden requests for this signature."""
-    answers: list[ModelAnswer | FailedAnswer] = []
-    for request in job.requests:
-        if request.body.get("signature_name", "serving_default") != model.name:
-            continue
-        try:
-            answers.append(model.answer(to_tensors(request, model.signature)))
-        except Refused as error:
-            answers.append(FailedAnswer(TensorRequest(f"request {request.id}", {}, None, recorded=True), "does not fit:", str(error)))
-    return (_recorded_evidence(answers) if answers else could_not_ask("every recorded request is for another signature")), answers
-
-
 def ask_made_up_requests(model: TrialModel, batches: Sequence[int]) -> tuple[Evidence, Answers, Recipe | None]:
     """Send made-up requests of these batch sizes; the recipe is None where the values of an input cannot be made up."""
     try:
@@ -123,9 +113,9 @@ def could_not_ask(why: str) -> Evidence:
 
 
 def settle_by_warmup(evidence: Evidence, warmup: Answers) -> Evidence:
-    """The evidence, as `pass` where it was inconclusive and the model answers its own warm-up requests."""
+    """The evidence, as `pass` where the trial could not ask and the model answers its own warm-up requests."""
     answered = sum(isinstance(one, ModelAnswer) for one in warmup)
-    if evidence.finding is not Finding.INCONCLUSIVE or not answered:
+    if evidence.finding is not Finding.INCONCLUSIVE or evidence.gating or not answered:
         return evidence
     reason = f"the model answers {answered} of its own warm-up requests; no other valid request could be made up"
     return replace(evidence, finding=Finding.PASS, gating=True, reason=reason)
@@ -151,15 +141,6 @@ def _first_answered(model: TrialModel, batches: Sequence[int]) -> tuple[Recipe, 
         first = first or (recipe, answers)
     assert first is not None
     return partial or first
-
-
-def _recorded_evidence(answers: Answers) -> Evidence:
-    failed = [one for one in answers if isinstance(one, FailedAnswer)]
-    figures = {"requests": float(len(answers)), "unanswered": float(len(failed))}
-    if failed:
-        reason = f"{len(failed)} of {len(answers)} recorded requests are not answered; {failed[0]}"
-        return Evidence("trial/answers", Finding.FAIL, reason, figures=figures)
-    return Evidence("trial/answers", Finding.PASS, f"{len(answers)} recorded requests are answered", figures=figures)
 
 
 def _made_up_evidence(answers: Answers, signature: SignatureFact) -> Evidence:

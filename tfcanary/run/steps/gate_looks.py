@@ -37,7 +37,7 @@ def validate_candidate(step: Step, model_uri: str) -> tuple[Look, SignaturePairs
         raise Refused(f"release {step.run_id!r} has ended: {step.release.reason}; submit a new run")
     with holding(step.platform, step.run_id, "validate"):
         model, stable = fetch(model_uri), stable_model(step)
-        look = trial.validate(model, step.plan.validation, stable, golden_requests(step, trial.GOLDEN))
+        look = trial.validate(model, step.plan.validation, stable, golden_requests(step))
         return look, signature_pairs(step.plan.validation.signature, stable, model)
 
 

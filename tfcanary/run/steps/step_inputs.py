@@ -116,10 +116,11 @@ def recorded_requests(step: Step, source: str) -> RequestSource:
     return step.platform.log if source == "log" else open_requests(str(fetch(source)))
 
 
-def golden_requests(step: Step, most: int) -> list[Request]:
-    """Read at most `most` of the plan's golden requests; the list is empty where the plan names none."""
-    golden = step.plan.validation.golden
-    return list(recorded_requests(step, golden).requests(most)) if golden else []
+def golden_requests(step: Step) -> Iterator[Request]:
+    """Yield the plan's golden requests, one more than its limit where there are as many; none where the plan names no source."""
+    plan = step.plan.validation
+    if plan.golden:
+        yield from recorded_requests(step, plan.golden).requests(plan.golden_limit + 1)
 
 
 def mirror_folder(source: str) -> Path | None:

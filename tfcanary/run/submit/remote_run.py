@@ -9,6 +9,7 @@ from typing import Any
 
 from tfcanary.adapters.doctor_checks import CheckResult
 from tfcanary.adapters.kube.pod_patch import Claim
+from tfcanary.core import codec
 from tfcanary.core.domain import Finding
 from tfcanary.run.submit import Submission, package
 from tfcanary.run.submit.host_auth import HostAuth
@@ -24,9 +25,11 @@ def read_package(name: str, image: str = "", memory: Mapping[str, int] | None = 
     """Return a package's two documents: the pipeline, and its pods' settings.
 
     With `image` every step runs in that image. `memory` holds memory limits in MiB, by the name of a component. With `claim` every step
-    has that volume.
+    has that volume. Raises Refused where Argo or Kubernetes would expand a part of the image's name.
     """
     import yaml
+
+    codec.decode(str, image, at="image")
 
     documents = list(yaml.safe_load_all(package(name)))
     pipeline, pods = documents[0], documents[1] if len(documents) > 1 else {}
