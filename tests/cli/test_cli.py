@@ -209,10 +209,19 @@ def test_the_exit_step_of_a_run_without_a_record_ends_well(world: World) -> None
 
 def test_history_lists_ended_releases(world: World, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
-        ledger.begin(world.platform(), plan, f"run-{number}")
+        traced = replace(plan, commit=f"c{number}", training_run=f"t{number}")
+        ledger.begin(world.platform(), traced, f"run-{number}", model_uri=f"gs://exports/{number}")
         rollback.roll_back(world.platform(), f"run-{number}", f"reason {number}")
     assert run("history", "digits", "--platform", "fake://", "--json") == 0
-    assert [line["reason"] for line in json.loads(capsys.readouterr().out)["history"]] == ["reason 1", "reason 2"]
+    listed = json.loads(capsys.readouterr().out)["history"]
+    assert [line["reason"] for line in listed] == ["reason 1", "reason 2"]
+    assert [line["export"]["uri"] for line in listed] == ["gs://exports/1", "gs://exports/2"]
+    assert [line.get("version") for line in listed] == [None, None], "a candidate that was never pushed has no number"
+    assert run("status", "digits", "--platform", "fake://", "--json") == 0
+    export = json.loads(capsys.readouterr().out)["release"]["export"]
+    assert (export["uri"], export["commit"], export["training_run"]) == ("gs://exports/2", "c2", "t2")
+    assert run("history", "digits", "--platform", "fake://") == 0
+    assert "gs://exports/1" in capsys.readouterr().out
 
 
 def test_the_history_has_a_page_and_times_say_their_zone(

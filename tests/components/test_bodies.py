@@ -71,6 +71,9 @@ def test_validation_refuses_by_a_verdict_and_opens_the_release(
     release = ledger.read(world.platform()).release
     assert release is not None
     assert release.looks["validate"].finding.value == "fail"
+    assert (release.export.uri, release.export.digest) == (str(family() / "square"), (tmp_path / "digest").read_text())
+    told = out["evidence"].metadata
+    assert (told["model_uri"], told["model_digest"], told["version"]) == (release.export.uri, release.export.digest, "")
 
 
 def test_bytes_that_were_not_validated_are_not_pushed(world: World, plan: Plan) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from tests.fakes import weighing
 from tfcanary.core.domain import UNDECIDED, Absence, Decision, Evidence, Finding, Interval, Look, ModelVersion, Verdict
 from tfcanary.core.plan import DriftPlan, OnUndecided, Plan, PredictionsPlan, StagePlan
-from tfcanary.core.record import Ended, Judged, Record, Release, State
+from tfcanary.core.record import Ended, Export, Judged, Record, Release, State
 from tfcanary.core.timeline import Point, Timeline
 from tfcanary.decide.drift import ColumnResult, Comparison
 from tfcanary.decide.drift.comparison_result import Bar
@@ -20,6 +20,7 @@ NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 STABLE = ModelVersion(2, "gs://models/digits/2", "sha256:" + "2b7e" * 16)
 OLDER = ModelVersion(1, "gs://models/digits/1", "sha256:" + "1a5c" * 16)
 CANDIDATE = ModelVersion(3, "gs://models/digits/3", "sha256:" + "3f91" * 16)
+EXPORT = Export("gs://exports/digits/12", CANDIDATE.digest, "9c1f2e7", "train-digits-4711")
 RATIO = "ratio to stable"
 
 
@@ -137,14 +138,14 @@ def _wider(evidence: Evidence, share: float) -> Interval:
 
 def begun(plan: Plan, run_id: str) -> Release:
     """A release whose candidate was validated and pushed."""
-    fresh = Release(run_id=run_id, plan=plan, plan_digest="sha256:" + "77c0" * 16, began=after(-6), candidate=CANDIDATE)
+    fresh = Release(run_id=run_id, plan=plan, plan_digest="sha256:" + "77c0" * 16, began=after(-6), export=EXPORT, candidate=CANDIDATE)
     looked = replace(fresh, looks={"validate": VALIDATED}).happened(after(-5), "validate: pass")
     return looked.happened(after(-4), "pushed to gs://models/digits/3").happened(after(-1), "deployed: 2 servers are AVAILABLE")
 
 
 def record(release: Release) -> Record:
     """With an earlier release in its history."""
-    earlier = Ended("run-0007", State.PROMOTED, 2, "every criterion passed", after(-3000), after(-2940))
+    earlier = Ended("run-0007", State.PROMOTED, 2, "every criterion passed", after(-3000), after(-2940), Export("gs://exports/digits/11"))
     return Record("digits", "1.0.0", STABLE, (OLDER,), release, (earlier,))
 
 

@@ -316,7 +316,7 @@ def test_a_run_whose_release_was_followed_by_another_one_shows_its_own_end() -> 
     record, timeline = samples.rolled_back()
     twin = report.release_markdown(record, timeline, run_id="run-0007")
     assert twin.startswith("# Promoted\n\n**Every criterion passed.**\n\nRun run-0007 of digits")
-    assert "| version | 2 |" in twin
+    assert "| candidate | version 2 |" in twin
     assert samples.CANDIDATE.digest not in twin
 
 
@@ -378,12 +378,31 @@ def test_a_pause_says_its_time_with_the_zone() -> None:
     assert "A person paused it, since 2026-01-31 12:20:00 UTC" in report.release_line(paused)
 
 
+def test_a_release_is_traced_to_its_export_commit_and_training_run() -> None:
+    twin = report.release_markdown(*samples.promoted())
+    for part in ("| Export | `gs://exports/digits/12` (sha256:3f91", "| Commit | `9c1f2e7` |", "| Training run | `train-digits-4711` |"):
+        assert part in twin, part
+
+
+def test_a_candidate_that_was_refused_before_it_was_pushed_is_known_by_its_export() -> None:
+    record, _ = samples.refused_by_validation()
+    assert report.release_line(release_of(record)).startswith("gs://exports/digits/12 refused before any traffic")
+    line = release_of(record).line
+    assert line
+    assert (line.version, line.export.uri) == (None, "gs://exports/digits/12")
+    later = replace(record, release=None, history=(line,))
+    for twin in (as_markdown(history_page(record)), as_markdown(history_page(later)), report.release_markdown(later)):
+        assert "| gs://exports/digits/12 | **refused**" in twin
+        assert "version 0" not in twin
+        assert "| 0 |" not in twin
+
+
 def test_the_history_page_has_every_ended_release_the_newest_first() -> None:
     record, _ = samples.rolled_back()
     twin = as_markdown(history_page(record))
     assert twin.startswith("# 2 ended releases\n\n**No release is active.**")
     lines = [line for line in twin.splitlines() if line.startswith("| 2026-")]
-    assert [line.split(" | ")[1] for line in lines] == ["3", "2"]
+    assert [line.split(" | ")[1] for line in lines] == ["version 3 (gs://exports/digits/12)", "version 2 (gs://exports/digits/11)"]
     assert "**rolled back** | 19 min 36 s | errors 4.1 times stable's" in lines[0]
     active = replace(record, release=replace(release_of(record), state=State.WATCHED, ended=None))
     assert "**Active: digits v3 watched at stage 2 (50 %).**" in as_markdown(history_page(active))

@@ -15,7 +15,7 @@ from tfcanary.core.domain import Desired, Look, RunningPool, Track, Verdict
 from tfcanary.core.errors import Conflict, Held, Refused, Unavailable, told
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, Stored
-from tfcanary.core.record import SCHEMA, Ended, Holder, Record, Refusal, Release, State
+from tfcanary.core.record import SCHEMA, Export, Holder, Record, Refusal, Release, State
 from tfcanary.core.retry import Pauses, attempts
 
 RACE = Pauses(first=0.02, longest=1.28, attempts=20, jitter=(0.0, 1.0))
@@ -78,10 +78,10 @@ def ours(record: Record, run_id: str) -> Release:
     return record.release
 
 
-def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "") -> Release:
+def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "", model_uri: str = "") -> Release:
     """Open this run's release, or find it open, and start its guard. Raises Held where another one is active, Refused where it cannot end well.
 
-    `begun_by` is Kubeflow's id of the run: a second run with the same release id is refused.
+    `model_uri` is the candidate's export. `begun_by` is Kubeflow's id of the run: a second run with the same release id is refused.
     """
     now = platform.clock.now()
     check(platform, plan, run_id)
@@ -97,6 +97,7 @@ def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "") -> Re
             plan_digest=codec.digest(plan),
             began=now,
             begun_by=begun_by,
+            export=Export(model_uri, commit=plan.commit, training_run=plan.training_run),
             desired=_serving(record, plan),
             # A record that was lost begins again above every stamp that the world still carries.
             intent=record.release.intent + 1 if record.release else int(now.timestamp()),
@@ -165,11 +166,9 @@ def check_bootstrap(record: Record, plan: Plan) -> None:
 
 def _archived(record: Record) -> Record:
     """The ended release becomes a line of the history."""
-    last = record.release
-    if last is None or last.ended is None:
+    line = record.release.line if record.release else None
+    if line is None:
         return record
-    number = last.candidate.number if last.candidate else 0
-    line = Ended(run_id=last.run_id, state=last.state, version=number, reason=last.reason, began=last.began, ended=last.ended)
     return replace(record, history=(*record.history, line)[-HISTORY:])
 
 

@@ -29,6 +29,8 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.host_auth
 @options.image
 @options.service_account
+@click.option("--commit", default="", metavar="TEXT", help="The commit of the training code. Default: the plan's `commit`.")
+@click.option("--training-run", default="", metavar="TEXT", help="The run that trained MODEL. Default: the plan's `training_run`.")
 @outputs.page_option("Write the report as a page into this file.")
 @options.as_json
 def release(
@@ -41,6 +43,8 @@ def release(
     host_auth: str,
     image: str,
     service_account: str,
+    commit: str,
+    training_run: str,
     html: Path | None,
     json_: bool,
 ) -> None:
@@ -53,7 +57,19 @@ def release(
     \b
     Example:  tfcanary release exports/v2 --name digits --plan plan.yaml
     """
-    handle = submit_release(model, name, options.read_plan(plan_file), platform_uri, host, image, service_account, host_ui, host_auth)
+    handle = submit_release(
+        model,
+        name,
+        options.read_plan(plan_file),
+        platform_uri,
+        host,
+        image,
+        service_account,
+        host_ui,
+        host_auth,
+        commit=commit,
+        training_run=training_run,
+    )
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
         last = progress.show(handle.follow(), handle.platform.clock)
@@ -97,7 +113,7 @@ def print_end(last: Snapshot, json_: bool) -> int:
     release = last.release
     if json_:
         version = release.candidate and release.candidate.number
-        options.print_json({"decision": release.state, "reasons": [release.reason], "version": version})
+        options.print_json({"decision": release.state, "reasons": [release.reason], "version": version, "export": release.export})
     else:
         click.echo(report.release_line(release, last.outline))
     return exit_code(release)

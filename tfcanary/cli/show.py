@@ -27,6 +27,7 @@ from tfcanary.core.record import Record, Release
 from tfcanary.report.numbers import plain
 from tfcanary.report.of_history import ended_releases, history_page
 from tfcanary.report.plots.text import cut, visible
+from tfcanary.report.wording import ended_name
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.pages import ReleaseReport
@@ -208,9 +209,9 @@ def history(name: str, platform_uri: str, html: Path | None, json_: bool) -> Non
     if json_:
         options.print_json({"decision": "history", "reasons": [], "history": codec.encode(oldest_first)})
     elif html is None:
-        table = Table("began (UTC)", "version", "state", "reason", title=f"releases of {name}")
+        table = Table("began (UTC)", "candidate", "state", "reason", title=f"releases of {name}")
         for ended in oldest_first:
-            table.add_row(_minute(ended.began), str(ended.version or ""), ended.state.value, escape(visible(ended.reason)))
+            table.add_row(_minute(ended.began), escape(visible(ended_name(ended))), ended.state.value, escape(visible(ended.reason)))
         Console().print(table)
 
 

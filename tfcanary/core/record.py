@@ -128,6 +128,20 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Where a candidate comes from: what a refused one, which has no version, is known by."""
+
+    uri: str = ""
+    """What was submitted: a directory or a bucket's URI, not the copy that servers load; empty where the release began without one."""
+    digest: str = ""
+    """The digest of its files; empty until they were hashed."""
+    commit: str = ""
+    """The plan's `commit`."""
+    training_run: str = ""
+    """The plan's `training_run`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """One release: its plan, how far it got, and why it ended as it did."""
 
@@ -138,7 +152,9 @@ class Release:
     state: State = State.OPEN
     begun_by: str = ""
     """Kubeflow's id of the run that began it: another run with the same release id is refused."""
+    export: Export = Export()
     candidate: ModelVersion | None = None
+    """The version that the export became in the bucket; None before it was pushed."""
     desired: Desired = field(default_factory=Desired)
     """The world as the release wants it: written before the world is changed."""
     intent: int = 0
@@ -197,6 +213,14 @@ class Release:
         refused = any(e.gating and e.finding is Finding.FAIL for look in self.looks.values() for e in look.evidence)
         return refused or (self.tripped is not None and not self.tripped.undecided)
 
+    @property
+    def line(self) -> Ended | None:
+        """The release as a line of the history; None while it has not ended."""
+        if self.ended is None:
+            return None
+        version = self.candidate.number if self.candidate else None
+        return Ended(self.run_id, self.state, version, self.reason, self.began, self.ended, self.export)
+
     def waiting(self, at: datetime) -> timedelta:
         """How long this stage has been paused, all in all."""
         return self.waited + (at - self.pause.since if self.pause else timedelta(0))
@@ -220,10 +244,12 @@ class Ended:
 
     run_id: str
     state: State
-    version: int
+    version: int | None
+    """None for a candidate that was refused before it was pushed: its export names it."""
     reason: str
     began: datetime
     ended: datetime
+    export: Export = Export()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +271,8 @@ class Waiting:
     model_uri: str
     since: datetime
     """When its event says that it happened; orders candidates whose names do not say which is newer."""
+    commit: str = ""
+    training_run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,13 @@ _WEAKER = {("stage.on_undecided", "promote"): "promotes on too few requests", ("
 _LIMITS = ("tolerance", "margin", "absolute", "outage", "warn", "fail")
 
 
+_PROVENANCE = {"training_data", "commit", "training_run"}
+"""What the plan tells of the candidate: it changes nothing about the release, and has a section of its own."""
+
+
 def departures(plan: Plan) -> tuple[Departure, ...]:
-    """Return all fields whose value is not the default, in the order of the plan."""
-    return tuple(_departures_of(plan, ""))
+    """Return all fields whose value is not the default, in the order of the plan; without those that only tell of the candidate."""
+    return tuple(one for one in _departures_of(plan, "") if one.field not in _PROVENANCE)
 
 
 def _departures_of(part: Any, prefix: str) -> Iterator[Departure]:

@@ -7,12 +7,12 @@ from tfcanary.report.blocks import Badge, Cell, ReportPage, Section, Table, Tabl
 from tfcanary.report.numbers import duration, moment, plain
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.text import cut
-from tfcanary.report.wording import ended_badge, release_line_head
+from tfcanary.report.wording import ended_badge, ended_candidate, release_line_head
 
 _MODEL = 80
 _COLUMNS = (
     TableColumn("Began", 190),
-    TableColumn("Version", 76, numeric=True),
+    TableColumn("Candidate"),
     TableColumn("State", 132),
     TableColumn("Duration", 110, numeric=True),
     TableColumn("Reason"),
@@ -37,12 +37,8 @@ def history_page(record: Record) -> ReportPage:
 def ended_releases(record: Record) -> tuple[Ended, ...]:
     """Return the ended releases, the newest first, including the record's last release where it has ended."""
     last = record.release
-    if last is None or last.ended is None:
-        return record.history[::-1]
-    number = last.candidate.number if last.candidate else 0
-    return (Ended(last.run_id, last.state, number, last.reason, last.began, last.ended), *record.history[::-1])
+    return (*((last.line,) if last and last.line else ()), *record.history[::-1])
 
 
 def _row(ended: Ended) -> tuple[Cell, ...]:
-    version = str(ended.version) if ended.version else "none"
-    return moment(ended.began), version, ended_badge(ended), duration(ended.ended - ended.began), ended.reason
+    return moment(ended.began), ended_candidate(ended), ended_badge(ended), duration(ended.ended - ended.began), ended.reason

@@ -34,6 +34,7 @@ from tfcanary.report.stage_table import stages_section
 from tfcanary.report.wording import (
     canary_requests,
     ended_badge,
+    ended_name,
     gate_answer,
     last_verdict,
     look_reason,
@@ -61,7 +62,8 @@ def release_page(
     if release is None:
         answer = Badge(Tone.PLAIN, "No release yet")
         return ReportPage(record.model, record.model, answer, "Nothing was ever released under this name.", (), earlier_section(record))
-    about = f"Release of {cut(record.model, _MODEL)}{f', version {release.candidate.number}' if release.candidate else ''}"
+    candidate = f"version {release.candidate.number}" if release.candidate else cut(release.export.uri, _MODEL)
+    about = f"Release of {cut(record.model, _MODEL)}{f', {candidate}' if candidate else ''}"
     return ReportPage(
         title=about,
         about=about,
@@ -78,7 +80,7 @@ def page_without_release(record: Record, other: Release | None, run_id: str) -> 
     ended = next((one for one in record.history if one.run_id == run_id), None)
     if ended:
         badge = ended_badge(ended)
-        past = (("version", str(ended.version)), ("began", moment(ended.began)), ("ended", moment(ended.ended)))
+        past = (("candidate", ended_name(ended)), ("began", moment(ended.began)), ("ended", moment(ended.ended)))
         return ReportPage(about, about, Badge(badge.tone, badge.word.capitalize()), sentence(ended.reason), past, earlier_section(record))
     refusal = record.refusal(run_id)
     why = f"This run began no release and changed nothing{f': {refusal.reason}' if refusal else _unsaid(other)}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tfcanary.core.domain import ModelVersion
 from tfcanary.core.record import Record, Release
 from tfcanary.report.blocks import Cell, CellWithNote, Code, Facts, Section, Table, TableColumn
 from tfcanary.report.numbers import moment
-from tfcanary.report.wording import ended_badge
+from tfcanary.report.wording import ended_badge, ended_candidate
 
 _EARLIER = 10
 
 
 def provenance_section(record: Record, release: Release) -> Section:
-    """Return a section with the digests of candidate and stable version, the run and the plan."""
-    rows: list[tuple[str, Cell]] = [("Candidate", _version(release.candidate))]
+    """Return a section with the candidate's export, the digests of candidate and stable version, the run and the plan."""
+    rows: list[tuple[str, Cell]] = [*_export(release), ("Candidate", _version(release.candidate))]
     rows.append(("Stable version now", _version(record.stable)))
     rows += [("Stable version before", _version(version)) for version in record.previous[:1]]
     rows += [("Run", Code(release.run_id)), ("Plan", Code(release.plan_digest))]
@@ -24,6 +26,16 @@ def provenance_section(record: Record, release: Release) -> Section:
         rows.append(("The judge's state", CellWithNote(polls, "`tfcanary replay` judges the recorded polls again")))
     rows.append(("Written by", f"tfcanary {record.writer}"))
     return Section("What was released", (Facts(tuple(rows)),))
+
+
+def _export(release: Release) -> Iterator[tuple[str, Cell]]:
+    export = release.export
+    if export.uri:
+        yield "Export", CellWithNote(Code(export.uri), export.digest) if export.digest else Code(export.uri)
+    if export.commit:
+        yield "Commit", Code(export.commit)
+    if export.training_run:
+        yield "Training run", Code(export.training_run)
 
 
 def _beside_candidate(record: Record, release: Release, name: str) -> str:
@@ -39,8 +51,8 @@ def earlier_section(record: Record) -> tuple[Section, ...]:
     if not earlier:
         return ()
     newest = sorted(earlier, key=lambda e: e.ended, reverse=True)[:_EARLIER]
-    columns = (TableColumn("Ended", 150), TableColumn("Version", 76, numeric=True), TableColumn("State", 132), TableColumn("Reason"))
-    rows: tuple[tuple[Cell, ...], ...] = tuple((moment(e.ended), str(e.version), ended_badge(e), e.reason) for e in newest)
+    columns = (TableColumn("Ended", 150), TableColumn("Candidate"), TableColumn("State", 132), TableColumn("Reason"))
+    rows: tuple[tuple[Cell, ...], ...] = tuple((moment(e.ended), ended_candidate(e), ended_badge(e), e.reason) for e in newest)
     return (Section("Earlier releases", (Table(columns, rows),)),)
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from tfcanary.core.domain import ABSENT, Decision, Evidence, Finding, Look, ModelVersion, Verdict
 from tfcanary.core.record import Ended, Release, State
 from tfcanary.core.timeline import Timeline
-from tfcanary.report.blocks import Badge
+from tfcanary.report.blocks import Badge, Cell, CellWithNote
 from tfcanary.report.numbers import moment, plain
 from tfcanary.report.plots.glyph import Tone
 
@@ -109,7 +109,7 @@ def place(release: Release) -> str:
 
 def release_line_head(release: Release) -> str:
     """Return version, state and stage of a release: `digits v3 rolled back at stage 1 (25 %)`."""
-    return f"{version_name(release.candidate)} {release.state.value} {place(release)}".strip()
+    return f"{_candidate_name(release)} {release.state.value} {place(release)}".strip()
 
 
 def release_reason(release: Release) -> str:
@@ -158,10 +158,24 @@ def tally_words(evidence: Iterable[Evidence]) -> str:
     return ", ".join(f"{count} {word}" for word, count in tally(evidence)) or "nothing checked"
 
 
-def version_name(version: ModelVersion | None) -> str:
+def ended_name(ended: Ended) -> str:
+    """Return what names the candidate of an ended release: its version, or its export where it was refused before it was pushed."""
+    return ended.export.uri or "not pushed" if ended.version is None else f"version {ended.version}"
+
+
+def ended_candidate(ended: Ended) -> Cell:
+    """Return the cell with `ended_name`, and with the export of a version below it."""
+    name = ended_name(ended)
+    return CellWithNote(name, ended.export.uri) if ended.export.uri not in ("", name) else name
+
+
+def _candidate_name(release: Release) -> str:
+    """The version of a release, or its export before it was pushed."""
+    return version_name(release.candidate) if release.candidate else release.export.uri or "the candidate"
+
+
+def version_name(version: ModelVersion) -> str:
     """Return `digits v3` where the directory of the version contains the model's name, else `version 3`."""
-    if version is None:
-        return "the candidate"
     parts = PurePosixPath(version.uri).parts
     has_model_name = len(parts) > 2 and parts[-1] == str(version.number)
     return f"{parts[-2]} v{version.number}" if has_model_name else f"version {version.number}"

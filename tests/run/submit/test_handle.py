@@ -123,6 +123,17 @@ def test_what_is_submitted_is_what_was_asked(monkeypatch: pytest.MonkeyPatch, tm
     assert repr(made) == "<release of digits: runs/1/pipeline.log>"
 
 
+def test_a_submission_names_its_commit_and_training_run_in_place_of_the_plans(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    mine = {"weights": [5], "commit": "old", "training_run": "mine"}
+    tfcanary.release("gs://exports/digits/7", "digits", mine, "fake://", commit="9c1f2e7")
+    assert submitted[0].arguments["plan"] == {"weights": [5], "commit": "9c1f2e7", "training_run": "mine"}
+    with pytest.raises(Refused, match=r"plan\.commit: .*Argo and Kubernetes would expand"):
+        tfcanary.release("gs://exports/digits/7", "digits", mine, "fake://", commit="{{workflow.name}}")
+
+
 @pytest.mark.parametrize(("memory_mib", "limit"), [(32_768, 33_792), (512, 2_048)])
 def test_validation_gets_the_memory_that_the_plan_gives_the_models(
     monkeypatch: pytest.MonkeyPatch, world: World, memory_mib: int, limit: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,9 +15,9 @@ from tfcanary.core import codec
 from tfcanary.core.errors import Held, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Fate, State, Waiting
-from tfcanary.run.trigger import offer
+from tfcanary.run.trigger import events, offer, routes
 from tfcanary.run.trigger.dispatch import INCOMPLETE, LONGEST_PAUSE, Dispatcher, DispatcherThread
-from tfcanary.run.trigger.settings import Target
+from tfcanary.run.trigger.settings import Source, Target
 from tfcanary.run.trigger.trigger_metrics import Counts
 
 PLAN: Plan = codec.decode(Plan, QUICK)
@@ -31,6 +32,19 @@ def offered(site: Site, version: int) -> Waiting:
     made = Waiting(queue.identity("test", str(version)), f"{EXPORTS['digits']}/{version}", platform.clock.now())
     offer.offer(platform, made, PLAN)
     return made
+
+
+def test_a_candidates_commit_and_training_run_travel_from_its_event_to_its_release(site: Site) -> None:
+    data = {"model_uri": f"{EXPORTS['digits']}/7", "model": "digits", "git_commit": "9c1f2e7", "trainingRun": "train-4711"}
+    event = {"specversion": "1.0", "id": "3", "source": "/registry", "type": "model.ready", "data": data}
+    (read,) = events.read(events.Message({"content-type": events.STRUCTURED}, json.dumps(event).encode()))
+    source = Source(exports=EXPORTS["digits"], plan=PLAN)
+    made = routes.of_version("digits", source, read, site.worlds["digits"].clock.now()).waiting
+    offer.offer(site.worlds["digits"].platform(), made, PLAN)
+    assert dispatcher(site).look()
+    release = site.record().release
+    assert release
+    assert (release.export.commit, release.export.training_run) == ("9c1f2e7", "train-4711")
 
 
 def test_nobody_is_submitted_while_a_release_is_active(site: Site) -> None:

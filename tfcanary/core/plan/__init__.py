@@ -101,6 +101,10 @@ class Plan:
     """`true`: take over a Service or route of these names that was not made by tfcanary. `tfcanary plan --diff` shows what changes."""
     training_data: str = ""
     """URI of what the candidate was trained on: copied into the verdict's metadata, never opened."""
+    commit: str = ""
+    """The commit of the code that trained the candidate: told wherever the candidate is named."""
+    training_run: str = ""
+    """The run that trained the candidate, as its own system names it: told wherever the candidate is named."""
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -33,11 +33,12 @@ def validate_candidate(step: Step, model_uri: str) -> tuple[Look, SignaturePairs
     from tfcanary.look import trial
 
     notify.settle(step.platform)
-    if ledger.begin(step.platform, step.plan, step.run_id, step.begun_by).state.ended:
+    if ledger.begin(step.platform, step.plan, step.run_id, step.begun_by, model_uri).state.ended:
         raise Refused(f"release {step.run_id!r} has ended: {step.release.reason}; submit a new run")
-    with holding(step.platform, step.run_id, "validate"):
+    with holding(step.platform, step.run_id, "validate") as hold:
         model, stable = fetch(model_uri), stable_model(step)
         look = trial.validate(model, step.plan.validation, stable, golden_requests(step))
+        hold.renew(lambda release: replace(release, export=replace(release.export, digest=trial.digest(look))))
         return look, signature_pairs(step.plan.validation.signature, stable, model)
 
 

@@ -17,7 +17,7 @@ from tfcanary.core.domain import Request
 from tfcanary.core.errors import Refused, TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, RequestSource
-from tfcanary.core.record import Record, Release
+from tfcanary.core.record import Export, Record, Release
 from tfcanary.run.steps.labels import with_labels
 from tfcanary.run.steps.model_files import fetch, files_of
 
@@ -142,14 +142,18 @@ def warmup_requests(step: Step) -> Iterator[Request]:
 
 
 def lineage(step: Step) -> dict[str, str]:
-    """Return the metadata of every artifact: model, version, digests, run, training data, and the version of tfcanary."""
+    """Return the metadata of every artifact: model, version, export, digests, run, training, and the version of tfcanary."""
     release = step.record.release
     # Where the record holds the release of another run, its candidate is not this run's.
-    candidate = release.candidate if release and release.run_id == step.run_id else None
+    ours = release if release and release.run_id == step.run_id else None
+    candidate, export = (ours.candidate, ours.export) if ours else (None, Export())
     return {
         "model": step.platform.model,
         "version": str(candidate.number) if candidate else "",
-        "model_digest": candidate.digest if candidate else "",
+        "model_uri": export.uri,
+        "model_digest": candidate.digest if candidate else export.digest,
+        "commit": export.commit,
+        "training_run": export.training_run,
         "plan_digest": codec.digest(step.plan),
         "run_id": step.run_id,
         "training_data": step.plan.training_data,

@@ -196,6 +196,12 @@ def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     return decoded
 
 
+def _with_provenance(plan: Plan, commit: str, training_run: str) -> Plan:
+    """The plan with where its candidate comes from; it is decoded again, because these texts may come from an event."""
+    given = {name: value for name, value in (("commit", commit), ("training_run", training_run)) if value}
+    return read_plan({**codec.encode(plan), **given}) if given else plan
+
+
 def release(
     model: str | Path,
     name: str,
@@ -207,6 +213,8 @@ def release(
     host_ui: str = "",
     host_auth: HostAuth | Mapping[str, Any] | str | Path | None = None,
     release_id: str = "",
+    commit: str = "",
+    training_run: str = "",
 ) -> Handle:
     """Check what can be checked from this machine, then submit the pipeline `canary_release`.
 
@@ -222,11 +230,13 @@ def release(
         host_auth: The credentials for that host: a HostAuth, a mapping with its fields, or a YAML or JSON file. Without them a pod uses
             the token that Kubeflow has mounted into it.
         release_id: A name of your own for this release, used once; empty means that one is made.
+        commit: The commit of the training code, in place of the plan's `commit`.
+        training_run: The run that trained the model, in place of the plan's `training_run`.
 
     Raises Refused (a path that is no SavedModel, or one that Kubernetes would change; no stable version and no `bootstrap: true`; a plan too
     large for the host), Held (another release is active) and Unavailable.
     """
-    decoded, platform = read_plan(plan), platform or adapters.default_platform()
+    decoded, platform = _with_provenance(read_plan(plan), commit, training_run), platform or adapters.default_platform()
     auth = read_auth(host_auth)
     uri = steps.candidate_uri(model)
     release_id = release_id or f"{name}-{secrets.token_hex(6)}"

@@ -106,6 +106,8 @@ class Dispatcher:
                     target.host_ui,
                     target.host_auth,
                     queue.release_id(self.model, candidate.event),
+                    candidate.commit,
+                    candidate.training_run,
                 )
             except Refused as error:
                 undo.pop_all()

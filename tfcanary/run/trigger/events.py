@@ -30,6 +30,12 @@ URI_KEYS = ("model_uri", "modelUri", "storageUri", "storage_uri")
 """The names under which an event's data may hold the version's URI."""
 MODEL_KEYS = ("model_name", "modelName", "model")
 """The names under which an event's data may hold the model's name."""
+COMMIT_KEYS = ("commit", "git_commit", "gitCommit")
+"""The names under which an event's data may hold the commit of the training code."""
+TRAINING_KEYS = ("training_run", "trainingRun")
+"""The names under which an event's data may hold the run that trained the version."""
+LONGEST_PROVENANCE = 200
+"""Characters of a commit and of a training run: the record holds them for each candidate that waits."""
 
 Json = Mapping[str, Any]
 
@@ -47,6 +53,8 @@ class Event:
     model_uri: str = ""
     model: str = ""
     """The model's name, where the event has one."""
+    commit: str = ""
+    training_run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +203,16 @@ def _with_version(event: Event, data: Json) -> Event:
     """The event of a registry or a pipeline: its data holds the version's URI under one of URI_KEYS, and perhaps the model's name."""
     uri = next((_text(data, key, "data", required=True) for key in URI_KEYS if key in data), "")
     model = next((_text(data, key, "data") for key in MODEL_KEYS if isinstance(data.get(key), str)), "")
-    return replace(event, model_uri=uri, model=model)
+    return with_provenance(replace(event, model_uri=uri, model=model), data)
+
+
+def with_provenance(event: Event, data: Json) -> Event:
+    """The event with the commit and the training run that its data may hold. Raises Refused where one of them is too long."""
+    commit, training_run = (
+        next((_text(data, key, "data", longest=LONGEST_PROVENANCE) for key in keys if isinstance(data.get(key), str)), "")
+        for keys in (COMMIT_KEYS, TRAINING_KEYS)
+    )
+    return replace(event, commit=commit, training_run=training_run)
 
 
 def _pubsub_push(push: Json, source: str) -> Event:

@@ -78,7 +78,8 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     dispatcher = Dispatcher(platform, decoded, target, Counts(), others.is_complete_uri)
     # A version that the run has exported has the run's identity, so that a step that runs again offers the same candidate.
     event = queue.identity("run", f"{request.run_id}\0{folder.uri}")
-    candidate = _newest(folder, dispatcher) if request.newest else Waiting(event, folder.uri, platform.clock.now())
+    run = "" if decoded.training_run else request.run_id
+    candidate = _newest(folder, dispatcher) if request.newest else Waiting(event, folder.uri, platform.clock.now(), training_run=run)
     if candidate is None:
         return Outcome(NOTHING_NEW, f"there is no complete version in {folder.uri}")
     if not request.newest:

@@ -95,7 +95,7 @@ class Service:
         id = body.get("event", body["model_uri"])
         if not isinstance(id, str) or not 0 < len(id) <= events.LONGEST:
             raise Refused(f"event: is no text of 1 to {events.LONGEST} characters")
-        event = Event(f"candidates/{model}", id, "candidate", model_uri=body["model_uri"], model=model)
+        event = events.with_provenance(Event(f"candidates/{model}", id, "candidate", model_uri=body["model_uri"], model=model), body)
         return self._offer(routes.of_version(model, source, event, datetime.now(UTC)))
 
     def alerts(self, message: Message) -> HttpAnswer:

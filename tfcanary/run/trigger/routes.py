@@ -56,7 +56,7 @@ def of_version(model: str, source: Source, event: Event, now: datetime) -> Candi
         raise Refused(f"model_uri {uri!r}: does not lie below the exports of {model}")
     # An event with a time in the future would win against every later candidate.
     since = min(event.time or now, now)
-    return Candidate(model, Waiting(queue.identity(event.source, event.id), uri, since))
+    return Candidate(model, Waiting(queue.identity(event.source, event.id), uri, since, event.commit, event.training_run))
 
 
 def _of_object(event: Event, models: Mapping[str, Source], now: datetime) -> Candidate | Ignored:
