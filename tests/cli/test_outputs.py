@@ -217,6 +217,12 @@ def test_what_is_no_number_or_empty_is_said_plainly(plan_file: Path, capsys: Cap
     assert "the path is empty" in one_sentence(capsys)
 
 
+def test_a_host_that_is_away_is_one_sentence_without_the_tries_before_it(capsys: Captured, caplog: pytest.LogCaptureFixture) -> None:
+    assert run("upload", "--host", "http://127.0.0.1:1") == 3
+    assert "KFP at http://127.0.0.1:1 cannot be reached" in one_sentence(capsys)
+    assert caplog.records == []
+
+
 def test_an_empty_plan_is_said_to_be_empty(plan_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     plan_file.write_text("# nothing yet\n")
     assert run("plan", plan_file) == 0

@@ -52,6 +52,9 @@ def drift(reference: str, current: str, plan_file: Path | None, look: int, html:
     with rows.progress() as bar:
         first = references.read_or_count(steps.fetch(reference), None, wanted.entity, wanted.selection, bar(reference))
         second = references.read_or_count(steps.fetch(current), first.layout, wanted.entity, wanted.selection, bar(current))
+    for name, profile in ((reference, first), (current, second)):
+        if wrong := references.counted_otherwise(profile, wanted.entity):
+            raise Refused(f"{name}: {wrong}")
     if wanted.columns and first.rows and not first.tallies and not second.tallies:
         raise Refused(f"columns: {reference} and {current} have no column {', '.join(wanted.columns)}")
     comparison = drift_test.compare(first, second, _settings(plan, wanted), look)

@@ -35,6 +35,8 @@ def profile(data: str, output: Path | None, into: str | None, json_: bool, **cho
     wanted = rows.row_selection(chosen)
     with rows.progress() as bar:
         counted = references.read_or_count(steps.fetch(data), None, wanted.entity, wanted.selection, bar(data))
+    if wrong := references.counted_otherwise(counted, wanted.entity):
+        raise Refused(f"{data}: {wrong}")
     if not counted.rows:
         raise Refused(f"{data}: has no rows; a reference without rows proves nothing")
     if output:

@@ -16,6 +16,7 @@ from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.act.tape import Tape
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Pool, Sample, Track, Verdict
+from tfcanary.core.durations import written
 from tfcanary.core.errors import Conflict, GaveUp, Held, Refused, TfcanaryError, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Judged, Release, State
@@ -150,7 +151,7 @@ def _blinded(platform: Platform, release: Release, blindness: Blindness, why: st
     now, limit = platform.clock.now(), release.plan.judge.guards.blind_after
     if blindness.lost(now) < limit:
         return None
-    return _give_up(platform, release, f"undecided: nobody could go on judging for {limit}: {why}")
+    return _give_up(platform, release, f"undecided: nobody could go on judging for {written(limit)}: {why}")
 
 
 def _give_up(platform: Platform, release: Release, reason: str) -> Verdict:

@@ -8,9 +8,12 @@ import pytest
 
 from tfcanary import adapters
 from tfcanary.adapters.doctor_checks import Requirements
+from tfcanary.adapters.local.folder import Folder
+from tfcanary.adapters.local.records import FileRecords
 from tfcanary.core.domain import Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import BucketPlan, MetricsPlan, NotifyPlan, Plan
+from tfcanary.core.record import Record
 
 
 def examine(folder: Path, plan: Plan | None = None, model: str = "") -> Look:
@@ -27,6 +30,13 @@ def test_without_a_plan_only_the_machine_is_looked_at_and_nothing_is_made(tmp_pa
     assert {one.about for one in found.evidence} >= {"doctor/envoy", "doctor/disk", "doctor/supervisor"}
     assert not any("bucket" in one.about for one in found.evidence)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_models_with_a_record_are_counted_in_a_sentence(tmp_path: Path) -> None:
+    for number, sentence in ((1, "1 model has a record"), (2, "2 models have a record")):
+        record = FileRecords(Folder(tmp_path / "state").records / f"m{number}.json")
+        record.swap(Record(model=f"m{number}", writer="0"), 0)
+        assert line(examine(tmp_path), "records") == ("pass", sentence)
 
 
 def test_the_buckets_of_a_plan_are_tried_and_left_as_they_were(tmp_path: Path) -> None:

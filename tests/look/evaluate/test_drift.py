@@ -208,6 +208,20 @@ def test_a_reference_without_the_inputs_compares_nothing():
     assert (evidence.finding, evidence.reason) == (Finding.INCONCLUSIVE, "the reference profile has none of the inputs")
 
 
+def test_rows_that_belong_together_are_counted_so_whatever_the_reference_was_counted_by():
+    """A reference without the entity is no reference; one with it is compared, and the stage itself is counted by the entity with both."""
+    plan = replace(PLAN, entity="country")
+    look = look_at(track(2_140, 2), plan=plan, reference=TRAINED)
+    sentence = "the profile was counted without an entity; count it again with --entity country"
+    assert [(a.about, a.reason) for a in look.absent] == [("drift/world", sentence)]
+    alone = look_at(track(2_140, 2), plan=plan)
+    assert of(look, "inputs") == of(alone, "inputs")
+    rows = pa.Table.from_batches(track(seed=9)).select([0, 1]).rename_columns(["x", "country"]).to_batches()
+    by_country = look_at(track(2_140, 2), plan=plan, reference=drift.profile(rows, entity="country"))
+    assert of(by_country, "world").about == "drift/world"
+    assert by_country.absent == ()
+
+
 def test_without_a_reference_the_world_is_absent():
     assert [(a.about, a.reason) for a in look_at(STABLE).absent] == [("drift/world", "no reference profile")]
 

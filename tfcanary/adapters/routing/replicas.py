@@ -21,6 +21,7 @@ from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.abilities import Ability
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
 from tfcanary.core.domain import Finding, Intent, Pool, Track, Traffic
+from tfcanary.core.durations import written
 from tfcanary.core.errors import Diverted, GaveUp, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import TrafficPlan
@@ -261,7 +262,7 @@ class ReplicasRouter(ClusterRouter):
         deadline = time.monotonic() + self.plan.deploy.ready_timeout.total_seconds()
         while (ready := self._ready()[pool]) != wanted:
             if time.monotonic() > deadline:
-                raise GaveUp(f"{pool} of {self.model}: {ready} of {wanted} pods are ready after {self.plan.deploy.ready_timeout}")
+                raise GaveUp(f"{pool} of {self.model}: {ready} of {wanted} pods are ready after {written(self.plan.deploy.ready_timeout)}")
             time.sleep(random.uniform(0.3, 0.7))
 
     def _endpoint_difference(self) -> str:

@@ -14,7 +14,7 @@ from tfcanary.core.domain import Absence, Evidence, Finding, Look
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import DriftPlan
 from tfcanary.decide import drift
-from tfcanary.look.evaluate import attribution, classes
+from tfcanary.look.evaluate import attribution, classes, references
 from tfcanary.look.evaluate.answers import Kind, Reading, choose_reading
 from tfcanary.look.evaluate.tally import display_text
 from tfcanary.tf.wire.bodies import INPUT, OUTPUT
@@ -48,8 +48,8 @@ def evaluate(stable: Iterable[Any], canary: Iterable[Any], plan: DriftPlan, look
     for about in plan.gating:
         if about not in MAY_GATE:
             raise Refused(f"drift.gating: {about!r} cannot decide; {' and '.join(MAY_GATE)} can")
-    world = _as_inputs(reference) if reference else None
-    empty = _TrackCounts(inputs=world or drift.Profile())
+    world = _usable(reference, plan.entity)
+    empty = _TrackCounts(inputs=world if isinstance(world, drift.Profile) else drift.Profile())
     first = _count(stable, empty, _input(plan.entity))
     tracks = _TrackPair(first, _count(canary, first if first.rows else empty, _input(plan.entity)), plan, look)
     inputs = _inputs(tracks)
@@ -144,10 +144,10 @@ def _scores(tracks: _TrackPair) -> Evidence:
     return tracks.evidence("scores", _at_most_warn(compared.finding), reason, compared)
 
 
-def _world(tracks: _TrackPair, reference: drift.Profile | None, inputs: Finding) -> Evidence | Absence:
-    """Compare both tracks together with the reference: a change of the world affects both."""
-    if reference is None:
-        return Absence("drift/world", "no reference profile")
+def _world(tracks: _TrackPair, reference: drift.Profile | str, inputs: Finding) -> Evidence | Absence:
+    """Compare both tracks together with the reference, or say why there is none: a change of the world affects both."""
+    if isinstance(reference, str):
+        return Absence("drift/world", reference)
     profiles = [track.inputs for track in (tracks.stable, tracks.canary) if track.inputs.tallies]
     names = [tally.column.name for tally in reference.tallies if _is_mergeable(tally.column.name, profiles)]
     current = drift.merge([profile.only(names) for profile in profiles])
@@ -234,12 +234,21 @@ def _input(name: str) -> str:
     return name if not name or name.startswith(INPUT) else INPUT + name
 
 
-def _as_inputs(reference: drift.Profile) -> drift.Profile:
-    """The reference with the names that its columns have in requests."""
+def _usable(reference: drift.Profile | None, entity: str) -> drift.Profile | str:
+    """The reference as requests have its columns, or why there is none: the stage is counted as its reference was."""
+    if reference is None:
+        return "no reference profile"
+    renamed = _as_inputs(reference, entity)
+    return references.counted_otherwise(reference, entity) if entity and renamed.entity != _input(entity) else renamed
+
+
+def _as_inputs(reference: drift.Profile, entity: str) -> drift.Profile:
+    """The reference with the names that its columns have in requests; its entity counts only where the plan asks for one."""
     if any(tally.column.name.startswith(INPUT) for tally in reference.tallies):
         return reference
     renamed = (replace(tally, column=replace(tally.column, name=INPUT + tally.column.name)) for tally in reference.tallies)
-    return drift.Profile(reference.rows, tuple(renamed))
+    by_group = reference.by_group if entity else None
+    return drift.Profile(reference.rows, tuple(renamed), _input(reference.entity) if entity else "", by_group)
 
 
 def _is_mergeable(name: str, profiles: list[drift.Profile]) -> bool:

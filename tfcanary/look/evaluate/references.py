@@ -61,15 +61,17 @@ def read_or_count(
 ) -> Profile:
     """The profile at a path: a stored profile is read, and data is counted in the layout `like`, or in one chosen from the data.
 
-    Raises Refused where the path cannot be read, and where a stored profile was counted without this entity.
+    Raises Refused where the path cannot be read.
     """
-    stored = read_stored(path)
-    if stored is None:
-        return sources.count(sources.pieces(path), like, entity, chosen, progress)
-    if entity and stored.entity != entity:
-        counted = f"with the entity {stored.entity!r}" if stored.entity else "without an entity"
-        raise Refused(f"{path}: the profile was counted {counted}; count it again with --entity {entity}")
-    return stored
+    return read_stored(path) or sources.count(sources.pieces(path), like, entity, chosen, progress)
+
+
+def counted_otherwise(profile: Profile, entity: str) -> str:
+    """Return why a profile cannot be compared by an entity, and what to do; empty where it can, or where no entity is asked for."""
+    if not entity or profile.entity == entity:
+        return ""
+    counted = f"with the entity {profile.entity!r}" if profile.entity else "without an entity"
+    return f"the profile was counted {counted}; count it again with --entity {entity}"
 
 
 def _read(path: Path) -> Profile:
