@@ -139,7 +139,7 @@ def test_latency_is_compared_with_the_baseline_and_not_with_busier_servers(world
 
 
 def test_without_a_baseline_such_a_canary_is_convicted_with_a_warning(world: World, plan: Plan, start: Start) -> None:
-    start(plan)
+    start(replace(plan, judge=replace(plan.judge, warmup_maximum=plan.judge.warmup)))
     world.processes[Pool(2)].behaviour = Behaviour(answer=2.0, seconds=0.020)
     verdict = watch.watch_stage(world.platform(), RUN, 0)
     assert verdict.decision is Decision.ROLLBACK

@@ -262,6 +262,8 @@ class Evidence:
     """What promotion must exclude."""
     figures: Mapping[str, float | str] = field(default_factory=dict)
     """What it rests on: counts on both tracks, alpha spent, sizes; name to value."""
+    suspended: bool = False
+    """It would be enough for a rollback, and does not count yet: a new server may still be warming up. No weight rises meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ RISKY = replace(PLAN, stage=replace(PLAN.stage, on_undecided=OnUndecided.PROMOTE
 WAITING = Evidence("metrics/latency", Finding.INCONCLUSIVE, "latency: 400 of about 900 requests", interval=Interval(0.9, 1.0, 1.2))
 SILENT = Evidence("metrics/errors", Finding.INCONCLUSIVE, "errors: no request yet")
 HOLD = Verdict(Decision.HOLD, "not sure yet", (WAITING,))
+WARMING = Verdict(Decision.HOLD, "it may still be warming up", (replace(WAITING, suspended=True),))
 PROMOTE = Verdict(Decision.PROMOTE, "every criterion passed")
 ROLLBACK = Verdict(Decision.ROLLBACK, "errors 3 times stable's")
 
@@ -29,6 +30,8 @@ ROLLBACK = Verdict(Decision.ROLLBACK, "errors 3 times stable's")
         (PROMOTE, 0, 60, 100, Decision.ADVANCE),  # only the last stage promotes
         (HOLD, 0, 60, 0, None),  # nobody was served: no data never advances
         (HOLD, 0, 600, 0, Decision.ROLLBACK),
+        (WARMING, 0, 60, 100, None),  # more requests for a canary that may be slow are no way to find out
+        (WARMING, 0, 600, 100, Decision.ROLLBACK),
         (HOLD, 1, 60, 100, None),
         (PROMOTE, 1, 59, 100, None),  # the minimum time is a promise, too
         (PROMOTE, 1, 60, 100, Decision.PROMOTE),

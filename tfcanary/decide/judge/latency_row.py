@@ -221,7 +221,7 @@ class LatencyAccumulator:
             if intervals
             else None,
             silent=silent,
-            warming=warming,
+            suspended=log_rollback if warming else 0.0,
             draw=Draw.of(self._draws.spreads[0], self._margin, self._plan.alpha_promote, self._servers or (1, 1)),
         )
 

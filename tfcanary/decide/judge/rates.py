@@ -172,7 +172,7 @@ class RateAccumulator:
             silent=silent,
             lower_is_worse=row.swapped,
             gating=row.gating,
-            warming=warming,
+            suspended=log_rollback if warming else 0.0,
             draw=Draw.of(self._draws.spreads[i], row.margin, self._plan.alpha_promote, self._servers),
         )
 

@@ -1,7 +1,7 @@
 """What the judge's decision means for a stage: the one rule that combines all findings of a release. Pure.
 
 Any gating fail rolls back. Before the last stage, no fail and the minimum time give `advance`, which claims nothing, so that no
-alpha is spent on it. At the last stage only the judge's own `promote` promotes. Otherwise the watch goes on until the stage's
+alpha is spent on it; it waits while evidence for a rollback is suspended. At the last stage only the judge's own `promote` promotes. Otherwise the watch goes on until the stage's
 maximum time and then ends as the plan says.
 """
 
@@ -35,7 +35,8 @@ def conclude_stage(
     if here.decision is Decision.ROLLBACK:
         return here
     silent_by_plan = plan.weights[stage] == 0
-    if not blind and watched >= plan.stage.minimum and (requests > 0 or silent_by_plan):
+    suspended = any(evidence.gating and evidence.suspended for evidence in here.evidence)
+    if not blind and not suspended and watched >= plan.stage.minimum and (requests > 0 or silent_by_plan):
         if not plan.is_last(stage):
             return replace(here, decision=Decision.ADVANCE, reason=_advance_reason(plan, stage, requests))
         if here.decision is Decision.PROMOTE:

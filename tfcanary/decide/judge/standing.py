@@ -90,8 +90,8 @@ class Standing:
     """False for a dry run, which never decides."""
     averaged: bool = False
     """The counts are sums of values and numbers of values, not events and exposures."""
-    warming: bool = False
-    """The canary is slower than tolerated and may still be warming up: that is no evidence yet."""
+    suspended: float = 0.0
+    """Log of the e-value for rollback that does not count, as the canary may still be warming up; 0 where it does not."""
     draw: Draw = Draw()
     """What the draw of servers means for the criterion."""
 
@@ -103,6 +103,15 @@ class Standing:
     def fails(self, plan: JudgePlan) -> bool:
         """Return whether the criterion alone is enough for a rollback, within its part of alpha."""
         return self.log_evidence >= -math.log(chance_alpha(plan.alpha))
+
+    @property
+    def warming(self) -> bool:
+        """Whether the canary is slower than tolerated and may still be warming up: that is no evidence yet."""
+        return self.suspended > 0
+
+    def would_fail(self, plan: JudgePlan) -> bool:
+        """Return whether the criterion alone would be enough for a rollback if the canary could not be warming up."""
+        return self.warming and math.log(self.alpha_part) + self.suspended >= -math.log(chance_alpha(plan.alpha))
 
     def passes(self, plan: JudgePlan) -> bool:
         """Return whether the criterion meets what promotion needs of it; a criterion that has fallen silent does not."""

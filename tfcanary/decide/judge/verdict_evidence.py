@@ -41,6 +41,7 @@ def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
         tolerance=standing.tolerance,
         margin=standing.margin if standing.need is Need.PROOF else None,
         figures={**_counts(standing), **_alpha(standing, plan), **_servers(standing)},
+        suspended=standing.would_fail(plan),
     )
 
 

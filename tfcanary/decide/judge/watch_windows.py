@@ -168,7 +168,8 @@ def take_poll(course: Course, poll: Poll, plan: JudgePlan, frozen: bool) -> tupl
         stable_servers=max((stable_change if poll.baseline is None else baseline_change).servers, 1),
         canary_servers=max(canary_change.servers, 1),
         half_warm=start >= course.warm_from - 0.5 * plan.warmup.total_seconds(),
-        warm_limit=course.warm_from + (plan.warmup_maximum - plan.warmup).total_seconds(),
+        # A baseline is as new as the canary, so that beside it being new is no excuse.
+        warm_limit=course.warm_from + (plan.warmup_maximum - plan.warmup).total_seconds() * (poll.baseline is None),
     )
     return _with_silence(replace(course, fresh=True), window), window
 
