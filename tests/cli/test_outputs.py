@@ -113,7 +113,7 @@ def test_a_release_that_is_interrupted_leaves_its_page(
     platform = world.platform()
     ledger.begin(platform, Plan(), "run-1")
     handle = of(world, ledger.read(platform))
-    monkeypatch.setattr(release_verb, "submit_release", lambda *arguments: handle)
+    monkeypatch.setattr(release_verb, "submit_release", lambda *arguments, **more: handle)
 
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -144,7 +144,7 @@ def test_a_promoted_release_whose_report_does_not_fit_on_the_disk_still_ends_wit
     world: World, plan_file: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle = of(world, promoted_record(lambda release: release))
-    monkeypatch.setattr(release_verb, "submit_release", lambda *arguments: handle)
+    monkeypatch.setattr(release_verb, "submit_release", lambda *arguments, **more: handle)
     command = ("release", family() / "good", "--name", "digits", "--plan", plan_file, "--platform", "fake://")
     assert run(*command, "--html", "/dev/full") == 0
     said = capsys.readouterr()

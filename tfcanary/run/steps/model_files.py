@@ -21,9 +21,12 @@ LARGEST_GRAPH = 64 * 2**20
 def candidate_uri(model: str | Path) -> str:
     """Return the URI of a candidate as the steps get it: a bucket's URI unchanged, a directory as its absolute path.
 
-    Raises Refused where Argo or Kubernetes would expand a part of it, where it cannot be printed, or where its links form a loop.
+    Raises Refused where it is empty, where Argo or Kubernetes would expand a part of it, where it cannot be printed, or where its links
+    form a loop.
     """
     uri = str(model)
+    if not uri:
+        raise Refused("model: the path is empty; name a folder, or a URI of a bucket")
     try:
         uri = uri if "://" in uri else str(Path(uri).resolve())
     except (OSError, RuntimeError) as error:  # a RuntimeError before Python 3.13

@@ -87,14 +87,13 @@ def typed(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
 
 def read(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
     """Read a file whose first line has the names and each other line a row."""
-    import pyarrow as pa
-
     (piece,) = (piece,) if piece.types else typed([piece])
     types = dict(piece.types)
     for batch in _texts(piece):
-        names = wanted_columns(batch.schema.names, chosen, piece)
-        columns = {name: _converted(batch.column(name), types[name]) for name in names}
-        yield select(pa.RecordBatch.from_pydict(columns), chosen, piece.name), piece.name
+        wanted = batch.select(wanted_columns(batch.schema.names, chosen, piece))
+        for place, name in enumerate(wanted.schema.names):
+            wanted = wanted.set_column(place, name, _converted(wanted.column(name), types[name]))
+        yield select(wanted, chosen, piece.name), piece.name
 
 
 def _texts(piece: Piece) -> Iterator[Any]:

@@ -25,9 +25,9 @@ def read(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
     with explain_errors(piece.name, Format.LIST):
         rows = objects(piece.path.read_text(encoding="utf-8-sig"))
         while some := list(islice(rows, ROWS)):
-            names = wanted_columns(list(dict.fromkeys(name for row in some for name in row)), chosen, piece)
-            columns = {name: [row.get(name) for row in some] for name in names}
-            yield select(pa.RecordBatch.from_pydict(columns), chosen, piece.name), piece.name
+            names = dict.fromkeys(name for row in some for name in row)
+            batch = pa.RecordBatch.from_pydict({name: [row.get(name) for row in some] for name in names})
+            yield select(batch.select(wanted_columns(list(names), chosen, piece)), chosen, piece.name), piece.name
 
 
 def objects(text: str) -> Iterator[Mapping[str, Any]]:
