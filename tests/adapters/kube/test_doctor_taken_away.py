@@ -141,6 +141,18 @@ GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component":
             "fail",
             "is traefik.io/x's: only",
         ),
+        (
+            both(BY_NGINX, put(AT_CLASS, named("front", spec={"controller": "traefik.io/ingress-controller"}))),
+            "router/gateway",
+            "fail",
+            "is Traefik's .*: a rollback would leave clients with a cookie at the canary",
+        ),
+        (
+            both(BY_NGINX, put(AT_CLASS, named("front", spec={"controller": "k8s.io/ingress-nginx"}))),
+            "router/gateway",
+            "warn",
+            "ingress-nginx is archived since March 2026 .* move to `router: gateway`",
+        ),
         (gone(f"{CORE}/serviceaccounts/tfcanary-guard"), "guard", "fail", "no service account tfcanary-guard; apply deploy/"),
         (deny("ns/tfcanary-guard: patch httproutes"), "guard", "fail", "ns/tfcanary-guard may not: patch httproutes"),
         (planned(guard=GuardPodPlan(installed=True)), "guard", "fail", "namespace ns has no guard; apply deploy/guard"),
