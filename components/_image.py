@@ -2,6 +2,6 @@
 
 import os
 
-from tfcanary import __version__
+from tfcanary.run.submit import PLACEHOLDER
 
-IMAGE = os.environ.get("TFCANARY_IMAGE") or f"tfcanary-python:{__version__}"
+IMAGE = os.environ.get("TFCANARY_IMAGE") or PLACEHOLDER

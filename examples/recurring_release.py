@@ -1,17 +1,27 @@
 """A recurring run that releases the newest complete version of a folder that another system writes, once.
 
-`python -m examples.recurring_release http://localhost:8888` schedules it on that host.
+`python -m examples.recurring_release --help` shows how it is scheduled on a Kubeflow host.
 """
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+import yaml
 from kfp import compiler, components, dsl, kubernetes
 
-from tfcanary.core import documents
-from tfcanary.run.submit import package
+from pipelines._pods import WATCH, configure
+from tfcanary.cli import options
+from tfcanary.core import codec
+from tfcanary.core.errors import Refused, TfcanaryError
+from tfcanary.run.submit import check_image, package
+from tfcanary.run.submit.host_auth import HostAuth, read_auth
+from tfcanary.run.submit.kfp_api import KfpApi
+from tfcanary.run.submit.parameters import check_size
+from tfcanary.run.trigger import uris
 
 trigger_release = components.load_component_from_text(package("trigger_release"))
 EVERY_MORNING = "0 0 6 * * *"
@@ -42,41 +52,95 @@ def recurring_release(exports: str, model_name: str, platform: str, plan: dict, 
     )
     # A Kubeflow with many users gives the pods with this label a token for its API.
     kubernetes.add_pod_label(release, "access-ml-pipeline", "true")
-    release.set_caching_options(False).set_display_name("release")
+    # It waits for the end of an active release, which may take days.
+    configure(release, "release", seconds=WATCH)
 
 
-def schedule(client: Any, folder_id: str, parameters: dict[str, Any], service_account: str = "") -> Any:
-    """Create the recurring run in the Kubeflow experiment `folder_id`; returns what the SDK returns."""
+def schedule(
+    host: str,
+    parameters: Mapping[str, Any],
+    image: str = "",
+    auth: HostAuth | None = None,
+    experiment: str = "releases",
+    service_account: str = "",
+) -> str:
+    """Create the recurring run on a Kubeflow host; returns its id.
+
+    Args:
+        host: The endpoint of a Kubeflow Pipelines API.
+        parameters: The arguments of `recurring_release`.
+        image: The image of the step, and of the releases' steps; may be empty where the package was compiled for an image.
+        auth: The credentials for the host.
+        experiment: The name of the Kubeflow experiment in which the runs are.
+        service_account: The Kubernetes service account of the step; empty means the host's default account.
+
+    Raises Refused where the image is missing or the plan is too large for the host, Unavailable where the host cannot be reached.
+    """
+    check_image(image)
+    check_size(dict(parameters))
+    pipeline, pods = _compile()
+    if image:
+        pipeline["deploymentSpec"]["executors"]["exec-trigger-release"]["container"]["image"] = image
+    run = {
+        "display_name": f"release {parameters['model_name']}",
+        "pipeline_spec": {"pipeline_spec": pipeline, "platform_spec": pods},
+        "runtime_config": {"parameters": dict(parameters)},
+        "trigger": {"cron_schedule": {"cron": EVERY_MORNING}},
+        "mode": "ENABLE",
+        "max_concurrency": 1,  # two runs at a time would wait for the same candidate
+        "no_catchup": True,  # a later run releases the newest version, so a missed run need not be made up for
+        **({"service_account": service_account} if service_account else {}),
+    }
+    return KfpApi.connect(host, auth).create_recurring_run(run, experiment)
+
+
+def _compile() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The compiled pipeline, and its pods' settings."""
     with tempfile.TemporaryDirectory() as scratch:
         compiled = Path(scratch, "recurring_release.yaml")
         compiler.Compiler().compile(recurring_release, str(compiled))
-        return client.create_recurring_run(
-            experiment_id=folder_id,
-            job_name=f"release {parameters['model_name']}",
-            cron_expression=EVERY_MORNING,
-            max_concurrency=1,  # two runs at a time would wait for the same candidate
-            no_catchup=True,  # a later run releases the newest version, so a missed run need not be made up for
-            params=parameters,
-            pipeline_package_path=str(compiled),
-            enable_caching=False,
-            service_account=service_account or None,
-        )
+        pipeline, pods = yaml.safe_load_all(compiled.read_text(encoding="utf-8"))
+        return pipeline, pods
 
 
-def main(host: str) -> None:
-    """Schedule the release of the example's model on the KFP API at `host`."""
-    from kfp import Client
-
-    client = Client(host=host)
-    parameters = {
-        "exports": "gs://exports/digits",
-        "model_name": "digits",
-        "platform": "kube://serving",
-        "plan": documents.read_document(Path(__file__).with_name("plan.yaml")),
-        "host": "http://ml-pipeline.kubeflow:8888",
-    }
-    schedule(client, client.create_experiment("releases").experiment_id, parameters)
+@click.command()
+@click.argument("exports")
+@options.name(required=True, text="The name under which TensorFlow Serving serves the model.")
+@options.plan(required=True)
+@click.option("--platform", required=True, metavar="URI", help="The platform that serves the model: kube://<namespace>.")
+@click.option("--host", required=True, metavar="URL", help="The Kubeflow Pipelines endpoint on which the run is scheduled.")
+@click.option("--host-of-step", default="", metavar="URL", help="The same endpoint as the step reaches it. Default: --host.")
+@options.host_auth
+@options.image
+@options.service_account
+@click.option("--complete", default="_SUCCESS", show_default=True, metavar="NAME", help="The object that is written last into a version.")
+def main(
+    exports: str,
+    name: str,
+    plan_file: Path,
+    platform: str,
+    host: str,
+    host_of_step: str,
+    host_auth: str,
+    image: str,
+    service_account: str,
+    complete: str,
+) -> None:
+    """Schedule the releases of the newest version in the folder EXPORTS. Exit 0 scheduled, 2 bad input, 3 could not reach the host."""
+    try:
+        parameters = {
+            "exports": uris.normalise(exports),
+            "model_name": name,
+            "platform": platform,
+            "plan": codec.brief(options.read_plan(plan_file)),
+            "host": host_of_step or host,
+            "complete": complete,
+        }
+        click.echo(f"scheduled: recurring run {schedule(host, parameters, image, read_auth(host_auth), service_account=service_account)}")
+    except TfcanaryError as error:
+        click.echo(f"recurring_release: {error}", err=True)
+        sys.exit(2 if isinstance(error, Refused) else 3)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,11 +1,16 @@
 """A training pipeline that releases its model: it trains, exports, and ends with the component `trigger_release`.
 
-`python -m examples.retrain_and_release` writes retrain_and_release.yaml, for the Kubeflow UI or `kfp.Client`.
+`python -m examples.retrain_and_release <repository>/tfcanary@sha256:<digest>` writes retrain_and_release.yaml, for the Kubeflow UI or
+`kfp.Client`; the last step and the release run in that image.
 """
 
+from pathlib import Path
+
+import click
 from kfp import compiler, components, dsl, kubernetes
 
-from tfcanary.run.submit import package
+from pipelines._pods import WATCH, configure
+from tfcanary.run.submit import PLACEHOLDER, package
 
 trigger_release = components.load_component_from_text(package("trigger_release"))
 
@@ -62,8 +67,18 @@ def retrain_and_release(rows: str, exports: str, model_name: str, platform: str,
     )
     # A Kubeflow with many users gives the pods with this label a token for its API.
     kubernetes.add_pod_label(release, "access-ml-pipeline", "true")
-    release.set_caching_options(False).set_display_name("release")
+    # It waits for the end of an active release, which may take days.
+    configure(release, "release", seconds=WATCH)
+
+
+@click.command()
+@click.argument("image")
+def main(image: str) -> None:
+    """Write retrain_and_release.yaml with IMAGE, which the cluster pulls, as the image of the step that releases."""
+    file = Path("retrain_and_release.yaml")
+    compiler.Compiler().compile(retrain_and_release, str(file))
+    file.write_text(file.read_text(encoding="utf-8").replace(PLACEHOLDER, image), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    compiler.Compiler().compile(retrain_and_release, "retrain_and_release.yaml")
+    main()

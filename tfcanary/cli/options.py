@@ -80,7 +80,9 @@ def host_auth(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def image(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--image` to a verb."""
-    return click.option("--image", default="", metavar="REF", help="The container image of the steps on that host.")(function)
+    return click.option("--image", default="", metavar="REF", help="The container image of the steps on that host. A host needs it.")(
+        function
+    )
 
 
 def service_account(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -81,6 +81,15 @@ REFUSED = {
     **gateway(),
     "status": {"conditions": [{"type": "Programmed", "status": "False", "reason": "NoAddress", "message": "none left"}]},
 }
+ON_GKE = gateway()
+ON_GKE["spec"]["gatewayClassName"] = "gke-l7-rilb"
+AT_POLICIES = "/apis/networking.gke.io/v1/namespaces/ns/healthcheckpolicies"
+
+
+def policy(service: str) -> Any:
+    return named(service, spec={"targetRef": {"group": "", "kind": "Service", "name": service}})
+
+
 GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component": "guard"}
 
 
@@ -141,6 +150,18 @@ GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component":
             "fail",
             "is traefik.io/x's: only",
         ),
+        (
+            both(BY_NGINX, put(AT_CLASS, named("front", spec={"controller": "traefik.io/ingress-controller"}))),
+            "router/gateway",
+            "fail",
+            "is Traefik's .*: a rollback would leave clients with a cookie at the canary",
+        ),
+        (
+            both(BY_NGINX, put(AT_CLASS, named("front", spec={"controller": "k8s.io/ingress-nginx"}))),
+            "router/gateway",
+            "warn",
+            "ingress-nginx is archived since March 2026 .* move to `router: gateway`",
+        ),
         (gone(f"{CORE}/serviceaccounts/tfcanary-guard"), "guard", "fail", "no service account tfcanary-guard; apply deploy/"),
         (deny("ns/tfcanary-guard: patch httproutes"), "guard", "fail", "ns/tfcanary-guard may not: patch httproutes"),
         (planned(guard=GuardPodPlan(installed=True)), "guard", "fail", "namespace ns has no guard; apply deploy/guard"),
@@ -186,6 +207,13 @@ GUARD = {"app.kubernetes.io/part-of": "tfcanary", "app.kubernetes.io/component":
             "fail",
             "Service m-canary .* was not made by tfcanary",
         ),
+        (put(AT_GATEWAY, ON_GKE), "router/route", "warn", "whether a HealthCheckPolicy targets m-stable, m-canary, m-baseline is unknown"),
+        (
+            both(put(AT_GATEWAY, ON_GKE), *(put(f"{AT_POLICIES}/{one}", policy(one)) for one in ("m-stable", "m-baseline"))),
+            "router/route",
+            "warn",
+            r"no HealthCheckPolicy targets m-canary, .* kubectl apply -n ns .*\"port\": 8501, \"requestPath\": \"/v1/models/m\"",
+        ),
         (planned(traffic=TrafficPlan(gateway="front", router="replicas")), "router/route", "fail", "weights: 5 % cannot be had"),
     ],
 )
@@ -194,3 +222,10 @@ def test_each_thing_that_is_taken_away_is_a_line_that_says_what_to_do(site: Site
     found = site.examine()
     assert findings(found)[check] == finding, reason(found, check)
     assert re.search(said, reason(found, check)), reason(found, check)
+
+
+def test_on_gke_services_with_a_policy_each_are_ready(site: Site) -> None:
+    put(AT_GATEWAY, ON_GKE)(site)
+    for one in ("m-stable", "m-canary", "m-baseline"):
+        put(f"{AT_POLICIES}/{one}", policy(one))(site)
+    assert findings(site.examine())["router/route"] == "pass"

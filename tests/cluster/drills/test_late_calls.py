@@ -81,7 +81,7 @@ def test_a_run_that_was_created_while_its_answer_got_lost_is_submitted_once(site
     offer.offer(platform, offered, plan)
     host = Host()
     host.loses = "cut"
-    dispatcher = Dispatcher(platform, plan, Target(site.uri, host=host.url), Counts())
+    dispatcher = Dispatcher(platform, plan, Target(site.uri, host=host.url, image="example/tfcanary:1"), Counts())
     assert dispatcher.look()
     called = site.record().called
     assert called

@@ -10,6 +10,7 @@ from tests.adapters.kubeclient.api_server import ApiServer, Asked, Told
 NEW, OLD = "/apis/v2beta1/healthz", "/apis/v1beta1/healthz"
 PIPELINES, VERSIONS = "/apis/v2beta1/pipelines", "/apis/v2beta1/pipelines/upload_version"
 EXPERIMENTS, RUNS = "/apis/v2beta1/experiments", "/apis/v2beta1/runs"
+RECURRING = "/apis/v2beta1/recurringruns"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -25,6 +26,7 @@ class Host(ApiServer):
         """What a request without them is answered with."""
         self.experiments: list[dict[str, Any]] = []
         self.runs: dict[str, dict[str, Any]] = {}
+        self.recurring: list[dict[str, Any]] = []
         self.loses = ""
         """How the answer to the next new run is lost, after the run was created: `cut` or `silent`."""
         self.pipelines: dict[str, dict[str, Any]] = {}
@@ -43,6 +45,9 @@ class Host(ApiServer):
             return self._pipelines(asked)
         if asked.path == VERSIONS:
             return self._upload(asked)
+        if asked.path == RECURRING:
+            self.recurring.append(asked.body)
+            return Told(body={"recurring_run_id": f"recurring-{len(self.recurring)}"}, headers=JSON)
         if asked.path == RUNS:
             return self._begin(asked.body) if asked.method == "POST" else self._runs(asked)
         return self._of_run(asked)

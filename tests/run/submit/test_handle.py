@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 import tfcanary
 from tests.act.conftest import end_as
+from tests.cli.test_cli import run
 from tests.conftest import QUICK
 from tests.fakes import World, weighing
 from tests.report import samples
@@ -26,7 +28,7 @@ from tfcanary.core.domain import Decision
 from tfcanary.core.errors import Held, Refused, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Beat, Holder, Judged, Record, Release, State
-from tfcanary.run.submit import Submission, handle, snapshots
+from tfcanary.run.submit import PLACEHOLDER, Submission, handle, package, snapshots
 from tfcanary.run.submit.handle import Handle, read_plan
 from tfcanary.run.submit.local_run import LocalRun
 from tfcanary.run.submit.progress import notebook_bundle
@@ -141,7 +143,13 @@ def test_validation_gets_the_memory_that_the_plan_gives_the_models(
     submitted: list[Submission] = []
     monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
     monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
-    tfcanary.release("gs://exports/digits/7", "digits", {"validation": {"memory_mib": memory_mib}}, host="https://kfp.example")
+    tfcanary.release(
+        "gs://exports/digits/7",
+        "digits",
+        {"validation": {"memory_mib": memory_mib}},
+        host="https://kfp.example",
+        image="example/tfcanary:1",
+    )
     assert submitted[0].memory == {"validate_savedmodel": limit}
 
 
@@ -154,8 +162,25 @@ def test_steps_get_the_volume_on_which_the_bucket_lies(monkeypatch: pytest.Monke
     patch = {"spec": {"volumes": [volume], "containers": [{"name": "server", "volumeMounts": [mount]}]}}
     for bucket, claim in (("/srv/models", Claim("models", "/srv", "team")), ("s3://bucket/models", None)):
         plan = {"bucket": {"canary": bucket}, "serving": {"pod_patch": patch}}
-        tfcanary.release("gs://exports/digits/7", "digits", plan, host="https://kfp.example")
+        tfcanary.release("gs://exports/digits/7", "digits", plan, host="https://kfp.example", image="example/tfcanary:1")
         assert submitted[-1].claim == claim
+
+
+def test_a_host_needs_an_image_that_it_can_pull_and_is_asked_nothing_without_one(
+    monkeypatch: pytest.MonkeyPatch, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submitted: list[Submission] = []
+    monkeypatch.setattr(handle, "start", lambda job: submitted.append(job) or Ran())
+    monkeypatch.setattr(adapters, "open_platform", lambda uri, name, plan: world.platform(name))
+    before = world.records.stored
+    (tmp_path / "plan.yaml").write_text(codec.dumps(QUICK))
+    given = ["gs://exports/digits/7", "--name", "digits", "--plan", tmp_path / "plan.yaml", "--host", "https://kfp.example"]
+    assert run("release", *given) == 2
+    assert re.fullmatch(r".*image \(--image\): is missing, .*name the image that your cluster pulls\n", capsys.readouterr().err)
+    assert (submitted, world.records.stored) == ([], before)
+    monkeypatch.setattr("tfcanary.run.submit.package", lambda name: package(name).replace(PLACEHOLDER, "example/tfcanary:1"))
+    tfcanary.release("gs://exports/digits/7", "digits", QUICK, host="https://kfp.example")
+    assert [job.image for job in submitted] == [""], "a package that was compiled for an image has it already"
 
 
 def large(bytes_: int) -> dict[str, Any]:
@@ -172,9 +197,9 @@ def test_a_plan_that_kubeflow_would_not_take_is_refused_by_its_name_and_changes_
     before = world.records.stored
     sentence = r"plan: has 10,\d+ bytes, .* takes 10,000 at most; its largest part is `serving` with 10,\d+$"
     with pytest.raises(Refused, match=sentence):
-        tfcanary.release("gs://exports/digits/7", "digits", large(10_000), host="https://kfp.example")
+        tfcanary.release("gs://exports/digits/7", "digits", large(10_000), host="https://kfp.example", image="example/tfcanary:1")
     assert (submitted, world.records.stored) == ([], before)
-    tfcanary.release("gs://exports/digits/7", "digits", large(9_700), host="https://kfp.example")
+    tfcanary.release("gs://exports/digits/7", "digits", large(9_700), host="https://kfp.example", image="example/tfcanary:1")
     tfcanary.release("gs://exports/digits/7", "digits", large(10_000))
     assert len(submitted) == 2, "on this machine nothing limits it"
 

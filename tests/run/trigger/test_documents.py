@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import create_autospec
 
-import kfp
 import pytest
 import yaml
+from click.testing import CliRunner
 from kfp import compiler
 
 from examples import recurring_release, retrain_and_release
+from tests.run.submit.kfp_host import Host
 from tests.run.trigger.conftest import TOKEN, Client, Site, document, serving_on, until
 from tfcanary.cli import tfcanary
 from tfcanary.run.trigger import settings
@@ -64,31 +65,88 @@ def test_every_option_of_the_page_is_one_of_the_command_line() -> None:
         assert set(re.findall(r"--[a-z-]+", line)) <= known
 
 
-def test_the_recurring_run_of_the_page_is_created_with_the_sdks_own_words() -> None:
-    client: Any = create_autospec(kfp.Client, instance=True)
-    client.create_experiment.return_value.experiment_id = "releases-1"
-    seen: list[Any] = []
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
+    """A host that lets in whoever has the token of auth.yaml."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # the SDK keeps a context there
+    (tmp_path / "kfp-token").write_text("tok-abc")
+    (tmp_path / "auth.yaml").write_text("token_file: kfp-token")
+    (tmp_path / "plan.yaml").write_text("{weights: [10, 50], bucket: {canary: gs://models/canary}}")
+    host = Host()
+    host.wanted = {"Authorization": "Bearer tok-abc"}
+    yield host
+    host.close()
 
-    def created(**given: Any) -> None:
-        seen.append(next(yaml.safe_load_all(Path(given["pipeline_package_path"]).read_text())))
 
-    client.create_recurring_run.side_effect = created
-    (code,) = blocks("python")
-    exec(code, {"client": client})
-    given = client.create_recurring_run.call_args.kwargs
-    assert (given["experiment_id"], given["no_catchup"], given["service_account"]) == ("releases-1", True, "tfcanary")
-    assert set(given["params"]) <= set(seen[0]["root"]["inputDefinitions"]["parameters"])
-    assert "exec-trigger-release" in seen[0]["deploymentSpec"]["executors"]
+def the_command_of_the_page(host: Host, folder: Path) -> list[str]:
+    (command,) = re.findall(r"^python -m examples.recurring_release (.*(?:\n +.*)*)", TEXT, re.M)
+    put = {
+        "https://kubeflow.example.com/pipeline": host.url,
+        "auth.yaml": str(folder / "auth.yaml"),
+        "plan.yaml": str(folder / "plan.yaml"),
+    }
+    return [put.get(word, word) for word in command.split()]
+
+
+def test_the_recurring_run_of_the_page_is_scheduled_with_its_values_and_credentials(host: Host, tmp_path: Path) -> None:
+    done = CliRunner().invoke(recurring_release.main, the_command_of_the_page(host, tmp_path))
+    assert (done.exit_code, done.output) == (0, "scheduled: recurring run recurring-1\n"), done.output
+    (made,) = host.recurring
+    assert (host.experiments[0]["display_name"], made["experiment_id"]) == ("releases", host.experiments[0]["experiment_id"])
+    assert (made["service_account"], made["no_catchup"], made["max_concurrency"], made["mode"]) == ("tfcanary", True, 1, "ENABLE")
+    assert made["runtime_config"]["parameters"] == {
+        "exports": "gs://exports/digits",
+        "model_name": "digits",
+        "platform": "kube://serving",
+        "plan": {"weights": [10, 50], "bucket": {"canary": "gs://models/canary"}},
+        "host": "http://ml-pipeline.kubeflow:8888",
+        "complete": "_SUCCESS",
+    }
+    assert set(made["runtime_config"]["parameters"]) == set(
+        made["pipeline_spec"]["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]
+    )
+    executors = made["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+    assert executors["exec-trigger-release"]["container"]["image"] == "<repository>/tfcanary@sha256:<digest>"
+
+
+@pytest.mark.parametrize(
+    ("without", "code", "sentence"),
+    [
+        ("--image", 2, "image (--image): is missing"),
+        ("--host-auth", 3, "it asks for credentials"),
+        ("--name", 2, "Missing option '--name'"),
+        ("--platform", 2, "Missing option '--platform'"),
+    ],
+)
+def test_a_recurring_run_is_not_scheduled_without_its_values(host: Host, tmp_path: Path, without: str, code: int, sentence: str) -> None:
+    given = the_command_of_the_page(host, tmp_path)
+    at = given.index(without)
+    done = CliRunner().invoke(recurring_release.main, given[:at] + given[at + 2 :])
+    assert (done.exit_code, host.recurring) == (code, [])
+    assert sentence in done.output
+
+
+def test_the_retraining_pipeline_is_written_with_the_image_that_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(retrain_and_release.main, ["example/tfcanary:1"]).exit_code == 0
+    executors = next(yaml.safe_load_all(Path("retrain_and_release.yaml").read_text()))["deploymentSpec"]["executors"]
+    assert [one["container"]["image"] for one in executors.values()] == ["python:3.11", "example/tfcanary:1"]
 
 
 @pytest.mark.parametrize("pipeline", [retrain_and_release.retrain_and_release, recurring_release.recurring_release])
 def test_the_example_compiles_and_releases_without_a_cache(tmp_path: Path, pipeline: Any) -> None:
     compiler.Compiler().compile(pipeline, str(tmp_path / "pipeline.yaml"))
-    document = next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text()))
+    document, pods = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
     task = document["root"]["dag"]["tasks"]["trigger-release"]
     assert task.get("cachingOptions", {}) == {}
     run_id = task["inputs"]["parameters"]["run_id"]["runtimeValue"]["constant"]
     assert run_id == "{{$.pipeline_job_uuid}}"
+    container = document["deploymentSpec"]["executors"]["exec-trigger-release"]["container"]
+    assert container["resources"]["resourceMemoryRequest"] == "256Mi"
+    pod = pods["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-trigger-release"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["podMetadata"]["labels"]["access-ml-pipeline"] == "true"
+    assert pod["podMetadata"]["labels"]["sidecar.istio.io/inject"] == "false"
 
 
 def test_the_server_of_the_page_answers_only_with_the_token(site: Site, tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def written(folder: Path, said: Any) -> Path:
         ({"models": {"digits": DIGITS, "faces": DIGITS}}, "the exports of digits lie in those of faces"),
         ({"models": {"digits": {**DIGITS, "exports": "gs://exports/digits/a/"}, "faces": DIGITS}}, "lie in those of faces"),
         ({"every": "0s"}, "must be from 1s to 5m"),
-        ({"host": "http://kfp.example", "models": {"digits": {**DIGITS, "plan": LARGE}}}, "models.digits.plan: has 10,"),
+        ({"host": "http://kfp.example"}, "trigger.yaml.image: is missing, and the package names"),
+        ({"host": "http://kfp.example", "image": "a:1", "models": {"digits": {**DIGITS, "plan": LARGE}}}, "models.digits.plan: has 10,"),
         ({"modles": {}}, "did you mean 'models'"),
     ],
 )
@@ -91,8 +92,8 @@ def test_plans_lie_beside_the_settings(tmp_path: Path) -> None:
 
 
 def test_a_release_of_the_settings_knows_its_host_for_programs_and_for_people(site: Site, tmp_path: Path) -> None:
-    host = {"host": "http://ml-pipeline.kubeflow:8888", "host_ui": "https://kubeflow.example", "host_auth": {"token_file": "kfp-token"}}
-    with serving_on(tmp_path, document(**host)) as server:
+    host = {"host": "http://ml-pipeline.kubeflow:8888", "host_ui": "https://kubeflow.example", "image": "example/tfcanary:1"}
+    with serving_on(tmp_path, document(**host, host_auth={"token_file": "kfp-token"})) as server:
         server.offer(site.export(7))
         (job,) = until(lambda: site.pipelines.submissions)
     assert (job.host, job.host_ui) == ("http://ml-pipeline.kubeflow:8888", "https://kubeflow.example")

@@ -168,7 +168,7 @@ def test_a_step_without_a_pod_needs_the_image_by_name(site: Site, step: Step, in
 
 
 def test_people_are_given_an_address_that_they_can_open(site: Site, step: Step) -> None:
-    step(f"{EXPORTS['digits']}/7", host="http://ml-pipeline.kubeflow:8888", host_ui="https://kubeflow.example/_/pipeline")
+    step(f"{EXPORTS['digits']}/7", host="http://ml-pipeline.kubeflow:8888", host_ui="https://kubeflow.example/_/pipeline", image="a:1")
     assert site.pipelines.submissions[-1].host_ui == "https://kubeflow.example/_/pipeline"
 
 
@@ -198,7 +198,7 @@ def test_a_pipeline_that_ends_before_its_release_begins_frees_the_model(site: Si
     from tfcanary.run.trigger.trigger_metrics import Counts
 
     platform = site.worlds["digits"].platform()
-    dispatcher = Dispatcher(platform, PLAN, Target("fake://", host="https://kfp.example"), Counts())
+    dispatcher = Dispatcher(platform, PLAN, Target("fake://", host="https://kfp.example", image="example/tfcanary:1"), Counts())
     offer.offer(platform, Waiting("b" * 16, f"{EXPORTS['digits']}/8", platform.clock.now()), PLAN)
     platform.clock.sleep(queue.BEGINS.total_seconds())
     assert dispatcher.look(), "the claim is out of time"
@@ -242,7 +242,8 @@ def test_a_recurring_run_goes_on_waiting_for_what_an_earlier_one_offered(site: S
         ({"plan": {"weigths": [5]}}, "did you mean 'weights'"),
         ({"wait": "soon"}, "wait: 'soon' is not a time"),
         ({"platform": "kube://serving"}, "name the Kubeflow Pipelines endpoint"),
-        ({"host": "http://kfp.example", "plan": {"drift": {"retrain": "x" * 9_900}}}, "its largest part is `drift`"),
+        ({"host": "http://kfp.example"}, "image: is missing, and the package names"),
+        ({"host": "http://kfp.example", "image": "a:1", "plan": {"drift": {"retrain": "x" * 9_900}}}, "its largest part is `drift`"),
     ],
 )
 def test_a_wrong_argument_changes_nothing(site: Site, step: Step, change: dict[str, Any], sentence: str) -> None:

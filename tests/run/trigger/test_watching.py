@@ -233,6 +233,7 @@ def test_the_watch_as_a_process_offers_what_appears_and_ends_in_order(tmp_path: 
         (["--complete", "a/b"], "must be the plain name of an object"),
         (["--platform", "elsewhere://x"], "is no platform"),
         (["--plan", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--host", "http://kfp.example"], "image (--image): is missing"),
     ],
 )
 def test_a_wrong_option_of_the_watch_is_bad_input(
@@ -251,7 +252,7 @@ def test_a_plan_that_the_host_would_not_take_is_refused_before_anything_is_offer
     large: Plan = codec.decode(Plan, {**QUICK, "drift": {"retrain": "x" * 9_900}})
     watched = Folder(EXPORTS["digits"], large, Completeness("_SUCCESS", timedelta(seconds=60)))
     with pytest.raises(Refused, match=r"plan: has .* bytes"):
-        watching.watch(watched, "digits", Target("fake://", host="http://kfp.example"), every=1.0)
+        watching.watch(watched, "digits", Target("fake://", host="http://kfp.example", image="example/tfcanary:1"), every=1.0)
 
 
 def test_a_folder_that_is_not_there_yet_is_said_at_the_start(

@@ -15,7 +15,7 @@ from tfcanary import __version__
 from tfcanary.act import ledger
 from tfcanary.adapters import data_checks
 from tfcanary.adapters.doctor_checks import Check, CheckResult, Requirements, run_checks
-from tfcanary.adapters.kube import gitops, ingress_checks, rights
+from tfcanary.adapters.kube import gitops, gke, ingress_checks, rights
 from tfcanary.adapters.kube.counters import PodCounters
 from tfcanary.adapters.kube.platform import open_kube
 from tfcanary.adapters.kube.preflight import NO_BUCKET
@@ -203,6 +203,8 @@ class Cluster:
     def _route(self, plan: Plan, model: str) -> CheckResult:
         router = open_router(self.api, model, plan)
         router.check(tuple(map(plan.traffic_at, plan.weights)))
+        if lacks := gke.missing_health_checks(self.api, plan, model):
+            return Finding.WARN, lacks
         if advices := tuple(gitops.advices(self.api, (*router.owned_fields(), *gitops.of_tracks(model)))):
             return Finding.WARN, "; ".join(advices)
         return Finding.PASS, f"the route can be weighed at {', '.join(str(weight) for weight in plan.weights)} %"

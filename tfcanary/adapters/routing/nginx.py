@@ -27,6 +27,9 @@ CLASS = "kubernetes.io/ingress.class"
 """Older than `ingressClassName`, and still used."""
 CONTROLLER = "k8s.io/ingress-nginx"
 """The controller whose annotations we write."""
+TRAEFIK = "traefik.io/ingress-controller"
+"""Traefik's controller. Its provider for these annotations knows no `legacy`: clients with a cookie would stay with the canary."""
+ARCHIVED = "ingress-nginx is archived since March 2026 and gets no fixes: move to `router: gateway`, as docs/gateway-move.md describes"
 
 
 class NginxRouter(ClusterRouter):
@@ -60,22 +63,22 @@ class NginxRouter(ClusterRouter):
         """Read only. Raises Refused where a release would stop later. Any share can be had: only the Ingresses are looked at."""
         main = self._main()
         self._check_main(main)
+        self._check_class(main)
         self._check_one(main, Track.STABLE, "its requests, and changes nothing of it")
         self._check_one(self.read(), Track.CANARY, "its rules and annotations")
 
     def entrance(self) -> tuple[Finding, str]:
-        """Whether the ingress class exists and is ingress-nginx's."""
+        """Whether the ingress class exists and is ingress-nginx's; where it is, the warning that the controller is archived."""
         name = self.plan.traffic.gateway
         try:
             found = self.api.get(INGRESS_CLASSES, name)
         except Refused as error:
-            return Finding.WARN, f"traffic.gateway {name!r}: whether there is such an ingress class is unknown: {error}"
+            return Finding.WARN, f"traffic.gateway {name!r}: whether there is such an ingress class is unknown: {error}; {ARCHIVED}"
         if found is None:
-            return Finding.FAIL, f"traffic.gateway {name!r}: there is no such ingress class; install ingress-nginx, or name another"
-        controller = str(found["spec"].get("controller", ""))
-        if not controller.startswith(CONTROLLER):
-            return Finding.FAIL, f"ingress class {name} is {controller}'s: only {CONTROLLER} understands canary annotations; name another"
-        return Finding.PASS, f"ingress class {name} is {controller}'s"
+            return Finding.FAIL, f"traffic.gateway {name!r}: there is no such ingress class; name another; {ARCHIVED}"
+        if why := _why_unfit(found):
+            return Finding.FAIL, f"{why}; name another"
+        return Finding.WARN, f"ingress class {name} is {CONTROLLER}'s; {ARCHIVED}"
 
     def address(self) -> str:
         """The URL of the first host name; without one, of the address that the controller has given the first Ingress."""
@@ -156,6 +159,17 @@ class NginxRouter(ClusterRouter):
         if main is not None and not main["spec"].get("rules"):
             raise Refused(f"{self._ingress_name(self.route)}: has no rules, so no second Ingress can be joined to it; give it one")
 
+    def _check_class(self, main: Json | None) -> None:
+        """Raises Refused where the class is another controller's. Steps need not be allowed to read classes; then nothing is known."""
+        if not (name := main["spec"].get("ingressClassName") if main else self.plan.traffic.gateway):
+            return
+        try:
+            found = self.api.get(INGRESS_CLASSES, name)
+        except Refused:
+            return
+        if found and (why := _why_unfit(found)):
+            raise Refused(f"traffic.router `nginx`: {why}; use `router: gateway`")
+
     def _ours(self) -> tuple[tuple[Resource, Json], ...]:
         """The first Ingress, where it is ours or is to be."""
         main = self._main()
@@ -178,6 +192,16 @@ class NginxRouter(ClusterRouter):
         spec = {key: like["spec"][key] for key in ("ingressClassName",) if like["spec"].get(key)}
         rules = [_towards(rule, object_names.service(self.model, Track.CANARY)) for rule in like["spec"].get("rules") or ()]
         return route_objects.whole(INGRESSES, self.carrier_name, self.model, {**spec, "rules": rules}, written)
+
+
+def _why_unfit(ingress_class: Json) -> str:
+    """Why the controller of an ingress class does not do what a release needs; empty where it is ingress-nginx."""
+    name, controller = ingress_class["metadata"]["name"], str(ingress_class["spec"].get("controller", ""))
+    if controller.startswith(CONTROLLER):
+        return ""
+    if controller == TRAEFIK:
+        return f"ingress class {name} is Traefik's ({TRAEFIK}): a rollback would leave clients with a cookie at the canary"
+    return f"ingress class {name} is {controller}'s: only {CONTROLLER} understands all canary annotations"
 
 
 def _rule(host: str, service: str) -> Json:

@@ -11,9 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfcanary import __version__
 from tfcanary.adapters.kube.pod_patch import Claim
 from tfcanary.core.domain import Look
+from tfcanary.core.errors import Refused
 from tfcanary.run.submit.host_auth import HostAuth
+
+PLACEHOLDER = f"tfcanary-python:{__version__}"
+"""The image that a package names where it was compiled without one; no registry has it."""
 
 
 class Run(Protocol):
@@ -48,7 +53,7 @@ class Submission:
     host_auth: HostAuth = HostAuth()
     """The credentials for that host."""
     image: str = ""
-    """The image in which the steps run on a KFP host; empty means the image that the package names."""
+    """The image in which the steps run on a KFP host; empty means the image that the package names, as `check_image` lets it."""
     service_account: str = ""
     """The Kubernetes service account of the run's pods on a KFP host; empty means the host's default account."""
     memory: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +65,17 @@ class Submission:
 def package(name: str) -> str:
     """Return a compiled pipeline or component as YAML."""
     return resources.files("tfcanary").joinpath("packages", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def check_image(image: str, at: str = "image (--image)") -> None:
+    """Check that a KFP host can pull the image of the steps; raises Refused naming the option (`at`) where nobody has named one.
+
+    Packages that were compiled for an image need no other one.
+    """
+    if not image and PLACEHOLDER in package("canary_release"):
+        raise Refused(
+            f"{at}: is missing, and the package names {PLACEHOLDER}, which no registry has; name the image that your cluster pulls"
+        )
 
 
 def start(submission: Submission) -> Run:

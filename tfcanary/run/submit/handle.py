@@ -27,7 +27,7 @@ from tfcanary.core.retry import Pauses, attempts
 from tfcanary.look import savedmodel
 from tfcanary.report.plots.markup import element
 from tfcanary.run import steps
-from tfcanary.run.submit import Run, Submission, start
+from tfcanary.run.submit import Run, Submission, check_image, start
 from tfcanary.run.submit import progress as live
 from tfcanary.run.submit.host_auth import HostAuth, read_auth
 from tfcanary.run.submit.pages import ReleaseReport, frame
@@ -224,7 +224,7 @@ def release(
         plan: The release plan: a Plan, a mapping with its fields, or a YAML or JSON file.
         platform: kube://<namespace> or local:///<state folder>; empty means $TFCANARY_PLATFORM, else local://$PWD/.tfcanary.
         host: The endpoint of a Kubeflow Pipelines API; empty means that the pipeline runs on this machine.
-        image: The image in which the steps run on that host; empty means the image that the package names.
+        image: The image in which the steps run on that host; may be empty where the package was compiled for an image.
         service_account: The Kubernetes service account of the steps on that host; empty means the host's default account.
         host_ui: The address at which people open that host's pages; empty means `host`.
         host_auth: The credentials for that host: a HostAuth, a mapping with its fields, or a YAML or JSON file. Without them a pod uses
@@ -233,8 +233,8 @@ def release(
         commit: The commit of the training code, in place of the plan's `commit`.
         training_run: The run that trained the model, in place of the plan's `training_run`.
 
-    Raises Refused (a path that is no SavedModel, or one that Kubernetes would change; no stable version and no `bootstrap: true`; a plan too
-    large for the host), Held (another release is active) and Unavailable.
+    Raises Refused (a path that is no SavedModel, or one that Kubernetes would change; no stable version and no `bootstrap: true`; no
+    image, or a plan too large, for the host), Held (another release is active) and Unavailable.
     """
     decoded, platform = _with_provenance(read_plan(plan), commit, training_run), platform or adapters.default_platform()
     auth = read_auth(host_auth)
@@ -242,6 +242,7 @@ def release(
     release_id = release_id or f"{name}-{secrets.token_hex(6)}"
     parameters = {**run_parameters(uri, name, platform, decoded), "release_id": release_id}
     if host:
+        check_image(image)
         check_size(parameters)
     bound = adapters.open_platform(platform, name, decoded)
     record = ledger.check(bound, decoded, release_id)

@@ -99,6 +99,11 @@ class KfpApi:
                 return there
             raise
 
+    def create_recurring_run(self, run: Json, experiment: str) -> str:
+        """Create a recurring run in the experiment of a name in `namespace`; returns its id."""
+        wanted = {**run, "experiment_id": self._experiment(experiment, self.namespace())}
+        return _id(self._call("POST", f"{V2}/recurringruns", body=wanted), "recurring_run_id")
+
     def _run_under_way(self, wanted: Json) -> str:
         """The id of the run of the same display name that goes on, or is about to begin; empty where there is none."""
         query = {

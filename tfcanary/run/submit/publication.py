@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfcanary import __version__
+from tfcanary.run.submit import check_image
 from tfcanary.run.submit.host_auth import HostAuth
 from tfcanary.run.submit.kfp_api import KfpApi
 from tfcanary.run.submit.remote_run import read_package
@@ -34,11 +35,12 @@ def upload(host: str, auth: HostAuth | None = None, image: str = "", version: st
     Args:
         host: The endpoint of a Kubeflow Pipelines API.
         auth: The credentials for it.
-        image: The image in which the steps run; empty means the image that the packages name.
+        image: The image in which the steps run; may be empty where the packages were compiled for an image.
         version: The name of the new versions; it must be a name of Kubernetes: lower-case letters, digits, `-` and `.`.
 
-    Raises Unavailable where the host cannot be reached or takes no pipeline.
+    Raises Refused where no image is known, Unavailable where the host cannot be reached or takes no pipeline.
     """
+    check_image(image)
     api = KfpApi.connect(host, auth)
     return tuple(_upload(api, name, image, version) for name in PIPELINES)
 

@@ -18,6 +18,7 @@ from tfcanary.core import codec
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan, seconds
 from tfcanary.core.record import Record, Waiting
+from tfcanary.run.submit import check_image
 from tfcanary.run.trigger import offer, uris, watching
 from tfcanary.run.trigger.dispatch import Dispatcher
 from tfcanary.run.trigger.settings import Target, check_plan_size
@@ -72,6 +73,8 @@ def take(request: Offer, plan: Mapping[str, Any], target: Target) -> Outcome:
     if target.platform.startswith("kube://") and not target.image:
         # The package names an image that no registry has; the step's own one has the very tfcanary that submits.
         target = replace(target, image=adapters.own_image(target.platform))
+    if target.host:
+        check_image(target.image, at="image")
     platform = adapters.open_platform(target.platform, request.model_name, decoded)
     folder = watching.Folder(uris.normalise(request.model_uri), decoded, Completeness(request.complete, SETTLE))
     others = Completeness(request.complete, SETTLE)

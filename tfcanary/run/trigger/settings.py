@@ -15,6 +15,7 @@ from tfcanary.core.domain import NAME
 from tfcanary.core.durations import written
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan, seconds
+from tfcanary.run.submit import check_image
 from tfcanary.run.submit.handle import read_plan
 from tfcanary.run.submit.host_auth import HostAuth
 from tfcanary.run.submit.parameters import check_size, run_parameters
@@ -39,7 +40,7 @@ class Target:
     host_auth: HostAuth = HostAuth()
     """The credentials for that host."""
     image: str = ""
-    """The image in which the steps run on that host; empty means the image that the package names."""
+    """The image in which the steps run on that host; may be empty where the package was compiled for an image."""
     service_account: str = ""
     """The Kubernetes service account of the steps on that host; empty means the host's default account."""
 
@@ -124,7 +125,7 @@ class Settings:
     host_auth: HostAuth = HostAuth()
     """The credentials for that host; relative paths in it begin at the settings' folder."""
     image: str = ""
-    """The image in which the steps run on that host; empty means the image that the package names."""
+    """The image in which the steps run on that host; may be empty where the package was compiled for an image."""
     service_account: str = ""
     """The Kubernetes service account of the steps on that host; empty means the host's default account."""
     alerts: bool = True
@@ -150,6 +151,8 @@ def read(file: Path) -> Settings:
     """Decode a settings file and the plan files that it names; raises Refused naming the file and the place in it."""
     settings: Settings = codec.decode(Settings, read_document(file), at=str(file))
     models = {name: _resolve(source, file, f"{file}.models.{name}") for name, source in settings.models.items()}
+    if settings.host:
+        check_image(settings.image, at=f"{file}.image")
     for name, source in models.items() if settings.host else ():
         check_plan_size(source.exports, name, settings.platform, source.resolved_plan, at=f"{file}.models.{name}.plan")
     for one, other in permutations(models, 2):

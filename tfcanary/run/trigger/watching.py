@@ -19,6 +19,7 @@ from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan, WaitingPolicy
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Waiting
+from tfcanary.run.submit import check_image
 from tfcanary.run.trigger import offer, uris
 from tfcanary.run.trigger.dispatch import Dispatcher, DispatcherThread
 from tfcanary.run.trigger.serving import finish
@@ -82,10 +83,11 @@ def newest(folder: Folder, platform: Platform) -> Waiting | None:
 def watch(folder: Folder, model: str, target: Target, every: float) -> None:
     """Look into a folder every `every` seconds, and release what is new, until SIGINT or SIGTERM.
 
-    Raises Refused where the folder's URI is none or its plan is too large for the host, Unavailable where the watch ends without a signal.
+    Raises Refused where the folder's URI is none, no image is named for the host or the plan is too large for it, Unavailable where the watch ends without a signal.
     """
     folder = replace(folder, uri=uris.normalise(folder.uri))
     if target.host:
+        check_image(target.image)
         check_plan_size(folder.uri, model, target.platform, folder.plan)
     platform = adapters.open_platform(target.platform, model, folder.plan)
     # The dispatcher has a Completeness of its own, because each remembers only the versions that it was asked about.
