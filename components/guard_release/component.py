@@ -34,7 +34,7 @@ def guard_release(
     from tfcanary.act import rollback
     from tfcanary.run import steps
 
-    step = steps.reopen_step(platform, model_name, release_id or run_id)
-    rollback.roll_back(step.platform, step.run_id, reason, run_id if release_id else "")
+    step = steps.reopen_step(platform, model_name, release_id or run_id, run_id if release_id else "")
+    rollback.roll_back(step.platform, step.run_id, reason, step.begun_by)
     metrics.metadata.update(steps.outcome_rows(step))
     return steps.publish_release(step, report, summary)

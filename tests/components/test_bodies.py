@@ -133,6 +133,22 @@ def test_the_verdict_carries_where_it_comes_from(world: World, deployed: int, ou
     assert said["tfcanary_version"] == __version__
 
 
+def test_a_cloned_run_shows_its_refusal_and_leaves_the_release_of_its_id_alone(
+    world: World, plan: Plan, outputs: Callable[..., dict[str, Output]]
+) -> None:
+    ledger.begin(world.platform(), plan, "run-1", "kfp-1")
+    with pytest.raises(Refused) as refused:
+        ledger.begin(world.platform(), plan, "run-1", "kfp-2")
+    ledger.failed(world.platform(), "run-1", refused.value, "kfp-2")
+    assert ledger.read_release(world.platform(), "run-1").failure == ""
+    ended = outputs(*ENDED)
+    assert guard_release.python_func(**{**OWNER, "run_id": "kfp-2"}, release_id="run-1", **ended) == "none"
+    page = Path(ended["summary"].path).read_text()
+    assert page.startswith("# Refused before it began\n\n**This run began no release and changed nothing: release 'run-1' was begun by")
+    assert ended["metrics"].metadata == {"outcome": "none"}
+    assert ledger.read_release(world.platform(), "run-1").state is State.OPEN
+
+
 def test_the_exit_step_rolls_back_what_nobody_ended(world: World, deployed: int, outputs: Callable[..., dict[str, Output]]) -> None:
     held_by_the_dead(world.platform(), "watch", 0)
     assert guard_release.python_func(**OWNER, **outputs(*ENDED)) == "rolled back"

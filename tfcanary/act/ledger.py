@@ -187,16 +187,17 @@ def note(platform: Platform, run_id: str, look: Look) -> Release:
 def failed(platform: Platform, run_id: str, error: Exception, begun_by: str = "") -> None:
     """A step of this run could not do its work: whoever ends the release says so, where nothing else is the reason.
 
-    Where the record holds no release of this run, the run began none: its first such error is kept as its refusal.
+    Where the record holds no release of this run, the run began none: its first such error is kept as its refusal. A cloned run, which
+    repeats the id of another one's release, is known by `begun_by`, its own.
     """
     now, failure = platform.clock.now(), told(error)[:LONGEST_FAILURE]
 
     def noted(record: Record) -> Record:
         release = record.release
-        if release is None or release.run_id != run_id:
-            return _with_refusal(record, Refusal(run_id, failure, now))
-        clone = begun_by and release.begun_by not in ("", begun_by)
-        if clone or release.state.ended or isinstance(error, Held):
+        if release is None or not release.is_of(run_id, begun_by):
+            cloned = release is not None and release.run_id == run_id
+            return _with_refusal(record, Refusal(begun_by if cloned else run_id, failure, now))
+        if release.state.ended or isinstance(error, Held):
             return record
         return replace(record, release=replace(release, failure=failure).happened(now, f"a step failed: {failure}"))
 

@@ -24,7 +24,7 @@ def roll_back(platform: Platform, run_id: str, reason: str = "", begun_by: str =
     where a part of the world cannot be reached: the call may be repeated, and the guard repeats it until it succeeds.
     """
     release = ledger.read(platform).release
-    if release is None or release.run_id != run_id or (begun_by and release.begun_by not in ("", begun_by)):
+    if release is None or not release.is_of(run_id, begun_by):
         return None
     if not release.state.ended:
         release = shift.trip(platform, run_id, reason_of(release, reason))

@@ -213,6 +213,10 @@ class Release:
         refused = any(e.gating and e.finding is Finding.FAIL for look in self.looks.values() for e in look.evidence)
         return refused or (self.tripped is not None and not self.tripped.undecided)
 
+    def is_of(self, run_id: str, begun_by: str = "") -> bool:
+        """Whether the release has this id and, with `begun_by`, is no other pipeline run's: a cloned run repeats the id."""
+        return self.run_id == run_id and (not begun_by or self.begun_by in ("", begun_by))
+
     @property
     def line(self) -> Ended | None:
         """The release as a line of the history; None while it has not ended."""
@@ -257,7 +261,7 @@ class Refusal:
     """A pipeline's run that began no release, and why."""
 
     run_id: str
-    """The id that its release would have had."""
+    """The id that its release would have had; the run's own where another run's release has that id."""
     reason: str
     at: datetime
 

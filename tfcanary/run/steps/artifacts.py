@@ -49,8 +49,8 @@ def outcome_rows(step: Step) -> dict[str, float | str]:
 
     The rows have the same names in every run, so that Kubeflow can compare runs.
     """
-    release = step.record.release
-    if release is None or release.run_id != step.run_id:
+    release = step.own_release
+    if release is None:
         return {"outcome": "none"}
     verdict, last = report.last_verdict(release), read_checkpoint(step)
     requests = report.canary_requests(release, last.timeline if last else None)
@@ -132,13 +132,14 @@ def publish_verdict(step: Step, verdict: Verdict, title: str, evidence: Artifact
 
 def publish_release(step: Step, page: Artifact, summary: Artifact) -> str:
     """Write the report of this run's release, or of its refusal where the record holds another one; returns the state, `none` without a release."""
-    record = step.record
-    ours = record.release if record.release and record.release.run_id == step.run_id else None
+    record, ours = step.record, step.own_release
+    cloned = ours is None and record.release is not None and record.release.run_id == step.run_id
+    run_id = step.begun_by if cloned else step.run_id
     points, pairs = (read_timeline(step), release_signatures(step)) if ours else (None, None)
     # The step was opened with the plan of the record's release, which is not this run's plan where the release is another one.
     metadata = lineage(step) if ours else {**lineage(step), "plan_digest": "", "training_data": ""}
-    _write(page, report.release_html(record, points, pairs, run_id=step.run_id), metadata)
-    _write(summary, report.release_markdown(record, points, pairs, run_id=step.run_id), metadata)
+    _write(page, report.release_html(record, points, pairs, run_id=run_id), metadata)
+    _write(summary, report.release_markdown(record, points, pairs, run_id=run_id), metadata)
     return ours.state.value if ours else "none"
 
 

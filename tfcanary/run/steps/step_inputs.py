@@ -46,6 +46,12 @@ class Step:
         return ledger.read(self.platform)
 
     @property
+    def own_release(self) -> Release | None:
+        """The record's release, read now, where it is this run's: a cloned run repeats the id of another one's."""
+        release = self.record.release
+        return release if release and release.is_of(self.run_id, self.begun_by) else None
+
+    @property
     def release(self) -> Release:
         """The release of this run, read now; raises Held where the record holds another run's release."""
         return ledger.ours(self.record, self.run_id)
@@ -87,16 +93,17 @@ def _record_failure_at_exit(step: Step) -> None:
     sys.excepthook = hook
 
 
-def reopen_step(platform: str, model_name: str, run_id: str = "") -> Step:
+def reopen_step(platform: str, model_name: str, run_id: str = "", begun_by: str = "") -> Step:
     """Bind the platform with the plan of the record's release, for callers who know only the model.
 
-    Without `run_id` the step is the one of the release that the record holds. Raises Refused and Unavailable.
+    Without `run_id` the step is the one of the release that the record holds; `begun_by` is the pipeline's run, where one calls. Raises
+    Refused and Unavailable.
     """
     bare = adapters.open_platform(platform, model_name, Plan())
     release = ledger.read(bare).release
     if release is None:
-        return Step(bare, Plan(), run_id)
-    return _bind(platform, model_name, release.plan, run_id or release.run_id)
+        return Step(bare, Plan(), run_id, begun_by)
+    return replace(_bind(platform, model_name, release.plan, run_id or release.run_id), begun_by=begun_by)
 
 
 def _bind(platform: str, model_name: str, plan: Plan, run_id: str) -> Step:
@@ -143,9 +150,8 @@ def warmup_requests(step: Step) -> Iterator[Request]:
 
 def lineage(step: Step) -> dict[str, str]:
     """Return the metadata of every artifact: model, version, export, digests, run, training, and the version of tfcanary."""
-    release = step.record.release
     # Where the record holds the release of another run, its candidate is not this run's.
-    ours = release if release and release.run_id == step.run_id else None
+    ours = step.own_release
     candidate, export = (ours.candidate, ours.export) if ours else (None, Export())
     return {
         "model": step.platform.model,
