@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PROTOS := tfcanary/tf/wire/protos
+OTHER_PYTHONS ?= 3.12 3.13
 # With which the tests pass.
 VERSIONS ?= --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-newest test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile protos clean
+.PHONY: help demo test test-all test-newest test-pythons test-cluster test-optional drills-long bench-judge bench-drift bench-gate check format docs screenshots compile protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,15 @@ test-all: $(STAMP) ## All tests, also those that are slow or need something buil
 test-newest: ## The quick tests with the newest version of everything, in a virtual environment of their own
 	rm -f .venv-newest/.installed
 	$(MAKE) test VENV=.venv-newest VERSIONS='--upgrade --upgrade-strategy eager'
+
+test-pythons: ## The quick tests with each other Python that is on this machine: 3.12 and 3.13, each in a virtual environment of its own
+	@for version in $(OTHER_PYTHONS); do \
+	  if python=$$(tests/find-python.sh $$version); then \
+	    $(MAKE) test VENV=.venv-$$version PYTHON="$$python" || exit 1; \
+	  else \
+	    echo "skipped: there is no python$$version on this machine"; \
+	  fi; \
+	done
 
 test-cluster: $(STAMP) ## The tests on a control plane alone; KUBECONFIG=... (here, not in the environment) on a cluster of yours
 	$(BIN)/python -m tests.binaries

@@ -14,6 +14,7 @@ from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import Resource
 from tfcanary.adapters.routing import known_routers
 from tfcanary.core.domain import ModelVersion, RunningPool, Track
+from tfcanary.core.errors import Refused
 from tfcanary.core.plan import GuardPodPlan, Plan, TrafficPlan
 from tfcanary.run.trigger import serving, settings
 
@@ -227,7 +228,11 @@ def test_the_trigger_reads_settings_and_a_token_where_it_looks_for_them(tmp_path
     (container,) = pod["containers"]
     assert container["image"] == f"tfcanary:{__version__}"
     (config,) = of_kind("ConfigMap")
-    (tmp_path / "trigger.yaml").write_text(config["data"]["trigger.yaml"])
+    text = config["data"]["trigger.yaml"]
+    (tmp_path / "trigger.yaml").write_text(text)
+    with pytest.raises(Refused, match=r"trigger\.yaml\.image: is missing"):
+        settings.read(tmp_path / "trigger.yaml")
+    (tmp_path / "trigger.yaml").write_text(text.replace("# image: <repository>@sha256:<digest>", "image: example/tfcanary:1"))
     read = settings.read(tmp_path / "trigger.yaml")
     assert read.auth is not None
     mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}

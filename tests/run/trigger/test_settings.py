@@ -104,6 +104,7 @@ def test_a_folder_has_one_spelling() -> None:
     assert uris.normalise("gs://a-bucket/b/") == "gs://a-bucket/b"
     assert uris.normalise("s3://a-bucket/b/") == "s3://a-bucket/b"
     assert uris.normalise("file:///srv/exports") == uris.normalise("/srv/exports/") == "/srv/exports"
+    assert uris.normalise("file:///srv/my%20exports") == uris.normalise("/srv/my exports") == "/srv/my exports"
     assert not uris.is_below("gs://a/bc", "gs://a/b")
     for wrong in (
         "relative",
@@ -117,7 +118,11 @@ def test_a_folder_has_one_spelling() -> None:
         "file://host/a",
         "/a/./b",
         "/a/..",
-        "/a b",
+        "/a$(b)",
+        "/a{{b",
+        "file:///a/%2e%2e",
+        "/a\\b",
+        f"/{'a' * 256}",
         "/a\0",
         "/a\n",
     ):

@@ -53,18 +53,19 @@ class SnapshotReader:
 
         A state of the judge that is missing is read again with the record. It never hides where the release stands.
         """
+        found = None
         for _ in range(TRIES):
             record = ledger.read(self.platform)
             if (release := record.release) is None:
                 return None
             try:
-                self._last = Snapshot(record, release, self._kept(release))
+                found = self._last = Snapshot(record, release, self._kept(release))
             except (Refused, Conflict) as error:
                 LOG.debug("%s", error)
-                self._last = Snapshot(record, release, None)
+                found = Snapshot(record, release, None)
             else:
                 break
-        return self._last
+        return found
 
     def _kept(self, release: Release) -> Checkpoint | None:
         if self._last is not None and _names_the_same_state(self._last.release, release):

@@ -63,7 +63,7 @@ class Source:
     def __post_init__(self) -> None:
         if (self.plan is None) == (not self.plan_file):
             raise ValueError("plan: name either `plan` or `plan_file`")
-        if self.complete and not uris.PART.fullmatch(self.complete):
+        if self.complete and not uris.is_name(self.complete):
             raise ValueError(f"complete {self.complete!r}: must be the plain name of an object")
         if not seconds(0) < self.settle <= seconds(3600):
             raise ValueError(f"settle {written(self.settle)}: must be above 0 and at most an hour")

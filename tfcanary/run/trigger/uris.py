@@ -1,29 +1,48 @@
 """Where versions may come from: every URI of an event is text from outside until it has passed `normalise`.
 
-Names of candidates are plain on purpose. A bucket, a URL and a file system each read a percent sign, a backslash, a space, and `.`
-and `..` between two slashes in another way; no training pipeline needs them.
+Names are those that a release takes: whatever a storage can hold, spaces and other alphabets as well. Refused is what only looks like one
+name: a bucket, a URL and a file system each read a backslash, `?`, `#` and an encoded character in another way.
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from tfcanary.act.queue import LONGEST_URI
+<<<<<<< HEAD
 from tfcanary.core import codec
+=======
+from tfcanary.adapters.storage.blob_names import check_name
+from tfcanary.core.codec import EXPANDED
+>>>>>>> w-others
 from tfcanary.core.errors import Refused
 
-PART = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.=+@~,:-]{1,255}")
-"""The form of a name between two slashes."""
+AMBIGUOUS = re.compile(r"[\\?#]|%[0-9A-Fa-f]{2}")
+"""What a URL reads otherwise than a file system."""
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 BUCKETS = ("gs://", "s3://")
 """The schemes of buckets."""
 FORMS = "gs://bucket/folder, s3://bucket/folder, or a directory such as /srv/exports"
+REFUSED = r"\, ?, #, %.. of an encoded character, $( and {{"
+"""What no name may have, for people."""
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text may be a name between two slashes."""
+    if "/" in text or not text.isprintable() or AMBIGUOUS.search(text) or any(mark in text for mark in EXPANDED):
+        return False
+    try:
+        check_name(text)
+    except Refused:
+        return False
+    return True
 
 
 def normalise(uri: str) -> str:
     """Return the one spelling of a folder's URI: `gs://bucket/a/b`, `s3://bucket/a/b` or `/a/b`.
 
-    Raises Refused where the URI has none of these forms, is too long, or has a name that is not plain.
+    Raises Refused where the URI has none of these forms, is too long, or has a name that is not taken.
     """
     codec.decode(str, uri, at="model")
     if len(uri) > LONGEST_URI:
@@ -35,13 +54,13 @@ def normalise(uri: str) -> str:
         if not BUCKET.fullmatch(root):
             raise Refused(f"{_quote(uri)}: {_quote(root)} is no bucket name; use {FORMS}")
     else:
-        root, *parts = text.removeprefix("file://").split("/")
+        root, *parts = (unquote(text.removeprefix("file://")) if text.startswith("file://") else text).split("/")
         if root or not parts:
             raise Refused(f"{_quote(uri)}: is no absolute path and no bucket's folder; use {FORMS}")
-    if wrong := next((part for part in parts if not PART.fullmatch(part)), None):
-        raise Refused(f"{_quote(uri)}: {_quote(wrong)} is not taken; names have letters, digits and _ . = + @ ~ , : - only")
     if "" in parts:
         raise Refused(f"{_quote(uri)}: two slashes in a row; use {FORMS}")
+    if wrong := next((part for part in parts if not is_name(part)), None):
+        raise Refused(f"{_quote(uri)}: {_quote(wrong)} is not taken; a name is printable text, not '.' or '..', without {REFUSED}")
     return "/".join([f"{scheme}{root}", *parts])
 
 
