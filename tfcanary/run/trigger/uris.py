@@ -10,12 +10,8 @@ import re
 from urllib.parse import unquote
 
 from tfcanary.act.queue import LONGEST_URI
-<<<<<<< HEAD
-from tfcanary.core import codec
-=======
 from tfcanary.adapters.storage.blob_names import check_name
-from tfcanary.core.codec import EXPANDED
->>>>>>> w-others
+from tfcanary.core import codec
 from tfcanary.core.errors import Refused
 
 AMBIGUOUS = re.compile(r"[\\?#]|%[0-9A-Fa-f]{2}")
@@ -30,7 +26,7 @@ REFUSED = r"\, ?, #, %.. of an encoded character, $( and {{"
 
 def is_name(text: str) -> bool:
     """Return whether a text may be a name between two slashes."""
-    if "/" in text or not text.isprintable() or AMBIGUOUS.search(text) or any(mark in text for mark in EXPANDED):
+    if "/" in text or not text.isprintable() or AMBIGUOUS.search(text) or any(mark in text for mark in codec.EXPANDED):
         return False
     try:
         check_name(text)
