@@ -203,7 +203,7 @@ def test_what_is_about_something_else_is_ignored_and_it_says_why(site: Site, ser
         (finalized("digits/7/deeper/_SUCCESS"), "is not the _SUCCESS"),
         (finalized("digits/_SUCCESS"), "is not the _SUCCESS"),
         (finalized("cats/7/_SUCCESS"), "lies in the exports of none of our models"),
-        (finalized("digits/$(id)/_SUCCESS"), "'$(id)' is not taken; a name is printable text"),
+        (finalized("digits/$(id)/_SUCCESS"), "Argo and Kubernetes would expand"),
         ({**OWN, "id": "2", "data": {"model_uri": "gs://exports/digits/9?x"}}, "'9?x' is not taken"),
         ({**OWN, "id": "3", "datacontenttype": "image/png", "data_base64": "iVBORw0KGgo="}, "names no version"),
         (finalized("digits/../faces/7/_SUCCESS"), "none of our models"),
