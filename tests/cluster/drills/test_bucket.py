@@ -71,6 +71,6 @@ def test_a_guard_that_cannot_go_on_judging_takes_the_traffic_from_the_canary(
         way.faults += [Fault(method, "", status) for method in METHODS]
     ended = site.settled(run)
     assert not ended.failed
-    assert ended.reason.startswith("undecided: nobody could go on judging for 0:00:10: ")
+    assert ended.reason.startswith("undecided: nobody could go on judging for 10s: ")
     assert sentence in ended.reason
     assert ours(site.seen()) == {}
