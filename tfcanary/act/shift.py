@@ -13,6 +13,7 @@ from datetime import timedelta
 from tfcanary.act import ledger, restore
 from tfcanary.act.hold import Hold, holding
 from tfcanary.core.domain import Desired, Intent, RunningPool, Track, Traffic, Verdict
+from tfcanary.core.durations import written
 from tfcanary.core.errors import Conflict, GaveUp, Held, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release, State
@@ -87,7 +88,7 @@ def await_able_guard(hold: Hold) -> None:
 
 
 def _guard_state(release: Release) -> str:
-    after = release.plan.judge.guards.blind_after
+    after = written(release.plan.judge.guards.blind_after)
     if release.beat is None:
         return f"its guard has not reported within {after}"
     return (

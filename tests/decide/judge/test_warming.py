@@ -58,5 +58,5 @@ def test_one_window_shows_no_fall_and_proves_none():
 
 
 def test_the_limit_is_not_below_the_warm_up():
-    with pytest.raises(ValueError, match="warmup_maximum 0:01:00: must be at least warmup"):
+    with pytest.raises(ValueError, match="warmup_maximum 1m: must be at least warmup"):
         JudgePlan(warmup_maximum=timedelta(seconds=60))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from tfcanary.core.durations import written
 from tfcanary.core.plan.stage_times import fraction, seconds
 from tfcanary.core.selector import parse
 
@@ -253,7 +254,7 @@ class JudgePlan:
         fraction("alpha", self.alpha, 0.5)
         fraction("alpha_promote", self.alpha_promote, 0.5)
         if self.warmup_maximum < self.warmup:
-            raise ValueError(f"warmup_maximum {self.warmup_maximum}: must be at least warmup, {self.warmup}")
+            raise ValueError(f"warmup_maximum {written(self.warmup_maximum)}: must be at least warmup, {written(self.warmup)}")
         if self.objectives is not None and not 0 < len(self.objectives) <= MOST_OBJECTIVES:
             raise ValueError(f"objectives: has {len(self.objectives)}; must be 1 to {MOST_OBJECTIVES}, or be left out")
         if odd := [name for name in self.objectives or () if not OBJECTIVE_NAME.fullmatch(name)]:
