@@ -54,6 +54,20 @@ def test_the_spread_is_that_between_the_servers():
     assert spread["errors"].deviation == 0
 
 
+def test_how_unequally_stables_servers_share_its_requests_is_no_luck_of_a_canary():
+    """One of two servers gets ten times the requests of the other: still, a canary that gets none is found by the split."""
+
+    def stable(seconds):
+        return sample(Track.STABLE, *(replace(SERVER, rate=rate).in_seconds(seconds) for rate in (20.0, 200.0)))
+
+    past = [(30.0 * i, stable(3600 + 30.0 * i)) for i in range(61)]
+    assert "traffic" not in calibrate(past, PLAN)[0].spread
+    judge = Judge.begin(PLAN, "r1", past)
+    silent = sample(Track.CANARY, replace(SERVER, rate=0.0).in_seconds(0.0))
+    reasons = [judge.poll(Poll(30.0 * i, stable(7200 + 30.0 * i), silent, 5)).reason for i in range(5)]
+    assert reasons[-1].startswith("traffic: 0 requests on the canary"), reasons
+
+
 def test_servers_that_are_alike_have_no_spread():
     assert {one.deviation for one in calibrate(history(factors(0.0)), PLAN)[0].spread.values()} == {0.0}
 

@@ -18,7 +18,7 @@ from tfcanary.decide.judge.counted_windows import ServerReadings, TrackCounts, a
 from tfcanary.decide.judge.dispersion import PROMOTE, Noise, ScoreSeries
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
-from tfcanary.decide.judge.rate_rows import count, rows
+from tfcanary.decide.judge.rate_rows import RowKind, count, rows
 from tfcanary.decide.judge.spread import Spread
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.standing import NO_EVENTS
@@ -118,7 +118,8 @@ def _of_series(series: ScoreSeries, scale: float) -> _Deviations:
 
 
 def _rate_deviations(windows: Sequence[Window], plan: JudgePlan, stable_level: StableLevel) -> Iterator[tuple[str, _Deviations]]:
-    every = rows(plan, stable_level)
+    # How many requests one server of stable gets is no luck of a canary's: the route divides the requests between the tracks.
+    every = tuple(row for row in rows(plan, stable_level) if row.kind is not RowKind.TRAFFIC)
     raw = np.array([[events or NO_EVENTS for events in count(every, window, stable_level)] for window in windows]).transpose(1, 2, 0)
     for row, (events_c, n_c, events_b, n_b) in zip(every, raw, strict=True):
         where = np.flatnonzero((n_c > 0) & (n_b > 0))
