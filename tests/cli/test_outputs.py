@@ -218,7 +218,7 @@ def test_what_is_no_number_or_empty_is_said_plainly(plan_file: Path, capsys: Cap
 
 
 def test_a_host_that_is_away_is_one_sentence_without_the_tries_before_it(capsys: Captured, caplog: pytest.LogCaptureFixture) -> None:
-    assert run("upload", "--host", "http://127.0.0.1:1") == 3
+    assert run("upload", "--host", "http://127.0.0.1:1", "--image", "registry.example/tfcanary:1") == 3
     assert "KFP at http://127.0.0.1:1 cannot be reached" in one_sentence(capsys)
     assert caplog.records == []
 
