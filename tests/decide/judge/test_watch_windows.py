@@ -150,7 +150,7 @@ def beside(t, stable, canary, up=True, **servers):
 def test_a_baseline_is_the_control_of_latency_and_counts_as_stable_for_all_else():
     _, windows = run([beside(0, 100, 0, b=0), beside(30, 190, 5, b=5)])
     assert (windows[1].stable.ok, windows[1].canary.ok, windows[1].latency_control.ok) == (95, 5, 5)
-    assert (windows[1].share, windows[1].servers) == (0.05, (1, 1))
+    assert (windows[1].share, windows[1].stable_servers, windows[1].canary_servers) == (0.05, 1, 1)
 
 
 def test_without_a_baseline_stable_is_the_control_of_latency():
