@@ -187,7 +187,7 @@ def test_one_line_for_terminals() -> None:
         "digits v3 rolled back at stage 2 (50 %): errors 4.1 times stable's (39 of 1,720 against 24 of 4,330); 1,730 requests reached it"
     )
     assert lines["promoted"].startswith("digits v3 promoted: every criterion passed")
-    assert lines["refused_by_validation"].startswith("the candidate refused before any traffic: output `scores`")
+    assert lines["refused_by_validation"].startswith("gs://exports/digits/12 refused before any traffic: output `scores`")
     assert lines["refused_by_predictions"].endswith("; no request reached it")
 
 
