@@ -27,7 +27,7 @@ def demo(folder: Path, json_: bool) -> None:
     """Train five small models, make the first one stable, and release the other four while users send requests.
 
     One must be promoted, one rolled back, and two refused; each leaves a page in the folder. It needs Linux, two cores,
-    about four minutes (more where it is busy), and `pip install 'tfcanary[local]'`; it uses no network and no cluster.
+    about five minutes (more where it is busy), and `pip install 'tfcanary[local]'`; it uses no network and no cluster.
 
     Exit 0 each release ended as it should, 1 one did not, or a request of a user failed because of tfcanary, 2 bad input
     or something is not installed, 3 interrupted, or the local platform did not come up.
