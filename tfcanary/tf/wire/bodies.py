@@ -36,7 +36,7 @@ def request_rows(body: Mapping[str, Any]) -> list[Row]:
     """Return the rows of a parsed request body, with input names as keys; an empty list where it has no rows."""
     try:
         return list(_rows(body, ("instances", "inputs"), ""))
-    except (ValueError, TypeError):
+    except ValueError:
         return []
 
 
@@ -68,6 +68,8 @@ def _rows(body: Mapping[str, Any], names: tuple[str, str], prefix: str) -> Itera
         return
     whole = body[by_column]
     if isinstance(whole, list) and whole and all(isinstance(one, dict) and {"name", "shape", "data"} <= one.keys() for one in whole):
+        if unnamed := [one["name"] for one in whole if not isinstance(one["name"], str)]:
+            raise ValueError(f"{by_column}: a name is a text, not {str(unnamed[0])[:40]!r}")
         whole = {one["name"]: _nest(one["data"], one["shape"]) for one in whole}
     tensors = whole if isinstance(whole, dict) else {UNNAMED: whole}
     if scalar := next((name for name, tensor in tensors.items() if not isinstance(tensor, list)), None):
