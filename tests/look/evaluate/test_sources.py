@@ -288,3 +288,47 @@ def test_a_dictionary_with_a_million_values_is_counted_whatever_of_it_occurs(tmp
         writer.write_batch(pa.record_batch({"x": one}))
     got = count(pieces(tmp_path / "d.arrow")).of("x")
     assert dict(zip(got.keys.to_pylist(), got.counts.tolist(), strict=True)) == {b"value 0": 1, b"value 999999": 2}
+
+
+def test_a_json_list_of_rows_is_a_table(tmp_path):
+    rows = [{"age": 18 + i % 42, "city": "Oslo"} for i in range(500)]
+    (tmp_path / "rows.json").write_text("\ufeff" + json.dumps(rows), encoding="utf-8")
+    got = count(pieces(tmp_path / "rows.json"))
+    assert (got.rows, got.dropped, [one.column.name for one in got.tallies]) == (500, 0, ["age", "city"])
+    (tmp_path / "cut.json").write_text(json.dumps(rows)[:-1])
+    with pytest.raises(Refused, match="the list does not end"):
+        count(pieces(tmp_path / "cut.json"))
+
+
+def test_a_table_whose_columns_are_called_like_a_loggers_keys_is_a_table(tmp_path):
+    (tmp_path / "calls.jsonl").write_text("".join(json.dumps({"request": "GET", "response": i, "status": "ok"}) + "\n" for i in range(50)))
+    (tmp_path / "events.csv").write_text("id,type,specversion,value\n" + "".join(f"{i},a,1,{i}\n" for i in range(50)))
+    for name in ("calls.jsonl", "events.csv"):
+        got = count(pieces(tmp_path / name))
+        assert (got.rows, got.dropped) == (50, 0), name
+
+
+TENSOR = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}
+ODD = {
+    "a text for a number": {"instances": [["abc", "1"]]},
+    "a row of another shape": {"instances": [1.0]},
+    "an input that nobody else sends": {"instances": [{"y": 1}]},
+    "a scalar": {"inputs": 5.0},
+    "scalars beside rows": {"inputs": {"x": [[1.0]], "dropout": 1.0}},
+    "a shape of no rows": {"inputs": [{**TENSOR, "shape": [0, 2]}]},
+    "a shape of texts": {"inputs": [{**TENSOR, "shape": ["-1", 2]}]},
+    "a name that is a list": {"inputs": [{**TENSOR, "name": ["x"]}]},
+    "a name that is a number": {"inputs": [{**TENSOR, "name": 7}]},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+def test_one_strangers_request_is_dropped_and_hides_no_other(tmp_path, odd):
+    asked = [{"instances": [[float(i), 1.0]]} for i in range(200)]
+    halves = [(i, half) for i, body in enumerate(asked) for half in (("request", body), ("response", {"predictions": [[0.1, 0.9]]}))]
+    records = [kserve(i, *half) for i, half in halves]
+    records += [kserve(999, "request", odd), kserve(999, "response", {"error": "refused"})]
+    (tmp_path / "log.json").write_text(json.dumps(records))
+    got = count(pieces(tmp_path / "log.json"))
+    assert (got.rows, got.dropped) == (200, 1)
+    assert [one.column.name for one in got.tallies if "[" not in one.column.name] == ["input.value", "output.value"]
