@@ -79,9 +79,13 @@ def _servers(hold: Hold, version: ModelVersion) -> Evidence:
     restore.restore(hold.platform, hold.run_id, hold)
     fresh = (pool, *_baseline(record, plan))
     for one in fresh:
-        deploy_pool(hold, one, _want(hold, lambda desired, one=one: desired.with_pool(one)).token)  # type: ignore[misc]
+        deploy_pool(hold, one, _want_pool(hold, one).token)
     found = [available(hold, one) for one in fresh]
     return next((one for one in found if one.finding is not Finding.PASS), found[0])
+
+
+def _want_pool(hold: Hold, pool: RunningPool) -> Release:
+    return _want(hold, lambda desired: desired.with_pool(pool))
 
 
 def _baseline(record: Record, plan: Plan) -> tuple[RunningPool, ...]:

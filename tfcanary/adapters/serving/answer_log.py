@@ -16,12 +16,10 @@ from typing import Any
 
 from tfcanary.core.errors import Refused
 from tfcanary.tf.wire import bodies
-from tfcanary.tf.wire.row_batches import Rows, batch_of
+from tfcanary.tf.wire.row_batches import ID, Rows, batch_of, with_id
 
 BATCH = 4096
 """Requests of one batch, at most."""
-ID = "id"
-"""The column of the request's id; a request of several rows has none, since no label could be joined to one of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,5 +60,4 @@ def _rows_of(entry: Mapping[str, Any]) -> Rows:
         rows = bodies.rows(entry["request"], entry["response"] if entry["status"] == 200 else None)
     except ValueError:
         return []
-    own_id = entry.get(ID) if len(rows) == 1 else None
-    return [{ID: own_id or None, **row} for row in rows]
+    return with_id(rows, entry.get(ID))

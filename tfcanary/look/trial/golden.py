@@ -196,7 +196,7 @@ def _labelled(answer: ModelAnswer, readings: dict[frozenset[str], Reading]) -> L
     value = found[0].get(reading.output)
     one = numbers(value) if reading.kind is Kind.SCORES else None
     number = float(one.flat[0]) if one is not None and one.size == 1 else None
-    return LabelledAnswer(answer.request.what, label, reading.of(found[0]), number, _shown(value))
+    return LabelledAnswer(answer.request.what, label, reading.of(found[0]), number, _first_values(value))
 
 
 def _plain(outputs: Outputs) -> dict[str, object]:
@@ -210,7 +210,7 @@ def _texts(value: object) -> object:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _shown(value: object) -> str:
+def _first_values(value: object) -> str:
     first = np.asarray(value, object).reshape(-1)[:8].tolist()
     return ", ".join(f"{one:.4g}" if isinstance(one, float) else str(one) for one in first)
 

@@ -59,7 +59,7 @@ class SnapshotReader:
             if (release := record.release) is None:
                 return None
             try:
-                found = self._last = Snapshot(record, release, self._kept(release))
+                found = self._last = Snapshot(record, release, self._checkpoint_of(release))
             except (Refused, Conflict) as error:
                 LOG.debug("%s", error)
                 found = Snapshot(record, release, None)
@@ -67,7 +67,7 @@ class SnapshotReader:
                 break
         return found
 
-    def _kept(self, release: Release) -> Checkpoint | None:
+    def _checkpoint_of(self, release: Release) -> Checkpoint | None:
         if self._last is not None and _names_the_same_state(self._last.release, release):
             return self._last.checkpoint
         return checkpoint.load(self.platform, release)

@@ -17,8 +17,16 @@ EXACT = 2**53
 EMPTY, NO_TYPE, TEXT = "nothing", "?", "text"
 """Names of types: of the elements of an empty list, of what Arrow has no type for, and of text."""
 
+ID = "id"
+"""The column of the request's id."""
+
 Rows = list[bodies.Row]
 """The rows of one request."""
+
+
+def with_id(rows: Rows, own_id: str | None) -> Rows:
+    """The rows with the id of their request; a request of several rows has none, since no label could be joined to one of them."""
+    return [{ID: own_id or None if len(rows) == 1 else None, **row} for row in rows]
 
 
 def batch_of(requests: list[Rows]) -> tuple[Any, int]:
@@ -28,7 +36,7 @@ def batch_of(requests: list[Rows]) -> tuple[Any, int]:
     """
     import pyarrow as pa
 
-    requests = _known(requests)
+    requests = _without_refused(requests)
     try:
         return _batch(requests), len(requests)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):  # values of one column differ in type, or Arrow has none for them
@@ -42,7 +50,7 @@ def _batch(requests: list[Rows]) -> Any:
     return pa.RecordBatch.from_pydict(bodies.columns(row for rows in requests for row in rows))
 
 
-def _known(requests: list[Rows]) -> list[Rows]:
+def _without_refused(requests: list[Rows]) -> list[Rows]:
     """The requests without those that only a server has seen that refused them: they have an input that no answered request has."""
     answered = {name for rows in requests for row in rows if _is_answered(row) for name in row}
     return [rows for rows in requests if not answered or all(row.keys() <= answered or _is_answered(row) for row in rows)]

@@ -7,7 +7,6 @@ must not depend on where a block or a file ends. Therefore a file is read twice.
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.core.errors import Refused
+from tfcanary.look.evaluate.sources.file_format import beginning
 from tfcanary.look.evaluate.sources.piece import Format, Piece, Selection
 from tfcanary.look.evaluate.sources.tables import BLOCK, explain_errors, select, wanted_columns
 
@@ -46,11 +46,14 @@ class Dialect:
 
 def dialect(path: Path) -> Dialect:
     """Return how a file is written, by its beginning. Raises Refused where its columns cannot be told from each other."""
-    encoding, beginning = _beginning(path)
-    first, _, rest = beginning.partition("\n")
+    return _dialect(path, *_start(path))
+
+
+def _dialect(path: Path, encoding: str, start: str) -> Dialect:
+    first, _, rest = start.partition("\n")
     first = first.rstrip("\r")
     marked = first.lower().startswith("sep=")
-    lines = (rest if marked else beginning).splitlines(keepends=True)
+    lines = (rest if marked else start).splitlines(keepends=True)
     separator = (first[4:5] or "\t") if marked else _separator(path, lines)
     with explain_errors(str(path), Format.CSV):
         names = next(csv.reader(lines, delimiter=separator), [])
@@ -61,10 +64,10 @@ def dialect(path: Path) -> Dialect:
 
 def first_row(path: Path) -> Mapping[str, str]:
     """Return the first row of a file by the names of its columns; empty where there is none."""
-    how = dialect(path)
-    _, beginning = _beginning(path)
+    encoding, start = _start(path)
+    how = _dialect(path, encoding, start)
     with explain_errors(str(path), Format.CSV):
-        rows = (row for row in csv.reader(beginning.splitlines(keepends=True)[how.marked :], delimiter=how.separator) if row)
+        rows = (row for row in csv.reader(start.splitlines(keepends=True)[how.marked :], delimiter=how.separator) if row)
         row = next(islice(rows, 1, None), [])
     return dict(zip(how.names, row, strict=False))
 
@@ -87,8 +90,7 @@ def typed(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
 
 def read(piece: Piece, chosen: Selection) -> Iterator[tuple[Any, str]]:
     """Read a file whose first line has the names and each other line a row."""
-    (piece,) = (piece,) if piece.types else typed([piece])
-    types = dict(piece.types)
+    types = dict(piece.types or typed([piece])[0].types)
     for batch in _texts(piece):
         wanted = batch.select(wanted_columns(batch.schema.names, chosen, piece))
         for place, name in enumerate(wanted.schema.names):
@@ -190,15 +192,12 @@ def _cast(values: Any, kind: str) -> Any:
     return values.cast(pa.timestamp(unit, zone or None) if unit in ("us", "ns") else pa.type_for_alias(kind))
 
 
-def _beginning(path: Path) -> tuple[str, str]:
+def _start(path: Path) -> tuple[str, str]:
     """Return the encoding of a file and its beginning, unpacked and without a byte order mark.
 
     Raises Refused where its lines end as on very old computers, which pyarrow does not read.
     """
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if packed else path.open("rb") as source:
-        start = source.read(4 * BEGINNING)
+    start = beginning(path, 4 * BEGINNING)
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     text = start.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")[:BEGINNING]
     if "\r" in text.partition("\n")[0].rstrip("\r"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from tfcanary.core.errors import Refused
@@ -50,21 +49,6 @@ def objects(text: str) -> Iterator[Mapping[str, Any]]:
         at = _skip(text, at)
     if open_lists:
         raise ValueError("the list does not end")
-
-
-def first_object(path: Path, start: bytes) -> Mapping[str, Any]:
-    """The first object of a file with this beginning; read from the whole file where it is longer. Empty where there is none."""
-    try:
-        return next(objects(start.decode("utf-8-sig", "ignore")), {})
-    except (ValueError, RecursionError):
-        return _first_of_whole(path)
-
-
-def _first_of_whole(path: Path) -> Mapping[str, Any]:
-    try:
-        return next(objects(path.read_text(encoding="utf-8-sig")), {})
-    except (ValueError, RecursionError):
-        return {}
 
 
 def _skip(text: str, at: int) -> int:

@@ -17,17 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.core.errors import Refused
-from tfcanary.look.evaluate.sources.json_lists import objects
+from tfcanary.look.evaluate.sources.json_lists import LARGEST, objects
 from tfcanary.look.evaluate.sources.piece import Piece, Selection
 from tfcanary.look.evaluate.sources.tables import explain_errors
 from tfcanary.tf.wire import bodies
-from tfcanary.tf.wire.row_batches import Rows, batch_of
+from tfcanary.tf.wire.row_batches import ID, Rows, batch_of, with_id
 
-LARGEST = 256 << 20
-"""Largest file in bytes, as a logger's file is parsed as a whole."""
 REQUESTS = 4_096
 """Number of requests in a batch, at most."""
-ID = "id"
 KINDS = ("request", "response")
 """With which the type of a logger's record ends."""
 
@@ -86,7 +83,7 @@ def _rows(pair: tuple[LoggedMessage, LoggedMessage], chosen: Selection, drop: Ca
     except ValueError:
         drop(1)
         return []
-    return [{ID: request.id if len(rows) == 1 else None, **row} for row in rows] if chosen.ids else rows
+    return with_id(rows, request.id) if chosen.ids else rows
 
 
 def _pairs(records: Iterable[Mapping[str, Any]], drop: Callable[[int], None]) -> Iterator[tuple[LoggedMessage, LoggedMessage]]:
