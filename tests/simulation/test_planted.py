@@ -102,6 +102,11 @@ def the_record_is_not_read_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("tests.simulation.world.World._land", _land_always)
 
 
+def a_broken_beginning_has_no_guard(patch: pytest.MonkeyPatch) -> None:
+    """A release whose first write lost its answer ends without a guard, beside the previous version's servers."""
+    patch.setattr(rollback, "_start_guard", lambda platform, run_id: None)
+
+
 def aborts(first: int, last: int, seconds: float) -> list[Schedule]:
     """An abort at each of these writes, while the writer waits."""
     return [(Scenario(), (Choice(at, What.ABORT, seconds),)) for at in range(first, last)]
@@ -121,6 +126,10 @@ PLANTS: dict[str, tuple[Plant, list[Schedule]]] = {
     ),
     "the guard's clock is believed": (the_guards_clock_is_believed, [(Scenario(pause_at=75.0, skew=skew), ()) for skew in (-120.0, 120.0)]),
     "nobody looks for an able guard": (nobody_looks_for_an_able_guard, [(Scenario(pause_at=30.0, away=(("storage", 26.0, 400.0),)), ())]),
+    "a broken beginning has no guard": (
+        a_broken_beginning_has_no_guard,
+        [(Scenario(second_at=230.5), (Choice(at, What.LOSE),)) for at in range(110, 130)],
+    ),
     "the record is not read again": (the_record_is_not_read_again, aborts(56, 75, 15.0)),
 }
 

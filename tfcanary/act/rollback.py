@@ -6,11 +6,16 @@ Serving process ignores SIGTERM, so stopping servers is no way to stop traffic.
 
 from __future__ import annotations
 
+import logging
+
 from tfcanary.act import ledger, restore, shift
-from tfcanary.act.finish import finish
+from tfcanary.act.finish import finish, has_idle_servers
 from tfcanary.core.domain import Finding
+from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Release, State
+
+log = logging.getLogger("tfcanary.rollback")
 
 NO_VERDICT = "the run ended without a verdict"
 SILENT = "ended without a word: it was killed, perhaps for memory; see its log"
@@ -32,7 +37,18 @@ def roll_back(platform: Platform, run_id: str, reason: str = "", begun_by: str =
         restore.restore(platform, run_id)
         refused = release.first_traffic is None and reason == ""
         ledger.end(platform, run_id, State.REFUSED if refused else State.ROLLED_BACK, State.ROLLING_BACK, release.reason)
-    return finish(platform, run_id)
+    ended = finish(platform, run_id)
+    if ended is not None and ended.beat is None and has_idle_servers(ended):
+        _start_guard(platform, run_id)
+    return ended
+
+
+def _start_guard(platform: Platform, run_id: str) -> None:
+    """A release that broke off before its guard began still has the last release's servers, which only a guard lets go when it is time."""
+    try:
+        platform.guards.start(run_id)
+    except (Conflict, Refused, Unavailable) as error:
+        log.warning("%s: servers that nobody needs run until the next release: no guard could be started: %s", platform.model, error)
 
 
 def reason_of(release: Release, given: str = "") -> str:

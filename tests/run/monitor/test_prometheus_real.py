@@ -134,13 +134,13 @@ def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def serve_until(servers: dict[int, Exporter], holds: Callable[[], object]) -> None:
-    """The servers count on; one request in a thousand fails."""
+    """The servers count on; of a thousand requests as many fail as the version's number says."""
     served = [0]
 
     def more() -> bool:
         served[0] += 1000
         for version, one in servers.items():
-            one.page = page(100 + served[0], 10, {"INTERNAL": served[0] // 1000}, fast=5 + version, model="digits")
+            one.page = page(100 + served[0], 10, {"INTERNAL": version * served[0] // 1000}, fast=5 + version, model="digits")
         return bool(holds())
 
     until(more)
@@ -182,8 +182,8 @@ def assert_two_exporters_are_one_release(prometheus: Prometheus) -> None:
     by_title = {panel["title"]: panel for panel in dashboard()["panels"]}
     for title, series in {"State": 1, "Weight asked": 1, "Decision": 1, "Requests by track": 2, "Error ratio by track": 2}.items():
         assert len(prometheus.ask(chosen(by_title[title]["targets"][0]["expr"]))) == series, title
-    (ratio,) = {float(one["value"][1]) for one in prometheus.ask("tfcanary:error_ratio:rate5m")}
-    assert 0 < ratio < 0.01
+    ratio = {one["metric"]["track"]: float(one["value"][1]) for one in prometheus.ask("tfcanary:error_ratio:rate5m")}
+    assert 0 < ratio["stable"] < ratio["canary"] < 0.01
     quantiles = prometheus.ask(chosen(by_title["Latency by track"]["targets"][0]["expr"]))
     assert {one["metric"]["track"] for one in quantiles} == {"stable", "canary"}
 
