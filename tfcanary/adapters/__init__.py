@@ -9,9 +9,10 @@ from pathlib import Path
 from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.package_check import check_package
 from tfcanary.core.domain import Look
-from tfcanary.core.errors import Refused
+from tfcanary.core.errors import Refused, TfcanaryError, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Change, Platform
+from tfcanary.core.record import Record
 
 PLATFORM_URIS = "local:///<state folder>, for example local:///srv/tfcanary, or kube://<namespace>"
 STATE = Path(".tfcanary")
@@ -56,6 +57,27 @@ def models(uri: str, patience: float = PATIENCE) -> tuple[str, ...]:
 
         return models_with_record(Api(_namespace(uri, rest), patience=patience))
     raise Refused(f"platform {uri!r}: is no platform; use {PLATFORM_URIS}")
+
+
+def records(uri: str, patience: float = PATIENCE) -> dict[str, Record | TfcanaryError]:
+    """The record of each model of a platform, sorted by model; for one that cannot be read, why. A cluster is asked once for all of them.
+
+    Raises what `models` raises.
+    """
+    if not uri.startswith("kube://"):
+        return {model: _record_in_file(uri, model) for model in models(uri)}
+    from tfcanary.adapters.kube.recorded_models import all_records
+    from tfcanary.adapters.kubeclient.api import Api
+
+    return dict(all_records(Api(_namespace(uri, uri.removeprefix("kube://")), patience=patience)))
+
+
+def _record_in_file(uri: str, model: str) -> Record | TfcanaryError:
+    try:
+        stored = open_platform(uri, model, Plan()).records.read()
+    except TfcanaryError as error:
+        return error
+    return stored.record if stored else Unavailable(f"{model}: its record was removed a moment ago")
 
 
 def examine(uri: str, requirements: Requirements) -> Look:

@@ -15,6 +15,7 @@ import click
 from tfcanary import __version__
 from tfcanary.cli import (
     completion,
+    dashboard,
     demo,
     doctor,
     drift,
@@ -39,8 +40,8 @@ from tfcanary.core.errors import Conflict, Refused, Unavailable
 
 BAD_INPUT, UNDECIDED = 2, 3
 EXTRAS = {
-    "local": ("tensorflow", "envoy", "sklearn", "uvicorn", "uvloop", "httptools", "orjson"),
-    "trigger": ("starlette", "jwt"),
+    "local": ("tensorflow", "envoy", "sklearn", "uvicorn", "uvloop", "httptools", "orjson", "starlette"),
+    "trigger": ("jwt",),
     "beam": ("apache_beam",),
 }
 """The modules of each extra in `setup.py`."""
@@ -77,6 +78,7 @@ for verb in (
     show.status,
     show.history,
     show.report_verb,
+    dashboard.dashboard,
     metrics.metrics,
     validate.validate,
     plan.plan,

@@ -22,7 +22,6 @@ from tfcanary.cli.local import state_folder
 from tfcanary.cli.release import UNDECIDED, print_end
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, TfcanaryError
-from tfcanary.core.plan import Plan
 from tfcanary.core.record import Record, Release
 from tfcanary.report.numbers import plain
 from tfcanary.report.of_history import ended_releases, history_page
@@ -144,13 +143,9 @@ def _watch(platform_uri: str, name: str, json_: bool) -> int:
 def _print_all(platform_uri: str, json_: bool) -> None:
     """Print every model that has a record; a record that cannot be read is named and does not hide the others."""
     running = local.status(state_folder(platform_uri)) if platform_uri.startswith("local:///") else None
-    records: dict[str, Record] = {}
-    unread: dict[str, str] = {}
-    for model in adapters.models(platform_uri):
-        try:
-            records[model] = ledger.read(adapters.open_platform(platform_uri, model, Plan()))
-        except TfcanaryError as error:
-            unread[model] = str(error)
+    found = adapters.records(platform_uri)
+    records = {model: one for model, one in found.items() if isinstance(one, Record)}
+    unread = {model: str(one) for model, one in found.items() if isinstance(one, TfcanaryError)}
     if json_:
         models = {model: {**_decision(record), **codec.encode(record)} for model, record in records.items()}
         answer = {"decision": "status", "reasons": list(unread.values()), "models": models, "unread": unread}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import singledispatch
 
 from tfcanary.report.blocks import (
@@ -17,6 +18,7 @@ from tfcanary.report.blocks import (
     Facts,
     Fold,
     HistoryChart,
+    Link,
     Paragraph,
     ReportPage,
     SignatureDiff,
@@ -30,9 +32,11 @@ from tfcanary.report.plots.glyph import Tone, glyph
 from tfcanary.report.plots.markup import Child, Markup, code, element, join
 from tfcanary.report.plots.text import cut
 from tfcanary.report.signature_table import SignatureChange, SignatureRow
-from tfcanary.report.style import SHEET
+from tfcanary.report.style import LIVE, SHEET
 
-_NOTHING_MAY_LOAD = "default-src 'none'; style-src 'unsafe-inline'"
+NOTHING_MAY_LOAD = "default-src 'none'; style-src 'unsafe-inline'"
+ONLY_FROM_HERE = f"{NOTHING_MAY_LOAD}; script-src 'self'; connect-src 'self'"
+"""The policy of a live page: a script of its own server, which may ask that server."""
 _CHANGES = {
     SignatureChange.SAME: Tone.PLAIN,
     SignatureChange.CHANGED: Tone.WARN,
@@ -43,22 +47,35 @@ _ROWS = 500
 """The largest number of rows of a signature that are shown."""
 
 
-def as_html(page: ReportPage) -> str:
-    """Return the whole HTML document of a page."""
+@dataclass(frozen=True, slots=True)
+class LiveScript:
+    """The script that keeps a page up to date; all addresses are relative to the page."""
+
+    src: str
+    events: str
+    """The address of the server-sent events that say when the page has changed."""
+    revision: str
+    """What the page shows, as the events name it."""
+
+
+def as_html(page: ReportPage, live: LiveScript | None = None) -> str:
+    """Return the whole HTML document of a page; with `live`, of one that its server keeps up to date."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("meta", http_equiv="Content-Security-Policy", content=_NOTHING_MAY_LOAD),
+        element("meta", http_equiv="Content-Security-Policy", content=ONLY_FROM_HERE if live else NOTHING_MAY_LOAD),
         element("title", f"{cut(page.title, NAME)}: {page.answer.word}"),
-        element("style", Markup(SHEET)),
+        element("style", Markup(SHEET + LIVE if live else SHEET)),
+        *((element("script", src=live.src, data_events=live.events, data_revision=live.revision, defer="defer"),) if live else ()),
     )
     facts = (element("div", element("dt", name), element("dd", foreign_text(value))) for name, value in page.facts)
     facts_list = (element("dl", *facts, class_="facts"),) if page.facts else ()
     sections = (element("section", element("h2", foreign_text(s.heading, NAME)), *(_block(b) for b in s.blocks)) for s in page.sections)
     main = element("main", _header(page), *facts_list, *sections, class_="tfcanary")
-    return f"<!DOCTYPE html>\n{element('html', head, element('body', main), lang='en').text}\n"
+    connection = (element("div", id="connection", role="status", class_="tfcanary"),) if live else ()
+    return f"<!DOCTYPE html>\n{element('html', head, element('body', *connection, main), lang='en').text}\n"
 
 
 def _header(page: ReportPage) -> Markup:
@@ -81,6 +98,8 @@ def _cell(cell: Cell) -> Markup:
         return join([_cell(cell.main), element("small", foreign_text(cell.note))])
     if isinstance(cell, Badge):
         return badge(cell)
+    if isinstance(cell, Link):
+        return element("a", foreign_text(cell.text, NAME), href=cell.href)
     return code(cut(cell.text, NAME)) if isinstance(cell, Code) else foreign_text(cell)
 
 

@@ -19,6 +19,7 @@ from tfcanary.report.blocks import (
     Facts,
     Fold,
     HistoryChart,
+    Link,
     Paragraph,
     ReportPage,
     SignatureDiff,
@@ -95,6 +96,8 @@ def _cell(cell: Cell) -> str:
         return f"{_cell(cell.main)} ({foreign_text(cell.note)})"
     if isinstance(cell, Badge):
         return f"**{escape(cell.word)}**"
+    if isinstance(cell, Link):
+        return foreign_text(cell.text)
     return _code(cell.text) if isinstance(cell, Code) else foreign_text(cell)
 
 

@@ -37,14 +37,22 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A name that leads to another page of the same server; `href` is relative, and its parts are percent-encoded."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class CellWithNote:
     """The content of a table cell with a smaller note below it."""
 
-    main: str | Badge | Code
+    main: str | Badge | Code | Link
     note: str
 
 
-Cell = str | Badge | Code | CellWithNote
+Cell = str | Badge | Code | Link | CellWithNote
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,3 +135,11 @@ SHEET = (
     f":root {{ color-scheme: light dark;{_LIGHT}}}\n@media (prefers-color-scheme: dark) {{ :root {{{_DARK}}} }}\n{_TONES}{_PAGE}{_PLOTS}"
 )
 """The whole style sheet. It contains no `<`, no `&` and no address, because it stands unescaped in an XML document that loads nothing."""
+
+LIVE = """
+.tfcanary a { color: var(--canary); }
+.tfcanary a:focus-visible, .tfcanary summary:focus-visible { outline: 2px solid var(--canary); outline-offset: 2px; }
+.tfcanary .list code { user-select: all; }
+body > #connection { min-height: 0; padding-top: 12px; padding-bottom: 0; color: var(--muted); font-size: 13px; }
+"""
+"""What only a page has that its server keeps up to date: links, commands to copy, and the state of its connection."""

@@ -107,21 +107,10 @@ class KubeRecords:
             raise
 
     def _stored(self, found: Json) -> Stored:
-        data = found.get("data") or {}
-        if not is_ours(found, self._model):
-            raise Refused(f"{self._at}: is no record of tfcanary's ({object_names.MODEL}={self._model} is not among its labels); rename it")
-        try:
-            generation, record = int(data["generation"]), dict(json.loads(data["record"]))
-            check_schema(record, self._at)
-            last = dict(json.loads(data["guard"])) if "guard" in data else None
-            run_id, beat = (str(last["run_id"]), last["beat"]) if last else ("", None)
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"{self._at}: is no record ({error!r})") from error
-        decoded: Record = codec.decode(Record, record, at=self._at)
-        self._written_events = {decoded.release.run_id: len(decoded.release.events)} if decoded.release else {}
-        if beat is not None:
-            decoded = with_beat(decoded, run_id, codec.decode(Beat, beat, at=f"{self._at}, guard"))
-        return Stored(record=decoded, generation=generation)
+        stored = stored_record(found, self._model, self._api.namespace)
+        release = stored.record.release
+        self._written_events = {release.run_id: len(release.events)} if release else {}
+        return stored
 
     def _write_events(self, record: Record, written: Json) -> None:
         """Write Events for what is new in the record, as far as possible: Events are for convenience, the record has everything."""
@@ -145,6 +134,24 @@ class KubeRecords:
             # An Event's name is made of its text, so an Event that exists already has this text.
             with suppress(Conflict):
                 self._events.create(EVENTS, event_object(event, about or {}, resource, which))
+
+
+def stored_record(found: Json, model: str, namespace: str) -> Stored:
+    """The record in a model's ConfigMap, with the guard's newest beat. Raises Refused where its schema is unknown, or it is no record of ours."""
+    at, data = f"ConfigMap {object_names.record(model)} in namespace {namespace}", found.get("data") or {}
+    if not is_ours(found, model):
+        raise Refused(f"{at}: is no record of tfcanary's ({object_names.MODEL}={model} is not among its labels); rename it")
+    try:
+        generation, record = int(data["generation"]), dict(json.loads(data["record"]))
+        check_schema(record, at)
+        last = dict(json.loads(data["guard"])) if "guard" in data else None
+        run_id, beat = (str(last["run_id"]), last["beat"]) if last else ("", None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"{at}: is no record ({error!r})") from error
+    decoded: Record = codec.decode(Record, record, at=at)
+    if beat is not None:
+        decoded = with_beat(decoded, run_id, codec.decode(Beat, beat, at=f"{at}, guard"))
+    return Stored(record=decoded, generation=generation)
 
 
 def reason_and_type(event: Event) -> tuple[str, str]:
