@@ -42,7 +42,7 @@ def test_the_layers_hold(copy: Path) -> None:
         ("tfcanary/decide/judge/stages.py", "from tfcanary.run import watch", "Imports go down from room to room"),
         ("tfcanary/act/shift.py", "from tfcanary.adapters import routing", "Imports go down from room to room"),
         ("components/push_model/component.py", "from components.watch_stage import component", "Components do not know each other"),
-        ("tfcanary/run/submit/handle.py", "from tfcanary.run import trigger", "In run: trigger"),
+        ("tfcanary/run/submit/handle.py", "from tfcanary.run import trigger", "In run: alone, trigger"),
         ("tfcanary/run/submit/progress.py", "from tfcanary.run.submit import handle", "In submit: the handle"),
         ("tfcanary/run/trigger/dispatch.py", "import kfp", "Only submission knows the KFP SDK"),
         ("tfcanary/act/shift.py", "import kfp", "Only submission knows the KFP SDK"),

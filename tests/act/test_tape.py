@@ -75,7 +75,9 @@ def test_a_reel_that_is_written_twice_is_the_same_one(world: World, release: Rel
     platform = world.platform()
     full = recorded(platform, release, LINES - 1)
     assert full.lines == LINES
-    assert tape.wind(platform, "digits/polls/run-1/", full, LINES) == tape.wind(platform, "digits/polls/run-1/", full, LINES)
+    assert tape.wind(platform.storage, "digits/polls/run-1/", full, LINES) == tape.wind(
+        platform.storage, "digits/polls/run-1/", full, LINES
+    )
     assert len(platform.storage.list("digits/polls/")) == 1
 
 
@@ -105,5 +107,5 @@ def test_a_reel_of_a_checkpoint_that_never_was_is_not_read(world: World, release
     platform = world.platform()
     kept = recorded(platform, release, 2 * LINES - 1)
     assert (kept.first, kept.lines) == (LINES, LINES)
-    tape.wind(platform, "digits/polls/run-1/", kept, LINES)
+    tape.wind(platform.storage, "digits/polls/run-1/", kept, LINES)
     assert len(poll_log.read(platform, "run-1", kept)[1]) == 2 * LINES - 1

@@ -182,7 +182,7 @@ def page_of(track: str, rate: float, failing: float = 0.0, born: int = 0) -> Pag
 def of_prometheus(server: PrometheusServer, tmp_path: Path, *more: object) -> int:
     plan = tmp_path / "plan.yaml"
     plan.write_text("judge: {latency: none}")
-    selectors = ("--stable-selector", "track=stable", "--canary-selector", "track=canary")
+    selectors = ("--stable-selector", '{track="stable"}', "--canary-selector", '{track="canary"}')
     span = ("--from", "2026-01-01T11:00:00Z", "--to", "2026-01-01T12:00:00Z")
     return run("replay", "--prometheus", server.url, "--plan", plan, "--name", "m", *selectors, *span, *more)
 
@@ -212,9 +212,9 @@ def test_a_canary_that_fails_is_rolled_back_in_the_replay(prometheus: Prometheus
     [
         (("--from", "noon"), "--from 'noon': must be an instant"),
         (("--to", "2026-01-01T10:00:00Z"), "must be a span of at most 7 days"),
-        (("--canary-selector", "track"), "must be a label and its value"),
-        (("--canary-selector", "track=gone"), "no server of the canary is counted"),
-        (("--canary-selector", "track=stable"), "must differ in the value of a label"),
+        (("--canary-selector", "track=canary"), "must be matchers of labels in braces"),
+        (("--canary-selector", '{track="gone"}'), "no server of the canary is counted"),
+        (("--canary-selector", '{track="stable"}'), "must differ in the value of a label"),
     ],
 )
 def test_a_wrong_question_is_bad_input(

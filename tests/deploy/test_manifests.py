@@ -16,8 +16,8 @@ from tfcanary.adapters.routing import known_routers
 from tfcanary.core.domain import ModelVersion, RunningPool, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import GuardPodPlan, Plan, TrafficPlan
-from tfcanary.run import http_server
 from tfcanary.run.trigger import serving, settings
+from tfcanary.run.web import bounded_server
 
 RIGHTS_AND_POLICIES = {"Component", "Kustomization", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"}
 KINDS = {*RIGHTS_AND_POLICIES, "Deployment", "ConfigMap", "Service", "PodMonitor", "PrometheusRule"}
@@ -252,7 +252,7 @@ def test_the_trigger_can_be_reached_where_it_listens_and_no_longer_than_it_is_gi
     (port,) = container["ports"]
     assert container["command"][-1] == str(port["containerPort"]) == str(policy("tfcanary-trigger")["ingress"][0]["ports"][0]["port"])
     assert service["spec"]["ports"][0]["targetPort"] == port["name"]
-    assert template["spec"]["terminationGracePeriodSeconds"] > http_server.DRAIN + serving.LAST
+    assert template["spec"]["terminationGracePeriodSeconds"] > bounded_server.DRAIN + serving.LAST
 
 
 def test_the_trigger_is_rendered_with_the_rest_in_any_namespace(tmp_path: Path) -> None:

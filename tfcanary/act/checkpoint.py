@@ -91,13 +91,13 @@ def save(platform: Platform, release: Release, before: Judged | None, checkpoint
 
 def traced(platform: Platform, run_id: str, trace: Tape, line: TraceLine) -> Tape:
     """The trace of the last checkpoint with what one more poll added; what was full becomes a reel."""
-    return tape.add(tape.wind(platform, trace_folder(platform, run_id), trace, LINES), codec.dumps(line))
+    return tape.add(tape.wind(platform.storage, trace_folder(platform, run_id), trace, LINES), codec.dumps(line))
 
 
 def read_trace(platform: Platform, run_id: str, kept: Checkpoint) -> tuple[TraceLine, ...]:
     """What each poll of a release added, oldest first. Raises Refused where a reel is missing or is none."""
     at = trace_folder(platform, run_id)
-    return tuple(codec.loads(TraceLine, line, at=at) for line in tape.read(platform, at, kept.trace))
+    return tuple(codec.loads(TraceLine, line, at=at) for line in tape.read(platform.storage, platform.bucket_uri, at, kept.trace))
 
 
 def read_timeline(platform: Platform, run_id: str, kept: Checkpoint) -> Timeline:

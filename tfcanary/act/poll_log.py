@@ -55,13 +55,13 @@ def add(platform: Platform, run_id: str, polls: Tape, at: datetime, poll: Poll) 
     """The tape of the last checkpoint with one more poll; what was full becomes a reel."""
     samples = [_plain(one) for one in (poll.stable, poll.canary, poll.baseline) if one is not None]
     line = json.dumps([at.isoformat(), poll.t, poll.weight, *samples], separators=(",", ":"))
-    return tape.add(tape.wind(platform, folder(platform, run_id), polls, LINES), line)
+    return tape.add(tape.wind(platform.storage, folder(platform, run_id), polls, LINES), line)
 
 
 def read(platform: Platform, run_id: str, rest: Tape) -> tuple[Head, tuple[Look, ...]]:
     """All polls of a release, `rest` being the tape of its last checkpoint. Raises Refused where a part is missing or is none."""
     at = folder(platform, run_id)
-    lines = tape.read(platform, at, rest)
+    lines = tape.read(platform.storage, platform.bucket_uri, at, rest)
     if not lines:
         raise Refused(f"{platform.bucket_uri}/{at}: the release cannot be judged again: nothing was kept of its polls")
     head: Head = codec.loads(Head, lines[0], at=at)

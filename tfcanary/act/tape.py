@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tfcanary.core.errors import Refused
-from tfcanary.core.ports import Platform
+from tfcanary.core.ports import Storage
 
 LARGEST = 64 * 2**20
 """Bytes of an unpacked reel: what claims to be more is none."""
@@ -35,24 +35,27 @@ def add(tape: Tape, line: str) -> Tape:
     return Tape(tape.first, tape.lines + 1, _pack([*_unpack(tape.packed, "tape"), line]))
 
 
-def wind(platform: Platform, folder: str, tape: Tape, most: int) -> Tape:
+def wind(storage: Storage, folder: str, tape: Tape, most: int) -> Tape:
     """The tape of the last checkpoint, as its successor goes on with it: `most` lines become a reel in `folder`, which ends in `/`."""
     if tape.lines < most:
         return tape
-    platform.storage.write(f"{folder}{tape.first:08}.z", base64.b64decode(tape.packed))
+    storage.write(f"{folder}{tape.first:08}.z", base64.b64decode(tape.packed))
     return Tape(first=tape.first + tape.lines)
 
 
-def read(platform: Platform, folder: str, rest: Tape) -> tuple[str, ...]:
-    """Every line, `rest` being the tape of the last checkpoint. Raises Refused where a reel is missing or is none."""
+def read(storage: Storage, uri: str, folder: str, rest: Tape) -> tuple[str, ...]:
+    """Every line, `rest` being the tape of the last checkpoint. Raises Refused where a reel is missing or is none.
+
+    `uri` is where the storage lies, for the sentence.
+    """
     lines: list[str] = []
-    for name in [blob.name for blob in platform.storage.list(folder)] if rest.first else ():
+    for name in [blob.name for blob in storage.list(folder)] if rest.first else ():
         # A process that was killed may have left the reel of a checkpoint that never was.
         if _first(name) != len(lines) or len(lines) >= rest.first:
             break
-        lines += _unpack(base64.b64encode(_content(platform, name)).decode(), f"{platform.bucket_uri}/{name}")
+        lines += _unpack(base64.b64encode(_content(storage, name)).decode(), f"{uri}/{name}")
     if len(lines) != rest.first:
-        raise Refused(f"{platform.bucket_uri}/{folder}: a reel is missing: {len(lines)} of the first {rest.first} lines are there")
+        raise Refused(f"{uri}/{folder}: a reel is missing: {len(lines)} of the first {rest.first} lines are there")
     return (*lines, *_unpack(rest.packed, f"{folder}: the checkpoint"))
 
 
@@ -61,9 +64,9 @@ def _first(name: str) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _content(platform: Platform, name: str) -> bytes:
+def _content(storage: Storage, name: str) -> bytes:
     into = io.BytesIO()
-    platform.storage.read(name, into)
+    storage.read(name, into)
     return into.getvalue()
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfcanary import adapters
 from tfcanary.core import codec
+from tfcanary.core.domain import Track
 from tfcanary.core.errors import TfcanaryError
 from tfcanary.core.plan import Plan
 from tfcanary.run.submit import handle
+
+if TYPE_CHECKING:
+    from tfcanary.adapters.metrics.queries import Labels
 
 HINT_PATIENCE = 1.0
 """Seconds that a cluster has to answer with the names of its models, where they only help somebody who types."""
@@ -58,6 +62,21 @@ def recorded_models(platform_uri: str) -> tuple[str, ...]:
         return adapters.models(platform_uri, patience=HINT_PATIENCE)
     except TfcanaryError:
         return ()
+
+
+def track_selectors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--stable-selector` and `--canary-selector`, as the parameters `stable` and `canary`."""
+    for track, series in (("canary", "the canary's series"), ("stable", "the stable track's series")):
+        text = f'The labels of {series}, for example {{track="{track}"}}.'
+        function = click.option(f"--{track}-selector", track, default="", metavar="{LABELS}", help=text)(function)
+    return function
+
+
+def track_labels(stable: str, canary: str) -> Mapping[Track, Labels]:
+    """Return the labels of both tracks by the two selectors; raises Refused naming the option that is no selector."""
+    from tfcanary.adapters.metrics.track_selectors import labels_of
+
+    return {Track.STABLE: labels_of("--stable-selector", stable), Track.CANARY: labels_of("--canary-selector", canary)}
 
 
 def host(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,10 +44,7 @@ class ReplayResult:
 @click.option(
     "--name", "model", metavar="MODEL", shell_complete=options.models, help="The name under which TensorFlow Serving serves the model."
 )
-@click.option(
-    "--stable-selector", "stable", multiple=True, metavar="LABEL=VALUE", help="A label of the stable track's series; may be repeated."
-)
-@click.option("--canary-selector", "canary", multiple=True, metavar="LABEL=VALUE", help="A label of the canary's series; may be repeated.")
+@options.track_selectors
 @click.option("--weight", type=click.IntRange(0, 100), help="The canary's share in percent, where it did not change.")
 @outputs.page_option("Write the replay as a page into this file.")
 @options.as_json
@@ -60,7 +57,7 @@ def replay(name: str | None, platform_uri: str, run_id: str, json_: bool, html: 
     \b
     Example:  tfcanary replay digits --html replay.html
               tfcanary replay --prometheus http://prometheus:9090 --from 2026-01-31T12:00:00Z --to 2026-01-31T13:00:00Z \\
-                --plan plan.yaml --name digits --stable-selector track=stable --canary-selector track=canary
+                --plan plan.yaml --name digits --stable-selector '{track="stable"}' --canary-selector '{track="canary"}'
     """
     result = _of_prometheus(chosen) if chosen["prometheus"] else _of_release(platform_uri, name, run_id)
     if html:
@@ -99,7 +96,7 @@ def _of_prometheus(chosen: Mapping[str, Any]) -> ReplayResult:
 
     plan, model = options.read_plan(chosen["plan_file"]), str(chosen["model"])
     begin, end = _instant("--from", chosen["begin"]), _instant("--to", chosen["end"])
-    selectors = {Track.STABLE: _labels("--stable-selector", chosen["stable"]), Track.CANARY: _labels("--canary-selector", chosen["canary"])}
+    selectors = options.track_labels(chosen["stable"], chosen["canary"])
     source = PrometheusSource(chosen["prometheus"], model, plan.metrics, selectors, judge=plan.judge)
     polls = replaying.history_polls(source, begin, end, chosen["weight"])
     judge = Judge.begin(plan.judge, "replay", source.history(Track.STABLE, polls[0][0]))
@@ -117,13 +114,6 @@ def _instant(option: str, text: str) -> datetime:
     except ValueError:
         raise Refused(f"{option} {text!r}: must be an instant such as 2026-01-31T12:00:00Z") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _labels(option: str, pairs: tuple[str, ...]) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise Refused(f"{option} {pair!r}: must be a label and its value, for example track=canary")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _as_json(result: ReplayResult) -> dict[str, Any]:

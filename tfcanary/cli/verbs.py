@@ -11,7 +11,7 @@ SECTIONS = (
     ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort", "repair")),
     ("Afterwards", ("report", "history", "replay")),
     ("On this machine", ("demo", "up", "down", "serve")),
-    ("Services and scripts", ("trigger", "metrics", "completion")),
+    ("Services and scripts", ("trigger", "judge", "metrics", "completion")),
 )
 """The sections of the help; a verb that is in none of them comes last."""
 

@@ -240,7 +240,7 @@ def _recalled(platform: Platform, release: Release) -> Memory:
     now = platform.clock.now()
     kept = checkpoint.latest(platform, release)
     if kept is None:
-        judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform, now))
+        judge = Judge.begin(release.plan.judge, release.run_id, metrics.history(platform.metrics, platform.model, now))
         polls = poll_log.begin(release, judge.dumps())
         return Memory(judge, Timeline(), None, polls, Tape(), 0, metrics.in_force(platform), now)
     state, judged = kept

@@ -15,6 +15,9 @@ FOLDER = binaries.CACHE.parent / "crds"
 GATEWAY_API = ("sigs.k8s.io/gateway-api", "config/crd/standard")
 ISTIO = ("istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml")
 PROMETHEUS_OPERATOR = ("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd")
+ARGO_ROLLOUTS = ("github.com/argoproj/argo-rollouts", "manifests/crds")
+FLAGGER = ("github.com/fluxcd/flagger", "artifacts/flagger/crd.yaml")
+KSERVE = ("github.com/kserve/kserve", "config/crd/full")
 SOURCES = {
     "gateways.gateway.networking.k8s.io": GATEWAY_API,
     "httproutes.gateway.networking.k8s.io": GATEWAY_API,
@@ -22,8 +25,13 @@ SOURCES = {
     "destinationrules.networking.istio.io": ISTIO,
     "prometheusrules.monitoring.coreos.com": PROMETHEUS_OPERATOR,
     "podmonitors.monitoring.coreos.com": PROMETHEUS_OPERATOR,
+    "rollouts.argoproj.io": ARGO_ROLLOUTS,
+    "analysistemplates.argoproj.io": ARGO_ROLLOUTS,
+    "canaries.flagger.app": FLAGGER,
+    "inferenceservices.serving.kserve.io": KSERVE,
 }
-"""Each definition's module, and the file or folder in it. The operator's are downloaded only when they are asked for."""
+"""Each definition's module, and the file or folder in it. Those of the operator and of other release controllers are downloaded only
+when they are asked for."""
 
 
 def find(name: str) -> Path:

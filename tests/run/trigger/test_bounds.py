@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.run.trigger.conftest import TOKEN, Client, Site, document, serving_on, until
-from tfcanary.run.trigger import http_app, serving
 from tfcanary.run.trigger.dispatch import DispatcherThread
+from tfcanary.run.web import bounded_requests, bounded_server
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x", TOKEN[:-1], "é" * 20, "a" * 30_000])
@@ -61,13 +61,13 @@ def test_a_dispatcher_that_has_ended_is_no_health(site: Site, server: Client, mo
 
 
 def test_a_body_that_is_too_large_is_not_read_to_its_end(server: Client) -> None:
-    assert server.ask("POST", "/events", b"x" * (http_app.LARGEST + 1))[0] == 413
+    assert server.ask("POST", "/events", b"x" * (bounded_requests.LARGEST + 1))[0] == 413
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         head = f"POST /events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ntransfer-encoding: chunked\r\n\r\n"
         connection.sendall(head.encode())
         piece = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
         with contextlib.suppress(OSError):
-            for _ in range(http_app.LARGEST // 0x4000 + 1):
+            for _ in range(bounded_requests.LARGEST // 0x4000 + 1):
                 connection.sendall(piece)
         assert _last(connection) in (b"413", b""), "closed before the body's end; the answer may be lost on the way"
 
@@ -77,8 +77,8 @@ def test_packed_bodies_are_refused(server: Client) -> None:
 
 
 def test_whoever_sends_slowly_is_cut_off_and_others_are_answered(server: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "HEAD", 0.5)
-    monkeypatch.setattr(http_app, "SLOWEST", 0.5)
+    monkeypatch.setattr(bounded_server, "HEAD", 0.5)
+    monkeypatch.setattr(bounded_requests, "SLOWEST", 0.5)
     head = f"POST /events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 10\r\n\r\nx"
     begun = [b"", b"POST /ev", head.encode()]
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(60)]
@@ -106,7 +106,7 @@ def _last(connection: socket.socket) -> bytes:
 
 
 def test_connections_beyond_the_limit_are_closed_at_once(server: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "CONNECTIONS", 10)
+    monkeypatch.setattr(bounded_server, "CONNECTIONS", 10)
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(40)]
     try:
         closed = sum(_last(one) == b"" for one in connections[20:])

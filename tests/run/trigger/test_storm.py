@@ -14,7 +14,7 @@ import pytest
 
 from tests.run.trigger.conftest import EXPORTS, STRUCTURE, Client, Site, finalized, pushed, until
 from tests.run.trigger.malformed import MALFORMED
-from tfcanary.run.trigger import http_app
+from tfcanary.run.web import bounded_requests
 
 
 def storm(number: int, seed: int) -> list[tuple[bytes | str, dict[str, str]]]:
@@ -48,7 +48,7 @@ def test_a_thousand_events_that_are_repeated_reordered_and_broken_come_to_two_re
         gc.collect()
         threads, files, objects = threading.active_count(), len(os.listdir("/proc/self/fd")), len(gc.get_objects())
         answers += clients.map(told, events[200:])
-        assert threading.active_count() <= threads + http_app.THREADS, "they are made when they are needed, and no more of them"
+        assert threading.active_count() <= threads + bounded_requests.THREADS, "they are made when they are needed, and no more of them"
     assert set(answers) == {200, 202, 400}
     assert answers.count(400) == 2 * len(MALFORMED)
     gc.collect()

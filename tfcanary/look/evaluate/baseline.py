@@ -70,7 +70,7 @@ def assume(plan: JudgePlan, rate: float, error_rate: float | None) -> PlanningBa
 def measure(platform: Platform, plan: Plan) -> PlanningBaseline:
     """The baseline from the stable track's own counters. Raises Unavailable where stable has counted no request."""
     now = platform.clock.now()
-    history = list(metrics.history(platform, now))
+    history = list(metrics.history(platform.metrics, platform.model, now))
     counted, seconds = _over(history)
     if counted.requests > 0 and seconds > 0:
         calibration, _ = calibrate(history, plan.judge)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcanary import adapters
-from tfcanary.run import http_server
 from tfcanary.run.live.app import application
 from tfcanary.run.live.board import Board
+from tfcanary.run.web.bounded_server import bounded_server, listen, port_of
 
 if TYPE_CHECKING:
     import uvicorn
@@ -28,7 +28,7 @@ class LiveServer:
     @property
     def port(self) -> int:
         """The port on which the server listens."""
-        return int(self.listening.getsockname()[1])
+        return port_of(self.listening)
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`."""
@@ -45,6 +45,6 @@ def set_up(platform_uri: str, address: str, port: int) -> LiveServer:
     adapters.models(platform_uri)
     stopping: list[uvicorn.Server] = []
     app = application(Board(platform_uri), lambda: bool(stopping and stopping[0].should_exit))
-    server = http_server.server(app, VIEWERS)
+    server = bounded_server(app, VIEWERS)
     stopping.append(server)
-    return LiveServer(server, http_server.listen(address, port))
+    return LiveServer(server, listen(address, port))

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from tfcanary import adapters
 from tfcanary.act import queue
@@ -20,19 +19,9 @@ from tfcanary.run.trigger.events import Event, Message
 from tfcanary.run.trigger.routes import Candidate, Ignored
 from tfcanary.run.trigger.settings import Settings
 from tfcanary.run.trigger.trigger_metrics import Counts
-
-OK, ACCEPTED, BAD, UNAUTHORIZED, MISSING, CONFLICT, UNAVAILABLE = 200, 202, 400, 401, 404, 409, 503
+from tfcanary.run.web.bounded_requests import ACCEPTED, BAD, MISSING, OK, UNAUTHORIZED, UNAVAILABLE, HttpAnswer
 
 log = logging.getLogger("tfcanary.run.trigger")
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """An HTTP status and the JSON object that is sent with it."""
-
-    status: int
-    body: Json
 
 
 @dataclass(slots=True)

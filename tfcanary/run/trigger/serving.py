@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcanary import adapters
-from tfcanary.run import http_server
 from tfcanary.run.trigger import auth
 from tfcanary.run.trigger.dispatch import Dispatcher, DispatcherThread
 from tfcanary.run.trigger.http_app import application
@@ -17,6 +16,7 @@ from tfcanary.run.trigger.responses import Service
 from tfcanary.run.trigger.settings import Settings, check_address
 from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness
+from tfcanary.run.web.bounded_server import bounded_server, listen, port_of
 
 if TYPE_CHECKING:
     import uvicorn
@@ -38,7 +38,7 @@ class Trigger:
     @property
     def port(self) -> int:
         """The port on which the server listens."""
-        return int(self.listening.getsockname()[1])
+        return port_of(self.listening)
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; returns when all work that had begun has ended or is out of time."""
@@ -76,7 +76,7 @@ def set_up(settings: Settings, address: str, port: int) -> Trigger:
         return next((f"the {one.name} has ended" for one in dispatchers.values() if not one.is_alive()), "")
 
     service = Service(settings, auth.authenticator(settings.auth), counts, wake=lambda model: dispatchers[model].wake())
-    return Trigger(http_server.server(application(service, failure)), http_server.listen(address, port), tuple(dispatchers.values()))
+    return Trigger(bounded_server(application(service, failure)), listen(address, port), tuple(dispatchers.values()))
 
 
 def _dispatcher(settings: Settings, name: str, counts: Counts) -> DispatcherThread:

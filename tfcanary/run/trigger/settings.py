@@ -20,11 +20,10 @@ from tfcanary.run.submit.handle import read_plan
 from tfcanary.run.submit.host_auth import HostAuth
 from tfcanary.run.submit.parameters import check_size, run_parameters
 from tfcanary.run.trigger import uris
+from tfcanary.run.web.bounded_server import LOOPBACK
 
 VERSION_NAME = 20
 """Characters of a version's name for which a run's parameters have room."""
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""The addresses that only this machine reaches."""
 
 
 @dataclass(frozen=True, slots=True)

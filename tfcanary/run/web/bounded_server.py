@@ -1,4 +1,4 @@
-"""HTTP servers of ours: a bounded number of connections, whose requests must begin in time, and an orderly end."""
+"""A uvicorn server that bounds its connections and ends in good order."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ CONNECTIONS = 200
 """Connections at a time: further ones are closed at once. The number is far below what a process may open."""
 DRAIN = 10
 """Seconds that requests have to end when the server is stopped."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""The addresses that only this machine reaches."""
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Return a socket that listens at the address; port 0 is any free one. Raises Refused where it cannot."""
+    """Return a socket that listens; raises Refused where nothing can listen there."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         return socket.create_server((address, port), family=family, backlog=CONNECTIONS)
@@ -32,8 +34,13 @@ def listen(address: str, port: int) -> socket.socket:
         raise Refused(f"{address}:{port}: cannot listen there ({error.strerror})") from error
 
 
-def server(app: Any, connections: int = CONNECTIONS) -> uvicorn.Server:
-    """Return a server of an ASGI application with at most so many `connections` at a time; it ends after SIGTERM, SIGINT or `should_exit`."""
+def port_of(listening: socket.socket) -> int:
+    """Return the port on which a socket listens."""
+    return int(listening.getsockname()[1])
+
+
+def bounded_server(app: Any, connections: int = CONNECTIONS) -> uvicorn.Server:
+    """Return a server of the ASGI application with at most so many `connections` at a time; `run` with the sockets serves until SIGTERM, SIGINT or `should_exit`."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
