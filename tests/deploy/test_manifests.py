@@ -99,7 +99,8 @@ def test_the_guard_can_neither_start_nor_change_a_server() -> None:
 
 def test_every_account_is_bound_to_the_role_of_its_name() -> None:
     accounts = {one["metadata"]["name"] for one in of_kind("ServiceAccount")} - {"tfcanary-trigger"}
-    assert accounts == {one["metadata"]["name"] for one in of_kind("Role")} == {"tfcanary", GuardPodPlan().service_account}
+    roles = {one["metadata"]["name"] for one in of_kind("Role")}
+    assert accounts == roles == {"tfcanary", GuardPodPlan().service_account, "tfcanary-dashboard"}
     for binding in of_kind("RoleBinding"):
         named = [one["name"] for one in binding["subjects"]]
         assert (named, binding["roleRef"]["name"]) in [([name], name) for name in accounts] + [(["tfcanary-trigger"], "tfcanary")]
@@ -160,10 +161,14 @@ def policy(name: str) -> Json:
 
 def test_the_policies_are_for_the_pods_that_a_release_makes() -> None:
     servers, guards = policy("tfcanary-servers")["podSelector"], policy("tfcanary-guard")["podSelector"]
-    labels = [one["metadata"]["labels"] for one in pods()]
-    assert [selects(servers, one) for one in labels] == [False, False, True, False]
-    assert [selects(guards, one) for one in labels] == [True, False, False, True]
-    assert [selects(policy("tfcanary-trigger")["podSelector"], one) for one in labels] == [False, True, False, False]
+    chosen = [
+        ("dashboard" if selects(policy("tfcanary-dashboard")["podSelector"], labels) else "")
+        + ("servers" if selects(servers, labels) else "")
+        + ("guard" if selects(guards, labels) else "")
+        + ("trigger" if selects(policy("tfcanary-trigger")["podSelector"], labels) else "")
+        for labels in (one["metadata"]["labels"] for one in pods())
+    ]
+    assert sorted(chosen) == ["dashboard", "guard", "guard", "servers", "trigger"]
 
 
 def test_the_policy_of_the_steps_is_for_the_pods_of_the_pipeline() -> None:
@@ -245,7 +250,8 @@ def test_the_trigger_reads_settings_and_a_token_where_it_looks_for_them(tmp_path
 
 
 def test_the_trigger_can_be_reached_where_it_listens_and_no_longer_than_it_is_given() -> None:
-    deployment, (service,) = installed("tfcanary-trigger"), of_kind("Service")
+    deployment = installed("tfcanary-trigger")
+    (service,) = [one for one in of_kind("Service") if one["metadata"]["name"] == "tfcanary-trigger"]
     template = deployment["spec"]["template"]
     assert selects({"matchLabels": service["spec"]["selector"]}, template["metadata"]["labels"])
     (container,) = template["spec"]["containers"]
@@ -264,3 +270,16 @@ def test_the_trigger_is_rendered_with_the_rest_in_any_namespace(tmp_path: Path) 
     assert {one["metadata"]["namespace"] for one in found} == {"team-a"}
     (binding,) = [one for one in found if one["kind"] == "RoleBinding" and one["metadata"]["name"] == "tfcanary-trigger"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "tfcanary-trigger", "namespace": "team-a"}]
+
+
+def test_the_live_pages_may_read_records_and_nothing_else() -> None:
+    assert rules_of("tfcanary-dashboard") == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
+    template = installed("tfcanary-dashboard")["spec"]["template"]["spec"]
+    (container,) = template["containers"]
+    assert template["serviceAccountName"] == "tfcanary-dashboard"
+    assert container["image"] == f"tfcanary:{__version__}"
+    port = container["ports"][0]["containerPort"]
+    assert container["command"][-1] == str(port)
+    service = next(one for one in of_kind("Service") if one["metadata"]["name"] == "tfcanary-dashboard")
+    assert service["spec"]["selector"].items() <= installed("tfcanary-dashboard")["spec"]["template"]["metadata"]["labels"].items()
+    assert policy("tfcanary-dashboard")["ingress"] == []

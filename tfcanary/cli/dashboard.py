@@ -21,8 +21,8 @@ def dashboard(platform_uri: str, host_address: str, port: int) -> None:
     Example:  tfcanary dashboard
               tfcanary dashboard --platform kube://serving --port 8601
     """
-    from tfcanary.run.live import serving
+    from tfcanary.run.live import live_server
 
-    server = serving.set_up(platform_uri, host_address, port)
+    server = live_server.set_up(platform_uri, host_address, port)
     click.echo(f"http://{f'[{host_address}]' if ':' in host_address else host_address}:{server.port}/ shows {platform_uri}", err=True)
     server.run()

@@ -20,10 +20,11 @@ from tests.run.live.browser import CHROMIUM, open_tab
 from tfcanary import adapters
 from tfcanary.cli import tfcanary
 from tfcanary.core.domain import Traffic
+from tfcanary.core.errors import Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.record import Holder, Pause, Record, Release, State
-from tfcanary.run.live import board, serving
-from tfcanary.run.submit.waits import wait
+from tfcanary.run.live import board, live_server
+from tfcanary.run.submit.current_wait import wait
 
 HOSTILE = "<img src=x onerror=document.title='broken-into'>"
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -53,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def served(folder: Path) -> Iterator[int]:
-    server = serving.set_up(f"local://{folder}", "127.0.0.1", 0)
+    server = live_server.set_up(f"local://{folder}", "127.0.0.1", 0)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -92,7 +93,7 @@ def test_a_model_has_the_page_of_its_report_with_what_it_waits_for_and_the_order
     with served(folder) as port:
         status, _, page = get(port, "/models/digits")
     assert status == 200
-    for part in ("waits for", "since", "tfcanary abort digits --platform local://", "Over time", "Gates"):
+    for part in ("waits for", "since", "tfcanary abort digits --platform", "Over time", "Gates"):
         assert part in page, part
 
 
@@ -126,7 +127,7 @@ def test_two_hundred_viewers_read_the_platform_as_often_as_one(folder: Path, mon
         return found
 
     found = adapters.records(f"local://{folder}")
-    monkeypatch.setattr(board.adapters, "records", records)
+    monkeypatch.setattr(adapters, "records", records)
     now = [0.0]
     shown = board.Board(f"local://{folder}", lambda: now[0])
     pages = [shown.page("digits") for _ in range(200)]
@@ -143,9 +144,9 @@ def test_a_platform_that_is_away_leaves_what_was_shown_and_says_so(folder: Path,
     before = shown.page()
 
     def away(uri: str, patience: float) -> Any:
-        raise board.TfcanaryError("the API server does not answer")
+        raise Unavailable("the API server does not answer")
 
-    monkeypatch.setattr(board.adapters, "records", away)
+    monkeypatch.setattr(adapters, "records", away)
     now[0] = 2 * board.REFRESH
     after = shown.page()
     assert before

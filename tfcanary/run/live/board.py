@@ -20,7 +20,7 @@ from tfcanary.report.blocks import Badge, ReportPage
 from tfcanary.report.of_models import models_page, path_of
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.run import steps
-from tfcanary.run.live.pages import model_page
+from tfcanary.run.live.model_page import model_page
 
 log = logging.getLogger("tfcanary.run.live")
 

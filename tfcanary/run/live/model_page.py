@@ -13,8 +13,8 @@ from tfcanary.core.timeline import Timeline
 from tfcanary.report.blocks import Cell, Code, Facts, Paragraph, ReportPage, Section
 from tfcanary.report.numbers import clock, moment
 from tfcanary.report.of_release import release_page
+from tfcanary.run.submit.current_wait import wait
 from tfcanary.run.submit.time_left import bounds, forecast, time_left
-from tfcanary.run.submit.waits import wait
 
 
 def model_page(record: Record, kept: Checkpoint | None, timeline: Timeline | None, platform_uri: str, now: datetime) -> ReportPage:
