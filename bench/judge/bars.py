@@ -30,10 +30,10 @@ NAMED = 0.05
 """Largest share of healthy canaries of which the judge says so although servers are alike."""
 OVER_THE_ORACLE = 2.5
 BEYOND_OVER_THE_ORACLE = 1.25 * 1.5
-"""Median time to rollback over the waiting oracle's; of faults
-beyond their margin at most 1.25 times what it was before the spread between servers entered."""
+"""Median time to rollback, as a multiple of the waiting oracle's; of faults beyond their margin at most 1.25 times what it was before the
+spread between servers entered."""
 SECONDS_IN_WORLDS = {TWICE_AS_SLOW: 1.25 * 150.0, ERRORS_X10: 1.25 * 60.0}
-"""Median seconds to rollback where servers are alike."""
+"""Median seconds to rollback in worlds whose servers are alike, 1.25 times what they were."""
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,8 @@ QUICK = {
 }  # fmt: skip
 """Number of watches of a cell in the quick form, by fault; other faults are left out."""
 QUICK_IN_WORLDS = {ALIKE.name: 2, SLOWER.name: 1, TWICE_AS_SLOW.name: 1}
-"""The same for the cells of the worlds at 2,000 requests a second."""
+QUICK_UNDER_STRESS = {ALIKE.name: 4}
+"""The same for the cells of the worlds at 2,000 requests a second, and for those under stress."""
 
 
 def quick_cells() -> tuple[Cell, ...]:
@@ -138,9 +139,13 @@ def quick_cells() -> tuple[Cell, ...]:
 
     They are enough to see that a judge has become worse, not to measure it.
     """
-    chosen = [cell for cell in cells() if cell.rate >= (2000.0 if cell.in_world else 200.0) and cell.base == FEW and not cell.heavy]
-    sized = ((cell, (QUICK_IN_WORLDS if cell.in_world else QUICK).get(cell.fault.name, 0)) for cell in chosen)
-    return tuple(replace(cell, size=size) for cell, size in sized if size)
+    chosen = (cell for cell in cells() if cell.rate >= (2000.0 if cell.in_world else 200.0) and cell.base == FEW and not cell.heavy)
+    return tuple(sized for cell in chosen if (sized := replace(cell, size=_quick(cell))).size)
+
+
+def _quick(cell: Cell) -> int:
+    sizes = QUICK_IN_WORLDS if cell.in_world else QUICK_UNDER_STRESS if cell.is_stress else QUICK
+    return sizes.get(cell.fault.name, 0)
 
 
 def medium_cells() -> tuple[Cell, ...]:

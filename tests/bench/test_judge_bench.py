@@ -17,7 +17,7 @@ from bench.judge.picture import draw
 from bench.judge.rivals import textbook
 from bench.judge.rivals.kayenta import is_shifted
 from bench.judge.runner import CellResult, WatchOutcome, judge_watch, run
-from bench.judge.scenarios import ALIKE, CRASH, OUTAGE, SLOWER, Cell, cells, quick_cells
+from bench.judge.scenarios import ALIKE, CRASH, OUTAGE, SLOWER, TWICE_AS_SLOW, Cell, cells, quick_cells
 from bench.judge.traffic import requests, watch
 from bench.judge.worlds import CALM, NOISY, WORLDS
 from bench.judge_adapter import make
@@ -146,9 +146,13 @@ def test_chance_is_the_binomial_one():
 
 
 def test_a_run_gives_every_judge_every_watch_and_is_written_between_its_marks(tmp_path):
-    few = [replace(BUSY, fault=OUTAGE, size=2), replace(BUSY, rate=2000.0, poll=60.0, size=1)]
+    few = [
+        replace(BUSY, fault=OUTAGE, size=2),
+        replace(BUSY, rate=2000.0, poll=60.0, size=1),
+        Cell(WORLDS[0], 2000.0, TWICE_AS_SLOW, size=1),
+    ]
     outcomes = run(few, (OURS.key, "flagger"), seed=1, workers=1, report=lambda _: None)
-    assert [len(cell.outcomes["flagger"]) for cell in outcomes] == [2, 1]
+    assert [len(cell.outcomes["flagger"]) for cell in outcomes] == [2, 1, 1]
     page = tmp_path / "judge.md"
     page.write_text("before\n<!-- bench.judge writes from here -->\nold\n<!-- bench.judge wrote until here -->\nafter\n")
     document.write(outcomes, bars.bar_results(outcomes), "`command` on a day", tmp_path)
@@ -157,6 +161,7 @@ def test_a_run_gives_every_judge_every_watch_and_is_written_between_its_marks(tm
     assert text.endswith("\nafter\n")
     assert "\nold\n" not in text
     assert "| **tfcanary** |" in text
+    assert "| spread 0 %, 2000/s | 1 at 5 % | latency x2 |" in text
     assert (tmp_path / "judge-rates.svg").read_text() == draw(outcomes, "command on a day")
 
 
