@@ -161,8 +161,8 @@ def _medium(cell: Cell) -> int:
     if cell.in_world:
         return 10 if cell.fault == ALIKE or is_on_margin(cell) else 2
     if cell.fault == ALIKE:
-        return 6 if cell.ramp == RISING else 8 if cell.is_stress else 12
-    return 12 if is_on_margin(cell) and cell.rate >= 200.0 else 3
+        return 5 if cell.ramp == RISING else 6 if cell.is_stress else 10
+    return 10 if is_on_margin(cell) and cell.rate >= 200.0 else 2
 
 
 def is_on_margin(cell: Cell) -> bool:

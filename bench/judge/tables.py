@@ -147,6 +147,8 @@ class Question:
     answer: str
     limit: float = 1.0
     """Largest rate that is allowed."""
+    timed: bool = False
+    """Whether the median time to the answer is shown, too."""
 
 
 QUESTIONS = (
@@ -154,7 +156,7 @@ QUESTIONS = (
     Question("Canaries exactly on the margin of latency promoted", lambda result: is_on_margin(result.cell), "promote", MARGIN_PROMOTED),
     Question("Canaries beyond a margin promoted", m.is_beyond, "promote", BEYOND_PROMOTED),
     Question("Healthy canaries promoted", lambda result: result.cell.fault.is_good, "promote"),
-    Question("Canaries beyond a margin rolled back", m.is_beyond, "rollback"),
+    Question("Canaries beyond a margin rolled back, and the median time to it", m.is_beyond, "rollback", timed=True),
 )
 
 
@@ -176,7 +178,11 @@ def _laws(cells: Sequence[CellResult]) -> list[Law]:
 
 
 def _answered(cells: Sequence[CellResult], law: Law, key: str, question: Question) -> str:
-    rate = m.rate(m.select(cells, lambda result: result.cell.law == law), key, question.answer)
+    there = m.select(cells, lambda result: result.cell.law == law)
+    rate = m.rate(there, key, question.answer)
+    if question.timed:
+        seconds = m.median([t for result in there for t in m.times(result, key, question.answer)])
+        return f"{percent(rate)}, {seconds_of(seconds)}"
     return f"**{percent(rate)}**" if m.excludes(rate, question.limit) else percent(rate)
 
 

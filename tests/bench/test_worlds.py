@@ -233,7 +233,9 @@ def test_a_healthy_canary_may_be_undecided_where_the_servers_needed_are_named_an
 
 
 def test_the_tables_show_every_world_for_every_judge_with_what_is_missed_in_bold():
-    text = tables.worlds([found(Cell(PEAKED, 2000.0, SLOWER), promote=20), found(Cell(WIDE, 2000.0, ALIKE), promote=20)])
+    slow = found(Cell(PEAKED, 2000.0, TWICE_AS_SLOW), rollback=20)
+    text = tables.worlds([found(Cell(PEAKED, 2000.0, SLOWER), promote=20), found(Cell(WIDE, 2000.0, ALIKE), promote=20), slow])
     assert f"| service | {ENTRIES['flagger'].title} | **tfcanary** |" in text
     assert "| shape: peak | **100.0 % (83.2-100.0)** | **100.0 % (83.2-100.0)** |" in text
     assert "| spread 10 % | 0.0 % (0.0-16.8) | 0.0 % (0.0-16.8) |" in text
+    assert "| shape: peak | 100.0 % (83.2-100.0), 60 s | 100.0 % (83.2-100.0), 60 s |" in text
