@@ -1,7 +1,7 @@
 """Measures how often judges are wrong, and how late: `python -m bench.judge [--size quick|medium|full] [--seed N] [--write]`.
 
-Exits with 1 where a limit is missed by more than its Monte-Carlo error. The full size takes some hours of processor time, the medium
-one about ten minutes, the quick one less than two on two processors.
+Exits with 1 where a limit is missed by more than its Monte-Carlo error. On two processors the quick size takes about two minutes, the
+medium one about ten, the full one some hours.
 """
 
 from __future__ import annotations

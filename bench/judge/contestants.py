@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench import judge_adapter
 from bench.judge.rivals import argo, flagger, kayenta, textbook
 from bench.judge.traffic import ReplaySample
+from tfcanary.core.domain import Finding
 
 
 class Contestant(Protocol):
@@ -28,9 +29,20 @@ class JudgeEntry:
     key: str
     title: str
     make: Callable[[], Contestant]
+    needs_servers: Callable[[Any], bool] = lambda judge: False
+    """Whether a judge of the maker says that more canary servers are needed, or that no number of them is enough."""
 
 
-OURS = JudgeEntry("tfcanary", "**tfcanary**", judge_adapter.make)
+class Ours(judge_adapter.JudgeAdapter):
+    """Our judge, which gives reasons as well as answers."""
+
+    def needs_servers(self) -> bool:
+        """Return whether an undecided criterion names the canary servers that it needs."""
+        evidence = self._judge.verdict().evidence if self._judge else ()
+        return any(one.finding is Finding.INCONCLUSIVE and "canary servers" in one.reason for one in evidence)
+
+
+OURS = JudgeEntry("tfcanary", "**tfcanary**", Ours, Ours.needs_servers)
 RIVALS = (
     JudgeEntry("flagger", "Flagger's rule, documented limits", flagger.documented),
     JudgeEntry("flagger-tuned", "Flagger's rule, limits tuned from history", flagger.with_tuned_limits),

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import marks
 from bench.judge import tables
 from bench.judge.bars import BarResult
+from bench.judge.measures import CONFIDENCE
 from bench.judge.picture import draw
 from bench.judge.runner import CellResult
 
@@ -16,16 +17,20 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def text(cells: Sequence[CellResult], results: Sequence[BarResult], how: str) -> str:
     """Return all tables, with the command that made them."""
+    design, worlds = ([result for result in cells if result.cell.in_world == wanted] for wanted in (False, True))
     parts = [
         how,
-        tables.summary(cells),
+        tables.summary(design),
         "In brackets: 95 % intervals, exact for rates, by order for medians over cells. What was asked for beyond the bars:",
-        tables.goals(cells),
+        tables.goals(design),
         "Ours, fault by fault at 5 % of the traffic: median seconds of the waiting oracle / ours, and the share rolled back.",
-        tables.faults(cells),
+        tables.faults(design),
         "Healthy canaries before our judge:",
-        tables.healthy(cells),
-        "The bars:",
+        tables.healthy(design),
+        "**Worlds**: services that are unlike these in what real ones were found to be. " + tables.worlds(worlds),
+        "Ours, cell by cell; the median is that of the right answer:",
+        tables.world_cells(worlds),
+        f"The bars; a bar is missed where the {100 * CONFIDENCE:.1f} % interval in brackets excludes it:",
         tables.bars(results),
     ]
     return "\n\n".join(parts)

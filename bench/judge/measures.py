@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from scipy.stats import binom, binomtest
 
 from bench.judge.runner import CellResult
-from bench.judge.scenarios import ERRORS_X1_5, FEW, LATE_ERRORS
+from bench.judge.scenarios import ERRORS_X1_5, FEW, LATE_ERRORS, is_on_margin
 
 DETECTABLE = 900.0
 """Seconds: a fault that the oracle knows by then is one that a judge should find within the hour."""
 CHANCE = 0.001
-"""A limit counts as missed where a judge that just keeps it does as badly with less than this probability; there are 53 limits."""
+"""A limit counts as missed where a judge that just keeps it does as badly with less than this probability; there are a hundred
+limits."""
+CONFIDENCE = 1.0 - 2.0 * CHANCE
+"""Confidence of the exact interval that a missed limit lies outside of."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,12 @@ class Rate:
         return self.count / self.of if self.of else 0.0
 
     def exceeds(self, limit: float) -> bool:
-        """Return whether there are more than chance explains where the true rate is the limit."""
-        return self.share > limit and binomial_tail(self.count, self.of, limit) < CHANCE
+        """Return whether the limit lies below the exact interval of the true rate."""
+        return bool(self.of) and interval(self, CONFIDENCE)[0] > limit
 
     def falls_short(self, limit: float) -> bool:
-        """Return whether there are fewer than chance explains where the true rate is the limit."""
-        return self.share < limit and binomial_tail(self.of - self.count, self.of, 1.0 - limit) < CHANCE
+        """Return whether the limit lies above the exact interval of the true rate."""
+        return bool(self.of) and interval(self, CONFIDENCE)[1] < limit
 
 
 def binomial_tail(count: int, of: int, p: float) -> float:
@@ -43,9 +46,14 @@ def binomial_tail(count: int, of: int, p: float) -> float:
     return float(binom.sf(count - 1, of, p))
 
 
-def interval(rate: Rate) -> tuple[float, float]:
-    """Return the exact 95 % interval of the true rate (Clopper and Pearson 1934)."""
-    exact = binomtest(rate.count, rate.of).proportion_ci(0.95, method="exact")
+def excludes(rate: Rate, limit: float) -> bool:
+    """Return whether the 95 % interval of the true rate lies beyond the limit: as a table shows it, for a single rate."""
+    return bool(rate.of) and interval(rate)[0] > limit
+
+
+def interval(rate: Rate, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of the true rate (Clopper and Pearson 1934)."""
+    exact = binomtest(rate.count, rate.of).proportion_ci(confidence, method="exact")
     return float(exact.low), float(exact.high)
 
 
@@ -60,6 +68,18 @@ def rate(cells: Iterable[CellResult], judge: str, answer: str) -> Rate:
     """Return how often the judge gave the answer, all watches of the cells together."""
     outcomes = [outcome for result in cells for outcome in result.outcomes[judge]]
     return Rate(sum(outcome.answer == answer for outcome in outcomes), len(outcomes))
+
+
+def decided_or_explained(cells: Iterable[CellResult], judge: str) -> Rate:
+    """Return how often the judge promoted, or said that more canary servers are needed."""
+    outcomes = [outcome for result in cells for outcome in result.outcomes[judge]]
+    return Rate(sum(outcome.answer == "promote" or outcome.needs_servers for outcome in outcomes), len(outcomes))
+
+
+def servers_needed(cells: Iterable[CellResult], judge: str) -> Rate:
+    """Return how often the judge was undecided and said that more canary servers are needed."""
+    outcomes = [outcome for result in cells for outcome in result.outcomes[judge]]
+    return Rate(sum(outcome.needs_servers for outcome in outcomes), len(outcomes))
 
 
 def times(result: CellResult, judge: str, answer: str) -> list[float]:
@@ -86,6 +106,11 @@ def is_between(result: CellResult) -> bool:
 def is_bad(result: CellResult) -> bool:
     """Return whether the canary must not be promoted, from the start."""
     return not (result.cell.fault.is_good or is_between(result) or result.cell.fault == LATE_ERRORS)
+
+
+def is_beyond(result: CellResult) -> bool:
+    """Return whether the canary lies beyond a margin, and not just on it."""
+    return is_bad(result) and not is_on_margin(result.cell)
 
 
 def detectable(cells: Iterable[CellResult]) -> list[CellResult]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.judge import oracle
-from bench.judge.contestants import ENTRIES, Contestant
+from bench.judge.contestants import ENTRIES, JudgeEntry
 from bench.judge.scenarios import ALIKE, HOUR, Cell
-from bench.judge.traffic import Watch, watch
+from bench.judge.traffic import Watch, requests, watch
 
 CHUNK = 10
 """Number of watches of one task."""
@@ -31,6 +31,8 @@ class WatchOutcome:
     """Seconds until the answer; an hour where there was none."""
     exposed: float
     """Number of requests that the canary answered in the hour; after a promotion it answers all."""
+    needs_servers: bool = False
+    """Whether the judge, undecided after an hour, said that more canary servers are needed."""
     cost: float = field(default=0.0, compare=False)
     """Processor seconds of a poll, without calibration and the making of the watch."""
 
@@ -96,7 +98,7 @@ def _work(task: _Task) -> CellResult:
     for number in task.numbers:
         one = watch(task.cell, task.seed, number)
         for key in task.judges:
-            result.outcomes[key].append(judge_watch(one, ENTRIES[key].make()))
+            result.outcomes[key].append(judge_watch(one, ENTRIES[key]))
         if not task.cell.fault.is_good:
             result.plain.append(_or_never(oracle.rollback_time(one, waiting=False)))
             result.waiting.append(_or_never(oracle.rollback_time(one)))
@@ -116,8 +118,9 @@ def _merge(whole: CellResult, part: CellResult) -> None:
     whole.waiting += part.waiting
 
 
-def judge_watch(one: Watch, judge: Contestant) -> WatchOutcome:
-    """Run one watch before one judge."""
+def judge_watch(one: Watch, entry: JudgeEntry) -> WatchOutcome:
+    """Run one watch before one fresh judge."""
+    judge = entry.make()
     judge.calibrate(one.history)
     began, polls, answer, seconds = time.process_time(), 0, "continue", HOUR
     for t, stable, canary in one.polls():
@@ -129,13 +132,14 @@ def judge_watch(one: Watch, judge: Contestant) -> WatchOutcome:
             seconds = t
             break
     cost = (time.process_time() - began) / max(polls, 1)
-    return WatchOutcome(answer, seconds, _exposed(one, answer, seconds), cost)
+    needs_servers = answer == "continue" and entry.needs_servers(judge)
+    return WatchOutcome(answer, seconds, _exposed(one, answer, seconds), needs_servers, cost)
 
 
 def _exposed(one: Watch, answer: str, t: float) -> float:
     until = round(t / one.cell.poll)
-    canary = one.canary.ok + one.canary.err
-    after = float(np.sum((canary + one.stable.ok + one.stable.err)[until:])) if answer == "promote" else 0.0
+    canary = requests(one.canary)
+    after = float(np.sum((canary + requests(one.stable))[until:])) if answer == "promote" else 0.0
     return float(np.sum(canary[:until])) + after
 
 

@@ -1,11 +1,11 @@
-"""The faults of canaries, and the cells of the bench: a fault in a noise at a load."""
+"""The faults of canaries, and the cells of the bench: a fault in a noise or a world, at a load."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bench.judge.noise import CALM, HARSH, NOISY, Law
+from bench.judge.worlds import CALM, HARSH, NOISY, WORLDS, Law
 
 LOADS = (2.0, 20.0, 200.0, 2000.0)
 """Requests a second of both tracks together."""
@@ -51,7 +51,7 @@ ALIKE = CanaryFault("none")
 FASTER = CanaryFault("latency x0.8", latency=0.8)
 ERRORS_X1_5, ERRORS_X3, ERRORS_X10 = (CanaryFault(f"errors x{x:g}", errors=x) for x in (1.5, 3.0, 10.0))
 MORE_ERRORS = CanaryFault("errors +5 points", more_errors=0.05)
-SLOWER = CanaryFault("latency +10 %", latency=1.1)
+SLOWER, TWICE_AS_SLOW = CanaryFault("latency +10 %", latency=1.1), CanaryFault("latency x2", latency=2.0)
 SLOW_TAIL = CanaryFault("p99 +50 %", tail=1.5)
 QUALITY_1, QUALITY_5 = CanaryFault("quality -1 %", quality=0.99), CanaryFault("quality -5 %", quality=0.95)
 COLLAPSE = CanaryFault("class collapse", collapse=0.3)
@@ -76,6 +76,7 @@ class Ramp:
 
 
 FLAT = Ramp("5 %", ((0.0, 0.05),))
+QUARTER = Ramp("25 %", ((0.0, 0.25),))
 RISING = Ramp("ramp", ((0.0, 0.05), (600.0, 0.25), (1200.0, 0.50)))
 
 
@@ -91,6 +92,8 @@ class Cell:
     poll: float = 30.0
     heavy: bool = False
     """Whether the quality value is heavy-tailed and unbounded: 3 % of the requests bring a lognormal revenue."""
+    servers: int = 1
+    """Number of the canary's servers; stable has ten."""
     size: int = 50
     """Number of watches at full size."""
 
@@ -98,12 +101,18 @@ class Cell:
     def name(self) -> str:
         """A unique and stable name: seeds and tables depend on it."""
         parts = [self.law.name, f"{self.rate:g}/s", self.ramp.name, f"{100 * self.base:g} %", f"poll {self.poll:g} s", self.fault.name]
-        return ", ".join([*parts, *(["revenue"] if self.heavy else [])])
+        parts += ["revenue"] * self.heavy + [f"{self.servers} servers"] * (self.servers > 1)
+        return ", ".join(parts)
 
     @property
     def is_stress(self) -> bool:
         """Whether the cell is beyond the design: harsh noise, other polls, heavy tails."""
         return self.law == HARSH or self.heavy or self.poll not in POLLS
+
+    @property
+    def in_world(self) -> bool:
+        """Whether the service is unlike the three noises."""
+        return self.law in WORLDS
 
     def every(self, poll: float) -> Cell:
         """Return the cell at another poll."""
@@ -111,24 +120,32 @@ class Cell:
 
 
 def cells() -> tuple[Cell, ...]:
-    """Return all 208 cells: two noises by loads, faults and base errors, a ramp, and healthy canaries under stress."""
-    return tuple(_sized(cell) for cell in (*_flat(), *_ramped(), *_stress()))
+    """Return all 312 cells: two noises by loads, faults and base errors, a ramp, healthy canaries under stress, and the worlds."""
+    return tuple(_sized(cell) for cell in (*_flat(), *_ramped(), *_stress(), *_worlds()))
 
 
 QUICK = {
-    ALIKE.name: 20, FASTER.name: 5, OUTAGE.name: 6, CRASH.name: 4, SILENT.name: 6, ERRORS_X10.name: 6, SLOWER.name: 6, QUALITY_5.name: 6,
-    COLLAPSE.name: 6, MORE_ERRORS.name: 6,
+    ALIKE.name: 10, FASTER.name: 2, OUTAGE.name: 2, CRASH.name: 2, SILENT.name: 2, ERRORS_X10.name: 2, SLOWER.name: 2, QUALITY_5.name: 2,
+    COLLAPSE.name: 2, MORE_ERRORS.name: 2,
 }  # fmt: skip
 """Number of watches of a cell in the quick form, by fault; other faults are left out."""
+QUICK_IN_WORLDS = {ALIKE.name: 2, SLOWER.name: 1, TWICE_AS_SLOW.name: 1}
+QUICK_UNDER_STRESS = {ALIKE.name: 4}
+"""The same for the cells of the worlds at 2,000 requests a second, and for those under stress."""
 
 
 def quick_cells() -> tuple[Cell, ...]:
-    """Return some watches of the cells at 200 and 2,000 requests a second.
+    """Return some watches of the cells with few errors at 200 and 2,000 requests a second.
 
     They are enough to see that a judge has become worse, not to measure it.
     """
-    chosen = (cell for cell in cells() if cell.rate >= 200.0 and cell.fault.name in QUICK and not cell.heavy)
-    return tuple(replace(cell, size=QUICK[cell.fault.name]) for cell in chosen)
+    chosen = (cell for cell in cells() if cell.rate >= (2000.0 if cell.in_world else 200.0) and cell.base == FEW and not cell.heavy)
+    return tuple(sized for cell in chosen if (sized := replace(cell, size=_quick(cell))).size)
+
+
+def _quick(cell: Cell) -> int:
+    sizes = QUICK_IN_WORLDS if cell.in_world else QUICK_UNDER_STRESS if cell.is_stress else QUICK
+    return sizes.get(cell.fault.name, 0)
 
 
 def medium_cells() -> tuple[Cell, ...]:
@@ -136,14 +153,16 @@ def medium_cells() -> tuple[Cell, ...]:
 
     Most watches are where a rate must be known: of healthy canaries, and of those on a margin.
     """
-    chosen = (cell for cell in cells() if cell.rate >= 20.0 and (cell.fault.is_good or cell.ramp == FLAT))
+    chosen = (cell for cell in cells() if cell.rate >= 20.0 and (cell.fault.is_good or cell.ramp != RISING))
     return tuple(replace(cell, size=_medium(cell)) for cell in chosen)
 
 
 def _medium(cell: Cell) -> int:
+    if cell.in_world:
+        return 10 if cell.fault == ALIKE or is_on_margin(cell) else 2
     if cell.fault == ALIKE:
-        return 8 if cell.ramp == RISING else 12 if cell.is_stress else 16
-    return 16 if is_on_margin(cell) and cell.rate >= 200.0 else 4
+        return 5 if cell.ramp == RISING else 6 if cell.is_stress else 10
+    return 10 if is_on_margin(cell) and cell.rate >= 200.0 else 2
 
 
 def is_on_margin(cell: Cell) -> bool:
@@ -153,7 +172,7 @@ def is_on_margin(cell: Cell) -> bool:
 
 
 def _sized(cell: Cell) -> Cell:
-    return replace(cell, size=200 if cell.is_stress else 300 if cell.fault.is_good else 50)
+    return replace(cell, size=200 if cell.is_stress else 300 if cell.fault.is_good else 100 if cell.in_world and is_on_margin(cell) else 50)
 
 
 def _flat() -> Iterator[Cell]:
@@ -185,3 +204,13 @@ def _stress() -> Iterator[Cell]:
     for law in (CALM, NOISY):
         for rate in (20.0, 200.0):
             yield Cell(law, rate, ALIKE, FEW, heavy=True)
+
+
+def _worlds() -> Iterator[Cell]:
+    """Yield each world's cells: one canary server at 5 % of the traffic, and four at 25 %."""
+    for law in WORLDS:
+        yield Cell(law, 200.0, ALIKE)
+        for fault in (ALIKE, SLOWER, SLOW_TAIL, TWICE_AS_SLOW, ERRORS_X10):
+            yield Cell(law, 2000.0, fault)
+        for fault in (ALIKE, SLOWER):
+            yield Cell(law, 2000.0, fault, ramp=QUARTER, servers=4)

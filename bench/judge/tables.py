@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from bench.judge import measures as m
-from bench.judge.bars import JUDGE, BarResult, seconds_of
+from bench.judge.bars import BEYOND_PROMOTED, HEALTHY_ROLLED_BACK, JUDGE, MARGIN_PROMOTED, BarResult, seconds_of
 from bench.judge.contestants import ENTRIES
 from bench.judge.runner import CellResult
 from bench.judge.scenarios import LOADS, is_on_margin
+from bench.judge.worlds import WORLDS, Law
 
 MINIMUM = 600.0
 """Seconds: by plan no healthy canary is promoted earlier."""
@@ -134,6 +136,75 @@ def healthy(cells: Sequence[CellResult]) -> str:
                 ]
             )
     return table(("watches", "rolled back", "promoted", "waiting oracle", "median", "over the oracle, 600 s at least"), rows)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a table asks of every judge in each world."""
+
+    title: str
+    of: Callable[[CellResult], bool]
+    answer: str
+    limit: float = 1.0
+    """Largest rate that is allowed."""
+    timed: bool = False
+    """Whether the median time to the answer is shown, too."""
+
+
+QUESTIONS = (
+    Question("Healthy canaries rolled back", lambda result: result.cell.fault.is_good, "rollback", HEALTHY_ROLLED_BACK),
+    Question("Canaries exactly on the margin of latency promoted", lambda result: is_on_margin(result.cell), "promote", MARGIN_PROMOTED),
+    Question("Canaries beyond a margin promoted", m.is_beyond, "promote", BEYOND_PROMOTED),
+    Question("Healthy canaries promoted", lambda result: result.cell.fault.is_good, "promote"),
+    Question("Canaries beyond a margin rolled back, and the median time to it", m.is_beyond, "rollback", timed=True),
+)
+
+
+def worlds(cells: Sequence[CellResult]) -> str:
+    """Return a table for each question: the worlds by the judges, with the rates that miss their limit in bold."""
+    keys = _judges(cells)
+    heads = ("service", *(ENTRIES[key].title for key in keys))
+    parts = []
+    for question in QUESTIONS:
+        there = m.select(cells, question.of)
+        limit = f", at most {100 * question.limit:g} % (bold: the interval excludes it)" if question.limit < 1.0 else ""
+        rows = [[law.name, *(_answered(there, law, key, question) for key in keys)] for law in _laws(there)]
+        parts += [f"{question.title}{limit}:", table(heads, rows)]
+    return "\n\n".join(parts)
+
+
+def _laws(cells: Sequence[CellResult]) -> list[Law]:
+    return [law for law in WORLDS if any(result.cell.law == law for result in cells)]
+
+
+def _answered(cells: Sequence[CellResult], law: Law, key: str, question: Question) -> str:
+    there = m.select(cells, lambda result: result.cell.law == law)
+    rate = m.rate(there, key, question.answer)
+    if question.timed:
+        seconds = m.median([t for result in there for t in m.times(result, key, question.answer)])
+        return f"{percent(rate)}, {seconds_of(seconds)}"
+    return f"**{percent(rate)}**" if m.excludes(rate, question.limit) else percent(rate)
+
+
+def world_cells(cells: Sequence[CellResult]) -> str:
+    """Return the table of our judge in each cell of the worlds."""
+    rows = []
+    for result in cells:
+        cell, right = result.cell, "promote" if result.cell.fault.is_good else "rollback"
+        rows.append(
+            [
+                f"{cell.law.name}, {cell.rate:g}/s",
+                f"{cell.servers} at {cell.ramp.name}",
+                cell.fault.name,
+                percent(m.rate([result], JUDGE, "rollback")),
+                percent(m.rate([result], JUDGE, "promote")),
+                percent(m.servers_needed([result], JUDGE)),
+                seconds_of(m.median(result.waiting)) if result.waiting else "-",
+                seconds_of(m.median(m.times(result, JUDGE, right))),
+            ]
+        )
+    heads = ("service", "canary servers", "fault", "rolled back", "promoted", "undecided, more servers named", "waiting oracle", "median")
+    return table(heads, rows)
 
 
 def bars(results: Sequence[BarResult]) -> str:

@@ -12,41 +12,42 @@ import pytest
 from bench import judge_adapter
 from bench.judge import bars, document, measures, oracle
 from bench.judge.contestants import ENTRIES, OURS
-from bench.judge.noise import CALM, NOISY, wander
+from bench.judge.noise import batched, wander
 from bench.judge.picture import draw
-from bench.judge.rivals import flagger, textbook
+from bench.judge.rivals import textbook
 from bench.judge.rivals.kayenta import is_shifted
 from bench.judge.runner import CellResult, WatchOutcome, judge_watch, run
-from bench.judge.scenarios import ALIKE, CRASH, OUTAGE, SLOWER, Cell, cells, quick_cells
-from bench.judge.traffic import watch
+from bench.judge.scenarios import ALIKE, CRASH, OUTAGE, SLOWER, TWICE_AS_SLOW, Cell, cells, quick_cells
+from bench.judge.traffic import requests, watch
+from bench.judge.worlds import CALM, NOISY, WORLDS
 from bench.judge_adapter import make
 from tfcanary.core.domain import Track
 
 BUSY = Cell(CALM, 200.0, ALIKE)
 
 
-def test_there_are_208_cells_with_names_of_their_own():
+def test_there_are_208_cells_of_noise_and_8_of_each_world_with_names_of_their_own():
     every = cells()
-    assert len(every) == len({cell.name for cell in every}) == 208
-    assert sum(cell.size for cell in every) == 21_200
+    assert len(every) == len({cell.name for cell in every}) == 208 + 8 * len(WORLDS)
+    assert sum(cell.size for cell in every if not cell.in_world) == 21_200
 
 
-def test_the_quick_form_holds_healthy_and_bad_canaries_of_both_noises():
+def test_the_quick_form_holds_healthy_and_bad_canaries_of_all_noises_and_worlds():
     chosen = quick_cells()
-    assert {cell.law.name for cell in chosen} == {"calm", "noisy", "harsh"}
-    assert {cell.fault.is_good for cell in chosen} == {True, False}
+    assert {cell.law.name for cell in chosen} == {"calm", "noisy", "harsh", *(law.name for law in WORLDS)}
+    assert {cell.fault.is_good for cell in chosen if cell.in_world} == {True, False}
 
 
 def test_a_watch_is_named_by_seed_cell_and_number():
-    one, again, other = (watch(BUSY, 1, number).canary.ok.tolist() for number in (0, 0, 1))
+    one, again, other = (watch(BUSY, 1, number).canary[0].ok.tolist() for number in (0, 0, 1))
     assert one == again != other
 
 
 def test_the_traffic_is_divided_as_configured_and_the_errors_have_their_rate():
     counted = [watch(replace(BUSY, base=0.01), 1, number) for number in range(6)]
-    canary, stable = (sum(float((getattr(w, t).ok + getattr(w, t).err).sum()) for w in counted) for t in ("canary", "stable"))
+    canary, stable = (sum(float(requests(getattr(one, track)).sum()) for one in counted) for track in ("canary", "stable"))
     assert canary / (canary + stable) == pytest.approx(0.05, rel=0.05)
-    assert sum(float(w.stable.err.sum()) for w in counted) / stable == pytest.approx(0.01, rel=0.15)
+    assert sum(float(server.err.sum()) for one in counted for server in one.stable) / stable == pytest.approx(0.01, rel=0.15)
 
 
 def test_wander_has_its_deviation_and_its_memory():
@@ -55,9 +56,16 @@ def test_wander_has_its_deviation_and_its_memory():
     assert (series[:, 1:] * series[:, :-1]).mean() / series.var() == pytest.approx(0.8, abs=0.03)
 
 
-def test_a_scrape_that_fails_shows_no_number():
+def test_batches_have_their_mean_and_what_comes_in_them_is_dispersed():
+    numbers, batches = batched(np.random.default_rng(1), np.full(100_000, 40.0), 5.0)
+    assert numbers.mean() == pytest.approx(40.0, rel=0.02)
+    assert batches.mean() == pytest.approx(8.0, rel=0.02)
+    assert numbers.var() / numbers.mean() == pytest.approx(2 * 5.0 - 1, rel=0.05)
+
+
+def test_a_scrape_that_fails_shows_no_number_and_no_server():
     crashed = list(watch(replace(BUSY, fault=CRASH), 1, 0).polls())
-    assert all(math.isnan(canary.ok) and not canary.up for _, _, canary in crashed)
+    assert all(math.isnan(canary.ok) and not canary.up and not canary.servers for _, _, canary in crashed)
 
 
 def test_the_oracle_knows_an_outage_at_once_and_waits_for_latency():
@@ -73,7 +81,7 @@ def test_the_oracle_of_a_healthy_canary_needs_more_time_where_there_is_less_traf
 
 @pytest.mark.parametrize("key", ENTRIES)
 def test_every_judge_answers_with_the_three_words_and_the_adapter_with_hold_as_continue(key):
-    outcome = judge_watch(watch(replace(BUSY, law=NOISY, poll=60.0), 1, 0), ENTRIES[key].make())
+    outcome = judge_watch(watch(replace(BUSY, law=NOISY, poll=60.0), 1, 0), ENTRIES[key])
     assert outcome.answer in ("continue", "promote", "rollback")
     assert outcome.exposed > 0
 
@@ -87,12 +95,12 @@ def test_our_judge_rolls_an_outage_back_at_its_first_window_and_needs_no_history
 def test_the_adapter_takes_what_is_not_exported_and_an_unknown_share():
     judge = make()
     for t, stable, canary in list(watch(BUSY, 1, 0).polls())[:5]:
-        bare = [replace(seen, share=math.nan, q_sumsq=math.nan, lat=None, pred=None, q_sum=None) for seen in (stable, canary)]
+        bare = [replace(seen, share=math.nan, q_sumsq=math.nan, lat=None, pred=None, q_sum=None, servers={}) for seen in (stable, canary)]
         assert judge.update(t, *bare) == "continue"
 
 
 def test_flaggers_rule_promotes_after_ten_good_minutes_and_rolls_back_after_five_bad_ones():
-    good, silent = (judge_watch(watch(replace(BUSY, fault=fault), 1, 0), flagger.documented()) for fault in (ALIKE, CRASH))
+    good, silent = (judge_watch(watch(replace(BUSY, fault=fault), 1, 0), ENTRIES["flagger"]) for fault in (ALIKE, CRASH))
     assert (good.answer, good.seconds) == ("promote", 120 + 10 * 60)
     assert (silent.answer, silent.seconds) == ("rollback", 120 + 5 * 60)
 
@@ -138,17 +146,22 @@ def test_chance_is_the_binomial_one():
 
 
 def test_a_run_gives_every_judge_every_watch_and_is_written_between_its_marks(tmp_path):
-    few = [replace(BUSY, fault=OUTAGE, size=2), replace(BUSY, rate=2000.0, poll=60.0, size=1)]
+    few = [
+        replace(BUSY, fault=OUTAGE, size=2),
+        replace(BUSY, rate=2000.0, poll=60.0, size=1),
+        Cell(WORLDS[0], 2000.0, TWICE_AS_SLOW, size=1),
+    ]
     outcomes = run(few, (OURS.key, "flagger"), seed=1, workers=1, report=lambda _: None)
-    assert [len(cell.outcomes["flagger"]) for cell in outcomes] == [2, 1]
+    assert [len(cell.outcomes["flagger"]) for cell in outcomes] == [2, 1, 1]
     page = tmp_path / "judge.md"
     page.write_text("before\n<!-- bench.judge writes from here -->\nold\n<!-- bench.judge wrote until here -->\nafter\n")
     document.write(outcomes, bars.bar_results(outcomes), "`command` on a day", tmp_path)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert "| **tfcanary** |" in text
+    assert "| spread 0 %, 2000/s | 1 at 5 % | latency x2 |" in text
     assert (tmp_path / "judge-rates.svg").read_text() == draw(outcomes, "command on a day")
 
 
@@ -156,6 +169,6 @@ def test_servers_that_a_sample_names_are_judged_one_by_one():
     _, stable, canary = next(watch(BUSY, 1, 0).polls())
     named = SimpleNamespace(up=True, share=0.95, servers={"a": stable, "b": stable})
     assert list(judge_adapter.sample_of(Track.STABLE, named).servers) == ["stable-a", "stable-b"]
-    assert list(judge_adapter.sample_of(Track.CANARY, canary).servers) == ["canary-0"]
+    assert list(judge_adapter.sample_of(Track.CANARY, replace(canary, servers={})).servers) == ["canary-0"]
     assert not judge_adapter.sample_of(Track.STABLE, SimpleNamespace(up=False, servers={"a": stable})).servers
-    assert list(judge_adapter.history_sample(named, stable).servers) == ["one", "others/a", "others/b"]
+    assert list(judge_adapter.history_sample(named, replace(stable, servers={})).servers) == ["one", "others/a", "others/b"]

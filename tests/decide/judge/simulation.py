@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench.judge.noise import CALM as CALM
-from bench.judge.noise import NOISY as NOISY
-from bench.judge.noise import Generator, Law, wander
-from bench.judge.traffic import CLASSES, SERVERS, masses
+from bench.judge.latencies import LOGNORMAL
+from bench.judge.noise import Generator, wander
+from bench.judge.traffic import CLASSES, SERVERS
+from bench.judge.worlds import CALM as CALM
+from bench.judge.worlds import NOISY as NOISY
+from bench.judge.worlds import Law
 from tfcanary.core.domain import LATENCY_BOUNDS, Counters, Sample, Track
 from tfcanary.decide.judge import Poll
 
@@ -58,7 +60,7 @@ class Totals:
 
 def buckets(shift: float, tail: float) -> np.ndarray:
     """Share of each latency bucket when everything is e^shift times slower, the tail by another factor."""
-    return masses(np.array([shift]), tail)[0]
+    return LOGNORMAL.with_slower_tail(tail).masses(np.array([shift]))[0]
 
 
 @dataclass

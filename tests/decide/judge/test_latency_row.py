@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.judge.traffic import BULK, TAIL
+from bench.judge.latencies import LOGNORMAL
 from tests.decide.judge import plain
 from tests.decide.judge.literal import counts, window
 from tests.decide.judge.simulation import buckets
@@ -40,8 +40,11 @@ def test_the_cells_lie_where_the_requests_are():
 
 def test_the_masses_of_a_shifted_histogram_are_nearly_the_true_ones():
     def true(y):
-        x = np.array([0, *LatencyCells.of(FROZEN).cuts, np.inf]) / 1000 * math.exp(-y)
-        below = sum(part * scipy_stats.norm.cdf((np.log(np.maximum(x, 1e-9)) - median) / spread) for part, median, spread in (BULK, TAIL))
+        x = np.array([0, *LatencyCells.of(FROZEN).cuts, np.inf]) * math.exp(-y)
+        below = sum(
+            part.share * scipy_stats.norm.cdf((np.log(np.maximum(x, 1e-9)) - math.log(part.median)) / part.spread)
+            for part in LOGNORMAL.parts
+        )
         return np.diff(below)
 
     for y in (-0.1, 0.1):
