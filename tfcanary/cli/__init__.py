@@ -34,6 +34,7 @@ from tfcanary.cli import (
     trigger,
     upload,
     validate,
+    verify,
 )
 from tfcanary.cli.verbs import Verbs
 from tfcanary.core.errors import Conflict, Refused, Unavailable
@@ -43,6 +44,7 @@ EXTRAS = {
     "local": ("tensorflow", "envoy", "sklearn", "uvicorn", "uvloop", "httptools", "orjson"),
     "trigger": ("starlette", "jwt"),
     "beam": ("apache_beam",),
+    "sign": ("cryptography",),
 }
 """The modules of each extra in `setup.py`."""
 _PLAIN_WORDS = {
@@ -83,6 +85,7 @@ for verb in (
     plan.plan,
     plan.adopt,
     replay.replay,
+    verify.verify,
     drift.drift,
     profile.profile,
     pull.pull,
