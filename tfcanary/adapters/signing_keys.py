@@ -33,11 +33,11 @@ class PrivateKeyFile:
         self._path = path
 
     def key_id(self) -> str:
-        """As `ports.Signer.key_id`."""
+        """Return the id of the public key. Raises Refused where the file is no key that can be used."""
         return _key_id(self._key().public_key())
 
     def sign(self, message: bytes) -> bytes:
-        """As `ports.Signer.sign`."""
+        """Return the signature of a message. Raises Refused where the file is no key that can be used."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         key = self._key()
