@@ -71,6 +71,7 @@ setup(
             "pyjwt[crypto]>=2.10",
         ],
         "s3": ["botocore>=1.36"],  # s3:// buckets; the first with conditional writes in every operation
+        "sign": ["cryptography>=42"],  # signed verdicts, and `tfcanary verify`; the extra `trigger` has it, too
         "beam": ["apache-beam>=2.60"],  # drift over more rows than one machine reads
         "test": [
             "pytest>=8,<9.2",  # pytest-xdist 3.8 groups no tests with a newer one, and says nothing (its issue 1386)

@@ -7,7 +7,7 @@ from kfp import dsl, kubernetes
 from tfcanary import __version__
 from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS, SIGNING_SECRET, SIGNING_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 HOUR = 3600
@@ -77,3 +77,8 @@ def mount_metrics_credentials(task: dsl.PipelineTask) -> dsl.PipelineTask:
 def mount_receivers(task: dsl.PipelineTask) -> dsl.PipelineTask:
     """Mount the namespace's secret addresses of receivers, for a step that notifies people; a step that loads models has none."""
     return kubernetes.use_secret_as_volume(task, SECRET, SECRETS, optional=True)
+
+
+def mount_signing_key(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Mount the key that signs verdicts, for the step that promotes; a step that loads models has none."""
+    return kubernetes.use_secret_as_volume(task, SIGNING_SECRET, SIGNING_SECRETS, optional=True)

@@ -213,3 +213,13 @@ def test_a_plan_that_keeps_no_release_or_more_than_the_record_remembers_is_refus
 
 def test_old_releases_are_removed_before_the_record_forgets_them() -> None:
     assert MOST_RELEASES < ledger.HISTORY
+
+
+def test_the_signed_verdict_of_a_version_goes_when_the_record_forgets_the_version(world: World, plan: Plan) -> None:
+    ledger.begin(world.platform(), plan, "active")
+    versions = {number: ModelVersion(number, f"fake://bucket/digits/{number}", f"sha256:{number:064x}") for number in (6, 7)}
+    history = tuple(replace(ended(f"run-{number}", number), state=State.PROMOTED) for number in (3, 4, 5))
+    remember(world, *history, stable=versions[7], previous=(versions[6],))
+    write(world, *(f"verdicts/{number}.json" for number in (3, 4, 5, 6, 7, 8)), "verdicts/notes.txt")
+    expiry.expire(world.platform(), keep=1)
+    assert names(world) == {"verdicts/5.json", "verdicts/6.json", "verdicts/7.json", "verdicts/8.json", "verdicts/notes.txt"}

@@ -138,6 +138,7 @@ MODULES = {
     "pipelines": {"kfp"},
     "trigger": {"starlette", "uvicorn", "jwt"},
     "beam": {"apache_beam"},
+    "sign": {"cryptography"},
 }
 """What each extra brings, as it is imported."""
 APART = ("tfcanary.tf.modelserver.", "tfcanary.cli.demo.digit_models", "tfcanary.look.trial.", "tfcanary.look.evaluate.beam")

@@ -17,7 +17,7 @@ from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import MAX_STAGES, Plan
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
+from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS, SIGNING_SECRET, SIGNING_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 from tfcanary.run import steps
 from tfcanary.run.submit import handle, package
@@ -247,6 +247,7 @@ def test_the_step_that_loads_models_has_room_for_what_the_plan_allows_them() -> 
         (SECRET, SECRETS, ("exec-guard-release", "exec-judge", "exec-promote", "exec-rollback")),
         (METRICS_SECRET, METRICS_SECRETS, ("exec-validate", "exec-watch-stage")),
         (S3_SECRET, S3_SECRETS, ("exec-",)),
+        (SIGNING_SECRET, SIGNING_SECRETS, ("exec-promote",)),
     ],
 )
 def test_the_steps_that_need_a_secret_find_it_and_no_other_step_does(name: str, secret: str, folder: str, steps: tuple[str, ...]) -> None:

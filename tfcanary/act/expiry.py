@@ -16,6 +16,8 @@ from tfcanary.core.record import Record
 
 KEPT_OF_A_RELEASE = re.compile(r"(?:releases/(?P<of_state>[^/]+)/[0-9]{8}\.json|(?:traces|polls)/(?P<of_reel>[^/]+)/[0-9]{8}\.z)")
 """A state, or a reel: below the model's folder."""
+SIGNED_VERDICT = re.compile(r"verdicts/([0-9]{1,16})\.json")
+"""A signed verdict (`act/signed_verdict.py`): below the model's folder."""
 
 
 def expire(platform: Platform, keep: int) -> None:
@@ -23,7 +25,8 @@ def expire(platform: Platform, keep: int) -> None:
     # The listing first: whatever has begun since then is none of the record's old releases.
     blobs = platform.storage.list(f"{platform.model}/")
     record = ledger.read(platform)
-    for blob in (*_of_old_releases(record, blobs, keep), *_of_old_claims(platform, record, blobs, keep)):
+    old = (*_of_old_releases(record, blobs, keep), *_of_old_claims(platform, record, blobs, keep), *_of_old_verdicts(record, blobs, keep))
+    for blob in old:
         platform.storage.delete(blob.name, if_generation=blob.generation)
 
 
@@ -33,6 +36,15 @@ def _of_old_releases(record: Record, blobs: Iterable[Blob], keep: int) -> Iterat
     for blob in blobs:
         found = KEPT_OF_A_RELEASE.fullmatch(blob.name.removeprefix(f"{record.model}/"))
         if found and (found["of_state"] or found["of_reel"]) in old:
+            yield blob
+
+
+def _of_old_verdicts(record: Record, blobs: Iterable[Blob], keep: int) -> Iterator[Blob]:
+    """The signed verdicts of versions that the record has forgotten, or that have left the last releases of its history."""
+    kept = {version.number for version in (record.stable, *record.previous) if version} | {one.version for one in record.history[-keep:]}
+    for blob in blobs:
+        found = SIGNED_VERDICT.fullmatch(blob.name.removeprefix(f"{record.model}/"))
+        if found and record.stable and int(found[1]) < record.stable.number and int(found[1]) not in kept:
             yield blob
 
 

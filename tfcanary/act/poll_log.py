@@ -6,7 +6,7 @@ The first line of the tape is the judge before its first poll, each other line a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -60,10 +60,18 @@ def add(platform: Platform, run_id: str, polls: Tape, at: datetime, poll: Poll) 
 
 def read(platform: Platform, run_id: str, rest: Tape) -> tuple[Head, tuple[Look, ...]]:
     """All polls of a release, `rest` being the tape of its last checkpoint. Raises Refused where a part is missing or is none."""
-    at = folder(platform, run_id)
-    lines = tape.read(platform.storage, platform.bucket_uri, at, rest)
+    return parse(read_lines(platform, run_id, rest), f"{platform.bucket_uri}/{folder(platform, run_id)}")
+
+
+def read_lines(platform: Platform, run_id: str, rest: Tape) -> tuple[str, ...]:
+    """The lines of a release's tape, as `parse` reads them. Raises Refused where a part is missing or is none."""
+    return tape.read(platform.storage, platform.bucket_uri, folder(platform, run_id), rest)
+
+
+def parse(lines: Sequence[str], at: str) -> tuple[Head, tuple[Look, ...]]:
+    """The judge before its first poll, and all polls. Raises Refused, naming where the lines lie, where they are none."""
     if not lines:
-        raise Refused(f"{platform.bucket_uri}/{at}: the release cannot be judged again: nothing was kept of its polls")
+        raise Refused(f"{at}: the release cannot be judged again: nothing was kept of its polls")
     head: Head = codec.loads(Head, lines[0], at=at)
     return head, tuple(_look(line, at) for line in lines[1:])
 

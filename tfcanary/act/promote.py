@@ -14,6 +14,7 @@ from dataclasses import replace
 from tfcanary.act import deploy, ledger, orders, push, restore, rollback, shift
 from tfcanary.act.finish import finish
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
+from tfcanary.act.signed_verdict import sign_verdict
 from tfcanary.core.domain import Decision, Desired, Finding, ModelVersion, Pool, Role, RunningPool, Track, Traffic
 from tfcanary.core.errors import Held, Refused
 from tfcanary.core.ports import Platform
@@ -27,7 +28,7 @@ def promote(platform: Platform, run_id: str) -> Release:
     """
     release = ledger.read_release(platform, run_id)
     if release.state.ended:
-        return finish(platform, run_id) or release
+        return _finished(platform, release)
     candidate = _allowed(release)
     try:
         with holding(platform, run_id, "promote") as hold:
@@ -39,7 +40,12 @@ def promote(platform: Platform, run_id: str) -> Release:
                 _close(hold, candidate)
     except TakenOver:
         follow(platform, run_id, lambda release: release if release.state.ended else None)
-    return finish(platform, run_id) or release
+    return _finished(platform, release)
+
+
+def _finished(platform: Platform, release: Release) -> Release:
+    """Do what is left to do, and sign the verdict where this process has a key: the guard, which may finish too, has none."""
+    return sign_verdict(platform, finish(platform, release.run_id) or release)
 
 
 def _allowed(release: Release) -> ModelVersion:

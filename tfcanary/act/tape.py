@@ -32,7 +32,7 @@ class Tape:
 
 def add(tape: Tape, line: str) -> Tape:
     """The tape with one more line."""
-    return Tape(tape.first, tape.lines + 1, _pack([*_unpack(tape.packed, "tape"), line]))
+    return Tape(tape.first, tape.lines + 1, pack([*unpack(tape.packed, "tape"), line]))
 
 
 def wind(storage: Storage, folder: str, tape: Tape, most: int) -> Tape:
@@ -53,10 +53,10 @@ def read(storage: Storage, uri: str, folder: str, rest: Tape) -> tuple[str, ...]
         # A process that was killed may have left the reel of a checkpoint that never was.
         if _first(name) != len(lines) or len(lines) >= rest.first:
             break
-        lines += _unpack(base64.b64encode(_content(storage, name)).decode(), f"{uri}/{name}")
+        lines += unpack(base64.b64encode(_content(storage, name)).decode(), f"{uri}/{name}")
     if len(lines) != rest.first:
         raise Refused(f"{uri}/{folder}: a reel is missing: {len(lines)} of the first {rest.first} lines are there")
-    return (*lines, *_unpack(rest.packed, f"{folder}: the checkpoint"))
+    return (*lines, *unpack(rest.packed, f"{folder}: the checkpoint"))
 
 
 def _first(name: str) -> int:
@@ -70,11 +70,13 @@ def _content(storage: Storage, name: str) -> bytes:
     return into.getvalue()
 
 
-def _pack(lines: Iterable[str]) -> str:
+def pack(lines: Iterable[str]) -> str:
+    """The lines, compressed, as text."""
     return base64.b64encode(zlib.compress("\n".join(lines).encode())).decode()
 
 
-def _unpack(packed: str, at: str) -> list[str]:
+def unpack(packed: str, at: str) -> list[str]:
+    """The lines that were packed. Raises Refused, naming where they lie, where the text is no such thing, or too large."""
     if not packed:
         return []
     try:

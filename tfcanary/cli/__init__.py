@@ -35,6 +35,7 @@ from tfcanary.cli import (
     trigger,
     upload,
     validate,
+    verify,
 )
 from tfcanary.cli.verbs import Verbs
 from tfcanary.core.errors import Conflict, Refused, Unavailable
@@ -44,6 +45,7 @@ EXTRAS = {
     "local": ("tensorflow", "envoy", "sklearn", "uvicorn", "uvloop", "httptools", "orjson", "starlette"),
     "trigger": ("jwt",),
     "beam": ("apache_beam",),
+    "sign": ("cryptography",),
 }
 """The modules of each extra in `setup.py`."""
 _PLAIN_WORDS = {
@@ -85,6 +87,7 @@ for verb in (
     plan.plan,
     plan.adopt,
     replay.replay,
+    verify.verify,
     drift.drift,
     profile.profile,
     pull.pull,

@@ -9,7 +9,7 @@ import click
 SECTIONS = (
     ("Before a release", ("doctor", "init", "plan", "validate", "profile", "drift", "adopt", "upload")),
     ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort", "repair")),
-    ("Afterwards", ("report", "history", "replay")),
+    ("Afterwards", ("report", "history", "replay", "verify")),
     ("On this machine", ("demo", "up", "down", "serve")),
     ("Services and scripts", ("trigger", "judge", "metrics", "completion")),
 )

@@ -224,6 +224,16 @@ class Change:
     """As it would be after the write."""
 
 
+class Signer(Protocol):
+    """Signs what this process says, with a key of its own."""
+
+    def key_id(self) -> str:
+        """The id of the public key: the SHA-256 of its DER form, in hexadecimal digits. Raises Refused where the key cannot be used."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message. Raises Refused where the key cannot be used."""
+
+
 class Preflight(Protocol):
     """What can be known before the first write."""
 
@@ -269,3 +279,5 @@ class Platform:
     preflight: Preflight
     notices: Notices
     clock: Clock
+    signer: Signer | None = None
+    """Signs verdicts at a promotion; None where this process was given no key."""

@@ -14,7 +14,7 @@ from tests.fakes import FakeClock
 from tests.run.alone.http import asking
 from tests.run.alone.series import Recorded
 from tests.run.trigger.conftest import until
-from tfcanary.core.errors import Conflict, Refused
+from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.run.alone import judge_server
 from tfcanary.run.alone.judge_service import HOOKS, JudgeService
 from tfcanary.run.trigger.auth import NoAuthentication, TokenFile
@@ -117,6 +117,20 @@ def test_a_watch_that_cannot_go_on_is_an_error_and_no_answer(recorded: Recorded,
     with monkeypatch.context() as patch:
         patch.setattr("tfcanary.run.alone.lone_watch.LoneWatch.poll", fails)
         service.tick()
+    assert service.argo("", {"release": "7"}).status == 503
+    service.tick()
+    assert service.argo("", {"release": "7"}).status == 200
+
+
+def test_a_watch_that_cannot_begin_yet_is_asked_for_again(recorded: Recorded, clock: FakeClock) -> None:
+    missing = [Unavailable("InferenceService digits: its status shows no canary")]
+
+    def begin(release: str) -> Any:
+        if missing:
+            raise missing.pop()
+        return recorded.watch(clock, release=release)
+
+    service = JudgeService(begin, clock, IDLE, NoAuthentication())
     assert service.argo("", {"release": "7"}).status == 503
     service.tick()
     assert service.argo("", {"release": "7"}).status == 200

@@ -16,6 +16,7 @@ from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.notices import HttpNotices
+from tfcanary.adapters.signing_keys import own_signer
 from tfcanary.core.domain import Prediction, Request, Sample, Track
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import BucketPlan, Plan
@@ -58,6 +59,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
         preflight=KubePreflight(running, plan, router, storage),
         notices=HttpNotices(),
         clock=SystemClock(),
+        signer=own_signer(),
     )
 
 

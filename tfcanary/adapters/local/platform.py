@@ -16,6 +16,7 @@ from tfcanary.adapters.local.records import FileRecords
 from tfcanary.adapters.local.supervisor_client import Down, ask, check_up
 from tfcanary.adapters.notices import HttpNotices
 from tfcanary.adapters.routing.envoy import EnvoyRouter, RouteTable, refuse_unsupported
+from tfcanary.adapters.signing_keys import own_signer
 from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import Plan
@@ -63,6 +64,7 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
         preflight=LocalPreflight(folder),
         notices=HttpNotices(),
         clock=SystemClock(),
+        signer=own_signer(),
     )
 
 

@@ -84,6 +84,10 @@ METRICS_SECRET = "tfcanary-metrics"
 """The Secret whose keys are the credentials of Prometheus ..."""
 METRICS_SECRETS = "/etc/tfcanary/metrics"
 """... and where the pods of the guard, and of the steps that ask Prometheus, mount it from their own namespace, where it exists."""
+SIGNING_SECRET = "tfcanary-signing"
+"""The Secret whose key `key.pem` is the private key with which verdicts are signed ..."""
+SIGNING_SECRETS = "/etc/tfcanary/signing"
+"""... and where the pod of the step that promotes, and no other, mounts it from its own namespace, where it exists."""
 NO_SECRET = "the plan is kept in the record and shown to people: name a file that holds it"
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})

@@ -118,7 +118,12 @@ class JudgeService:
             check_release(release)
         except Refused as error:
             return HttpAnswer(BAD, {"error": str(error)})
-        opinion, trouble = self._ask(release)
+        try:
+            opinion, trouble = self._ask(release)
+        except (Refused, Unavailable) as error:
+            # Where the selectors come from an object of the cluster, it may have no canary yet.
+            log.warning("release %s: its watch cannot begin: %s", release, error)
+            return HttpAnswer(UNAVAILABLE, {"error": str(error)})
         if trouble is not None:
             return HttpAnswer(UNAVAILABLE, {"error": str(trouble)})
         return HttpAnswer(OK if is_yes(opinion) else CONFLICT, as_json(release, opinion))
