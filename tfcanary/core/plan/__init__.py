@@ -60,6 +60,7 @@ __all__ = [
     "ServingPlan",
     "ShareLimits",
     "StagePlan",
+    "StageServers",
     "TrafficPlan",
     "ValidationPlan",
     "WaitingPolicy",
@@ -68,6 +69,17 @@ __all__ = [
 
 MOST_WITH_BASELINE = 50
 """The largest weight, in percent, at which a baseline gets as much as the canary."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageServers:
+    """How many servers each track has at one stage, at least."""
+
+    weight: int
+    """The canary's share in percent."""
+    stable: int
+    canary: int
+    baseline: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,11 @@ class Plan:
     def traffic_at(self, weight: int) -> Traffic:
         """The traffic at a weight of the canary: the baseline, if there is one, gets as much where both fit."""
         return Traffic(canary=weight, baseline=weight if self.deploy.baseline and weight <= MOST_WITH_BASELINE else 0)
+
+    def servers_at(self, stable: int) -> tuple[StageServers, ...]:
+        """The servers of each stage beside so many of stable, by their load; of a router that divides by servers only the router knows them."""
+        sizes = ((weight, self.serving.canary_servers(weight, stable)) for weight in self.weights)
+        return tuple(StageServers(weight, stable, size, size if self.traffic_at(weight).baseline else 0) for weight, size in sizes)
 
     def asks(self, stage: int) -> bool:
         """Whether a stage that went well waits for a person's approval."""

@@ -170,6 +170,11 @@ class TrafficPlan:
     hostnames: tuple[str, ...] = ()
     """The host names that users call. Default: any."""
 
+    @property
+    def divides_by_servers(self) -> bool:
+        """Whether the number of the canary's servers makes its share: then the router alone changes it."""
+        return self.router == "replicas"
+
 
 class ServiceType(StrEnum):
     """What the Services of the tracks are."""
@@ -179,6 +184,8 @@ class ServiceType(StrEnum):
     LOAD_BALANCER = "LoadBalancer"
 
 
+SAME_LOAD = 50
+"""The weight, in percent, from which on the canary has as many servers as stable, whatever is left for stable's."""
 IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -191,7 +198,8 @@ class ServingPlan:
     replicas: int = 1
     """Pods of the stable track after a first release; later ones keep as many as stable has at their promotion, and at least these."""
     canary_replicas: int = 1
-    """Pods of the canary before its promotion: enough for the largest of `weights` but the last step to 100 %."""
+    """The least number of the canary's pods. Before each rise of its share it gets as many as carry no more each than stable's do, and from
+    50 % on as many as stable has; under the router `replicas` their number is the share."""
     cpu: str = "1"
     """Requested for each pod, as Kubernetes writes it; also TensorFlow's threads, for it does not see the quota."""
     memory: str = "2Gi"
@@ -208,6 +216,12 @@ class ServingPlan:
             raise ValueError(f"image {self.image!r}: must be pinned by digest, for example registry/tensorflow-serving@sha256:<64 digits>")
         if self.replicas < 1 or self.canary_replicas < 1:
             raise ValueError(f"replicas {self.replicas}, canary_replicas {self.canary_replicas}: must be at least 1")
+
+    def canary_servers(self, weight: int, stable: int) -> int:
+        """The servers of the canary at a weight in percent beside so many of stable: none of them carries more than stable's do."""
+        # In whole numbers: a quotient that is rounded twice can ask for a server too many.
+        same_load = -(-stable * weight // (100 - weight)) if weight < SAME_LOAD else stable
+        return max(same_load, self.canary_replicas)
 
 
 @dataclass(frozen=True, slots=True)
