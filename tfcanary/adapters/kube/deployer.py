@@ -18,7 +18,7 @@ from tfcanary.adapters.kube.running_servers import RunningServers, pool_at, sele
 from tfcanary.adapters.kube.serving_flags import is_pulled
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.fenced_writes import compare_and_swap, merge_over, stamp_of, write_over
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Json, Resource
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES, Json, Resource
 from tfcanary.core.domain import Intent, Pool, Role, RunningPool, Track
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
 from tfcanary.core.fencing import admit
@@ -43,7 +43,7 @@ class KubeDeployer:
         """Servers that were all available when they were last asked."""
 
     def deploy(self, pool: RunningPool, intent: Intent) -> None:
-        """Make the pool's ConfigMap and Deployment, or only raise the number of its pods and stamp both; returns without waiting.
+        """Make the pool's ConfigMap, Deployment and disruption budget, or only raise the number of its pods and stamp; returns without waiting.
 
         Servers with another template, which another release left and no track points at, are replaced. Raises Conflict where a newer
         intent was there first, Refused where a Deployment of that name is somebody else's, or serves other bytes under the number.
@@ -56,6 +56,7 @@ class KubeDeployer:
         for config in self._configs(pool.pool):
             self._restamp(CONFIG_MAPS, config["metadata"]["name"], intent)
         compare_and_swap(lambda: self._deployment_write(pool, intent), f"the Deployment of {pool.pool} of {self._model}")
+        self._accompany(pool, intent)
 
     def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
         """Let the track's Service select a pool's pods, at least one of which must be available; returns once its endpoints are those.
@@ -68,7 +69,7 @@ class KubeDeployer:
             self._await_in_force(track, pool)
 
     def remove(self, pool: Pool, intent: Intent) -> None:
-        """Delete a pool's Deployment and ConfigMaps; returns once that is accepted.
+        """Delete a pool's Deployment, and what it owns, and the ConfigMaps; returns once that is accepted.
 
         Raises Refused where a track points at the pool, Conflict where a newer intent has deployed it.
         """
@@ -118,6 +119,25 @@ class KubeDeployer:
             return lambda: None
         more = {"spec": {"replicas": wanted.least}} if wanted.least > there else {}
         return lambda: merge_over(self._api, DEPLOYMENTS, present, more, stamp)
+
+    def _accompany(self, wanted: RunningPool, intent: Intent) -> None:
+        """Make what a Deployment of ours owns, where it is missing; one that was adopted has its maker's."""
+        deployment = self._running.deployments(wanted.pool).get(wanted.pool)
+        if deployment is None or deployment["metadata"]["name"] != object_names.deployment(self._model, wanted.pool):
+            return
+        for resource, body in ((DISRUPTION_BUDGETS, manifests.disruption_budget(self._model, wanted.pool)),):
+            name, owned = body["metadata"]["name"], manifests.owned(body, deployment)
+            compare_and_swap(lambda r=resource, b=owned: self._owned_write(r, b, intent), self._display_name(resource, name))  # type: ignore[misc]
+
+    def _owned_write(self, resource: Resource, body: Json, intent: Intent) -> Callable[[], object]:
+        """The write of what a Deployment owns; a former Deployment of the name may have left one, which goes unless this one owns it."""
+        name, (owner,) = body["metadata"]["name"], body["metadata"]["ownerReferences"]
+        found = self._api.get(resource, name)
+        check_ours(found, self._model)
+        if found and owner["uid"] in [one["uid"] for one in found["metadata"].get("ownerReferences") or ()]:
+            return lambda: None
+        stamp = admit(stamp_of(found), intent, self._display_name(resource, name))
+        return lambda: write_over(self._api, resource, found, body, stamp, force=True)
 
     def _body(self, wanted: RunningPool) -> Json:
         """The Deployment of a pool. Raises Refused where its pods need tfcanary's own image and nobody knows which it is."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, WRITE, Right
+from tfcanary.adapters.kubeclient.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
+    PODS,
+    SERVICES,
+    WRITE,
+    Right,
+)
 from tfcanary.adapters.routing import router_class
 from tfcanary.core.plan import TrafficPlan
 
@@ -13,6 +22,7 @@ EVERY = (
     Right(CONFIG_MAPS, (*WRITE, "list", "delete")),
     Right(DEPLOYMENTS, (*WRITE, "list", "delete")),
     Right(SERVICES, (*WRITE, "list")),
+    Right(DISRUPTION_BUDGETS, WRITE),
     Right(PODS, ("list",)),
     Right(ENDPOINT_SLICES, ("list",)),
 )

@@ -186,6 +186,8 @@ class ServiceType(StrEnum):
 
 SAME_LOAD = 50
 """The weight, in percent, from which on the canary has as many servers as stable, whatever is left for stable's."""
+SPREAD = ("maxSkew", "topologyKey", "whenUnsatisfiable")
+"""What Kubernetes asks of each topology spread constraint."""
 IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -210,12 +212,20 @@ class ServingPlan:
     """Of the tracks' Services, as Kubernetes calls it."""
     pod_patch: Mapping[str, object] = field(default_factory=dict)
     """Strategic-merge patch for the pod template: GPUs, node pools, service account, image pull secrets."""
+    topology_spread: tuple[Mapping[str, object], ...] = ()
+    """How pods spread over zones or nodes: topology spread constraints as Kubernetes writes them, for example
+    `{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}`.
+
+    Without a `labelSelector` a constraint counts the pods of one version."""
 
     def __post_init__(self) -> None:
         if self.image and not IMAGE.fullmatch(self.image):
             raise ValueError(f"image {self.image!r}: must be pinned by digest, for example registry/tensorflow-serving@sha256:<64 digits>")
         if self.replicas < 1 or self.canary_replicas < 1:
             raise ValueError(f"replicas {self.replicas}, canary_replicas {self.canary_replicas}: must be at least 1")
+        for number, one in enumerate(self.topology_spread):
+            if lacking := [name for name in SPREAD if name not in one]:
+                raise ValueError(f"topology_spread[{number}]: lacks {', '.join(lacking)}; each constraint has {', '.join(SPREAD)}")
 
     def canary_servers(self, weight: int, stable: int) -> int:
         """The servers of the canary at a weight in percent beside so many of stable: none of them carries more than stable's do."""
