@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.fake_storage import FakeStorage
 from tests.process import Behaviour, Process
-from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Track, Traffic
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Scaling, Track, Traffic
 from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
@@ -111,6 +111,8 @@ class World:
         """How many servers each pool has; one where it is not named."""
         self.room: dict[Pool, int] = {}
         """So many servers of a pool become available, where the pool is named."""
+        self.autoscalers: dict[Pool, Scaling] | None = None
+        """What the pools' autoscalers have been told; None where versions get none."""
         self.tracks: dict[Track, Pool] = {}
         self.traffic = Traffic()
         self.diverted = ""
@@ -200,6 +202,8 @@ class _Deployer:
         self._stamp(pool.pool, intent)
         self.world.sizes.append(pool)
         self.world.counts[pool.pool] = max(self.world.counts.get(pool.pool, 1), pool.least)
+        if self.world.autoscalers is not None:
+            self.world.autoscalers[pool.pool] = pool.scaling
         number = pool.version.number
         behaviour = self.world.behaviours.get(number, Behaviour(answer=float(number)))
         self.world.processes.setdefault(pool.pool, Process(behaviour))
@@ -217,6 +221,13 @@ class _Deployer:
         self._stamp(pool, intent)
         self.world.processes.pop(pool, None)
         self.world.counts.pop(pool, None)
+        if self.world.autoscalers:
+            self.world.autoscalers.pop(pool, None)
+
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        self._stamp(("autoscaler", pool.pool), intent)
+        if self.world.autoscalers and pool.pool in self.world.autoscalers:
+            self.world.autoscalers[pool.pool] = pool.scaling
 
     def observe(self, pool: Pool | None = None) -> Deployment:
         def servers(pool: Pool, process: Process) -> tuple[Server, ...]:
@@ -230,9 +241,9 @@ class _Deployer:
 
         running = {p: servers(p, process) for p, process in self.world.processes.items() if pool in (None, p)}
         stamps = {track: stamp for track, stamp in self.world.stamps.items() if isinstance(track, Track)}
-        return Deployment(running, dict(self.world.tracks), stamps)
+        return Deployment(running, dict(self.world.tracks), stamps, dict(self.world.autoscalers or {}))
 
-    def _stamp(self, what: Track | Pool, intent: Intent) -> None:
+    def _stamp(self, what: object, intent: Intent) -> None:
         self.world.stamps[what] = admit(self.world.stamps.get(what), intent, str(what))
 
 

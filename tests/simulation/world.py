@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.fake_storage import FakeStorage
 from tests.simulation.scheduler import Clock, Process, Scheduler
 from tfcanary import __version__
-from tfcanary.core.domain import Counters, Decision, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Track, Traffic
+from tfcanary.core.domain import Counters, Decision, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Scaling, Track, Traffic
 from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
@@ -56,6 +56,8 @@ class World:
     """Somebody has led the route to a Service of their own."""
     stored: Stored | None = None
     guards: set[str] = field(default_factory=set)
+    autoscalers: dict[Pool, Scaling] | None = None
+    """What the pools' autoscalers have been told; None where versions have none."""
     bad: bool = False
     """The candidate answers with errors."""
     away: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -145,7 +147,11 @@ class World:
         said, _ = self.able.get(self.run_id, (-1e9, 0))
         if self.scheduler.now - said > ABLE:
             self.violate(f"the canary got {after} and no guard has said for {self.scheduler.now - said:.0f} s that it can watch")
-        stable = self.serving(self.tracks.get(Track.STABLE))
+        at = self.tracks.get(Track.STABLE)
+        told = (self.autoscalers or {}).get(at) if at and after.canary < 100 else None
+        if told and not told.held:
+            self.violate(f"the canary got {after}, and stable's autoscaler may make it smaller")
+        stable = self.serving(at)
         for track in (Track.CANARY, Track.BASELINE):
             serving = self.serving(self.tracks.get(track))
             if serving * 100 < after.of(track) * stable:
@@ -179,6 +185,8 @@ class _Deployer:
         def effect() -> None:
             began = self.world.pools.setdefault(pool.pool, [])
             began += [self.world.scheduler.now] * (pool.least - len(began))
+            if self.world.autoscalers is not None:
+                self.world.autoscalers.setdefault(pool.pool, pool.scaling)
 
         self.world.write(pool.pool, f"deploy {pool.pool} [{intent.stamp()}]", effect, intent)
 
@@ -200,8 +208,17 @@ class _Deployer:
 
         def effect() -> None:
             self.world.pools.pop(pool, None)
+            if self.world.autoscalers is not None:
+                self.world.autoscalers.pop(pool, None)
 
         self.world.write(pool, f"remove {pool} [{intent.stamp()}]", effect, intent)
+
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        def effect() -> None:
+            if self.world.autoscalers is not None and pool.pool in self.world.autoscalers:
+                self.world.autoscalers[pool.pool] = pool.scaling
+
+        self.world.write(("autoscaler", pool.pool), f"scale {pool.pool} {pool.scaling} [{intent.stamp()}]", effect, intent)
 
     def observe(self, pool: Pool | None = None) -> Deployment:
         def servers(one: Pool) -> tuple[Server, ...]:
@@ -210,7 +227,7 @@ class _Deployer:
 
         running = {one: servers(one) for one in self.world.pools if pool in (None, one)}
         stamps = {t: thing.stamp for t in Track if (thing := self.world.things.get(t)) and thing.stamp}
-        return Deployment(running, dict(self.world.tracks), stamps)
+        return Deployment(running, dict(self.world.tracks), stamps, dict(self.world.autoscalers or {}))
 
 
 @dataclass

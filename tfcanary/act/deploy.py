@@ -68,12 +68,13 @@ def _servers(hold: Hold, version: ModelVersion) -> Evidence:
     """No traffic to the canary, no servers but the stable version's, the candidate's own and the baseline's, and those available."""
     plan = hold.release.plan
     push.verify(hold.platform, version)
-    least = plan.serving.replicas if plan.bootstrap else _first_size(hold.platform, plan)
+    least = plan.least_of_stable if plan.bootstrap else _first_size(hold.platform, plan)
     pool = RunningPool(version, least=least)
 
     def alone(record: Record) -> Record:
         release = _open(ledger.ours(record, hold.run_id))
-        stable = tuple(one for one in release.desired.pools if record.stable and one.pool == Pool(record.stable.number))
+        serving = (one for one in release.desired.pools if record.stable and one.pool == Pool(record.stable.number))
+        stable = tuple(replace(one, held=plan.scaling is not None) for one in serving)
         return replace(record, release=replace(release.wanting(replace(release.desired, pools=(*stable, pool))), candidate=version))
 
     record = ledger.update(hold.platform, alone).record

@@ -168,6 +168,6 @@ def _as_before(record: Record, release: Release) -> Desired:
     """The world after a rollback: the stable version serves everything, and the candidate's servers stay for a while without traffic."""
     if record.stable is None:
         return Desired(pools=release.desired.pools)
-    stable = RunningPool(record.stable, least=release.plan.serving.replicas)
-    there = release.desired.pool(stable.pool) or stable
+    stable = RunningPool(record.stable, least=release.plan.least_of_stable)
+    there = replace(release.desired.pool(stable.pool) or stable, held=False)
     return replace(release.desired, traffic=Traffic(), tracks={Track.STABLE: stable.pool}).with_pool(there)

@@ -17,10 +17,10 @@ from typing import Any
 from tfcanary.adapters.kube.pod_patch import PULL, SERVER, apply_patch, shared_volume
 from tfcanary.adapters.kube.serving_flags import FOLDER, PULLED, files, flags, is_pulled, short_hash
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES, Resource
+from tfcanary.adapters.kubeclient.resources import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Pool, RunningPool, Track
-from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
+from tfcanary.core.plan import BucketPlan, Plan, ScalingPlan, ServingPlan
+from tfcanary.core.plan.cluster import DISABLED, METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 URI = "tfcanary.dev/uri"
@@ -87,6 +87,25 @@ def disruption_budget(model: str, pool: Pool) -> Json:
         "metadata": _metadata(object_names.deployment(model, pool), pool_labels(model, pool)),
         "spec": spec,
     }
+
+
+def autoscaler(model: str, wanted: RunningPool, scaling: ScalingPlan) -> Json:
+    """The autoscaler of a pool's Deployment."""
+    name = object_names.deployment(model, wanted.pool)
+    spec = {
+        "scaleTargetRef": {**_head(DEPLOYMENTS), "name": name},
+        "minReplicas": wanted.least,
+        "maxReplicas": max(scaling.max, wanted.least),
+        **({"metrics": [dict(one) for one in scaling.metrics]} if scaling.metrics else {}),
+        "behavior": scaling_behavior(scaling.behavior, wanted.held),
+    }
+    return {**_head(AUTOSCALERS), "metadata": _metadata(name, pool_labels(model, wanted.pool)), "spec": spec}
+
+
+def scaling_behavior(given: Mapping[str, object], held: bool) -> Json:
+    """An autoscaler's behavior, which makes a pool that is held no smaller. Without a policy Kubernetes takes the largest change."""
+    down = given.get("scaleDown")
+    return {**given, "scaleDown": {**(down if isinstance(down, Mapping) else {}), "selectPolicy": DISABLED if held else "Max"}}
 
 
 def owned(body: Json, deployment: Json) -> Json:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from tfcanary.adapters.kube import gitops, manifests, quotas, rights
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics, pods_of
-from tfcanary.adapters.kube.ownership import check_ours, comparable
+from tfcanary.adapters.kube.ownership import check_ours, comparable, is_ours
 from tfcanary.adapters.kube.pod_patch import shared_volume
 from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers, tracks_at
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import (
+    AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -25,7 +26,7 @@ from tfcanary.adapters.kubeclient.resources import (
     Resource,
 )
 from tfcanary.adapters.storage.s3 import CONFIG, reads_secret
-from tfcanary.core.domain import ModelVersion, Role, RunningPool, Track, Traffic
+from tfcanary.core.domain import ModelVersion, Pool, Role, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import S3_SECRET
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tfcanary.preflight")
 
+NO_POOL = Pool(0)
+"""A pool that never runs."""
 UNKNOWN = "the-release"
 """The run id of a release before there is one, where its objects are only shown."""
 OWN_IMAGE = "the-image-of-the-step"
@@ -65,6 +68,7 @@ class KubePreflight:
         self._check_rights()
         self._check_objects()
         self._check_guard()
+        self._check_autoscalers()
         self._check_room(record)
         self._check_bucket()
         self.router.check(tuple(map(self.plan.traffic_at, self.plan.weights)))
@@ -74,7 +78,7 @@ class KubePreflight:
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
         """The version's ConfigMap, Deployment and disruption budget, the Services, the route, the guard, and the baseline's own objects."""
-        wanted = RunningPool(version, least=self.plan.serving.replicas if self.plan.bootstrap else self.plan.serving.canary_replicas)
+        wanted = RunningPool(version, least=self.plan.least_of_stable if self.plan.bootstrap else self.plan.serving.canary_replicas)
         for resource, body in self._objects(wanted):
             before = self.running.api.get(resource, body["metadata"]["name"])
             yield change(resource, before, self._dry(resource, body))
@@ -105,6 +109,10 @@ class KubePreflight:
         budget = manifests.disruption_budget(self.running.model, wanted.pool)
         before = self.running.api.get(DISRUPTION_BUDGETS, budget["metadata"]["name"])
         yield change(DISRUPTION_BUDGETS, before, before or self._dry(DISRUPTION_BUDGETS, budget))
+        if self.plan.scaling:
+            autoscaler = manifests.autoscaler(self.running.model, wanted, self.plan.scaling)
+            before = self.running.api.get(AUTOSCALERS, autoscaler["metadata"]["name"])
+            yield change(AUTOSCALERS, before, before or self._dry(AUTOSCALERS, autoscaler))
 
     def _deployment_change(self, wanted: RunningPool) -> Change:
         """A Deployment that is there keeps its template, and as many pods as it has."""
@@ -169,7 +177,7 @@ class KubePreflight:
 
     def _check_rights(self) -> None:
         api = self.running.api
-        if lacks := rights.lacking(api, rights.of_steps(self.plan.traffic, api.namespace)):
+        if lacks := rights.lacking(api, rights.of_steps(self.plan.traffic, api.namespace, self.plan.scaling is not None)):
             raise Refused(f"in namespace {api.namespace} we may not: {', '.join(lacks)}; bind the Role in deploy/ to who runs this")
 
     def _check_objects(self) -> None:
@@ -200,6 +208,29 @@ class KubePreflight:
                 f"guard.service_account {account!r}: namespace {self.running.api.namespace} has none; apply deploy/, or name another"
             )
 
+    def _check_autoscalers(self) -> None:
+        """Raises Refused where somebody else's autoscaler scales stable's Deployment: the next version would have none, and nobody could hold it."""
+        api = self.running.api
+        if not api.is_allowed("list", AUTOSCALERS):
+            return
+        deployments = self.running.deployments()
+        stable = deployments.get(tracks_at(self.running.services(), deployments).get(Track.STABLE, NO_POOL))
+        for one in api.list(AUTOSCALERS) if stable else ():
+            target = one["spec"]["scaleTargetRef"]
+            if stable and (target["kind"], target["name"]) == (DEPLOYMENTS.kind, stable["metadata"]["name"]):
+                self._check_autoscaler(one, target["name"])
+
+    def _check_autoscaler(self, found: Json, deployment: str) -> None:
+        name, ours = f"HorizontalPodAutoscaler {found['metadata']['name']}", is_ours(found, self.running.model)
+        if ours and self.plan.scaling is None:
+            raise Refused(f"{name}: an earlier plan had `scaling`, and this one has not; the next version would have no autoscaler")
+        if not ours:
+            makers = "".join(f", which {one['kind']} {one['name']} owns," for one in found["metadata"].get("ownerReferences") or ())
+            raise Refused(
+                f"{name}{makers} scales Deployment {deployment} of the stable version, and is not tfcanary's: the next version would have no "
+                "autoscaler; say `scaling` in the plan, which gives each version its own, and delete this one"
+            )
+
     def _check_room(self, record: Record) -> None:
         """Raises Refused where a quota does not leave room for the servers of the largest stage; what other pools leave goes before."""
         api = self.running.api
@@ -216,9 +247,9 @@ class KubePreflight:
     def _most_servers(self, stable: int) -> int:
         """The most servers that run beside stable's in this release: the promotion's, and the baseline's until it ends."""
         if self.plan.bootstrap:
-            return self.plan.serving.replicas
+            return self.plan.least_of_stable
         stages = self.plan.servers_at(stable)
-        return max(stable, self.plan.serving.replicas, *(one.canary for one in stages)) + max(one.baseline for one in stages)
+        return max(stable, self.plan.least_of_stable, *(one.canary for one in stages)) + max(one.baseline for one in stages)
 
     def _check_bucket(self) -> None:
         """Whoever reads S3 by the Secret of the steps' namespace needs one in the models' namespace, for the servers' pods and the guard."""

@@ -54,6 +54,7 @@ RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 SECRETS = Resource("v1", "secrets", "Secret")
 SERVICES = Resource("v1", "services", "Service")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
+AUTOSCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)
 
 

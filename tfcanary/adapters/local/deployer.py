@@ -42,6 +42,9 @@ class LocalDeployer:
             if pool.pool != self._restored_pool():
                 raise
 
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        """Do nothing: no pool on this machine has an autoscaler."""
+
     def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
         """Point a track at a pool, of which a server must be available unless the track points at it already; returns once Envoy sends requests there."""
         try:

@@ -40,6 +40,8 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
     checked_name(model)
     if plan.metrics.source not in ("", "scrape"):
         raise Refused(f"metrics.source {plan.metrics.source!r}: on the embedded platform it must be `scrape`, the servers' own pages")
+    if plan.scaling:
+        raise Refused("scaling: needs a cluster's autoscaler, and the embedded platform has none; leave it out")
     if plan.judge.selectors:
         raise Refused(NO_OBJECTIVES)
     bucket = _bucket(folder, plan)

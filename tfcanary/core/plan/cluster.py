@@ -234,6 +234,35 @@ class ServingPlan:
         return max(same_load, self.canary_replicas)
 
 
+DISABLED = "Disabled"
+"""The `selectPolicy` by which Kubernetes' autoscaler makes a pool no smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingPlan:
+    """The autoscaler of each version's pods on a cluster: a HorizontalPodAutoscaler that is made and removed with the Deployment.
+
+    tfcanary sets its least number of pods, and never the number itself: the canary's from its weight, and of stable `min`. While a release
+    may be rolled back, stable's pods do not become fewer.
+    """
+
+    max: int
+    """The most pods of a version."""
+    min: int = 1
+    """The least pods of the version that serves, in place of `serving.replicas`."""
+    metrics: tuple[Mapping[str, object], ...] = ()
+    """What is scaled by, as Kubernetes writes metrics of `autoscaling/v2`. Default: Kubernetes' own, 80 % of the requested CPU."""
+    behavior: Mapping[str, object] = field(default_factory=dict)
+    """How quickly, as Kubernetes writes it; without `scaleDown.selectPolicy`, which a release sets."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min <= self.max:
+            raise ValueError(f"min {self.min}, max {self.max}: must be at least 1 and rise in this order")
+        down = self.behavior.get("scaleDown")
+        if isinstance(down, Mapping) and "selectPolicy" in down:
+            raise ValueError("behavior.scaleDown.selectPolicy: is what a release sets while it may be rolled back; leave it out")
+
+
 @dataclass(frozen=True, slots=True)
 class GuardPodPlan:
     """The guard on a cluster: it watches whenever no step does."""
