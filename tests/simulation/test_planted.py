@@ -112,6 +112,11 @@ def traffic_before_servers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(capacity, "provide", lambda hold, traffic: None)
 
 
+def nobody_tells_autoscalers(patch: pytest.MonkeyPatch) -> None:
+    """Stable may shrink while the canary has traffic."""
+    patch.setattr(restore, "_wrongly_scaled", lambda release, running: [])
+
+
 def aborts(first: int, last: int, seconds: float) -> list[Schedule]:
     """An abort at each of these writes, while the writer waits."""
     return [(Scenario(), (Choice(at, What.ABORT, seconds),)) for at in range(first, last)]
@@ -136,6 +141,7 @@ PLANTS: dict[str, tuple[Plant, list[Schedule]]] = {
         [(Scenario(second_at=230.5), (Choice(at, What.LOSE),)) for at in range(110, 145)],
     ),
     "traffic before servers": (traffic_before_servers, [(Scenario(), ())]),
+    "nobody tells autoscalers": (nobody_tells_autoscalers, [(Scenario(scaling=True), ())]),
     "the record is not read again": (the_record_is_not_read_again, aborts(56, 75, 15.0)),
 }
 

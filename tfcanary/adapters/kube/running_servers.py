@@ -117,9 +117,9 @@ class TrackServers:
         self._known: dict[Track, tuple[float, tuple[Server, ...]]] = {}
 
     def of(self, track: Track) -> tuple[Server, ...]:
-        """Servers that have an address, as `RunningServers.reachable` says."""
+        """Servers that have an address, as `RunningServers.reachable` says; listed again while one of them is not ready yet."""
         listed, servers = self._known.get(track, (0.0, ()))
-        if not servers or time.monotonic() - listed > REMEMBERED:
+        if not servers or not all(one.silent for one in servers) or time.monotonic() - listed > REMEMBERED:
             servers = self._running.reachable(track)
             self._known[track] = (time.monotonic(), servers)
         return servers
