@@ -100,9 +100,14 @@ def _first_size(platform: Platform, plan: Plan) -> int:
 
 def ready_servers_of_stable(platform: Platform) -> int:
     """How many servers of the stable track take requests; one that is only late with its answer takes them."""
+    return sum(one.available or one.silent for one in servers_of_stable(platform))
+
+
+def servers_of_stable(platform: Platform) -> tuple[Server, ...]:
+    """The servers of the stable track, whatever they say; none where nothing is stable."""
     running = platform.deployer.observe()
     stable = running.tracks.get(Track.STABLE)
-    return sum(one.available or one.silent for one in running.servers.get(stable, ())) if stable else 0
+    return running.servers.get(stable, ()) if stable else ()
 
 
 def _baseline(record: Record, plan: Plan, least: int) -> tuple[RunningPool, ...]:

@@ -66,9 +66,7 @@ def _enough(hold: Hold, candidate: ModelVersion) -> bool:
 
 
 def _size_of_stable(platform: Platform, release: Release) -> int:
-    running = platform.deployer.observe()
-    stable = running.tracks.get(Track.STABLE)
-    return max(len(running.servers.get(stable, ())) if stable else 0, release.plan.least_of_stable)
+    return max(len(deploy.servers_of_stable(platform)), release.plan.least_of_stable)
 
 
 def _switch(hold: Hold, candidate: ModelVersion) -> None:

@@ -92,7 +92,7 @@ def _changes(platform: Platform) -> tuple[Change, ...]:
 
 def _servers(plan: Plan, platform: Platform | None) -> tuple[StageServers, ...]:
     """Return the servers of each stage beside those that stable has now; without a platform, beside as many as the plan says."""
-    stable = (deploy.ready_servers_of_stable(platform) if platform else 0) or plan.least_of_stable
+    stable = (len(deploy.servers_of_stable(platform)) if platform else 0) or plan.least_of_stable
     found = plan.servers_at(stable)
     if not plan.traffic.divides_by_servers:
         return found
