@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.fake_storage import FakeStorage
 from tests.process import Behaviour, Process
-from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Track, Traffic
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Scaling, Track, Traffic
 from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
@@ -107,6 +107,12 @@ class World:
         self.records = FakeRecords()
         self.behaviours: dict[int, Behaviour] = {}
         self.processes: dict[Pool, Process] = {}
+        self.counts: dict[Pool, int] = {}
+        """How many servers each pool has; one where it is not named."""
+        self.room: dict[Pool, int] = {}
+        """So many servers of a pool become available, where the pool is named."""
+        self.autoscalers: dict[Pool, Scaling] | None = None
+        """What the pools' autoscalers have been told; None where versions get none."""
         self.tracks: dict[Track, Pool] = {}
         self.traffic = Traffic()
         self.diverted = ""
@@ -195,6 +201,9 @@ class _Deployer:
     def deploy(self, pool: RunningPool, intent: Intent) -> None:
         self._stamp(pool.pool, intent)
         self.world.sizes.append(pool)
+        self.world.counts[pool.pool] = max(self.world.counts.get(pool.pool, 1), pool.least)
+        if self.world.autoscalers is not None:
+            self.world.autoscalers[pool.pool] = pool.scaling
         number = pool.version.number
         behaviour = self.world.behaviours.get(number, Behaviour(answer=float(number)))
         self.world.processes.setdefault(pool.pool, Process(behaviour))
@@ -211,18 +220,30 @@ class _Deployer:
             raise Refused(f"{pool}: a track points at it")
         self._stamp(pool, intent)
         self.world.processes.pop(pool, None)
+        self.world.counts.pop(pool, None)
+        if self.world.autoscalers:
+            self.world.autoscalers.pop(pool, None)
+
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        self._stamp(("autoscaler", pool.pool), intent)
+        if self.world.autoscalers and pool.pool in self.world.autoscalers:
+            self.world.autoscalers[pool.pool] = pool.scaling
 
     def observe(self, pool: Pool | None = None) -> Deployment:
         def servers(pool: Pool, process: Process) -> tuple[Server, ...]:
             fine = process.behaviour.loads
             message = "" if fine else "the load ended in an error"
-            return (Server(f"v{pool.number}", "", "", available=fine, failed=not fine, message=message),)
+            one = Server(f"v{pool.number}", "", "", available=fine, failed=not fine, message=message)
+            more = [f"v{pool.number}-{number}" for number in range(1, self.world.counts.get(pool, 1))]
+            room = self.world.room.get(pool, 1000)
+            full = Server("full", "", "", available=False, message="0/3 nodes are available")
+            return (one, *(replace(full if n >= room else one, name=name) for n, name in enumerate(more, 1)))
 
         running = {p: servers(p, process) for p, process in self.world.processes.items() if pool in (None, p)}
         stamps = {track: stamp for track, stamp in self.world.stamps.items() if isinstance(track, Track)}
-        return Deployment(running, dict(self.world.tracks), stamps)
+        return Deployment(running, dict(self.world.tracks), stamps, dict(self.world.autoscalers or {}))
 
-    def _stamp(self, what: Track | Pool, intent: Intent) -> None:
+    def _stamp(self, what: object, intent: Intent) -> None:
         self.world.stamps[what] = admit(self.world.stamps.get(what), intent, str(what))
 
 

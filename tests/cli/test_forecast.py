@@ -18,7 +18,7 @@ from tests.fakes import World
 from tfcanary import adapters
 from tfcanary.act import ledger
 from tfcanary.cli import plan as plan_verb
-from tfcanary.core.domain import Sample, Track
+from tfcanary.core.domain import Pool, Sample, Track
 from tfcanary.core.plan import Plan
 
 
@@ -58,6 +58,32 @@ def test_json_has_every_stage_with_its_times_beside_what_was_there(plan_file: Pa
     assert set(stage["rollback"]) == {"errors x2", "errors x10", "p50 +10 %", "p99 +50 %"}
     assert stage["rollback"]["errors x10"]["seconds"] < stage["rollback"]["errors x2"]["seconds"]
     assert stage["sentences"] == []
+
+
+def test_the_servers_of_each_stage_are_told_beside_those_that_stable_has(
+    plan_file: Path, tmp_path: Path, world: World, capsys: Captured
+) -> None:
+    world.counts[Pool(1)] = 12
+    plan_file.write_text("weights: [10, 50]\ndeploy: {baseline: true}")
+    assert run("plan", plan_file, "--name", "digits", "--rate", 200, "--json", "--html", tmp_path / "page.html") == 0
+    servers = json.loads(capsys.readouterr().out)["servers"]
+    assert servers == [
+        {"weight": 10, "stable": 12, "canary": 2, "baseline": 2},
+        {"weight": 50, "stable": 12, "canary": 12, "baseline": 12},
+    ]
+    assert "The canary gets its servers before its share rises" in (tmp_path / "page.html").read_text()
+    assert run("plan", plan_file, "--name", "digits") == 0
+    said = capsys.readouterr().out
+    assert "stage 0:  10 %, baseline 10 %, 2 servers beside stable's 12, 5 min to 1 h" in said
+
+
+def test_without_a_model_the_servers_are_beside_as_many_of_stable_as_the_plan_says(plan_file: Path, capsys: Captured) -> None:
+    plan_file.write_text("weights: [25]\nserving: {replicas: 9}")
+    assert run("plan", plan_file) == 0
+    assert "stage 0:  25 %, 3 servers beside stable's 9" in capsys.readouterr().out
+    plan_file.write_text("weights: [25]\nserving: {replicas: 9, canary_replicas: 6}\ntraffic: {router: replicas}")
+    assert run("plan", plan_file) == 0
+    assert "3 servers" in capsys.readouterr().out, "with this router their number is the share, and no floor changes it"
 
 
 def test_a_stage_that_cannot_decide_is_a_warning_and_with_strict_a_no(plan_file: Path) -> None:

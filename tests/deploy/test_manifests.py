@@ -82,6 +82,14 @@ def test_the_guard_has_every_right_that_the_doctor_asks_for_and_no_other_on_thes
     assert {kind for rule in has for kind in rule["resources"]} - kinds == {"events"}
 
 
+def test_plans_with_autoscalers_have_their_rights_by_a_component_of_their_own() -> None:
+    component = yaml.safe_load((DEPLOY / "scaling" / "kustomization.yaml").read_text())
+    for account, wanted in (("tfcanary", rights.SCALING), ("tfcanary-guard", rights.GUARD_SCALING)):
+        added = [op["value"] for one in component["patches"] if one["target"]["name"] == account for op in yaml.safe_load(one["patch"])]
+        given = {(kind, verb) for rule in added for kind in rule["resources"] for verb in rule["verbs"]}
+        assert given == {(right.resource.plural, verb) for right in wanted for verb in right.verbs}
+
+
 @pytest.mark.parametrize("router", ROUTERS)
 def test_the_guard_may_do_nothing_that_the_steps_may_not(router: str) -> None:
     steps = rules_of("tfcanary", router)

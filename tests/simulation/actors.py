@@ -20,9 +20,9 @@ from tests.simulation.scheduler import Choice, Process, Scheduler
 from tests.simulation.world import World
 from tfcanary.act import checkpoint, deploy, ledger, orders, promote, push, rollback
 from tfcanary.core import codec
-from tfcanary.core.domain import Absence, Decision, Look, ModelVersion, Pool, Track, Traffic, Verdict
+from tfcanary.core.domain import Absence, Decision, Look, ModelVersion, Pool, Scaling, Track, Traffic, Verdict
 from tfcanary.core.errors import Held, Refused, TfcanaryError
-from tfcanary.core.plan import Approval, Plan
+from tfcanary.core.plan import Approval, Plan, ScalingPlan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import State
 from tfcanary.look.evaluate import metrics
@@ -71,6 +71,8 @@ class Scenario:
     """How many seconds the clocks of the machines are apart."""
     approval: bool = False
     """Each stage waits for a person, who approves."""
+    scaling: bool = False
+    """Each version has an autoscaler."""
     baseline: bool = False
     """Fresh servers of the stable version get as much as the canary."""
 
@@ -98,6 +100,8 @@ class Run:
         self.world.storage.objects = dict(_bucket().objects)
         self.world.storage.generation = _bucket().generation
         self.world.bad = self.scenario.bad
+        if self.scenario.scaling:
+            self.world.autoscalers = {Pool(1): Scaling(2, held=False)}
         self.world.away = {name: (begins, ends) for name, begins, ends in self.scenario.away}
         self.world.on_guard = lambda run_id: self._guard(run_id, 0.0)
         self.scheduler.on_time.append(self.world.check)
@@ -164,6 +168,7 @@ class Run:
         version = versions()[number]
         plan = replace(PLAN, deploy=replace(PLAN.deploy, baseline=self.scenario.baseline))
         plan = replace(plan, stage=replace(plan.stage, approval=Approval.EVERY)) if self.scenario.approval else plan
+        plan = replace(plan, scaling=ScalingPlan(max=8, min=2)) if self.scenario.scaling else plan
         begun = self._step(run_id, "begin", lambda p: ledger.begin(p, plan, run_id), again=run_id != "run-1")
         if begun:
             self._release(run_id, version, plan)
@@ -306,6 +311,9 @@ class Run:
             world.violate(f"in the end the traffic is {world.traffic}, the tracks are {world.tracks}, and {stable.number} is stable")
         if set(world.pools) != {Pool(stable.number)}:
             world.violate(f"in the end the servers of {sorted(map(str, world.pools))} run, and {stable.number} is stable")
+        told = (world.autoscalers or {}).get(Pool(stable.number))
+        if told not in (None, Scaling(2, held=False)):
+            world.violate(f"in the end stable's autoscaler has been told {told}")
         ends = {line.run_id: line for line in record.history} | {release.run_id: release}
         promoted = {2 if run == "run-1" else 3 for run, end in ends.items() if end.state is State.PROMOTED}
         copied = {int(name.split("/")[1]) for name in world.stable_storage.objects if name.split("/")[1].isdecimal()}

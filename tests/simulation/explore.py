@@ -24,6 +24,7 @@ SMALL = (
     Scenario(second_at=30.0),
     Scenario(lost_at=110.0),
     Scenario(baseline=True),
+    Scenario(scaling=True),
 )
 """The scenarios that are explored systematically."""
 
@@ -77,6 +78,7 @@ def at_random(seed: int) -> tuple[Scenario, tuple[Choice, ...]]:
         approval=chance.random() < 0.1,
         diverted_at=sometimes(0.1, 60, 200),
         baseline=chance.random() < 0.3,
+        scaling=chance.random() < 0.3,
     )
     length = 130 + 120 * (scenario.second_at is not None)
     choices = {at: _choice(chance, at) for at in (chance.randint(1, length) for _ in range(chance.randint(0, 4)))}

@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.actors import Scenario
 from tests.simulation.explore import play
 from tests.simulation.scheduler import Choice, What
-from tfcanary.act import finish, hold, ledger, restore, rollback, shift
+from tfcanary.act import capacity, finish, hold, ledger, restore, rollback, shift
 from tfcanary.core import timeline
 from tfcanary.core.domain import Intent, Pool, Track, Traffic
 from tfcanary.core.errors import Conflict
@@ -107,6 +107,16 @@ def a_broken_beginning_has_no_guard(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollback, "_start_guard", lambda platform, run_id: None)
 
 
+def traffic_before_servers(patch: pytest.MonkeyPatch) -> None:
+    """A share rises while the canary has the servers of the stage before."""
+    patch.setattr(capacity, "provide", lambda hold, traffic: None)
+
+
+def nobody_tells_autoscalers(patch: pytest.MonkeyPatch) -> None:
+    """Stable may shrink while the canary has traffic."""
+    patch.setattr(restore, "_wrongly_scaled", lambda release, running: [])
+
+
 def aborts(first: int, last: int, seconds: float) -> list[Schedule]:
     """An abort at each of these writes, while the writer waits."""
     return [(Scenario(), (Choice(at, What.ABORT, seconds),)) for at in range(first, last)]
@@ -128,8 +138,10 @@ PLANTS: dict[str, tuple[Plant, list[Schedule]]] = {
     "nobody looks for an able guard": (nobody_looks_for_an_able_guard, [(Scenario(pause_at=30.0, away=(("storage", 26.0, 400.0),)), ())]),
     "a broken beginning has no guard": (
         a_broken_beginning_has_no_guard,
-        [(Scenario(second_at=230.5), (Choice(at, What.LOSE),)) for at in range(110, 130)],
+        [(Scenario(second_at=230.5), (Choice(at, What.LOSE),)) for at in range(110, 145)],
     ),
+    "traffic before servers": (traffic_before_servers, [(Scenario(), ())]),
+    "nobody tells autoscalers": (nobody_tells_autoscalers, [(Scenario(scaling=True), ())]),
     "the record is not read again": (the_record_is_not_read_again, aborts(56, 75, 15.0)),
 }
 

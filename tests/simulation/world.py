@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.fake_storage import FakeStorage
 from tests.simulation.scheduler import Clock, Process, Scheduler
 from tfcanary import __version__
-from tfcanary.core.domain import Counters, Decision, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Track, Traffic
+from tfcanary.core.domain import Counters, Decision, Intent, ModelVersion, Pool, Request, RunningPool, Sample, Scaling, Track, Traffic
 from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 STARTS = 4.0
 """Seconds until a server that was started serves."""
+OF_STABLE = 4
+"""Servers of the stable version."""
 TRIES = 3
 """How often an adapter tries a write again whose object has changed since it was read."""
 ABLE = 75.0
@@ -46,14 +48,16 @@ class World:
     """One model, its servers and its users."""
 
     scheduler: Scheduler
-    pools: dict[Pool, float] = field(default_factory=dict)
-    """The pools that run, and when each began."""
+    pools: dict[Pool, list[float]] = field(default_factory=dict)
+    """The pools that run, and when each of their servers began."""
     tracks: dict[Track, Pool] = field(default_factory=dict)
     traffic: Traffic = Traffic()
     diverted: bool = False
     """Somebody has led the route to a Service of their own."""
     stored: Stored | None = None
     guards: set[str] = field(default_factory=set)
+    autoscalers: dict[Pool, Scaling] | None = None
+    """What the pools' autoscalers have been told; None where versions have none."""
     bad: bool = False
     """The candidate answers with errors."""
     away: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -68,7 +72,7 @@ class World:
         self.storage, self.stable_storage = FakeStorage(), FakeStorage()
         stable = ModelVersion(1, "sim://bucket/digits/1", "sha256:1")
         self.stored = Stored(Record(model="digits", writer=__version__, stable=stable), 1)
-        self.pools[Pool(1)] = -100.0
+        self.pools[Pool(1)] = [-100.0] * OF_STABLE
         self.tracks[Track.STABLE] = Pool(1)
 
     def platform(self, process: Process) -> Platform:
@@ -120,7 +124,11 @@ class World:
 
     def serves(self, pool: Pool | None) -> bool:
         """Whether a pool has servers that answer."""
-        return pool is not None and pool in self.pools and self.scheduler.now - self.pools[pool] >= STARTS
+        return self.serving(pool) > 0
+
+    def serving(self, pool: Pool | None) -> int:
+        """How many servers of a pool answer."""
+        return sum(self.scheduler.now - began >= STARTS for began in self.pools.get(pool, ())) if pool is not None else 0
 
     def check(self) -> None:
         """No share of users' traffic goes to nothing or to servers that do not serve; stable keeps its servers."""
@@ -139,6 +147,15 @@ class World:
         said, _ = self.able.get(self.run_id, (-1e9, 0))
         if self.scheduler.now - said > ABLE:
             self.violate(f"the canary got {after} and no guard has said for {self.scheduler.now - said:.0f} s that it can watch")
+        at = self.tracks.get(Track.STABLE)
+        told = (self.autoscalers or {}).get(at) if at and after.canary < 100 else None
+        if told and not told.held:
+            self.violate(f"the canary got {after}, and stable's autoscaler may make it smaller")
+        stable = self.serving(at)
+        for track in (Track.CANARY, Track.BASELINE):
+            serving = self.serving(self.tracks.get(track))
+            if serving * 100 < after.of(track) * stable:
+                self.violate(f"{after.of(track)} % go to {serving} servers of the {track.value} track, beside {stable} of stable's")
 
     def advances(self, before: Release | None, after: Release | None) -> None:
         """A stage has ended well: somebody must have seen the counters a moment ago."""
@@ -166,7 +183,10 @@ class _Deployer:
 
     def deploy(self, pool: RunningPool, intent: Intent) -> None:
         def effect() -> None:
-            self.world.pools.setdefault(pool.pool, self.world.scheduler.now)
+            began = self.world.pools.setdefault(pool.pool, [])
+            began += [self.world.scheduler.now] * (pool.least - len(began))
+            if self.world.autoscalers is not None:
+                self.world.autoscalers.setdefault(pool.pool, pool.scaling)
 
         self.world.write(pool.pool, f"deploy {pool.pool} [{intent.stamp()}]", effect, intent)
 
@@ -188,17 +208,26 @@ class _Deployer:
 
         def effect() -> None:
             self.world.pools.pop(pool, None)
+            if self.world.autoscalers is not None:
+                self.world.autoscalers.pop(pool, None)
 
         self.world.write(pool, f"remove {pool} [{intent.stamp()}]", effect, intent)
 
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        def effect() -> None:
+            if self.world.autoscalers is not None and pool.pool in self.world.autoscalers:
+                self.world.autoscalers[pool.pool] = pool.scaling
+
+        self.world.write(("autoscaler", pool.pool), f"scale {pool.pool} {pool.scaling} [{intent.stamp()}]", effect, intent)
+
     def observe(self, pool: Pool | None = None) -> Deployment:
         def servers(one: Pool) -> tuple[Server, ...]:
-            fine = self.world.serves(one)
-            return (Server(str(one), "", "", available=fine, message="" if fine else "loading", silent=False),)
+            fine = [self.world.scheduler.now - began >= STARTS for began in self.world.pools[one]]
+            return tuple(Server(f"{one}-{n}", "", "", available=up, message="" if up else "loading") for n, up in enumerate(fine))
 
         running = {one: servers(one) for one in self.world.pools if pool in (None, one)}
         stamps = {t: thing.stamp for t in Track if (thing := self.world.things.get(t)) and thing.stamp}
-        return Deployment(running, dict(self.world.tracks), stamps)
+        return Deployment(running, dict(self.world.tracks), stamps, dict(self.world.autoscalers or {}))
 
 
 @dataclass
@@ -312,7 +341,7 @@ class _Metrics:
         pool = self.world.tracks.get(track)
         if not self.world.serves(pool) or pool is None:
             return Sample(track, up=False)
-        served = (self.world.scheduler.now - self.world.pools[pool]) * 10
+        served = (self.world.scheduler.now - self.world.pools[pool][0]) * 10
         errors = {"INTERNAL": served} if self.world.bad and pool.number > 1 else {}
         return Sample(track, up=True, servers={str(pool): Counters(served, errors)})
 

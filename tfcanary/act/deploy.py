@@ -12,6 +12,7 @@ from tfcanary.act import ledger, push, restore
 from tfcanary.act.finish import finish
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.core.domain import Desired, Evidence, Finding, Intent, Look, ModelVersion, Pool, Request, Role, RunningPool, Track
+from tfcanary.core.durations import written
 from tfcanary.core.errors import GaveUp, Held, Unavailable
 from tfcanary.core.plan import Plan
 from tfcanary.core.ports import Platform, Server
@@ -55,7 +56,7 @@ def _deployed(platform: Platform, run_id: str, version: ModelVersion, requests: 
             look = _noted(hold, came_up)
             _bootstrap(hold, version)
         else:
-            _want(hold, lambda desired: _pointing(desired, version))
+            want(hold, lambda desired: _pointing(desired, version))
             restore.restore(platform, run_id, hold)
             warmed = warm(platform, hold.release.plan.deploy.warm_timeout, requests, hold.release.plan.deploy.baseline)
             await_guard(hold)
@@ -67,17 +68,19 @@ def _servers(hold: Hold, version: ModelVersion) -> Evidence:
     """No traffic to the canary, no servers but the stable version's, the candidate's own and the baseline's, and those available."""
     plan = hold.release.plan
     push.verify(hold.platform, version)
-    pool = RunningPool(version, least=plan.serving.replicas if plan.bootstrap else plan.serving.canary_replicas)
+    least = plan.least_of_stable if plan.bootstrap else _first_size(hold.platform, plan)
+    pool = RunningPool(version, least=least)
 
     def alone(record: Record) -> Record:
         release = _open(ledger.ours(record, hold.run_id))
-        stable = tuple(one for one in release.desired.pools if record.stable and one.pool == Pool(record.stable.number))
+        serving = (one for one in release.desired.pools if record.stable and one.pool == Pool(record.stable.number))
+        stable = tuple(replace(one, held=plan.scaling is not None) for one in serving)
         return replace(record, release=replace(release.wanting(replace(release.desired, pools=(*stable, pool))), candidate=version))
 
     record = ledger.update(hold.platform, alone).record
     # What an earlier release left goes first: a baseline is as young as the canary.
     restore.restore(hold.platform, hold.run_id, hold)
-    fresh = (pool, *_baseline(record, plan))
+    fresh = (pool, *_baseline(record, plan, least))
     for one in fresh:
         deploy_pool(hold, one, _want_pool(hold, one).token)
     found = [available(hold, one) for one in fresh]
@@ -85,14 +88,33 @@ def _servers(hold: Hold, version: ModelVersion) -> Evidence:
 
 
 def _want_pool(hold: Hold, pool: RunningPool) -> Release:
-    return _want(hold, lambda desired: desired.with_pool(pool))
+    return want(hold, lambda desired: desired.with_pool(pool))
 
 
-def _baseline(record: Record, plan: Plan) -> tuple[RunningPool, ...]:
+def _first_size(platform: Platform, plan: Plan) -> int:
+    """The servers of the first stage, so that all of them are warm when it begins."""
+    if plan.traffic.divides_by_servers:
+        return plan.serving.canary_replicas
+    return plan.serving.canary_servers(plan.weights[0], ready_servers_of_stable(platform))
+
+
+def ready_servers_of_stable(platform: Platform) -> int:
+    """How many servers of the stable track take requests; one that is only late with its answer takes them."""
+    return sum(one.available or one.silent for one in servers_of_stable(platform))
+
+
+def servers_of_stable(platform: Platform) -> tuple[Server, ...]:
+    """The servers of the stable track, whatever they say; none where nothing is stable."""
+    running = platform.deployer.observe()
+    stable = running.tracks.get(Track.STABLE)
+    return running.servers.get(stable, ()) if stable else ()
+
+
+def _baseline(record: Record, plan: Plan, least: int) -> tuple[RunningPool, ...]:
     """The baseline's pool, of the canary's size; none where the plan asks for none, or nothing is stable yet."""
     if record.stable is None or plan.bootstrap or not plan.deploy.baseline:
         return ()
-    return (RunningPool(record.stable, Role.BASELINE, plan.serving.canary_replicas),)
+    return (RunningPool(record.stable, Role.BASELINE, least),)
 
 
 def _pointing(desired: Desired, candidate: ModelVersion) -> Desired:
@@ -117,14 +139,15 @@ def _open(release: Release) -> Release:
     return release
 
 
-def _want(hold: Hold, step: Callable[[Desired], Desired]) -> Release:
+def want(hold: Hold, step: Callable[[Desired], Desired]) -> Release:
+    """Write down what is wanted next; raises Held where no server of the release may be started any more."""
     return ledger.change(hold.platform, hold.run_id, lambda release: _open(release).wanting(step(release.desired)))
 
 
 def available(hold: Hold, wanted: RunningPool) -> Evidence:
-    """Wait until every server of a pool says AVAILABLE for its version, one says that it never will, or `deploy.ready_timeout` is over.
+    """Wait until every server of a pool says AVAILABLE for its version, and there are as many as wanted.
 
-    Raises Held where the release is not held any more.
+    It fails where a server says that it never will, or `deploy.ready_timeout` is over. Raises Held where the release is not held any more.
     """
     platform, pool, lasts = hold.platform, wanted.pool, hold.release.plan.deploy.ready_timeout
     deadline = platform.clock.now() + lasts
@@ -134,11 +157,13 @@ def available(hold: Hold, wanted: RunningPool) -> Evidence:
         failed = next((s for s in servers if s.failed), None)
         if failed:
             return _up(Finding.FAIL, f"server {failed.name} will not serve {pool}: {failed.message}", servers)
-        if servers and all(s.available for s in servers):
+        ready = sum(s.available for s in servers)
+        if ready == len(servers) >= wanted.least:
             return _up(Finding.PASS, f"{len(servers)} of {len(servers)} servers say AVAILABLE for {pool}", servers)
         if platform.clock.now() >= deadline:
-            said = next((s.message for s in servers if not s.available), "no server runs")
-            return _up(Finding.FAIL, f"{pool} was not AVAILABLE within {lasts}: {said}", servers)
+            said = next((s.message for s in servers if not s.available), "no server runs" if not servers else "no more run")
+            of = f"{ready} of {max(wanted.least, len(servers))} servers were ready"
+            return _up(Finding.FAIL, f"{pool} was not AVAILABLE within {written(lasts)}, {of}: {said}", servers)
         platform.clock.sleep(WAIT)
 
 

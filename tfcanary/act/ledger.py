@@ -126,7 +126,7 @@ def _serving(record: Record, plan: Plan) -> Desired:
     left = record.release.desired.pools if record.release else ()
     if record.stable is None:
         return Desired(pools=left)
-    stable = RunningPool(record.stable, least=plan.serving.replicas)
+    stable = RunningPool(record.stable, least=plan.least_of_stable)
     return Desired(tracks={Track.STABLE: stable.pool}, pools=left).with_pool(stable)
 
 

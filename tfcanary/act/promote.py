@@ -72,9 +72,7 @@ def _enough(hold: Hold, candidate: ModelVersion) -> bool:
 
 
 def _size_of_stable(platform: Platform, release: Release) -> int:
-    running = platform.deployer.observe()
-    stable = running.tracks.get(Track.STABLE)
-    return max(len(running.servers.get(stable, ())) if stable else 0, release.plan.serving.replicas)
+    return max(len(deploy.servers_of_stable(platform)), release.plan.least_of_stable)
 
 
 def _switch(hold: Hold, candidate: ModelVersion) -> None:
@@ -120,6 +118,8 @@ def _close(hold: Hold, candidate: ModelVersion) -> None:
         if record.stable:
             # Not kept as long as the previous version's own servers: nobody goes back to a baseline.
             wanted = wanted.without_pool(Pool(record.stable.number, Role.BASELINE))
+        if release.plan.scaling:
+            wanted = replace(wanted, pools=tuple(replace(one, least=release.plan.least_of_stable, held=False) for one in wanted.pools))
         return replace(record.with_stable(candidate), release=release.wanting(wanted))
 
     ledger.end(hold.platform, hold.run_id, State.PROMOTED, State.PROMOTING, last.reason if last else "", promoted)

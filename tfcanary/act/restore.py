@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tfcanary.act import ledger
 from tfcanary.act.hold import Hold
-from tfcanary.core.domain import Intent, Pool, Track, Traffic
+from tfcanary.core.domain import Intent, Pool, RunningPool, Track, Traffic
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.ports import Deployment, Platform
 from tfcanary.core.record import Record, Release, State
@@ -58,6 +58,11 @@ def differences(platform: Platform, record: Record) -> tuple[str, ...]:
         found.append(f"the traffic of the canary is {now if now else 'unknown'}, not {wanted.traffic}")
     found += [f"no server of {pool} runs" for pool in dict.fromkeys(wanted.tracks.values()) if not running.servers.get(pool)]
     found += [f"servers of {pool} run, and nobody needs them" for pool in _unwanted(release, running)]
+    found += [
+        f"the autoscaler of {one.pool} keeps at least {running.scaling[one.pool].least} servers"
+        f"{', and makes the pool no smaller' if running.scaling[one.pool].held else ''}; wanted are {one.least}"
+        for one in _wrongly_scaled(release, running)
+    ]
     return tuple(found)
 
 
@@ -107,6 +112,7 @@ class _Work:
         if self._may_point(release, stable):
             yield from self._pointed(release, Track.STABLE, stable, running)
         yield from self._others(release, running)
+        yield from self._scaled(release, running)
         yield from self._raised(release)
         if release.state is not State.WATCHED or self.hold is not None:
             yield from self._removed(release, running)
@@ -158,6 +164,10 @@ class _Work:
         self.stamped.add((track.value, release.intent))
         yield lambda: self.platform.deployer.assign(track, pool, release.token)
 
+    def _scaled(self, release: Release, running: Deployment) -> Iterator[Move]:
+        for pool in _wrongly_scaled(release, running):
+            yield lambda pool=pool: self.platform.deployer.scale(pool, release.token)  # type: ignore[misc]
+
     def _removed(self, release: Release, running: Deployment) -> Iterator[Move]:
         for pool in _unwanted(release, running):
             yield lambda pool=pool: self.platform.deployer.remove(pool, release.token)  # type: ignore[misc]
@@ -170,6 +180,11 @@ class _Work:
 def _unwanted(release: Release, running: Deployment) -> list[Pool]:
     wanted = {one.pool for one in release.desired.pools} | set(release.desired.tracks.values())
     return sorted(set(running.servers) - wanted)
+
+
+def _wrongly_scaled(release: Release, running: Deployment) -> list[RunningPool]:
+    """The pools whose autoscaler has been told something else than is wanted."""
+    return [one for one in release.desired.pools if running.scaling.get(one.pool, one.scaling) != one.scaling]
 
 
 def _traffic(platform: Platform) -> Traffic | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from tfcanary.act import ledger, restore
+from tfcanary.act import capacity, ledger, restore
 from tfcanary.act.hold import Hold, holding
 from tfcanary.core.domain import Desired, Intent, RunningPool, Track, Traffic, Verdict
 from tfcanary.core.durations import written
@@ -25,7 +25,8 @@ LOOKS = 20
 def shift(hold: Hold, stage: int) -> Release:
     """Set the traffic of a stage and read it back; a stage that has begun already is not begun again.
 
-    Raises Held where this process may not raise it, GaveUp where no guard was able to watch for `judge.guards.blind_after`.
+    The servers that the traffic needs come first. Raises Held where this process may not raise it, GaveUp where servers are missing after
+    `deploy.ready_timeout`, or no guard was able to watch for `judge.guards.blind_after`.
     """
 
     def begun(release: Release) -> Release:
@@ -36,6 +37,7 @@ def shift(hold: Hold, stage: int) -> Release:
         changed = replace(changed, first_traffic=release.first_traffic or (now if traffic.canary else None))
         return changed.happened(now, f"stage {stage}: weight {traffic}")
 
+    capacity.provide(hold, hold.release.plan.traffic_at(hold.release.plan.weights[stage]))
     return raise_traffic(hold, begun, watching=True)
 
 
@@ -49,7 +51,9 @@ def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
         return replace(_with_traffic(release, traffic), first_traffic=first).happened(now, f"weight {traffic}")
 
     with holding(platform, run_id, f"shift to {weight} %") as hold:
-        if not hold.release.plan.traffic_at(weight).lowers(hold.release.desired.traffic):
+        wanted = hold.release.plan.traffic_at(weight)
+        if not wanted.lowers(hold.release.desired.traffic):
+            capacity.provide(hold, wanted)
             return raise_traffic(hold, changed)
         release = ledger.change(platform, run_id, changed)
         restore.restore(platform, run_id, hold)
@@ -164,6 +168,6 @@ def _as_before(record: Record, release: Release) -> Desired:
     """The world after a rollback: the stable version serves everything, and the candidate's servers stay for a while without traffic."""
     if record.stable is None:
         return Desired(pools=release.desired.pools)
-    stable = RunningPool(record.stable, least=release.plan.serving.replicas)
-    there = release.desired.pool(stable.pool) or stable
+    stable = RunningPool(record.stable, least=release.plan.least_of_stable)
+    there = replace(release.desired.pool(stable.pool) or stable, held=False)
     return replace(release.desired, traffic=Traffic(), tracks={Track.STABLE: stable.pool}).with_pool(there)

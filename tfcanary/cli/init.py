@@ -66,7 +66,7 @@ bucket:
 serving:
   image: <repository>/tensorflow-serving@sha256:<digest>
   replicas: 2               # pods of the stable track after the first release
-  # canary_replicas: 1      # pods of the canary: enough for the largest weight
+  # canary_replicas: 1      # pods of the canary at least; it gets as many as its weight needs
   # cpu: "1"
   # memory: 2Gi
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,11 +13,11 @@ import yaml
 
 from tfcanary import adapters
 from tfcanary.act import adopt as adoption
-from tfcanary.act import ledger, push
+from tfcanary.act import deploy, ledger, push
 from tfcanary.cli import forecasts, options
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
-from tfcanary.core.plan import MOST_WITH_BASELINE, Plan
+from tfcanary.core.plan import MOST_WITH_BASELINE, Plan, StageServers
 from tfcanary.core.ports import Change, Platform
 from tfcanary.look import savedmodel
 from tfcanary.report.numbers import duration
@@ -53,14 +54,15 @@ def plan(
     changes = _changes(platform) if platform and diff else ()
     if diff and not changes:
         notes = (*notes, "the local platform has no objects to show")
+    servers = _servers(release_plan, platform)
     found = forecasts.forecast_of(release_plan, None if diff else platform, numbers["rate"], numbers["error_rate"])
     if html:
-        forecasts.write_page(found, release_plan, html)
+        forecasts.write_page(found, release_plan, servers, html)
     if json_:
-        checked = {"finding": "pass", "reasons": list(notes), "plan": codec.encode(release_plan), "objects": _objects(changes)}
-        options.print_json({**checked, **forecasts.as_json(found)})
+        checked = {"finding": "pass", "reasons": list(notes), "plan": codec.encode(release_plan), "servers": codec.encode(servers)}
+        options.print_json({**checked, "objects": _objects(changes), **forecasts.as_json(found)})
     else:
-        for line in (*_stages(release_plan), *(line for change in changes for line in unified_diff(change))):
+        for line in (*_stages(release_plan, servers), *(line for change in changes for line in unified_diff(change))):
             click.echo(line)
         forecasts.print_forecast(found)
         for note in notes:
@@ -88,11 +90,23 @@ def _changes(platform: Platform) -> tuple[Change, ...]:
     return tuple(platform.preflight.changes(candidate))
 
 
-def _stages(plan: Plan) -> Iterator[str]:
+def _servers(plan: Plan, platform: Platform | None) -> tuple[StageServers, ...]:
+    """Return the servers of each stage beside those that stable has now; without a platform, beside as many as the plan says."""
+    stable = (len(deploy.servers_of_stable(platform)) if platform else 0) or plan.least_of_stable
+    found = plan.servers_at(stable)
+    if not plan.traffic.divides_by_servers:
+        return found
+    from tfcanary.adapters.routing.replicas import pods_for
+
+    return tuple(replace(one, canary=pods_for(one.weight, stable)) for one in found)
+
+
+def _stages(plan: Plan, servers: Sequence[StageServers]) -> Iterator[str]:
     times = plan.stage
-    for number, weight in enumerate(plan.weights):
+    for number, one in enumerate(servers):
         end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
-        yield f"stage {number}: {weight:>3} %{_baseline(plan, weight)}, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
+        beside = f"{one.canary} server{'s' if one.canary > 1 else ''} beside stable's {one.stable}"
+        yield f"stage {number}: {one.weight:>3} %{_baseline(plan, one.weight)}, {beside}, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
 
 
 def _baseline(plan: Plan, weight: int) -> str:

@@ -138,12 +138,27 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """What the autoscaler of a pool has been told: the least number of servers, and whether it may not make the pool smaller."""
+
+    least: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunningPool:
     """A pool that is to run, with the version that it serves and the least number of its servers."""
 
     version: ModelVersion
     role: Role = Role.SERVING
     least: int = 1
+    held: bool = False
+    """Whether its autoscaler, if it has one, may not make it smaller: a rollback would need the servers."""
+
+    @property
+    def scaling(self) -> Scaling:
+        """What the pool's autoscaler is to be told."""
+        return Scaling(self.least, self.held)
 
     @property
     def pool(self) -> Pool:

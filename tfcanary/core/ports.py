@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Track, Traffic
+from tfcanary.core.domain import Intent, ModelVersion, Pool, Prediction, Request, RunningPool, Sample, Scaling, Track, Traffic
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.record import Beat, Record
 
@@ -75,6 +75,8 @@ class Deployment:
     tracks: Mapping[Track, Pool] = field(default_factory=dict)
     stamps: Mapping[Track, Intent] = field(default_factory=dict)
     """The intent of the last write to each track that carries one."""
+    scaling: Mapping[Pool, Scaling] = field(default_factory=dict)
+    """What the autoscalers of the pools that have one have been told."""
 
 
 class Deployer(Protocol):
@@ -88,6 +90,9 @@ class Deployer(Protocol):
 
         The method moves no traffic and ends no server that runs.
         """
+
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        """Tell the pool's autoscaler its least number of servers, and whether the pool is held; nothing to do where it has none."""
 
     def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
         """Point a track at a pool (None: at nothing); returns once in force; no request fails on the way."""

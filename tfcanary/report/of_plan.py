@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tfcanary.core.plan import StageServers
 from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast, servers_sentence
 from tfcanary.report.blocks import Badge, Cell, Paragraph, ReportPage, Section, Table, TableColumn, WaitsChart
 from tfcanary.report.numbers import duration, plain, share
@@ -12,18 +13,19 @@ from tfcanary.report.plots.waits import Wait
 from tfcanary.report.wording import sentence
 
 PROMOTE = "a healthy canary is promoted"
+SERVERS = "The canary gets its servers before its share rises; where they are not ready in time, the stage ends undecided."
 LATER = (
     "The times are medians; one release of ten takes twice as long. "
     "Each stage's column assumes that the whole release is watched at the weight of that stage."
 )
 
 
-def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...]) -> ReportPage:
-    """Return the page: whether every stage can decide in its time, how long each outcome takes, and the assumptions in `notes`."""
+def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...], servers: tuple[StageServers, ...]) -> ReportPage:
+    """Return the page: whether every stage can decide in its time, how long each outcome takes, the servers, and the assumptions in `notes`."""
     problems = [text for stage in forecast.stages if not stage.decides for text in stage.sentences]
     answer = Badge(Tone.GOOD, "Can decide") if forecast.decides else Badge(Tone.WARN, "A stage cannot decide in its time")
     why = problems[0] if problems else "every stage can decide in its time"
-    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes)))
+    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes, servers)))
 
 
 def outcome_rows(forecast: Forecast) -> tuple[tuple[str, ...], ...]:
@@ -57,7 +59,7 @@ def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _sections(forecast: Forecast, notes: tuple[str, ...]) -> Iterator[Section]:
+def _sections(forecast: Forecast, notes: tuple[str, ...], stages: tuple[StageServers, ...]) -> Iterator[Section]:
     columns = tuple(TableColumn(heading) for heading in headings(forecast))
     rows: tuple[tuple[Cell, ...], ...] = outcome_rows(forecast)
     servers = servers_sentence(forecast)
@@ -66,8 +68,17 @@ def _sections(forecast: Forecast, notes: tuple[str, ...]) -> Iterator[Section]:
     for number, stage in enumerate(forecast.stages):
         sentences = tuple(Paragraph(sentence(text)) for text in stage.sentences)
         yield Section(f"Stage {number}: {stage.weight} %", (*sentences, _waits(stage)))
+    yield Section("Servers", (_servers_table(stages), Paragraph(SERVERS, quiet=True)))
     unjudged = (Paragraph(f"Not judged by this plan: {', '.join(forecast.undetectable)}."),) if forecast.undetectable else ()
     yield Section("Assumptions", (*(Paragraph(sentence(note)) for note in notes), *unjudged))
+
+
+def _servers_table(stages: tuple[StageServers, ...]) -> Table:
+    columns = (TableColumn("Stage"), *(TableColumn(name, numeric=True) for name in ("Weight", "Canary", "Baseline", "Stable")))
+    rows = (
+        (str(i), f"{s.weight} %", plain(s.canary), plain(s.baseline) if s.baseline else "–", plain(s.stable)) for i, s in enumerate(stages)
+    )
+    return Table(columns, tuple(rows))
 
 
 def _waits(stage: StageForecast) -> WaitsChart:

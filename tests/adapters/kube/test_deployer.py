@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tests.adapters.kube.conftest import MakePlace, Place
+from tests.cluster.api import ApiError
 from tests.cluster.cluster import Cluster
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube import deployer, manifests, running_servers
 from tfcanary.adapters.kube.running_servers import RunningServers
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, Resource
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, PODS, SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Pool, RunningPool, Track
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
 
@@ -242,6 +243,54 @@ def test_a_quota_is_a_failure_at_once(make: MakePlace) -> None:
     place.deploy(1)
     (found,) = until(lambda: [one for one in place.servers(1) if one.failed])
     assert (found.name, "exceeded quota" in found.message) == ("m-v1", True)
+
+
+def budget(place: Place, name: str) -> dict[str, Any] | None:
+    return place.api.get(DISRUPTION_BUDGETS, name)
+
+
+def test_a_drain_evicts_one_server_of_a_pool_at_a_time_and_the_budget_goes_with_the_pool(make: MakePlace, cluster: Cluster) -> None:
+    place = make()
+    place.up(2, 2)
+    until(lambda: (budget(place, "m-v2") or {}).get("status", {}).get("disruptionsAllowed") == 1)
+    pods = place.api.list(PODS, object_names.selector("m", Pool(2)))
+    assert is_evicted(cluster, pods[0])
+    assert not is_evicted(cluster, pods[1])
+    place.deploy(2, 2)
+    place.remove(2)
+    until(lambda: budget(place, "m-v2") is None)
+
+
+def is_evicted(cluster: Cluster, pod: dict[str, Any]) -> bool:
+    """As a drain does it; whether no disruption budget stops it."""
+    at = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
+    path = f"/api/v1/namespaces/{at['namespace']}/pods/{at['name']}/eviction"
+    try:
+        cluster.api.post(path, {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": at})
+    except ApiError as error:
+        if error.status != 429:
+            raise
+        return False
+    return True
+
+
+def test_servers_that_do_not_serve_never_stop_a_drain(make: MakePlace, cluster: Cluster) -> None:
+    place = make()
+    place.deploy(3, 2)
+    until(lambda: any(one.failed for one in place.servers(3)), seconds=60)
+    for pod in place.api.list(PODS, object_names.selector("m", Pool(3))):
+        until(lambda pod=pod: is_evicted(cluster, pod))
+
+
+def test_the_budget_that_replaced_servers_left_becomes_their_successors(make: MakePlace) -> None:
+    place = make()
+    place.deploy(1)
+    place.plan = replace(place.plan, serving=replace(place.plan.serving, cpu="1500m"))
+    place.run = "run-2"
+    place.deploy(1)
+    (found,) = place.running.deployments().values()
+    owners = (budget(place, "m-v1") or {"metadata": {}})["metadata"].get("ownerReferences") or ()
+    assert found["metadata"]["uid"] in [one["uid"] for one in owners]
 
 
 def test_watching_a_version_asks_the_api_server_only_when_something_is_wrong(

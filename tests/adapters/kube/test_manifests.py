@@ -164,6 +164,17 @@ def test_labels_without_a_role_are_those_of_a_serving_pool(labels: dict[str, str
     assert object_names.pool_of(labels) == pool
 
 
+def test_constraints_of_spreading_count_the_pods_of_one_version_unless_they_say_otherwise() -> None:
+    zones = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    theirs = {**zones, "labelSelector": {"matchLabels": {"team": "a"}}}
+    plan = replace(PLAN, serving=replace(PLAN.serving, topology_spread=(zones, theirs)))
+    found = pod_of(manifests.deployment("m", POOL, plan))["topologySpreadConstraints"]
+    assert found == [{**zones, "labelSelector": {"matchLabels": object_names.selector("m", Pool(42))}}, theirs]
+    assert "topologySpreadConstraints" not in pod_of(manifests.deployment("m", POOL, PLAN))
+    with pytest.raises(ValueError, match=r"topology_spread\[1\]: lacks whenUnsatisfiable; each constraint has maxSkew, topologyKey"):
+        replace(PLAN.serving, topology_spread=(zones, {"maxSkew": 1, "topologyKey": "zone"}))
+
+
 def test_a_rollout_ends_no_pod_before_its_successor_is_there() -> None:
     spec = manifests.deployment("m", replace(POOL, least=3), PLAN)["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}

@@ -12,11 +12,12 @@ from tests.adapters.kube.conftest import MakePlace, Place
 from tests.adapters.kube.test_deployer import foreign
 from tests.cluster.cluster import Cluster
 from tests.cluster.site import gateway_object
+from tests.cluster.waiting import until
 from tfcanary import __version__, adapters
 from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES
+from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, RESOURCE_QUOTAS, SERVICES
 from tfcanary.adapters.routing.gateway import HTTP_ROUTES
 from tfcanary.core.domain import Track
 from tfcanary.core.errors import Refused
@@ -48,6 +49,18 @@ def test_a_sound_plan_passes_and_nothing_is_written(place: Place) -> None:
     check(place)
     for resource in (DEPLOYMENTS, SERVICES, HTTP_ROUTES):
         assert place.api.list(resource) == ()
+
+
+def test_a_quota_without_room_for_the_servers_of_every_stage_is_refused(place: Place) -> None:
+    place.up(1, 2)
+    place.assign(Track.STABLE, 1)
+    stable = replace(RECORD, stable=place.version(1))
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "4"}}}
+    place.api.create(RESOURCE_QUOTAS, body)
+    until(lambda: (place.api.get(RESOURCE_QUOTAS, "small") or {}).get("status", {}).get("used", {}).get("pods") == "2")
+    opened(place).preflight.check(stable)
+    with pytest.raises(Refused, match=r"small allows pods 4, and 2 is used; the largest stage and the promotion need 4 more pods"):
+        opened(place, deploy=replace(place.plan.deploy, baseline=True)).preflight.check(stable)
 
 
 def broken(**changed: Any) -> Callable[[Plan], Plan]:
@@ -165,7 +178,8 @@ def test_every_object_of_a_release_is_shown_before_and_after_and_nothing_is_writ
     before = place.api.get(SERVICES, "m-stable")
     changes = by_name(opened(place).preflight.changes(place.version(2)))
     names = [name for name in changes if not name.startswith("ConfigMap m-v2-")]
-    assert names == ["Deployment m-v2", "Service m-stable", "Service m-canary", "HTTPRoute m", "Deployment m-guard"]
+    budget = "PodDisruptionBudget m-v2"
+    assert names == ["Deployment m-v2", budget, "Service m-stable", "Service m-canary", "HTTPRoute m", "Deployment m-guard"]
     assert [name for name, one in changes.items() if one.before is not None] == ["Service m-stable"]
     stable = changes["Service m-stable"]
     assert stable.before == stable.after
@@ -184,7 +198,7 @@ def test_a_baseline_shows_its_own_servers_of_the_stable_version_and_its_service(
     made = opened(place, deploy=replace(place.plan.deploy, baseline=True), serving=replace(place.plan.serving, canary_replicas=2))
     changes = by_name(made.preflight.changes(place.version(2)))
     own = [name for name in changes if "baseline" in name and not name.startswith("ConfigMap")]
-    assert own == ["Service m-baseline", "Deployment m-v1-baseline"]
+    assert own == ["Service m-baseline", "Deployment m-v1-baseline", "PodDisruptionBudget m-v1-baseline"]
     deployment = changes["Deployment m-v1-baseline"].after
     assert deployment["spec"]["replicas"] == 2
     assert deployment["metadata"]["annotations"]["tfcanary.dev/digest"] == place.version(1).digest
@@ -203,7 +217,7 @@ def test_what_has_been_done_shows_no_change(place: Place) -> None:
     changes = opened(place, bootstrap=True).preflight.changes(place.version(1))
     same = {one.name for one in changes if one.before == one.after}
     (config,) = place.api.list(CONFIG_MAPS, {"tfcanary.dev/version": "1"})
-    assert same == {f"ConfigMap {config['metadata']['name']}", "Deployment m-v1"}
+    assert same == {f"ConfigMap {config['metadata']['name']}", "Deployment m-v1", "PodDisruptionBudget m-v1"}
 
 
 def test_opening_asks_nothing_and_a_bare_plan_can_read_the_record(api: Api) -> None:

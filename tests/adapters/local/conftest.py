@@ -114,10 +114,10 @@ class Place:
         """A newer intent than any before."""
         return Intent("run-1", next(self.intents))
 
-    def deploy(self, number: int, role: Role = Role.SERVING) -> None:
+    def deploy(self, number: int, role: Role = Role.SERVING, least: int = 1) -> None:
         """Deploy a pool and wait until it is available."""
         bound = self.bound()
-        bound.deployer.deploy(RunningPool(self.version(number), role), self.intent())
+        bound.deployer.deploy(RunningPool(self.version(number), role, least), self.intent())
         until(lambda: available(bound, number, role))
 
     def assign(self, track: Track, number: int | None, role: Role = Role.SERVING) -> None:

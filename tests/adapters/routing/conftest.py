@@ -133,7 +133,7 @@ def proxied(tmp_path: Path, upstreams: tuple[Upstream, ...]) -> Iterator[Proxied
     proxied = Proxied(tmp_path, port)
     for folder in ("routes", "clusters"):
         (tmp_path / folder).mkdir()
-    ports = {track: Ports(server.port, server.port) for track, server in zip(Track, upstreams, strict=False)}
+    ports = {track: (Ports(server.port, server.port),) for track, server in zip(Track, upstreams, strict=False)}
     write_aside(tmp_path / "clusters" / "clusters.json", json.dumps(cluster_list(ports)))
     RouteTable(proxied.table).reset(None)
     document = bootstrap(port, proxied.table, tmp_path / "clusters" / "clusters.json", tmp_path / "access.log")

@@ -14,11 +14,11 @@ from datetime import timedelta
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kube.guards import tfcanary_image
 from tfcanary.adapters.kube.ownership import check_ours, labels
-from tfcanary.adapters.kube.running_servers import RunningServers, pool_at, selector_of, tracks_at
+from tfcanary.adapters.kube.running_servers import RunningServers, pool_at, scaling_of, selector_of, tracks_at
 from tfcanary.adapters.kube.serving_flags import is_pulled
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.fenced_writes import compare_and_swap, merge_over, stamp_of, write_over
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Json, Resource
+from tfcanary.adapters.kubeclient.resources import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES, Json, Resource
 from tfcanary.core.domain import Intent, Pool, Role, RunningPool, Track
 from tfcanary.core.errors import GaveUp, Refused, Unavailable
 from tfcanary.core.fencing import admit
@@ -41,14 +41,17 @@ class KubeDeployer:
         self._plan = plan
         self._known: dict[Pool, tuple[Server, ...]] = {}
         """Servers that were all available when they were last asked."""
+        self._least: dict[Pool, int] = {}
+        """The sizes that were asked for: an autoscaler needs half a minute to follow."""
 
     def deploy(self, pool: RunningPool, intent: Intent) -> None:
-        """Make the pool's ConfigMap and Deployment, or only raise the number of its pods and stamp both; returns without waiting.
+        """Make the pool's ConfigMap, Deployment and disruption budget, or only raise the number of its pods and stamp; returns without waiting.
 
         Servers with another template, which another release left and no track points at, are replaced. Raises Conflict where a newer
         intent was there first, Refused where a Deployment of that name is somebody else's, or serves other bytes under the number.
         """
         self._known.pop(pool.pool, None)
+        self._least[pool.pool] = pool.least
         self._check_apart(pool)
         present = self._running.deployments(pool.pool).get(pool.pool)
         if present is None or self._is_left_over(present, pool, intent):
@@ -56,6 +59,17 @@ class KubeDeployer:
         for config in self._configs(pool.pool):
             self._restamp(CONFIG_MAPS, config["metadata"]["name"], intent)
         compare_and_swap(lambda: self._deployment_write(pool, intent), f"the Deployment of {pool.pool} of {self._model}")
+        self._accompany(pool, intent)
+        self.scale(pool, intent)
+
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        """Tell the pool's autoscaler its least number of pods, and whether the pool is held; nothing to do where it has none.
+
+        Raises Conflict where a newer intent has told it already.
+        """
+        if self._plan.scaling is not None:
+            name = object_names.deployment(self._model, pool.pool)
+            compare_and_swap(lambda: self._scaling(pool, intent), self._display_name(AUTOSCALERS, name))
 
     def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
         """Let the track's Service select a pool's pods, at least one of which must be available; returns once its endpoints are those.
@@ -68,7 +82,7 @@ class KubeDeployer:
             self._await_in_force(track, pool)
 
     def remove(self, pool: Pool, intent: Intent) -> None:
-        """Delete a pool's Deployment and ConfigMaps; returns once that is accepted.
+        """Delete a pool's Deployment, and what it owns, and the ConfigMaps; returns once that is accepted.
 
         Raises Refused where a track points at the pool, Conflict where a newer intent has deployed it.
         """
@@ -84,7 +98,8 @@ class KubeDeployer:
             return Deployment(servers={pool: found} if (found := self._servers(pool)) else {})
         deployments, services = self._running.deployments(), self._running.services()
         stamps = {track: stamp for track, one in services.items() if (stamp := stamp_of(one))}
-        return Deployment(self._running.all_servers(deployments), tracks_at(services, deployments), stamps)
+        scaling = {pool: scaling_of(one) for pool, one in self._running.autoscalers().items()} if self._plan.scaling else {}
+        return Deployment(self._running.all_servers(deployments), tracks_at(services, deployments), stamps, scaling)
 
     def _servers(self, pool: Pool) -> tuple[Server, ...]:
         again = self._running.with_status(pool, self._known.get(pool, ()))
@@ -93,7 +108,7 @@ class KubeDeployer:
         deployment = self._running.deployments(pool).get(pool)
         servers = self._running.servers(pool, deployment) if deployment else ()
         self._known.pop(pool, None)
-        if servers and all(one.available for one in servers):
+        if len(servers) >= self._least.get(pool, 1) and all(one.available for one in servers):
             self._known[pool] = servers
         return servers
 
@@ -114,10 +129,50 @@ class KubeDeployer:
             other = self._body(wanted)
             return lambda: self._replace(present, other, intent)
         there = int(present["spec"].get("replicas", 1))
+        if self._plan.scaling and self._autoscaler(wanted.pool):
+            # The number is the autoscaler's, which is told the least.
+            there = max(there, wanted.least)
         if there >= wanted.least and stamp == stamp_of(present):
             return lambda: None
         more = {"spec": {"replicas": wanted.least}} if wanted.least > there else {}
         return lambda: merge_over(self._api, DEPLOYMENTS, present, more, stamp)
+
+    def _accompany(self, wanted: RunningPool, intent: Intent) -> None:
+        """Make what a Deployment of ours owns, where it is missing; one that was adopted has its maker's."""
+        deployment = self._running.deployments(wanted.pool).get(wanted.pool)
+        if deployment is None or deployment["metadata"]["name"] != object_names.deployment(self._model, wanted.pool):
+            return
+        objects = [(DISRUPTION_BUDGETS, manifests.disruption_budget(self._model, wanted.pool))]
+        if self._plan.scaling:
+            objects.append((AUTOSCALERS, manifests.autoscaler(self._model, wanted, self._plan.scaling)))
+        for resource, body in objects:
+            name, owned = body["metadata"]["name"], manifests.owned(body, deployment)
+            compare_and_swap(lambda r=resource, b=owned: self._owned_write(r, b, intent), self._display_name(resource, name))  # type: ignore[misc]
+
+    def _owned_write(self, resource: Resource, body: Json, intent: Intent) -> Callable[[], object]:
+        """The write of what a Deployment owns; a former Deployment of the name may have left one, which goes unless this one owns it."""
+        name, (owner,) = body["metadata"]["name"], body["metadata"]["ownerReferences"]
+        found = self._api.get(resource, name)
+        check_ours(found, self._model)
+        if found and owner["uid"] in [one["uid"] for one in found["metadata"].get("ownerReferences") or ()]:
+            return lambda: None
+        stamp = admit(stamp_of(found), intent, self._display_name(resource, name))
+        return lambda: write_over(self._api, resource, found, body, stamp, force=True)
+
+    def _autoscaler(self, pool: Pool) -> Json | None:
+        return self._api.get(AUTOSCALERS, object_names.deployment(self._model, pool))
+
+    def _scaling(self, wanted: RunningPool, intent: Intent) -> Callable[[], object]:
+        found, scaling = self._autoscaler(wanted.pool), self._plan.scaling
+        if found is None or scaling is None:
+            return lambda: None
+        check_ours(found, self._model)
+        stamp = admit(stamp_of(found), intent, self._display_name(AUTOSCALERS, found["metadata"]["name"]))
+        if scaling_of(found) == wanted.scaling and stamp == stamp_of(found):
+            return lambda: None
+        most = max(int(found["spec"]["maxReplicas"]), wanted.least)
+        spec = {"minReplicas": wanted.least, "maxReplicas": most, "behavior": manifests.scaling_behavior({}, wanted.held)}
+        return lambda: merge_over(self._api, AUTOSCALERS, found, {"spec": spec}, stamp)
 
     def _body(self, wanted: RunningPool) -> Json:
         """The Deployment of a pool. Raises Refused where its pods need tfcanary's own image and nobody knows which it is."""

@@ -140,7 +140,7 @@ class Cluster:
 
     def _wanted_rights(self) -> tuple[Right, ...]:
         plan = self.wanted.plan
-        return rights.of_steps(plan.traffic, self.api.namespace) if plan else rights.EVERY
+        return rights.of_steps(plan.traffic, self.api.namespace, plan.scaling is not None) if plan else rights.EVERY
 
     def _rights(self) -> CheckResult:
         if lacks := rights.lacking(self.api, self._wanted_rights()):
@@ -178,7 +178,9 @@ class Cluster:
     def _guard(self, plan: Plan) -> CheckResult:
         """Whether a guard can run: the account of each release's own, or the guard of the namespace."""
         if not plan.guard.installed:
-            return self._account(f"{self.api.namespace}/{plan.guard.service_account}", rights.of_guard(plan.traffic), "")
+            return self._account(
+                f"{self.api.namespace}/{plan.guard.service_account}", rights.of_guard(plan.traffic, plan.scaling is not None), ""
+            )
         found = self.api.list(DEPLOYMENTS, INSTALLED)
         if not found:
             return (

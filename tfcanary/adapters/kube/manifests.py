@@ -17,10 +17,10 @@ from typing import Any
 from tfcanary.adapters.kube.pod_patch import PULL, SERVER, apply_patch, shared_volume
 from tfcanary.adapters.kube.serving_flags import FOLDER, PULLED, files, flags, is_pulled, short_hash
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES, Resource
+from tfcanary.adapters.kubeclient.resources import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES, Resource
 from tfcanary.core.domain import ModelVersion, Pool, RunningPool, Track
-from tfcanary.core.plan import BucketPlan, Plan, ServingPlan
-from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
+from tfcanary.core.plan import BucketPlan, Plan, ScalingPlan, ServingPlan
+from tfcanary.core.plan.cluster import DISABLED, METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
 URI = "tfcanary.dev/uri"
@@ -73,6 +73,45 @@ def deployment(model: str, pool: RunningPool, plan: Plan, image: str = "") -> Js
     }
     annotations = {object_names.DIGEST: pool.version.digest, URI: pool.version.uri, TEMPLATE: short_hash(planned)}
     return {**_head(DEPLOYMENTS), "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+
+
+def disruption_budget(model: str, pool: Pool) -> Json:
+    """The budget of a pool's pods: a drain evicts one at a time, and at once those that do not serve. Without pods it stops nobody."""
+    spec = {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": object_names.selector(model, pool)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+    return {
+        **_head(DISRUPTION_BUDGETS),
+        "metadata": _metadata(object_names.deployment(model, pool), pool_labels(model, pool)),
+        "spec": spec,
+    }
+
+
+def autoscaler(model: str, wanted: RunningPool, scaling: ScalingPlan) -> Json:
+    """The autoscaler of a pool's Deployment."""
+    name = object_names.deployment(model, wanted.pool)
+    spec = {
+        "scaleTargetRef": {**_head(DEPLOYMENTS), "name": name},
+        "minReplicas": wanted.least,
+        "maxReplicas": max(scaling.max, wanted.least),
+        **({"metrics": [dict(one) for one in scaling.metrics]} if scaling.metrics else {}),
+        "behavior": scaling_behavior(scaling.behavior, wanted.held),
+    }
+    return {**_head(AUTOSCALERS), "metadata": _metadata(name, pool_labels(model, wanted.pool)), "spec": spec}
+
+
+def scaling_behavior(given: Mapping[str, object], held: bool) -> Json:
+    """An autoscaler's behavior, which makes a pool that is held no smaller. Without a policy Kubernetes takes the largest change."""
+    down = given.get("scaleDown")
+    return {**given, "scaleDown": {**(down if isinstance(down, Mapping) else {}), "selectPolicy": DISABLED if held else "Max"}}
+
+
+def owned(body: Json, deployment: Json) -> Json:
+    """An object that Kubernetes removes together with a Deployment."""
+    owner = {**_head(DEPLOYMENTS), "name": deployment["metadata"]["name"], "uid": deployment["metadata"]["uid"]}
+    return {**body, "metadata": {**body["metadata"], "ownerReferences": [owner]}}
 
 
 def service(model: str, track: Track, selector: Mapping[str, str], serving: ServingPlan) -> Json:
@@ -141,6 +180,9 @@ def _server_template(model: str, pool: RunningPool, plan: Plan, image: str) -> J
         volumes += [{"name": VERSION, "emptyDir": {}}, volume]
         server["volumeMounts"].append({"name": VERSION, "mountPath": PULLED, "readOnly": True})
         spec["initContainers"] = [_pull(pool.version, image, mount)]
+    if plan.serving.topology_spread:
+        over = {"labelSelector": {"matchLabels": object_names.selector(model, pool.pool)}}
+        spec["topologySpreadConstraints"] = [{**over, **one} for one in plan.serving.topology_spread]
     return {"metadata": {"labels": pool_labels(model, pool.pool)}, "spec": {**spec, "containers": [server], "volumes": volumes}}
 
 

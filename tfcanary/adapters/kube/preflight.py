@@ -7,15 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tfcanary.adapters.kube import gitops, manifests, rights
+from tfcanary.adapters.kube import gitops, manifests, quotas, rights
 from tfcanary.adapters.kube.counters import PodCounters, open_metrics, pods_of
-from tfcanary.adapters.kube.ownership import check_ours, comparable
+from tfcanary.adapters.kube.ownership import check_ours, comparable, is_ours
 from tfcanary.adapters.kube.pod_patch import shared_volume
 from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers, tracks_at
 from tfcanary.adapters.kubeclient import object_names
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICE_ACCOUNTS, SERVICES, Json, Resource
+from tfcanary.adapters.kubeclient.resources import (
+    AUTOSCALERS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    RESOURCE_QUOTAS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    Json,
+    Resource,
+)
 from tfcanary.adapters.storage.s3 import CONFIG, reads_secret
-from tfcanary.core.domain import ModelVersion, Role, RunningPool, Track, Traffic
+from tfcanary.core.domain import ModelVersion, Pool, Role, RunningPool, Track, Traffic
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import S3_SECRET
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tfcanary.preflight")
 
+NO_POOL = Pool(0)
+"""A pool that never runs."""
 UNKNOWN = "the-release"
 """The run id of a release before there is one, where its objects are only shown."""
 OWN_IMAGE = "the-image-of-the-step"
@@ -44,7 +57,9 @@ class KubePreflight:
     storage: Storage
 
     def check(self, record: Record) -> None:
-        """Raises Refused at the first of: what the plan lacks, a missing right, an object that is not ours, a bucket, a stage the router cannot do.
+        """Raises Refused at the first thing that would stop the release later.
+
+        These are: what the plan lacks, a missing right, an object that is not ours, a quota without room, a bucket, a stage the router cannot do.
 
         The bucket is one in S3 that cannot be read from here, or not from the servers' pods. Raises Unavailable where it does not answer.
         A tool that would put our fields back is logged as a warning, with the lines that tell it not to.
@@ -53,6 +68,8 @@ class KubePreflight:
         self._check_rights()
         self._check_objects()
         self._check_guard()
+        self._check_autoscalers()
+        self._check_room(record)
         self._check_bucket()
         self.router.check(tuple(map(self.plan.traffic_at, self.plan.weights)))
         self._check_namespace()
@@ -60,13 +77,13 @@ class KubePreflight:
             log.warning("%s", advice)
 
     def changes(self, version: ModelVersion) -> Iterator[Change]:
-        """The version's ConfigMap and Deployment, the Services, the route, the guard, and the baseline's own: as they are, and as they would be."""
-        wanted = RunningPool(version, least=self.plan.serving.replicas if self.plan.bootstrap else self.plan.serving.canary_replicas)
+        """The version's ConfigMap, Deployment and disruption budget, the Services, the route, the guard, and the baseline's own objects."""
+        wanted = RunningPool(version, least=self.plan.least_of_stable if self.plan.bootstrap else self.plan.serving.canary_replicas)
         for resource, body in self._objects(wanted):
             before = self.running.api.get(resource, body["metadata"]["name"])
             yield change(resource, before, self._dry(resource, body))
             if resource is CONFIG_MAPS:
-                yield self._deployment_change(wanted)
+                yield from self._pool_changes(wanted)
         for pool in self._baseline():
             config = manifests.config_map(self.running.model, pool, self.plan.serving)
             service = manifests.service(
@@ -74,7 +91,7 @@ class KubePreflight:
             )
             for resource, body in ((CONFIG_MAPS, config), (SERVICES, service)):
                 yield change(resource, self.running.api.get(resource, body["metadata"]["name"]), self._dry(resource, body))
-            yield self._deployment_change(pool)
+            yield from self._pool_changes(pool)
 
     def _baseline(self) -> tuple[RunningPool, ...]:
         """The baseline's pool, where the plan asks for one and a version is stable."""
@@ -86,6 +103,16 @@ class KubePreflight:
             (deployments[stable]["metadata"].get("annotations") or {}).get(object_names.DIGEST, "sha256:") if stable in deployments else ""
         )
         return (RunningPool(self._version(stable.number, digest), Role.BASELINE, self.plan.serving.canary_replicas),)
+
+    def _pool_changes(self, wanted: RunningPool) -> Iterator[Change]:
+        yield self._deployment_change(wanted)
+        budget = manifests.disruption_budget(self.running.model, wanted.pool)
+        before = self.running.api.get(DISRUPTION_BUDGETS, budget["metadata"]["name"])
+        yield change(DISRUPTION_BUDGETS, before, before or self._dry(DISRUPTION_BUDGETS, budget))
+        if self.plan.scaling:
+            autoscaler = manifests.autoscaler(self.running.model, wanted, self.plan.scaling)
+            before = self.running.api.get(AUTOSCALERS, autoscaler["metadata"]["name"])
+            yield change(AUTOSCALERS, before, before or self._dry(AUTOSCALERS, autoscaler))
 
     def _deployment_change(self, wanted: RunningPool) -> Change:
         """A Deployment that is there keeps its template, and as many pods as it has."""
@@ -150,7 +177,7 @@ class KubePreflight:
 
     def _check_rights(self) -> None:
         api = self.running.api
-        if lacks := rights.lacking(api, rights.of_steps(self.plan.traffic, api.namespace)):
+        if lacks := rights.lacking(api, rights.of_steps(self.plan.traffic, api.namespace, self.plan.scaling is not None)):
             raise Refused(f"in namespace {api.namespace} we may not: {', '.join(lacks)}; bind the Role in deploy/ to who runs this")
 
     def _check_objects(self) -> None:
@@ -180,6 +207,49 @@ class KubePreflight:
             raise Refused(
                 f"guard.service_account {account!r}: namespace {self.running.api.namespace} has none; apply deploy/, or name another"
             )
+
+    def _check_autoscalers(self) -> None:
+        """Raises Refused where somebody else's autoscaler scales stable's Deployment: the next version would have none, and nobody could hold it."""
+        api = self.running.api
+        if not api.is_allowed("list", AUTOSCALERS):
+            return
+        deployments = self.running.deployments()
+        stable = deployments.get(tracks_at(self.running.services(), deployments).get(Track.STABLE, NO_POOL))
+        for one in api.list(AUTOSCALERS) if stable else ():
+            target = one["spec"]["scaleTargetRef"]
+            if stable and (target["kind"], target["name"]) == (DEPLOYMENTS.kind, stable["metadata"]["name"]):
+                self._check_autoscaler(one, target["name"])
+
+    def _check_autoscaler(self, found: Json, deployment: str) -> None:
+        name, ours = f"HorizontalPodAutoscaler {found['metadata']['name']}", is_ours(found, self.running.model)
+        if ours and self.plan.scaling is None:
+            raise Refused(f"{name}: an earlier plan had `scaling`, and this one has not; the next version would have no autoscaler")
+        if not ours:
+            makers = "".join(f", which {one['kind']} {one['name']} owns," for one in found["metadata"].get("ownerReferences") or ())
+            raise Refused(
+                f"{name}{makers} scales Deployment {deployment} of the stable version, and is not tfcanary's: the next version would have no "
+                "autoscaler; say `scaling` in the plan, which gives each version its own, and delete this one"
+            )
+
+    def _check_room(self, record: Record) -> None:
+        """Raises Refused where a quota does not leave room for the servers of the largest stage; what other pools leave goes before."""
+        api = self.running.api
+        if not api.is_allowed("list", RESOURCE_QUOTAS) or not (found := api.list(RESOURCE_QUOTAS)):
+            return
+        deployments = self.running.deployments()
+        stable = tracks_at(self.running.services(), deployments).get(Track.STABLE)
+        sizes = {pool: int(one["spec"].get("replicas", 1)) for pool, one in deployments.items()}
+        leaving = sum(size for pool, size in sizes.items() if pool != stable)
+        template = manifests.deployment(self.running.model, self._imagined(record), self.plan, self._image)["spec"]["template"]
+        more = self._most_servers(sizes.get(stable, 0) if stable else 0) - leaving
+        quotas.check(found, api.namespace, max(more, 0), quotas.needs(template))
+
+    def _most_servers(self, stable: int) -> int:
+        """The most servers that run beside stable's in this release: the promotion's, and the baseline's until it ends."""
+        if self.plan.bootstrap:
+            return self.plan.least_of_stable
+        stages = self.plan.servers_at(stable)
+        return max(stable, self.plan.least_of_stable, *(one.canary for one in stages)) + max(one.baseline for one in stages)
 
     def _check_bucket(self) -> None:
         """Whoever reads S3 by the Secret of the steps' namespace needs one in the models' namespace, for the servers' pods and the guard."""

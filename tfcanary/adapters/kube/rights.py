@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, WRITE, Right
+from tfcanary.adapters.kubeclient.resources import (
+    AUTOSCALERS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    ENDPOINT_SLICES,
+    PODS,
+    SERVICES,
+    WRITE,
+    Right,
+)
 from tfcanary.adapters.routing import router_class
 from tfcanary.core.plan import TrafficPlan
 
@@ -13,6 +23,7 @@ EVERY = (
     Right(CONFIG_MAPS, (*WRITE, "list", "delete")),
     Right(DEPLOYMENTS, (*WRITE, "list", "delete")),
     Right(SERVICES, (*WRITE, "list")),
+    Right(DISRUPTION_BUDGETS, WRITE),
     Right(PODS, ("list",)),
     Right(ENDPOINT_SLICES, ("list",)),
 )
@@ -27,14 +38,23 @@ OF_GUARD = (
 """The rights of the guard, which starts no server and changes none; the router adds its own."""
 
 
-def of_steps(traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
-    """All rights that the steps need for a release with the plan's router. Raises Refused for a router that is not known."""
-    return (*EVERY, *router_class(traffic.router).rights(traffic, namespace))
+SCALING = (Right(AUTOSCALERS, (*WRITE, "list")),)
+"""The rights of the steps where the plan has `scaling`: deploy/scaling."""
+GUARD_SCALING = (Right(AUTOSCALERS, ("get", "list", "patch")),)
+"""Those of the guard, which lets stable become smaller again."""
 
 
-def of_guard(traffic: TrafficPlan) -> tuple[Right, ...]:
-    """All rights that the guard needs with the plan's router. Raises Refused for a router that is not known."""
-    return (*OF_GUARD, *router_class(traffic.router).guard_rights())
+def of_steps(traffic: TrafficPlan, namespace: str, scaling: bool = False) -> tuple[Right, ...]:
+    """All rights that the steps need for a release with the plan's router, and with autoscalers or without.
+
+    Raises Refused for a router that is not known.
+    """
+    return (*EVERY, *(SCALING if scaling else ()), *router_class(traffic.router).rights(traffic, namespace))
+
+
+def of_guard(traffic: TrafficPlan, scaling: bool = False) -> tuple[Right, ...]:
+    """All rights that the guard needs, likewise. Raises Refused for a router that is not known."""
+    return (*OF_GUARD, *(GUARD_SCALING if scaling else ()), *router_class(traffic.router).guard_rights())
 
 
 def lacking(api: Api, rights: Iterable[Right], account: str = "") -> list[str]:

@@ -16,9 +16,10 @@ from tfcanary.adapters.kube import pods
 from tfcanary.adapters.kube.ownership import labels
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
-from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, Json
-from tfcanary.core.domain import Pool, Track
+from tfcanary.adapters.kubeclient.resources import AUTOSCALERS, DEPLOYMENTS, ENDPOINT_SLICES, PODS, SERVICES, Json
+from tfcanary.core.domain import Pool, Scaling, Track
 from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.plan.cluster import DISABLED
 from tfcanary.core.ports import Server
 
 STATUS_TIMEOUT = 3.0
@@ -43,6 +44,11 @@ class RunningServers:
         wanted = {object_names.MODEL: self.model, **({object_names.VERSION: str(pool.number)} if pool else {})}
         found = {object_names.pool_of(labels(one)): one for one in self.api.list(DEPLOYMENTS, wanted)}
         return {at: one for at, one in found.items() if at is not None and pool in (None, at)}
+
+    def autoscalers(self) -> dict[Pool, Json]:
+        """The autoscalers that were made for the pools."""
+        found = {object_names.pool_of(labels(one)): one for one in self.api.list(AUTOSCALERS, {object_names.MODEL: self.model})}
+        return {pool: one for pool, one in found.items() if pool is not None}
 
     def service(self, track: Track) -> Json | None:
         """The Service of a track."""
@@ -111,9 +117,9 @@ class TrackServers:
         self._known: dict[Track, tuple[float, tuple[Server, ...]]] = {}
 
     def of(self, track: Track) -> tuple[Server, ...]:
-        """Servers that have an address, as `RunningServers.reachable` says."""
+        """Servers that have an address, as `RunningServers.reachable` says; listed again while one of them is not ready yet."""
         listed, servers = self._known.get(track, (0.0, ()))
-        if not servers or time.monotonic() - listed > REMEMBERED:
+        if not servers or not all(one.silent for one in servers) or time.monotonic() - listed > REMEMBERED:
             servers = self._running.reachable(track)
             self._known[track] = (time.monotonic(), servers)
         return servers
@@ -129,6 +135,12 @@ def selector_of(deployment: Json) -> dict[str, str]:
     if selector.get("matchExpressions") or not selector.get("matchLabels"):
         raise Refused(f"Deployment {deployment['metadata']['name']}: its selector has expressions; a Service selects by plain labels only")
     return dict(selector["matchLabels"])
+
+
+def scaling_of(autoscaler: Json) -> Scaling:
+    """What an autoscaler has been told."""
+    down = (autoscaler["spec"].get("behavior") or {}).get("scaleDown") or {}
+    return Scaling(int(autoscaler["spec"].get("minReplicas", 1)), held=down.get("selectPolicy") == DISABLED)
 
 
 def pool_at(service: Json, deployments: Mapping[Pool, Json]) -> Pool | None:

@@ -44,14 +44,17 @@ class Resource:
 
 CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")
 DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
+DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 EVENTS = Resource("v1", "events", "Event")
 PODS = Resource("v1", "pods", "Pod")
 PAGES = Resource("v1", "pods/proxy", "Pod")
 """What `Api.page` reads; used in questions about rights."""
+RESOURCE_QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 SECRETS = Resource("v1", "secrets", "Secret")
 SERVICES = Resource("v1", "services", "Service")
 SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
+AUTOSCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 NAMESPACES = Resource("v1", "namespaces", "Namespace", everywhere=True)
 
 

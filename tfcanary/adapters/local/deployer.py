@@ -35,18 +35,18 @@ class LocalDeployer:
     records: Records
 
     def deploy(self, pool: RunningPool, intent: Intent) -> None:
-        """Start the pool's server where it does not run; returns without waiting.
-
-        One server is enough for any pool on one machine, whatever `pool.least`: more processes would share the same processors.
-        """
+        """Start servers of the pool where fewer than its least number run; returns without waiting."""
         try:
-            self._ask("deploy", pool=pool_name(pool.pool), uri=pool.version.uri, intent=intent.stamp())
+            self._ask("deploy", pool=pool_name(pool.pool), uri=pool.version.uri, least=pool.least, intent=intent.stamp())
         except Down:
             if pool.pool != self._restored_pool():
                 raise
 
+    def scale(self, pool: RunningPool, intent: Intent) -> None:
+        """Do nothing: no pool on this machine has an autoscaler."""
+
     def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
-        """Point a track at a pool, whose server must be available unless the track points at it already; returns once Envoy sends requests there."""
+        """Point a track at a pool, of which a server must be available unless the track points at it already; returns once Envoy sends requests there."""
         try:
             if pool is not None and self._tracks().get(track) != pool:
                 self._check_available(pool)
@@ -58,7 +58,7 @@ class LocalDeployer:
         self._await_in_force(track)
 
     def remove(self, pool: Pool, intent: Intent) -> None:
-        """Stop a pool's server after its last request; raises Refused where a track points at it, Conflict where a newer intent deployed it."""
+        """Stop a pool's servers after their last request; raises Refused where a track points at it, Conflict where a newer intent deployed it."""
         try:
             self._ask("remove", pool=pool_name(pool), intent=intent.stamp())
         except Down:
@@ -71,16 +71,20 @@ class LocalDeployer:
             model = self._snapshot()
         except Down as error:
             return self._observe_down(pool, str(error))
-        servers = {pool_of(one["pool"]): one for one in model["servers"]}
+        found: dict[Pool, tuple[Server, ...]] = {}
+        for one in model["servers"]:
+            known = pool_of(one["pool"])
+            if pool in (None, known):
+                found[known] = (*found.get(known, ()), self._server(one))
         stamps = {Track(track): Intent.of_stamp(text) for track, text in model["stamps"]["tracks"].items()}
         return Deployment(
-            servers={known: (self._server(one),) for known, one in servers.items() if pool in (None, known)},
+            servers=found,
             tracks={Track(track): pool_of(name) for track, name in model["tracks"].items()},
             stamps={track: stamp for track, stamp in stamps.items() if stamp is not None},
         )
 
     def stable_outage(self) -> Server | None:
-        """Return the stable version's server with the reason why users get no answer; None where they get one, or nothing is stable."""
+        """Return a server of the stable version with the reason why users get no answer; None where they get one, or nothing is stable."""
         running = self.observe()
         pool = running.tracks.get(Track.STABLE)
         for server in running.servers.get(pool, ()) if pool else ():
@@ -117,9 +121,8 @@ class LocalDeployer:
 
     def _check_available(self, pool: Pool) -> None:
         servers = self.observe(pool).servers.get(pool, ())
-        unready = next((s for s in servers if not s.available), None)
-        if unready:
-            raise Unavailable(f"server {unready.name} is not available for {pool}: {unready.message}")
+        if servers and not any(one.available for one in servers):
+            raise Unavailable(f"server {servers[0].name} is not available for {pool}: {servers[0].message}")
 
     def _server(self, snapshot: Json) -> Server:
         from tfcanary.adapters.serving.server_client import Client
@@ -152,9 +155,8 @@ class LocalDeployer:
 
     def _is_in_force(self, track: Track) -> bool:
         model = self._snapshot()
-        name = model["tracks"].get(track.value)
-        server = next((one for one in model["servers"] if one["pool"] == name), {"rest": "", "grpc": ""})
-        wanted = [{int(at.rpartition(":")[2])} if at else set() for at in (server["rest"], server["grpc"])]
+        servers = [one for one in model["servers"] if one["pool"] == model["tracks"].get(track.value)]
+        wanted = [{int(one[entrance].rpartition(":")[2]) for one in servers if one[entrance]} for entrance in ("rest", "grpc")]
         if model["admin"] is None:
             return True
         try:

@@ -83,7 +83,7 @@ class Folder:
         return self.root / "models"
 
     def requests(self, model: str, pool: Pool) -> Path:
-        """Return the folder of the request log of a pool's server."""
+        """Return the folder of the request logs of a pool's servers."""
         return self.root / "requests" / checked_name(model) / pool_name(pool)
 
     def run(self, model: str) -> Path:

@@ -1,4 +1,4 @@
-"""The processes of one model: its proxy, a server for each pool, and the guards of its releases."""
+"""The processes of one model: its proxy, the servers of each pool, and the guards of its releases."""
 
 from __future__ import annotations
 
@@ -71,44 +71,45 @@ class Model:
         self.name = name
         self.stamps = stamps
         self.proxy = Proxy(folder, name, port, intent)
-        self.servers: dict[Pool, ModelServer] = {}
+        self.servers: dict[Pool, list[ModelServer]] = {}
         self.tracks: dict[Track, Pool] = {}
         self.guards: dict[str, Guard] = {}
         self._folder, self._program, self._forks, self._on_change = folder, program, forks, on_change
         self._releasing: set[asyncio.Task[None]] = set()
 
-    def deploy(self, pool: Pool, uri: str, intent: Intent) -> None:
-        """Start a pool's server where it does not run, and stamp the pool. Raises Conflict where a newer intent wrote it."""
+    def deploy(self, pool: Pool, uri: str, least: int, intent: Intent) -> None:
+        """Start servers of a pool where fewer than `least` run, and stamp the pool. Raises Conflict where a newer intent wrote it."""
         uri = _checked_uri(uri, pool.number)
-        running = self.servers.get(pool)
+        running = next(iter(self.servers.get(pool, ())), None)
         if running and running.uri != uri:
             raise Refused(f"{pool} of {self.name} runs from {running.uri} already, not from {uri}: remove it first")
         self.stamps.put_pool(pool, intent)
-        self.run(pool, uri)
+        self.run(pool, uri, least)
 
-    def run(self, pool: Pool, uri: str) -> None:
-        """Start a pool's server where it does not run."""
-        if pool not in self.servers:
-            self.servers[pool] = ModelServer(self._folder, self._program, self._forks, self.name, pool, uri, self.publish)
-            self.servers[pool].begin()
+    def run(self, pool: Pool, uri: str, least: int) -> None:
+        """Start servers of a pool where fewer than `least` run."""
+        servers = self.servers.setdefault(pool, [])
+        for number in range(len(servers) + 1, least + 1):
+            servers.append(ModelServer(self._folder, self._program, self._forks, self.name, pool, number, uri, self.publish))
+            servers[-1].begin()
         self._on_change()
 
     def assign(self, track: Track, pool: Pool | None, intent: Intent) -> None:
-        """Send a track's requests to a pool's server, which must answer; None: to nobody. Raises Conflict where a newer intent wrote the track.
+        """Send a track's requests to a pool's servers, one of which must answer; None: to nobody. Raises Conflict where a newer intent wrote the track.
 
-        A track that points at the pool already is stamped only, whether its server answers or not.
+        A track that points at the pool already is stamped only, whether a server answers or not.
         """
         self.stamps.put_track(track, intent)
-        server = self.servers.get(pool) if pool is not None else None
         if pool is not None and self.tracks.get(track) != pool:
-            if server is None:
+            servers = self.servers.get(pool)
+            if not servers:
                 raise Refused(f"{pool} of {self.name} is not deployed: the {track.value} track cannot point at it")
-            if server.ports is None:
-                raise Unavailable(f"the server of {pool} of {self.name} does not answer yet ({server.message or server.state})")
+            if all(one.ports is None for one in servers):
+                raise Unavailable(f"no server of {pool} of {self.name} answers yet ({servers[0].message or servers[0].state})")
         self.point(track, pool)
 
     def point(self, track: Track, pool: Pool | None) -> None:
-        """Send a track's requests to a pool's server, which may come up later; None: to nobody."""
+        """Send a track's requests to a pool's servers, which may come up later; None: to nobody."""
         if pool is None:
             self.tracks.pop(track, None)
         else:
@@ -116,22 +117,22 @@ class Model:
         self.publish()
 
     def publish(self) -> None:
-        """Tell the proxy where each track's server answers at this moment."""
-        servers = {track: self.servers.get(pool) for track, pool in self.tracks.items()}
-        self.proxy.point({track: server.ports for track, server in servers.items() if server and server.ports})
+        """Tell the proxy where each track's servers answer at this moment."""
+        self.proxy.point(
+            {track: tuple(one.ports for one in self.servers.get(pool, ()) if one.ports) for track, pool in self.tracks.items()}
+        )
         self._on_change()
 
     async def remove(self, pool: Pool, intent: Intent) -> None:
-        """Stop a pool's server after its last request. Raises Conflict where a newer intent deployed the pool, Refused where a track points at it."""
+        """Stop a pool's servers after their last request. Raises Conflict where a newer intent deployed the pool, Refused where a track points at it."""
         self.stamps.put_pool(pool, intent)
         tracks = [track.value for track, target in self.tracks.items() if target == pool]
         if tracks:
             raise Refused(f"{pool} of {self.name} is what the {' and the '.join(tracks)} track points at: point it elsewhere first")
-        server = self.servers.pop(pool, None)
+        servers = self.servers.pop(pool, [])
         self.stamps.forget(running=self.servers)
         self._on_change()
-        if server:
-            await server.end(LAST_REQUEST + GRACE)
+        await asyncio.gather(*(one.end(LAST_REQUEST + GRACE) for one in servers))
 
     def guard(self, run_id: str) -> None:
         """Start the guard of a release where it does not run."""
@@ -156,7 +157,7 @@ class Model:
         await asyncio.gather(*(guard.end(GRACE) for guard in self.guards.values()))
         await self.proxy.drain(DRAIN)
         await self.proxy.end(GRACE)
-        await asyncio.gather(*(server.end(LAST_REQUEST + GRACE) for server in self.servers.values()))
+        await asyncio.gather(*(one.end(LAST_REQUEST + GRACE) for servers in self.servers.values() for one in servers))
 
     def snapshot(self) -> Json:
         """Return all of it as plain values."""
@@ -167,7 +168,7 @@ class Model:
             "proxy": self.proxy.snapshot(),
             "tracks": {track.value: pool_name(pool) for track, pool in self.tracks.items()},
             "stamps": self.stamps.as_json(),
-            "servers": [_server_snapshot(pool, server) for pool, server in sorted(self.servers.items())],
+            "servers": [_server_snapshot(pool, one) for pool, servers in sorted(self.servers.items()) for one in servers],
             "guards": [{"run_id": run_id, **guard.snapshot()} for run_id, guard in self.guards.items()],
         }
 

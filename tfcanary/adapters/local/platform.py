@@ -41,6 +41,8 @@ def open_local(folder: Folder, model: str, plan: Plan) -> Platform:
     checked_name(model)
     if plan.metrics.source not in ("", "scrape"):
         raise Refused(f"metrics.source {plan.metrics.source!r}: on the embedded platform it must be `scrape`, the servers' own pages")
+    if plan.scaling:
+        raise Refused("scaling: needs a cluster's autoscaler, and the embedded platform has none; leave it out")
     if plan.judge.selectors:
         raise Refused(NO_OBJECTIVES)
     bucket = _bucket(folder, plan)
@@ -79,22 +81,22 @@ def _bucket(folder: Folder, plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The server behind each track, as the supervisor says."""
+    """The servers behind each track, as the supervisor says."""
 
     folder: Folder
     model: str
 
-    def of(self, track: Track) -> tuple[Pool, Server] | None:
-        """Return the pool that a track points at and its server; None where the track points at nothing."""
+    def of(self, track: Track) -> tuple[Pool, tuple[Server, ...]] | None:
+        """Return the pool that a track points at and its servers; None where the track points at nothing."""
         model = ask(self.folder, "status")["models"].get(self.model, {"tracks": {}, "servers": ()})
         name = model["tracks"].get(track.value)
-        server = next((one for one in model["servers"] if one["pool"] == name), None)
-        return (pool_of(name), Server(server["name"], server["rest"], server["grpc"], available=bool(server["rest"]))) if server else None
+        found = [one for one in model["servers"] if one["pool"] == name]
+        return (pool_of(name), tuple(Server(one["name"], one["rest"], one["grpc"], bool(one["rest"])) for one in found)) if found else None
 
     def pages(self, track: Track) -> Mapping[str, str]:
         """Return base addresses by server; a server that is just being started again has an address at which nobody answers."""
         target = self.of(track)
-        return {target[1].name: target[1].rest or NOBODY} if target else {}
+        return {one.name: one.rest or NOBODY for one in target[1]} if target else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,25 +161,28 @@ class LocalRouter:
             if traffic.of(track) <= before.of(track):
                 continue
             target = Servers(self.folder, self.model).of(track)
-            if target is None or not target[1].available:
-                what = f"its server for {target[0]} does not answer" if target else "it points at no version"
+            if target is None or not any(one.available for one in target[1]):
+                what = f"no server of {target[0]} answers" if target else "it points at no version"
                 raise Unavailable(f"the {track.value} track of {self.model} gets no weight: {what}")
 
 
 class TrackPredictor:
-    """A Predictor that asks a track's server itself, past the proxy; several threads may use it."""
+    """A Predictor that asks a track's servers themselves, past the proxy and in turn; several threads may use it."""
 
     def __init__(self, servers: Servers, model: str) -> None:
         self._servers = servers
         self._model = model
         self._clients: dict[str, Client] = {}
+        self._turn = 0
 
     def predict(self, track: Track, request: Request) -> Prediction:
         """Return the track's answer; raises Unavailable where the track has no server that answers."""
         target = self._servers.of(track)
-        if target is None or not target[1].available:
+        available = [one for one in target[1] if one.available] if target else []
+        if not available:
             raise Unavailable(f"the {track.value} track of {self._model} has no server that answers")
-        return self._client(target[1]).predict(request)
+        self._turn += 1
+        return self._client(available[self._turn % len(available)]).predict(request)
 
     def _client(self, server: Server) -> Client:
         """One client for each process, whose connections stay open."""
@@ -190,7 +195,7 @@ class TrackPredictor:
 
 @dataclass(frozen=True, slots=True)
 class LocalLog:
-    """The request logs of the model's servers, each in a folder of its own."""
+    """The request logs of the model's servers, with a folder for each pool."""
 
     folder: Folder
     model: str

@@ -1,7 +1,7 @@
 """Envoy in front of a model: its configuration as pure functions, and its process.
 
-One listener takes REST and gRPC, the Router writes the route table, and each track has two clusters (REST and gRPC) with one endpoint
-each. Envoy watches the files of both: pointing a track at another server restarts nothing, closes no user's connection and cuts off no
+One listener takes REST and gRPC, the Router writes the route table, and each track has two clusters (REST and gRPC) with an endpoint for
+each server. Envoy watches the files of both: pointing a track at another server restarts nothing, closes no user's connection and cuts off no
 request. Two watched files are two inotify instances for each model, of which many systems give a user 128.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,13 @@ def bootstrap(port: int, table: Path, cluster_file: Path, access_log: Path) -> J
     }
 
 
-def cluster_list(ports: Mapping[Track, Ports]) -> Json:
+def cluster_list(ports: Mapping[Track, Sequence[Ports]]) -> Json:
     """Return the document with the clusters of all tracks; a track without ports has no endpoint, so its requests are answered with 503."""
     listed = []
     for track in Track:
-        at = ports.get(track)
-        for name, port, http2 in zip(clusters(track), (at.rest, at.grpc) if at else (None, None), (False, True), strict=True):
-            listed.append(_cluster(name, port, http2))
+        rest, grpc = clusters(track)
+        at = ports.get(track, ())
+        listed += [_cluster(rest, [one.rest for one in at], http2=False), _cluster(grpc, [one.grpc for one in at], http2=True)]
     return {"resources": listed}
 
 
@@ -99,11 +99,11 @@ def _listener(port: int, table: Path, access_log: Path) -> Json:
     return {"name": PREFIX, "address": _socket(port), "enable_reuse_port": False, "filter_chains": [{"filters": filters}]}
 
 
-def _cluster(name: str, port: int | None, http2: bool) -> Json:
+def _cluster(name: str, ports: Sequence[int], http2: bool) -> Json:
     protocol: Json = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
     options = {"@type": _HTTP, "common_http_protocol_options": {"idle_timeout": IDLE}, "explicit_http_config": protocol}
     limits = {"max_connections": CIRCUIT_LIMIT, "max_pending_requests": CIRCUIT_LIMIT, "max_requests": CIRCUIT_LIMIT}
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _socket(port)}}]}] if port else []
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _socket(port)}} for port in ports]}] if ports else []
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",
         "name": name,
@@ -137,7 +137,7 @@ class Proxy(RestartingProcess):
         self._cluster_file = self._run / "clusters" / "clusters.json"
         self._admin_file = self._run / "admin"
         self._output = self._run / "proxy.log"
-        self._ports: Mapping[Track, Ports] | None = None
+        self._ports: Mapping[Track, Sequence[Ports]] | None = None
         table = folder.table(model)
         for watched in (table, self._cluster_file):
             watched.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ class Proxy(RestartingProcess):
         self.point({})
         write_aside(self._run / "proxy.json", json.dumps(bootstrap(port, table, self._cluster_file, self._run / "access.log")))
 
-    def point(self, ports: Mapping[Track, Ports]) -> None:
+    def point(self, ports: Mapping[Track, Sequence[Ports]]) -> None:
         """Send each track's requests to these ports, and those of a track that is not named to nobody."""
         if ports != self._ports:
             write_aside(self._cluster_file, json.dumps(cluster_list(ports)))

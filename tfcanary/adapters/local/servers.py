@@ -1,7 +1,7 @@
-"""The model server of a pool: forked where that works; it writes its ports into a file, from which they are read.
+"""A model server of a pool: forked where that works; it writes its ports into a file, from which they are read.
 
 The kernel chooses the ports at each start, so that two servers never fight for one. The proxy learns at once when they change or are
-gone. One server is enough for a pool on one machine, whatever the plan's `serving.replicas`: more processes would share its processors.
+gone.
 """
 
 from __future__ import annotations
@@ -52,14 +52,15 @@ def model_config(model: str, base: str, number: int) -> str:
 
 
 class ModelServer(RestartingProcess):
-    """The server of one pool, which is started again when it ends."""
+    """One server of a pool, which is started again when it ends."""
 
     _starts = count(1)
 
     def __init__(
-        self, folder: Folder, program: Program, forks: Forks, model: str, pool: Pool, uri: str, on_change: Callable[[], None]
+        self, folder: Folder, program: Program, forks: Forks, model: str, pool: Pool, number: int, uri: str, on_change: Callable[[], None]
     ) -> None:
-        super().__init__(f"{model}-v{pool_name(pool)}")
+        """`number` counts the servers of the pool from 1."""
+        super().__init__(f"{model}-v{pool_name(pool)}" + (f"-{number}" if number > 1 else ""))
         self.uri = uri
         self.ports: Ports | None = None
         self.failed = False

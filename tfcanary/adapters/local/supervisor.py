@@ -81,8 +81,10 @@ class Supervisor:
         if record.release:
             model.stamps.raise_all(record.release.token, Pool(stable.number) if stable else None)
         if stable:
-            model.run(Pool(stable.number), stable.uri)
-            model.point(Track.STABLE, Pool(stable.number))
+            pool = Pool(stable.number)
+            wanted = record.release.desired.pool(pool) if record.release else None
+            model.run(pool, stable.uri, wanted.least if wanted else 1)
+            model.point(Track.STABLE, pool)
         if record.release and _needs_guard(record.release):
             model.guard(record.release.run_id)
 
@@ -139,7 +141,7 @@ class Supervisor:
         named = await self._model(model)
         match do:
             case "deploy":
-                named.deploy(pool_of(of["pool"]), of["uri"], _intent(of))
+                named.deploy(pool_of(of["pool"]), of["uri"], of["least"], _intent(of))
             case "assign":
                 named.assign(Track(of["track"]), pool_of(of["pool"]) if of["pool"] else None, _intent(of))
             case "remove":

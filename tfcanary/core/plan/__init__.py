@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Traffic
 from tfcanary.core.durations import written
-from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ServiceType, ServingPlan, TrafficPlan
+from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ScalingPlan, ServiceType, ServingPlan, TrafficPlan
 from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ShareLimits, ValidationPlan
 from tfcanary.core.plan.judge import (
     ClassesPlan,
@@ -56,10 +56,12 @@ __all__ = [
     "Plan",
     "PredictionsPlan",
     "QualityPlan",
+    "ScalingPlan",
     "ServiceType",
     "ServingPlan",
     "ShareLimits",
     "StagePlan",
+    "StageServers",
     "TrafficPlan",
     "ValidationPlan",
     "WaitingPolicy",
@@ -68,6 +70,17 @@ __all__ = [
 
 MOST_WITH_BASELINE = 50
 """The largest weight, in percent, at which a baseline gets as much as the canary."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageServers:
+    """How many servers each track has at one stage, at least."""
+
+    weight: int
+    """The canary's share in percent."""
+    stable: int
+    canary: int
+    baseline: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,8 @@ class Plan:
     bucket: BucketPlan = field(default_factory=BucketPlan)
     metrics: MetricsPlan = field(default_factory=MetricsPlan)
     serving: ServingPlan = field(default_factory=ServingPlan)
+    scaling: ScalingPlan | None = None
+    """None: versions have no autoscaler."""
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     guard: GuardPodPlan = field(default_factory=GuardPodPlan)
     waiting: WaitingPolicy = WaitingPolicy.NEWEST
@@ -124,6 +139,10 @@ class Plan:
             raise ValueError(f"notify: has {len(self.notify)} receivers; at most {MOST_RECEIVERS} are told")
         if self.deploy.baseline and not any(self.traffic_at(weight).baseline for weight in self.weights):
             raise ValueError(f"deploy.baseline: has no stage in weights {list(self.weights)}; one must be from 1 to {MOST_WITH_BASELINE} %")
+        if self.scaling and self.traffic.divides_by_servers:
+            raise ValueError(
+                f"scaling, traffic.router {self.traffic.router!r}: exclude each other; with this router the number of pods is the share"
+            )
         quality = self.judge.quality
         if quality and (quality.metric is None) is (self.labelled is None):
             raise ValueError("judge.quality: needs one source of its values: `labelled`, or `judge.quality.metric`")
@@ -134,9 +153,19 @@ class Plan:
                 f"deploy.heartbeat {written(self.deploy.heartbeat)}: must be at least two polls ({written(self.stage.poll)} each)"
             )
 
+    @property
+    def least_of_stable(self) -> int:
+        """The least servers of the version that serves."""
+        return self.scaling.min if self.scaling else self.serving.replicas
+
     def traffic_at(self, weight: int) -> Traffic:
         """The traffic at a weight of the canary: the baseline, if there is one, gets as much where both fit."""
         return Traffic(canary=weight, baseline=weight if self.deploy.baseline and weight <= MOST_WITH_BASELINE else 0)
+
+    def servers_at(self, stable: int) -> tuple[StageServers, ...]:
+        """The servers of each stage beside so many of stable, by their load; of a router that divides by servers only the router knows them."""
+        sizes = ((weight, self.serving.canary_servers(weight, stable)) for weight in self.weights)
+        return tuple(StageServers(weight, stable, size, size if self.traffic_at(weight).baseline else 0) for weight, size in sizes)
 
     def asks(self, stage: int) -> bool:
         """Whether a stage that went well waits for a person's approval."""

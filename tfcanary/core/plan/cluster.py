@@ -174,6 +174,11 @@ class TrafficPlan:
     hostnames: tuple[str, ...] = ()
     """The host names that users call. Default: any."""
 
+    @property
+    def divides_by_servers(self) -> bool:
+        """Whether the number of the canary's servers makes its share: then the router alone changes it."""
+        return self.router == "replicas"
+
 
 class ServiceType(StrEnum):
     """What the Services of the tracks are."""
@@ -183,6 +188,10 @@ class ServiceType(StrEnum):
     LOAD_BALANCER = "LoadBalancer"
 
 
+SAME_LOAD = 50
+"""The weight, in percent, from which on the canary has as many servers as stable, whatever is left for stable's."""
+SPREAD = ("maxSkew", "topologyKey", "whenUnsatisfiable")
+"""What Kubernetes asks of each topology spread constraint."""
 IMAGE = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
@@ -195,7 +204,8 @@ class ServingPlan:
     replicas: int = 1
     """Pods of the stable track after a first release; later ones keep as many as stable has at their promotion, and at least these."""
     canary_replicas: int = 1
-    """Pods of the canary before its promotion: enough for the largest of `weights` but the last step to 100 %."""
+    """The least number of the canary's pods. Before each rise of its share it gets as many as carry no more each than stable's do, and from
+    50 % on as many as stable has; under the router `replicas` their number is the share."""
     cpu: str = "1"
     """Requested for each pod, as Kubernetes writes it; also TensorFlow's threads, for it does not see the quota."""
     memory: str = "2Gi"
@@ -206,12 +216,55 @@ class ServingPlan:
     """Of the tracks' Services, as Kubernetes calls it."""
     pod_patch: Mapping[str, object] = field(default_factory=dict)
     """Strategic-merge patch for the pod template: GPUs, node pools, service account, image pull secrets."""
+    topology_spread: tuple[Mapping[str, object], ...] = ()
+    """How pods spread over zones or nodes: topology spread constraints as Kubernetes writes them, for example
+    `{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}`.
+
+    Without a `labelSelector` a constraint counts the pods of one version."""
 
     def __post_init__(self) -> None:
         if self.image and not IMAGE.fullmatch(self.image):
             raise ValueError(f"image {self.image!r}: must be pinned by digest, for example registry/tensorflow-serving@sha256:<64 digits>")
         if self.replicas < 1 or self.canary_replicas < 1:
             raise ValueError(f"replicas {self.replicas}, canary_replicas {self.canary_replicas}: must be at least 1")
+        for number, one in enumerate(self.topology_spread):
+            if lacking := [name for name in SPREAD if name not in one]:
+                raise ValueError(f"topology_spread[{number}]: lacks {', '.join(lacking)}; each constraint has {', '.join(SPREAD)}")
+
+    def canary_servers(self, weight: int, stable: int) -> int:
+        """The servers of the canary at a weight in percent beside so many of stable: none of them carries more than stable's do."""
+        # In whole numbers: a quotient that is rounded twice can ask for a server too many.
+        same_load = -(-stable * weight // (100 - weight)) if weight < SAME_LOAD else stable
+        return max(same_load, self.canary_replicas)
+
+
+DISABLED = "Disabled"
+"""The `selectPolicy` by which Kubernetes' autoscaler makes a pool no smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingPlan:
+    """The autoscaler of each version's pods on a cluster: a HorizontalPodAutoscaler that is made and removed with the Deployment.
+
+    tfcanary sets its least number of pods, and never the number itself: the canary's from its weight, and of stable `min`. While a release
+    may be rolled back, stable's pods do not become fewer.
+    """
+
+    max: int
+    """The most pods of a version."""
+    min: int = 1
+    """The least pods of the version that serves, in place of `serving.replicas`."""
+    metrics: tuple[Mapping[str, object], ...] = ()
+    """What is scaled by, as Kubernetes writes metrics of `autoscaling/v2`. Default: Kubernetes' own, 80 % of the requested CPU."""
+    behavior: Mapping[str, object] = field(default_factory=dict)
+    """How quickly, as Kubernetes writes it; without `scaleDown.selectPolicy`, which a release sets."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min <= self.max:
+            raise ValueError(f"min {self.min}, max {self.max}: must be at least 1 and rise in this order")
+        down = self.behavior.get("scaleDown")
+        if isinstance(down, Mapping) and "selectPolicy" in down:
+            raise ValueError("behavior.scaleDown.selectPolicy: is what a release sets while it may be rolled back; leave it out")
 
 
 @dataclass(frozen=True, slots=True)
