@@ -17,8 +17,9 @@ from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.processes import Process, RestartingProcess, exit_text, last_line, start
 from tfcanary.adapters.local.servers import HOST, Ports
 from tfcanary.adapters.routing.atomic_files import write_aside
-from tfcanary.adapters.routing.envoy import TABLE, RouteTable, clusters
+from tfcanary.adapters.routing.envoy import TABLE, RouteTable, cluster
 from tfcanary.core.domain import Intent, Track
+from tfcanary.core.plan import Entrance
 
 PREFIX = "proxy"
 """The prefix of the listener's statistics; not the model's name, which might be `admin`, Envoy's own prefix."""
@@ -64,14 +65,14 @@ def cluster_list(ports: Mapping[Track, Ports]) -> Json:
     listed = []
     for track in Track:
         at = ports.get(track)
-        for name, port, http2 in zip(clusters(track), (at.rest, at.grpc) if at else (None, None), (False, True), strict=True):
-            listed.append(_cluster(name, port, http2))
+        for entrance, port in zip(Entrance, (at.rest, at.grpc) if at else (None, None), strict=True):
+            listed.append(_cluster(cluster(track, entrance), port, http2=entrance is Entrance.GRPC))
     return {"resources": listed}
 
 
-def endpoints_in(dump: Json, cluster: str) -> set[int]:
+def endpoints_in(dump: Json, name: str) -> set[int]:
     """Return the ports of a cluster in Envoy's `/clusters?format=json`."""
-    hosts = [host for one in dump.get("cluster_statuses", ()) if one["name"] == cluster for host in one.get("host_statuses", ())]
+    hosts = [host for one in dump.get("cluster_statuses", ()) if one["name"] == name for host in one.get("host_statuses", ())]
     return {host["address"]["socket_address"]["port_value"] for host in hosts}
 
 
