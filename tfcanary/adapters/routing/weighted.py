@@ -1,7 +1,9 @@
 """Routers over a route whose rules have weighted backends, such as an HTTPRoute or a VirtualService.
 
-A route has one rule for each entrance, and all rules have the same weights: they are one object, written at once. The port of its backends
-tells which entrance a rule is for. A track without weight is not named at all: a persistent session would outlive weight 0 (Gateway API, GEP-1619), and a backend that
+A route has one rule for each entrance, and all rules have the same weights: they are one object, written at once. The port of a rule's
+backends tells its entrance.
+
+A track without weight is not named at all: a persistent session would outlive weight 0 (Gateway API, GEP-1619), and a backend that
 does not exist yet would make the route bad. On a route that somebody else made and that the plan adopts, the rules alone are ours, and
 of a rule only the backends change. Other fields of a backend (filters, headers) stay, and are copied to the other track's backend.
 """
