@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -43,8 +43,9 @@ def bootstrap(port: int, folder: Path) -> Json:
     }
 
 
-def clusters(backends: Sequence[Backend], folder: Path) -> Json:
-    return {"resources": [_cluster(name(backend), folder) for backend in backends]}
+def clusters(backends: Sequence[Backend], http2: Container[Backend], folder: Path) -> Json:
+    """`http2` are the backends that are asked in HTTP/2, as gRPC needs it."""
+    return {"resources": [_cluster(name(backend), backend in http2, folder) for backend in backends]}
 
 
 def endpoints(backend: Backend, ready: Sequence[tuple[str, int]]) -> Json:
@@ -91,11 +92,11 @@ def _listener(port: int, folder: Path) -> Json:
     return {"name": TABLE, "address": _socket(HERE, port), "enable_reuse_port": False, "filter_chains": [{"filters": filters}]}
 
 
-def _cluster(cluster: str, folder: Path) -> Json:
+def _cluster(cluster: str, http2: bool, folder: Path) -> Json:
     options = {
         "@type": f"type.googleapis.com/{_HTTP}",
         "common_http_protocol_options": {"idle_timeout": IDLE},
-        "explicit_http_config": {"http_protocol_options": {}},
+        "explicit_http_config": {"http2_protocol_options" if http2 else "http_protocol_options": {}},
     }
     return {
         "@type": f"{_TYPE}.config.cluster.v3.Cluster",

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Gateway:
         self._objects: dict[str, dict[str, Json]] = {kind: {} for kind in SOURCES}
         self._lock, self._changed, self._stopping = threading.Lock(), threading.Event(), False
         self._clusters: list[Backend] = []
+        self._http2: set[Backend] = set()
         self._written: dict[Path, Json] = {}
         self._rules: tuple[Sequence[Rule], frozenset[Backend]] = ((), frozenset())
         self._start(port)
@@ -72,7 +73,7 @@ class Gateway:
         self._process.wait()
 
     def _start(self, port: int) -> None:
-        self._write("clusters/clusters.json", envoy_files.clusters([], self._folder))
+        self._write("clusters/clusters.json", envoy_files.clusters([], (), self._folder))
         self._write("routes/table.json", envoy_files.table([], {}, 0))
         self._write("boot.json", envoy_files.bootstrap(port, self._folder))
         (self._folder / "endpoints").mkdir()
@@ -126,7 +127,7 @@ class Gateway:
         there = {backend: found for backend, found in known.items() if found is not None}
         for backend in {*self._clusters, *there}:
             self._write(f"endpoints/{envoy_files.name(backend)}.json", envoy_files.endpoints(backend, ready(backend) or ()))
-        self._add_clusters([backend for backend in there if backend not in self._clusters])
+        self._add_clusters([backend for backend in there if backend not in self._clusters], routes.http2(objects["Service"]))
         self._set_table(rules, there)
         if route and self.kind == "HTTPRoute":
             self._say_status(route, resolved=len(there) == len(known))
@@ -139,11 +140,12 @@ class Gateway:
             route
         )
 
-    def _add_clusters(self, new: Sequence[Backend]) -> None:
+    def _add_clusters(self, new: Sequence[Backend], http2: Set[Backend]) -> None:
         """A table that names a cluster before Envoy has it would answer its share with an error."""
         if new:
             self._clusters += new
-            self._write("clusters/clusters.json", envoy_files.clusters(self._clusters, self._folder))
+            self._http2 |= http2 & {*new}
+            self._write("clusters/clusters.json", envoy_files.clusters(self._clusters, self._http2, self._folder))
         names = {envoy_files.name(backend) for backend in self._clusters}
         self._await(lambda: names <= {one["name"] for one in json.loads(self._says("/clusters?format=json")).get("cluster_statuses", ())})
 

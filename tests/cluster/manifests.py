@@ -24,15 +24,24 @@ ANSWER = textwrap.dedent("""
     http.server.ThreadingHTTPServer((os.environ["POD_IP"], 8501), Answer).serve_forever()
 """)
 """A server that answers every request with $SAYS."""
+ANSWER_GRPC = textwrap.dedent("""
+    import concurrent.futures, grpc, os
+    predict = grpc.unary_unary_rpc_method_handler(lambda request, context: os.environ["SAYS"].encode())
+    service = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", {"Predict": predict})
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4), handlers=[service])
+    server.add_insecure_port(os.environ["POD_IP"] + ":8500")
+    server.start()
+""")
+"""What makes it answer every gRPC request for a prediction with the bytes of $SAYS, too."""
 
 
-def answering(says: str) -> Json:
-    """A container of such a server."""
+def answering(says: str, grpc: bool = False) -> Json:
+    """A container of such a server; `grpc`: it also answers gRPC."""
     probe = {"tcpSocket": {"port": 8501}, "periodSeconds": 1}
     return {
         "name": "server",
         "image": "python:3",
-        "command": ["python", "-c", ANSWER],
+        "command": ["python", "-c", (ANSWER_GRPC if grpc else "") + ANSWER],
         "env": [{"name": "SAYS", "value": says}],
         "ports": [{"name": "rest", "containerPort": 8501}],
         "readinessProbe": probe,

@@ -61,11 +61,18 @@ def _endpoints(services: Mapping[str, Json], slices: Iterable[Json], backend: Ba
     )
 
 
+def http2(services: Mapping[str, Json]) -> set[Backend]:
+    """The ports of Services that say that they are to be asked in HTTP/2 without TLS."""
+    ports = [(name, one) for name, service in services.items() for one in service["spec"].get("ports", [])]
+    return {Backend(name, one["port"]) for name, one in ports if one.get("appProtocol") == "kubernetes.io/h2c"}
+
+
 def of_service(document: Json) -> list[Rule]:
-    """All endpoints that are ready, in turn."""
+    """All endpoints that are ready, in turn. A Service has a port for gRPC; here both protocols come by one."""
     name, port = document["metadata"]["name"], document["spec"]["ports"][0]["port"]
     ports = [one["port"] for one in document["spec"]["ports"]]
-    return [Rule(((Backend(name, 8501 if 8501 in ports else port), 1),))]
+    grpc = [Rule(((Backend(name, 8500), 1),), prefix="/tensorflow.serving.")] if 8500 in ports else []
+    return [*grpc, Rule(((Backend(name, 8501 if 8501 in ports else port), 1),))]
 
 
 def of_http_route(document: Json) -> list[Rule]:

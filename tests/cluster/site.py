@@ -26,7 +26,7 @@ from tfcanary.adapters.doctor_checks import Requirements
 from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
 from tfcanary.core.domain import Finding, Pool, Track
-from tfcanary.core.plan import Plan
+from tfcanary.core.plan import Entrance, Plan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import Record, Release, State
 
@@ -181,7 +181,8 @@ class Site:
         return {str(pod["metadata"]["uid"]) for pod in found}
 
     def begin_users(self, rate: float = RATE) -> Users:
-        self.users = Users(self.gateway.address, NAME, self.models / "users.json", rate)
+        entrances = (Entrance.REST,) if self.router == "nginx" else tuple(Entrance)
+        self.users = Users(self.gateway.address, NAME, self.models / "users.json", rate, entrances)
         self.users.start()
         return self.users
 

@@ -19,7 +19,7 @@ from tfcanary.adapters import local
 from tfcanary.cli.demo.users import UserAnswers, Users
 from tfcanary.core import codec
 from tfcanary.core.domain import Traffic
-from tfcanary.core.plan import Plan
+from tfcanary.core.plan import Entrance, Plan
 from tfcanary.core.record import Record, Release
 from tfcanary.run.submit.handle import Handle
 from tfcanary.run.submit.handle import release as submit
@@ -98,7 +98,7 @@ def site(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
         plan: Plan = codec.decode(Plan, PLAN)
         first = submit(str(models / "v1"), NAME, replace(plan, bootstrap=True), uri).wait()
         assert first.state.value == "promoted", first.reason
-        users = Users(adapters.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE)
+        users = Users(adapters.open_platform(uri, NAME, plan).router.address(), NAME, models / "users.json", RATE, tuple(Entrance))
         users.start()
         yield Site(folder, uri, models, users)
         users.stop()

@@ -241,7 +241,7 @@ def test_a_server_that_dies_in_mid_stage_ends_in_a_rollback(site: Site) -> None:
 
 
 def servers(site: Site) -> list[dict[str, Any]]:
-    return list(local.status(site.folder)["models"][NAME]["servers"])  # type: ignore[index]
+    return list(local.status(site.folder)["models"][NAME]["servers"])
 
 
 def servers_of(site: Site, number: int) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,8 +37,38 @@ def up(platform_uri: str, port: int | None, json_: bool) -> None:
     \b
     Example:  tfcanary up --port 8600
     """
-    local.up(state_folder(platform_uri), port)
-    options.print_result("up", f"the local platform is up: {platform_uri}", json_)
+    folder = state_folder(platform_uri)
+    local.up(folder, port)
+    running = local.status(folder)
+    addresses = {model: _addresses(state["address"]) for model, state in running["models"].items()}
+    options.print_result("up", f"the local platform is up: {platform_uri}", json_, addresses=addresses)
+    for line in () if json_ else _first_address(running) or model_lines(running):
+        click.echo(line, err=True)
+
+
+def model_lines(running: Mapping[str, Any]) -> Iterator[str]:
+    """Yield, for each model of `local.status`, the addresses for requests and the versions that are served."""
+    for model, state in running["models"].items():
+        versions = ", ".join(f"{track} v{number}" for track, number in state["tracks"].items())
+        yield f"{model}: {_in_words(state['address'])} ({versions or 'nothing is served'})"
+
+
+def _first_address(running: Mapping[str, Any]) -> tuple[str, ...]:
+    """The line for a platform without any model; none where it has one."""
+    if running["models"] or not running["up"]:
+        return ()
+    address = f"http://127.0.0.1:{running['port']}"
+    return (f"the first model that is released here: {_in_words(address)}",)
+
+
+def _addresses(address: str) -> dict[str, str]:
+    """The addresses of a proxy, which takes REST and gRPC at one port: a URL, and `host:port` as gRPC clients want it."""
+    return {"rest": address, "grpc": address.removeprefix("http://")}
+
+
+def _in_words(address: str) -> str:
+    both = _addresses(address)
+    return f"REST {both['rest']}, gRPC {both['grpc']}"
 
 
 @click.command(short_help="Stop the local platform, and keep models and records.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,7 +17,7 @@ from tfcanary import adapters, report
 from tfcanary.act import ledger, restore
 from tfcanary.adapters import local
 from tfcanary.cli import options, outputs
-from tfcanary.cli.local import state_folder
+from tfcanary.cli.local import model_lines, state_folder
 from tfcanary.cli.release import UNDECIDED, print_end
 from tfcanary.core import codec
 from tfcanary.core.errors import Refused, TfcanaryError
@@ -157,17 +156,10 @@ def _print_all(platform_uri: str, json_: bool) -> None:
     for model, problem in unread.items():
         table.add_row(escape(model), "", "[orange1]unknown[/]", "", "", escape(problem))
     Console().print(table if records or unread else f"{platform_uri}: no model was released here yet")
-    for line in _servers(running) if running else ():
+    if running and not running["up"]:
+        click.echo("the local platform is down: `tfcanary up` starts it")
+    for line in model_lines(running) if running else ():
         click.echo(line)
-
-
-def _servers(running: Mapping[str, Any]) -> Iterator[str]:
-    """Yield, for each model on this machine, the address for requests and the versions that are served."""
-    if not running["up"]:
-        yield "the local platform is down: `tfcanary up` starts it"
-    for model, state in running["models"].items():
-        versions = ", ".join(f"{track} v{number}" for track, number in state["tracks"].items())
-        yield f"{model}: {state['address']} ({versions or 'nothing is served'})"
 
 
 def _row(record: Record) -> tuple[str, ...]:

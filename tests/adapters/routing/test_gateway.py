@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.routing.tracks import MODEL, plan, shift, stages
+from tests.adapters.routing import grpc_users
+from tests.adapters.routing.load import Load
+from tests.adapters.routing.tracks import MODEL, plan, running, shift, stages, tracks
 from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import MakeGateway
+from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json
 from tfcanary.adapters.routing import open_router, weighted
 from tfcanary.adapters.routing.gateway import GATEWAYS, HTTP_ROUTES, GatewayRouter
-from tfcanary.core.domain import Traffic
+from tfcanary.core.domain import Finding, Traffic
 from tfcanary.core.errors import Diverted, Refused, Unavailable
 
 pytestmark = pytest.mark.slow
@@ -72,8 +76,8 @@ def test_a_track_without_weight_is_not_named(api: Api) -> None:
     made = router(api)
     for weight, wanted in {0: {"m-stable": 100}, 30: {"m-stable": 70, "m-canary": 30}, 100: {"m-canary": 100}}.items():
         shift(made, weight)
-        (only,) = route(api)["spec"]["rules"]
-        assert {one["name"]: one["weight"] for one in only["backendRefs"]} == wanted
+        for one_rule in route(api)["spec"]["rules"]:
+            assert {one["name"]: one["weight"] for one in one_rule["backendRefs"]} == wanted
 
 
 def test_the_route_that_we_make_is_ours_and_hangs_where_the_plan_says(api: Api) -> None:
@@ -144,7 +148,7 @@ def test_of_an_adopted_route_only_the_backends_change(cluster: Cluster, api: Api
 
 
 def test_a_hand_on_the_route_stops_a_rising_weight_and_no_falling_one(cluster: Cluster, api: Api) -> None:
-    made = router(api)
+    made = router(api, entrances=["rest"])
     shift(made, 10)
     edit(cluster, api, rules=[rule("m-stable", "m-canary")])
     assert made.traffic() == Traffic(canary=50)
@@ -167,7 +171,7 @@ def test_a_route_that_leads_elsewhere_by_now_is_said_and_led_back(cluster: Clust
 
 
 def test_a_share_beside_other_rules_is_not_told_but_none_is(cluster: Cluster, api: Api) -> None:
-    made = router(api)
+    made = router(api, entrances=["rest"])
     shift(made, 10)
     edit(cluster, api, rules=[rule("m-stable", "m-canary"), rule("old-model")])
     with pytest.raises(Diverted, match="has old-model, not m-stable and m-canary alone: the canary's share cannot be told"):
@@ -232,3 +236,65 @@ def test_users_go_to_the_first_host_name_or_to_the_gateway(cluster: Cluster, api
     assert router(api).address() == "http://10.1.2.3:8080"
     theirs(cluster, api, rule("m-stable"))
     assert router(api, "").address() == "http://m.example.com"
+
+
+def gateway_class(cluster: Cluster, *features: str) -> None:
+    """The class `any`, defined here without its schema, with what its controller says of it."""
+    names = {"plural": "gatewayclasses", "singular": "gatewayclass", "kind": "GatewayClass", "listKind": "GatewayClassList"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    spec = {"group": "gateway.networking.k8s.io", "scope": "Cluster", "names": names, "versions": [version]}
+    metadata = {
+        "name": "gatewayclasses.gateway.networking.k8s.io",
+        "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api"},
+    }
+    cluster.apply([{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}])
+    until(lambda: any(one["name"] == "gatewayclasses" for one in cluster.api.get("/apis/gateway.networking.k8s.io/v1")["resources"]))
+    status = {"supportedFeatures": [{"name": feature} for feature in features]}
+    cluster.apply([{"apiVersion": GATEWAYS.api, "kind": "GatewayClass", "metadata": {"name": "any"}, "spec": {}, "status": status}])
+
+
+def test_a_gateway_whose_class_cannot_reach_grpc_servers_is_refused_by_name_unless_the_plan_is_for_rest(
+    cluster: Cluster, api: Api, request: pytest.FixtureRequest
+) -> None:
+    users(cluster, api)
+    request.addfinalizer(lambda: cluster.api.delete("/apis/gateway.networking.k8s.io/v1/gatewayclasses/any"))
+    gateway_class(cluster, "HTTPRouteRequestMirror")
+    sentence = r"traffic\.entrances: has `grpc`, and GatewayClass any does not list HTTPRouteBackendProtocolH2C.*`entrances: \[rest\]`"
+    with pytest.raises(Refused, match=sentence):
+        router(api).check(stages(5))
+    assert router(api).entrance()[0] is Finding.FAIL
+    router(api, entrances=["rest"]).check(stages(5))
+    gateway_class(cluster, "HTTPRouteRequestMirror", "HTTPRouteBackendProtocolH2C")
+    router(api).check(stages(5))
+    gateway_class(cluster)  # says nothing
+    router(api).check(stages(5))
+
+
+def test_a_real_envoy_divides_both_entrances_as_the_route_says_and_no_request_fails(
+    cluster: Cluster, api: Api, gateway: MakeGateway
+) -> None:
+    running(cluster, api, grpc=True, v1=1, v2=1)
+    tracks(cluster, api)
+    envoy = gateway("HTTPRoute", MODEL)
+    made = router(api)
+    shift(made, 0)
+    until(lambda: [(one["type"], one["status"]) for one in conditions(api)] == [("Accepted", "True"), ("ResolvedRefs", "True")])
+    with Load(envoy.address, connections=2) as load, grpc_users.asking(envoy.address) as (_, failed):
+        for weight in (20, 0, 100, 20):
+            shift(made, weight)
+            assert made.traffic() == Traffic(canary=weight)
+            if weight in (0, 100):
+                only = 2 if weight else 1
+                assert grpc_users.ask(envoy.address, 50) == {only: 50}
+        answers = grpc_users.ask(envoy.address, 1000)
+        mark = len(load.answers)
+        load.wait_for(more=500)
+    assert (load.failed, failed) == ([], [])
+    assert grpc_users.is_share(answers[2], 1000, 20), answers
+    rest = load.answers[mark:]
+    assert grpc_users.is_share(rest.count(2), len(rest), 20)
+
+
+def conditions(api: Api) -> list[Json]:
+    return [condition for parent in (route(api).get("status") or {}).get("parents", []) for condition in parent["conditions"]]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 import pytest
 
-from tests.adapters.routing.tracks import MODEL, plan, shift, stages
+from tests.adapters.routing import grpc_users
+from tests.adapters.routing.load import ask_once
+from tests.adapters.routing.tracks import MODEL, plan, running, shift, stages, tracks
 from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import MakeGateway
 from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json
@@ -133,7 +137,7 @@ def test_a_destination_that_is_alone_gets_everything(cluster: Cluster, api: Api)
 
 
 def test_a_hand_on_the_weights_stops_a_rising_one_and_no_falling_one(cluster: Cluster, api: Api) -> None:
-    made = router(api)
+    made = router(api, entrances=["rest"])
     shift(made, 10)
     path = f"{VIRTUAL_SERVICES.path(api.namespace, MODEL)}?fieldManager=kubectl-edit"
     cluster.api.merge(path, {"spec": {"http": [to("m-stable", "m-canary")]}})
@@ -148,3 +152,25 @@ def test_users_go_to_the_first_host_that_is_one(cluster: Cluster, api: Api) -> N
     assert router(api, hostnames=["*.example.com", "m.example.com"]).address() == "http://m.example.com"
     with pytest.raises(Unavailable, match=r"takes requests for \*; name the host in `traffic\.hostnames`"):
         router(api).address()
+
+
+def test_a_real_envoy_divides_both_entrances_as_the_virtual_service_says(cluster: Cluster, api: Api, gateway: MakeGateway) -> None:
+    running(cluster, api, grpc=True, v1=1, v2=1)
+    tracks(cluster, api)
+    envoy = gateway("VirtualService", MODEL)
+    made = router(api)
+    for weight, only in ((0, 1), (100, 2)):
+        shift(made, weight)
+        until(lambda only=only: _answers(envoy.address) == {only})  # type: ignore[misc]
+    shift(made, 30)
+    until(lambda: _answers(envoy.address) == {1, 2})
+    answers = grpc_users.ask(envoy.address, 1000)
+    assert grpc_users.is_share(answers[2], 1000, 30), answers
+
+
+def _answers(address: str) -> set[int]:
+    """The versions that answer some requests of either entrance; 0 where one is not answered."""
+    try:
+        return {*grpc_users.ask(address, 10)} | {ask_once(address)[1].get("predictions", [0])[0] for _ in range(10)}
+    except (OSError, grpc.RpcError):
+        return {0}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.routing import grpc_users
 from tests.adapters.routing.load import Load, ask_once
 from tests.adapters.routing.tracks import MODEL, plan, running, shift, stages, tracks
 from tests.cluster.cluster import Cluster
@@ -61,7 +62,7 @@ def test_a_share_is_never_rounded_away(canary: int, stable: int, percent: int) -
 
 @slow
 def test_a_weight_is_read_back_from_the_pods_and_users_requests_are_divided(cluster: Cluster, api: Api, gateway: MakeGateway) -> None:
-    running(cluster, api, v1=3, v2=2)
+    running(cluster, api, grpc=True, v1=3, v2=2)
     tracks(cluster, api)
     made, envoy = router(api), gateway("Service", MODEL)
     shift(made, 0)
@@ -75,9 +76,9 @@ def test_a_weight_is_read_back_from_the_pods_and_users_requests_are_divided(clus
         with Load(envoy.address, connections=4) as load:
             load.wait_for(200)
         assert load.failed == []
-        counted = Counter(load.answers)
-        # Envoy asks the pods in turn.
-        assert abs(100 * counted[2] / counted.total() - (weight and share_of(pods, 3) if weight < 100 else 100)) < 5, (weight, counted)
+        for counted in (Counter(load.answers), grpc_users.ask(envoy.address, 200)):
+            # Envoy asks the pods in turn.
+            assert abs(100 * counted[2] / counted.total() - (weight and share_of(pods, 3) if weight < 100 else 100)) < 5, (weight, counted)
 
 
 def answering(address: str) -> set[int]:

@@ -20,7 +20,7 @@ from tfcanary.adapters.routing import cluster_router, known_routers, open_router
 from tfcanary.adapters.routing.weighted import WeightedRouter
 from tfcanary.core.domain import Finding, Intent, Track, Traffic
 from tfcanary.core.errors import Conflict, Refused
-from tfcanary.core.plan import Plan, TrafficPlan
+from tfcanary.core.plan import Entrance, Plan, TrafficPlan
 
 HTTP_PROXIES = Resource("projectcontour.io/v1", "httpproxies", "HTTPProxy", needs="Contour")
 
@@ -41,10 +41,10 @@ def contour(monkeypatch: pytest.MonkeyPatch) -> type[WeightedRouter]:
         def rights(cls, traffic: TrafficPlan, namespace: str) -> tuple[Right, ...]:
             return (Right(HTTP_PROXIES, WRITE),)
 
-        def bare(self) -> Json:
+        def bare(self, entrance: Entrance) -> Json:
             return {"conditions": [{"prefix": "/"}]}
 
-        def backend(self, track: Track, weight: int) -> Json:
+        def backend(self, track: Track, entrance: Entrance, weight: int) -> Json:
             return {"name": object_names.service(self.model, track), "port": object_names.REST, "weight": weight}
 
         def service_of(self, backend: Json) -> str:

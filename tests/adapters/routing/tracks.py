@@ -11,6 +11,7 @@ from tests.cluster.waiting import until
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.adapters.kubeclient.resources import Json
+from tfcanary.adapters.routing.entrances import SERVICE_PORTS
 from tfcanary.core import codec
 from tfcanary.core.domain import Intent, Pool, Track, Traffic
 from tfcanary.core.plan import Plan
@@ -34,10 +35,10 @@ def plan(router: str, adopt: bool = False, **traffic: Any) -> Plan:
     return found
 
 
-def serving(number: int, replicas: int = 1) -> Json:
-    """The Deployment of a version."""
+def serving(number: int, replicas: int = 1, grpc: bool = False) -> Json:
+    """The Deployment of a version; `grpc`: its pods answer gRPC, too."""
     labels = {**object_names.labels(MODEL, "server"), **object_names.selector(MODEL, Pool(number))}
-    pod = {"containers": [answering(f'{{"predictions": [{number}]}}')], "terminationGracePeriodSeconds": 2}
+    pod = {"containers": [answering(f'{{"predictions": [{number}]}}', grpc)], "terminationGracePeriodSeconds": 2}
     spec = {
         "replicas": replicas,
         "selector": {"matchLabels": object_names.selector(MODEL, Pool(number))},
@@ -55,7 +56,7 @@ def service(track: Track, number: int | None) -> Json:
     """The Service of a track; None: it points at nothing."""
     spec = {
         "selector": object_names.selector(MODEL, None if number is None else Pool(number)),
-        "ports": [{"name": "rest", "port": object_names.REST, "targetPort": object_names.REST}],
+        "ports": [*SERVICE_PORTS],
     }
     metadata = {"name": object_names.service(MODEL, track), "labels": object_names.labels(MODEL, "server")}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
@@ -66,10 +67,10 @@ def tracks(cluster: Cluster, api: Api, stable: int | None = 1, canary: int | Non
     cluster.apply([service(Track.STABLE, stable), service(Track.CANARY, canary)], api.namespace)
 
 
-def running(cluster: Cluster, api: Api, **replicas: int) -> None:
+def running(cluster: Cluster, api: Api, grpc: bool = False, **replicas: int) -> None:
     """Versions by `v1=3`: available."""
     for name, wanted in replicas.items():
-        cluster.apply([serving(int(name[1:]), wanted)], api.namespace)
+        cluster.apply([serving(int(name[1:]), wanted, grpc)], api.namespace)
     for name, wanted in replicas.items():
         at = object_names.deployment(MODEL, Pool(int(name[1:])))
         until(lambda at=at: available(cluster.api, api.namespace, at), lambda ready, wanted=wanted: ready == wanted, 60)  # type: ignore[misc]

@@ -101,7 +101,8 @@ def test_somebody_who_edits_the_route_by_hand_ends_the_release(shares: dict[str,
     site.in_force(run)
     path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{site.namespace}/httproutes/{NAME}"
     backends = [{"name": name, "port": 8501, "weight": weight} for name, weight in shares.items()]
-    site.cluster.api.merge(path, {"spec": {"rules": [{"backendRefs": backends}]}})
+    grpc, rest = site.cluster.api.get(path)["spec"]["rules"]
+    site.cluster.api.merge(path, {"spec": {"rules": [grpc, {**rest, "backendRefs": backends}]}})
     ended = site.settled(run)
     assert "not by this release" in ended.reason
     assert ours(site.seen()) == {}

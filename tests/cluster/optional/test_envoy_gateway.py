@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from scipy import stats
 
+from tests.adapters.routing import grpc_users
 from tests.adapters.routing.load import Load, ask_once
 from tests.adapters.routing.tracks import MODEL, plan, running, shift, tracks
 from tests.cluster.api import Json
@@ -92,14 +93,14 @@ def conditions(api: Api, route: str) -> list[tuple[str, str, bool]]:
 def test_the_real_controller_divides_as_the_router_says_and_no_request_fails(
     controller: EnvoyGateway, cluster: Cluster, api: Api, entry: MakeEntry
 ) -> None:
-    running(cluster, api, v1=2, v2=1)
+    running(cluster, api, grpc=True, v1=2, v2=1)
     tracks(cluster, api)
     made = entry("users")
     router = open_router(api, MODEL, plan("gateway", gateway="users"))
     assert isinstance(router, GatewayRouter)
     shift(router, 0)
     until(lambda: answers(made.address), seconds=90)
-    with Load(made.address, connections=4) as load:
+    with Load(made.address, connections=4) as load, grpc_users.asking(made.address) as (_, failed):
         for weight in (0, 10, 50, 100, 0):
             shift(router, weight)
             assert conditions(api, MODEL) == [("Accepted", "True", True), ("ResolvedRefs", "True", True)]
@@ -108,7 +109,9 @@ def test_the_real_controller_divides_as_the_router_says_and_no_request_fails(
             found = measured(load)
             chance = stats.binomtest(found[2], found.total(), weight / 100).pvalue
             assert chance > FALSE_ALARM, (weight, found)
-    assert load.failed == []
+            answers = grpc_users.ask(made.address, SAMPLE)
+            assert grpc_users.is_share(answers[2], SAMPLE, weight), (weight, answers)
+    assert (load.failed, failed) == ([], [])
 
 
 def in_force(load: Load, controller: EnvoyGateway, weight: int) -> None:
@@ -117,7 +120,8 @@ def in_force(load: Load, controller: EnvoyGateway, weight: int) -> None:
         only = 2 if weight else 1
         until(lambda: set(load.answers[-50:]) == {only}, seconds=30)
     else:
-        until(controller.weights, lambda seen: seen == [100 - weight, weight], seconds=30)
+        # One pair for each entrance.
+        until(controller.weights, lambda seen: seen == [100 - weight, weight] * 2, seconds=30)
     load.wait_for(8)  # what was under way
 
 

@@ -18,6 +18,7 @@ from tfcanary.adapters.kube.pod_patch import PULL, SERVER, apply_patch, shared_v
 from tfcanary.adapters.kube.serving_flags import FOLDER, PULLED, files, flags, is_pulled, short_hash
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SERVICES, Resource
+from tfcanary.adapters.routing.entrances import SERVICE_PORTS
 from tfcanary.core.domain import ModelVersion, Pool, RunningPool, Track
 from tfcanary.core.plan import BucketPlan, Plan, ScalingPlan, ServingPlan
 from tfcanary.core.plan.cluster import DISABLED, METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS
@@ -120,16 +121,7 @@ def service(model: str, track: Track, selector: Mapping[str, str], serving: Serv
         "type": serving.service_type.value,
         "sessionAffinity": "None",
         "selector": dict(selector),
-        "ports": [
-            {"name": "rest", "port": object_names.REST, "targetPort": object_names.REST, "protocol": "TCP", "appProtocol": "http"},
-            {
-                "name": "grpc",
-                "port": object_names.GRPC,
-                "targetPort": object_names.GRPC,
-                "protocol": "TCP",
-                "appProtocol": "kubernetes.io/h2c",
-            },
-        ],
+        "ports": [*SERVICE_PORTS],
     }
     return {
         **_head(SERVICES),

@@ -116,7 +116,7 @@ def _end(folder: Folder, supervisor: int) -> None:
         raise GaveUp(f"the supervisor in {folder.root} does not end; see {folder.log}")
 
 
-def status(folder: Path) -> Mapping[str, object]:
+def status(folder: Path) -> Mapping[str, Any]:
     """Return whether the platform is up, and what runs: for each model its address, weight, tracks, servers, proxy and guards."""
     at = Folder(folder.absolute())
     try:
@@ -130,13 +130,14 @@ def status(folder: Path) -> Mapping[str, object]:
 
 def _weight(admin: str | None) -> int | None:
     """The canary's share in force, in percent; None where no proxy answers."""
-    from tfcanary.adapters.routing.envoy import ask_admin, traffic_in_dump
+    from tfcanary.adapters.routing.envoy import ask_admin, shares_in_dump
 
     try:
-        traffic = traffic_in_dump(json.loads(ask_admin(admin, "/config_dump"))) if admin else None
+        shares = shares_in_dump(json.loads(ask_admin(admin, "/config_dump"))) if admin else {}
     except Unavailable:
         return None
-    return traffic.canary if traffic else None
+    # Where the shares of the entrances differ, the router says so.
+    return max((traffic.canary for traffic in shares.values()), default=None)
 
 
 def _check_installed(program: Program) -> None:

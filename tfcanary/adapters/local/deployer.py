@@ -15,9 +15,10 @@ from typing import Any
 from tfcanary.adapters.local.folder import Folder, pool_name, pool_of
 from tfcanary.adapters.local.proxy import endpoints_in
 from tfcanary.adapters.local.supervisor_client import Down, ask
-from tfcanary.adapters.routing.envoy import PATIENCE, WORKERS, ask_admin, clusters
+from tfcanary.adapters.routing.envoy import PATIENCE, WORKERS, ask_admin, cluster
 from tfcanary.core.domain import Intent, Pool, RunningPool, Track
 from tfcanary.core.errors import Refused, Unavailable
+from tfcanary.core.plan import Entrance
 from tfcanary.core.ports import Deployment, Records, Server
 
 STATUS_TIMEOUT = 5.0
@@ -163,4 +164,4 @@ class LocalDeployer:
             dump = json.loads(ask_admin(model["admin"], "/clusters?format=json"))
         except Unavailable:
             return False
-        return [endpoints_in(dump, name) for name in clusters(track)] == wanted
+        return [endpoints_in(dump, cluster(track, entrance)) for entrance in Entrance] == wanted

@@ -17,8 +17,9 @@ from tfcanary.adapters.local.folder import Folder
 from tfcanary.adapters.local.processes import Process, RestartingProcess, exit_text, last_line, start
 from tfcanary.adapters.local.servers import HOST, Ports
 from tfcanary.adapters.routing.atomic_files import write_aside
-from tfcanary.adapters.routing.envoy import TABLE, RouteTable, clusters
+from tfcanary.adapters.routing.envoy import TABLE, RouteTable, cluster
 from tfcanary.core.domain import Intent, Track
+from tfcanary.core.plan import Entrance
 
 PREFIX = "proxy"
 """The prefix of the listener's statistics; not the model's name, which might be `admin`, Envoy's own prefix."""
@@ -63,15 +64,16 @@ def cluster_list(ports: Mapping[Track, Sequence[Ports]]) -> Json:
     """Return the document with the clusters of all tracks; a track without ports has no endpoint, so its requests are answered with 503."""
     listed = []
     for track in Track:
-        rest, grpc = clusters(track)
         at = ports.get(track, ())
-        listed += [_cluster(rest, [one.rest for one in at], http2=False), _cluster(grpc, [one.grpc for one in at], http2=True)]
+        for entrance in Entrance:
+            found = [one.rest if entrance is Entrance.REST else one.grpc for one in at]
+            listed.append(_cluster(cluster(track, entrance), found, http2=entrance is Entrance.GRPC))
     return {"resources": listed}
 
 
-def endpoints_in(dump: Json, cluster: str) -> set[int]:
+def endpoints_in(dump: Json, name: str) -> set[int]:
     """Return the ports of a cluster in Envoy's `/clusters?format=json`."""
-    hosts = [host for one in dump.get("cluster_statuses", ()) if one["name"] == cluster for host in one.get("host_statuses", ())]
+    hosts = [host for one in dump.get("cluster_statuses", ()) if one["name"] == name for host in one.get("host_statuses", ())]
     return {host["address"]["socket_address"]["port_value"] for host in hosts}
 
 

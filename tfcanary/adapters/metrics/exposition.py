@@ -25,11 +25,12 @@ class Series(NamedTuple):
     value: float
 
 
-def counters(page: str, model: str, entrypoint: str | None = "REST") -> Counters:
+def counters(page: str, model: str, entrypoint: str | None = None) -> Counters:
     """The counters of `model` on a page: answered requests of all entry points, and the latency of one (`entrypoint` None: of all).
 
     REST's latency includes the parsing of JSON, gRPC's begins after its message is parsed, so a histogram of both moves when clients
-    change from one to the other. Raises Unavailable where the text is not a metrics page or a value is not a finite number.
+    change from one to the other; two tracks can be compared by it, for each draws its requests from the same clients. Raises Unavailable
+    where the text is not a metrics page or a value is not a finite number.
     """
     lines = [one for one in series(page) if one.labels.get("model_name") == model]
     predictions = [one for one in lines if one.labels.get("API", "").lower() in VERBS]

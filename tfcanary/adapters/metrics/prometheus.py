@@ -48,7 +48,7 @@ class PrometheusSource:
         model: str,
         plan: MetricsPlan,
         selectors: Mapping[Track, Labels],
-        entrypoint: str | None = "REST",
+        entrypoint: str | None = None,
         judge: JudgePlan | None = None,
     ) -> None:
         """Nothing is asked yet. Raises Refused where the URL or a label is not valid, or the labels do not tell the tracks apart.

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 class ScrapeSource:
     """`ports.MetricSource` for one model. A server without a page makes its track not `up`; the other servers' counters are returned."""
 
-    def __init__(self, servers: Servers, model: str, entrypoint: str | None = "REST", timeout: float = 5.0) -> None:
+    def __init__(self, servers: Servers, model: str, entrypoint: str | None = None, timeout: float = 5.0) -> None:
         self._servers = servers
         self._model = model
         self._entrypoint = entrypoint

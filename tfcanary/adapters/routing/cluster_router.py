@@ -18,7 +18,7 @@ from tfcanary.adapters.routing.abilities import Ability, check_able
 from tfcanary.core.domain import Finding, Intent, Traffic
 from tfcanary.core.errors import Conflict, Unavailable
 from tfcanary.core.fencing import admit
-from tfcanary.core.plan import Plan, TrafficPlan
+from tfcanary.core.plan import Entrance, Plan, TrafficPlan
 
 KNOWN: dict[str, type[ClusterRouter]] = {}
 """The routers by their kind."""
@@ -62,6 +62,12 @@ class ClusterRouter(ABC):
         self._last: tuple[float, Json | None] | None = None
 
     # The description of itself
+
+    @property
+    def entrances(self) -> tuple[Entrance, ...]:
+        """The entrances that the plan names; where it names none, all that the router can divide."""
+        able = (Entrance.REST, *([Entrance.GRPC] if Ability.GRPC in self.abilities else []))
+        return self.plan.traffic.entrances or able
 
     @classmethod
     @abstractmethod

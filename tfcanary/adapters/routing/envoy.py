@@ -1,7 +1,8 @@
 """The Router over Envoy: one route table in a file that Envoy watches; the platform of this machine binds it.
 
 The route table names clusters, and the clusters name no server: the servers of a track change without the table, and the shares
-change without the servers. Envoy draws a track for each request, so connections stay open.
+change without the servers. Each entrance, REST and gRPC, has routes of its own, with the same shares. Envoy draws a track for each
+request, so connections stay open.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from tfcanary.adapters.routing.atomic_files import write_aside, write_lock
+from tfcanary.adapters.routing.entrances import one_traffic
 from tfcanary.core.domain import Intent, Track, Traffic
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.core.fencing import admit
+from tfcanary.core.plan import Entrance
 
 TABLE = "split"
 """The name of the route table: one Envoy serves one model."""
 TRACK_HEADER = "x-tfcanary-track"
 """A tester's request with this header goes to the track that the header names, at any weight."""
+ORDER = (Entrance.GRPC, Entrance.REST)
+"""The entrances in the order of their routes: REST's match everything."""
 SHARED = (Track.CANARY, Track.STABLE, Track.BASELINE)
 """The tracks that have shares of users' requests."""
 TIMEOUT = "30s"
@@ -38,19 +43,19 @@ ADMIN_TIMEOUT = 2.0
 Json = dict[str, Any]
 
 
-def clusters(track: Track) -> tuple[str, str]:
-    """Return the names of a track's clusters: for REST (HTTP/1) and for gRPC (HTTP/2)."""
-    return track.value, f"{track.value}-grpc"
+def cluster(track: Track, entrance: Entrance) -> str:
+    """Return the name of a track's cluster for an entrance: REST's speaks HTTP/1, gRPC's HTTP/2."""
+    return track.value if entrance is Entrance.REST else f"{track.value}-{entrance.value}"
 
 
 def route_table(traffic: Traffic, stamp: Intent | None = None) -> Json:
     """Return the document that Envoy watches, with the stamp of its writer as the document's version.
 
-    Requests that name a track come before the shares, and gRPC comes before REST, which matches everything.
+    Requests that name a track come before the shares.
     """
     # Servers of the preview track are for whoever sends the plan's preview header, which this router cannot route yet.
-    pinned = [_pinned(track, grpc) for track in SHARED for grpc in (True, False)]
-    shared = [_shared(traffic, grpc) for grpc in (True, False)]
+    pinned = [_pinned(track, entrance) for track in SHARED for entrance in ORDER]
+    shared = [_shared(traffic, entrance) for entrance in ORDER]
     table = {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": TABLE,
@@ -61,36 +66,40 @@ def route_table(traffic: Traffic, stamp: Intent | None = None) -> Json:
     return {**({"version_info": stamp.stamp()} if stamp else {}), "resources": [table]}
 
 
-def _pinned(track: Track, grpc: bool) -> Json:
+def _pinned(track: Track, entrance: Entrance) -> Json:
     header = {"name": TRACK_HEADER, "string_match": {"exact": track.value}}
-    return {"match": {**_match(grpc), "headers": [header]}, "route": {"cluster": clusters(track)[grpc], "timeout": TIMEOUT}}
+    return {"match": {**_match(entrance), "headers": [header]}, "route": {"cluster": cluster(track, entrance), "timeout": TIMEOUT}}
 
 
-def _shared(traffic: Traffic, grpc: bool) -> Json:
-    weighted = [{"name": clusters(track)[grpc], "weight": traffic.of(track)} for track in SHARED]
-    return {"match": _match(grpc), "route": {"weighted_clusters": {"clusters": weighted}, "timeout": TIMEOUT}}
+def _shared(traffic: Traffic, entrance: Entrance) -> Json:
+    weighted = [{"name": cluster(track, entrance), "weight": traffic.of(track)} for track in SHARED]
+    return {"match": _match(entrance), "route": {"weighted_clusters": {"clusters": weighted}, "timeout": TIMEOUT}}
 
 
-def _match(grpc: bool) -> Json:
-    return {"prefix": "/", "grpc": {}} if grpc else {"prefix": "/"}
+def _match(entrance: Entrance) -> Json:
+    return {"prefix": "/", "grpc": {}} if entrance is Entrance.GRPC else {"prefix": "/"}
 
 
-def traffic_in_dump(dump: Mapping[str, Any]) -> Traffic | None:
-    """Return the traffic of Envoy's `/config_dump`; None where no table is in force, or the table is not one of ours."""
+def shares_in_dump(dump: Mapping[str, Any]) -> Mapping[Entrance, Traffic]:
+    """Return the traffic of each entrance in Envoy's `/config_dump`; none where no table is in force, or the table is not one of ours."""
     tables = [c for c in dump.get("configs", ()) if c.get("@type", "").endswith("envoy.admin.v3.RoutesConfigDump")]
     dynamic = [table for one in tables for table in one.get("dynamic_route_configs", ())]
-    return _traffic_of(dynamic[0].get("route_config")) if dynamic else None
+    return _shares_in(dynamic[0].get("route_config")) if dynamic else {}
 
 
-def _traffic_of(table: Any) -> Traffic | None:
-    """The traffic of a route configuration; None where its last route is not the one with the shares."""
+def _shares_in(table: Any) -> Mapping[Entrance, Traffic]:
+    """The traffic of each entrance in a route configuration; none where its last routes are not those with the shares."""
     try:
-        weighted = table["virtual_hosts"][0]["routes"][-1]["route"]["weighted_clusters"]["clusters"]
-        weights = {cluster["name"]: cluster.get("weight", 0) for cluster in weighted}
-        canary, baseline = (weights.get(clusters(track)[0], 0) for track in (Track.CANARY, Track.BASELINE))
-        return Traffic(canary=canary, baseline=baseline)
+        routes = table["virtual_hosts"][0]["routes"]
+        return {entrance: _traffic_of(route, entrance) for entrance, route in zip(ORDER, routes[-len(ORDER) :], strict=True)}
     except (LookupError, TypeError, ValueError):
-        return None
+        return {}
+
+
+def _traffic_of(route: Json, entrance: Entrance) -> Traffic:
+    weighted = {one["name"]: one.get("weight", 0) for one in route["route"]["weighted_clusters"]["clusters"]}
+    canary, baseline = (weighted[cluster(track, entrance)] for track in (Track.CANARY, Track.BASELINE))
+    return Traffic(canary=canary, baseline=baseline)
 
 
 def ask_admin(admin: str, path: str, method: str = "GET") -> bytes:
@@ -124,7 +133,10 @@ class RouteTable:
     """The file that Envoy watches; an Envoy that is started again begins with it."""
 
     def read(self) -> tuple[Traffic | None, Intent | None]:
-        """Return the traffic that was last written and the stamp of its writer, each None where the file does not say it."""
+        """Return the traffic that was last written and the stamp of its writer, each None where the file does not say it.
+
+        Shares that differ between the entrances are no traffic.
+        """
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -137,7 +149,8 @@ class RouteTable:
             return None, None
         stamp = document.get("version_info")
         tables = document.get("resources") or [None]
-        return _traffic_of(tables[0]), Intent.of_stamp(stamp if isinstance(stamp, str) else None)
+        shares = {*_shares_in(tables[0]).values()}
+        return shares.pop() if len(shares) == 1 else None, Intent.of_stamp(stamp if isinstance(stamp, str) else None)
 
     def write(self, traffic: Traffic, intent: Intent) -> Intent:
         """Write the table under this intent and return the stamp that it carries now.
@@ -180,13 +193,16 @@ class EnvoyRouter:
         return self.users()
 
     def traffic(self) -> Traffic:
-        """Return the traffic in force, from Envoy's own dump; waits where Envoy is just being restarted, and raises Unavailable where it is not."""
-        deadline = time.monotonic() + PATIENCE
-        while (in_force := self._in_force()) is None:
+        """Return the traffic in force, from Envoy's own dump; waits where Envoy is just being restarted, and raises Unavailable where it is not.
+
+        Raises Diverted where the shares of the entrances differ.
+        """
+        deadline, name = time.monotonic() + PATIENCE, f"Envoy in front of {self.table.path.parent.parent.name}"
+        while not (shares := self._in_force()):
             if time.monotonic() > deadline:
-                raise Unavailable(f"Envoy in front of {self.table.path.parent.parent.name} does not say which traffic is in force")
+                raise Unavailable(f"{name} does not say which traffic is in force")
             _pause()
-        return in_force
+        return one_traffic(shares, name)
 
     def stamp(self) -> Intent | None:
         """Return the intent of the last write to the table; None where it carries none."""
@@ -206,10 +222,10 @@ class EnvoyRouter:
     def await_in_force(self, traffic: Traffic, stamp: Intent) -> None:
         """Return once Envoy's workers do what was written to the table with this stamp; raises Conflict and Unavailable as `set_traffic` does."""
         deadline = time.monotonic() + PATIENCE
-        while (in_force := self._in_force()) != traffic:
+        while {*(shares := self._in_force()).values()} != {traffic}:
             self._check_own(stamp, traffic)
             if time.monotonic() > deadline:
-                return self._give_up(traffic, in_force)
+                return self._give_up(traffic, shares)
             _pause()
         time.sleep(WORKERS)
 
@@ -219,19 +235,20 @@ class EnvoyRouter:
         if newest is not None and newest != stamp and written != traffic:
             raise Conflict(f"{self.table.path}: release {newest.run_id!r} wrote intent {newest.number} there, after {stamp.stamp()!r}")
 
-    def _give_up(self, traffic: Traffic, in_force: Traffic | None) -> None:
+    def _give_up(self, traffic: Traffic, shares: Mapping[Entrance, Traffic]) -> None:
         """Raises Unavailable, unless no Envoy runs and the weight is 0: nobody reaches the canary then, and the next Envoy begins with the table."""
         if traffic == Traffic() and self.admin() is None:
             return
-        answer = f"still shows {in_force}" if in_force is not None else "does not answer"
+        in_force = " and ".join(sorted({str(one) for one in shares.values()}))
+        answer = f"still shows {in_force}" if in_force else "does not answer"
         raise Unavailable(f"traffic {traffic} was written to {self.table.path}, but Envoy {answer} after {PATIENCE:.0f} s")
 
-    def _in_force(self) -> Traffic | None:
+    def _in_force(self) -> Mapping[Entrance, Traffic]:
         admin = self.admin()
         try:
-            return traffic_in_dump(json.loads(ask_admin(admin, "/config_dump"))) if admin else None
+            return shares_in_dump(json.loads(ask_admin(admin, "/config_dump"))) if admin else {}
         except Unavailable:
-            return None
+            return {}
 
 
 def _pause() -> None:

@@ -1,4 +1,8 @@
-"""The router over the Gateway API: the weights of one HTTPRoute. REST only: gRPC would need a GRPCRoute with weights of its own."""
+"""The router over the Gateway API: the weights of one HTTPRoute.
+
+gRPC is a rule of the same HTTPRoute, not a GRPCRoute: two routes could not be written at once, and one host may have only one kind of
+them. It needs a Gateway that speaks HTTP/2 without TLS to the servers, as the `appProtocol` of the tracks' Services asks it to.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,26 @@ from collections.abc import Mapping
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import NAMESPACES, WRITE, Json, Resource, Right
 from tfcanary.adapters.routing import route_objects
+from tfcanary.adapters.routing.abilities import Ability
+from tfcanary.adapters.routing.entrances import GRPC_PATHS, PORTS
 from tfcanary.adapters.routing.weighted import WeightedRouter
 from tfcanary.core.domain import Finding, Track
 from tfcanary.core.errors import Refused, Unavailable
-from tfcanary.core.plan import TrafficPlan
+from tfcanary.core.plan import Entrance, TrafficPlan
 
 NEEDS = "the Gateway API (its standard CRDs)"
 HTTP_ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", needs=NEEDS)
 GATEWAYS = Resource("gateway.networking.k8s.io/v1", "gateways", "Gateway", needs=NEEDS)
+GATEWAY_CLASSES = Resource("gateway.networking.k8s.io/v1", "gatewayclasses", "GatewayClass", needs=NEEDS, everywhere=True)
+H2C = "HTTPRouteBackendProtocolH2C"
+"""The feature that a class lists whose Gateways speak HTTP/2 without TLS to backends."""
 
 
 class GatewayRouter(WeightedRouter):
     """A route counts as in force once every controller that reports on it has seen its newest generation."""
 
     kind = "gateway"
+    abilities = WeightedRouter.abilities | {Ability.GRPC}
     resources = (HTTP_ROUTES, GATEWAYS)
     carrier = HTTP_ROUTES
     rules = "rules"
@@ -33,13 +43,14 @@ class GatewayRouter(WeightedRouter):
         gateway = Right(GATEWAYS, ("get",), place if place != namespace else "")
         return (Right(HTTP_ROUTES, WRITE), *([gateway] if traffic.gateway else []))
 
-    def bare(self) -> Json:
-        """A rule for every request, without backends."""
-        return {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}
+    def bare(self, entrance: Entrance) -> Json:
+        """A rule for every request of an entrance, without backends; of two rules that fit, the one with the longer path counts."""
+        paths = GRPC_PATHS if entrance is Entrance.GRPC else ("/",)
+        return {"matches": [{"path": {"type": "PathPrefix", "value": path}} for path in paths]}
 
-    def backend(self, track: Track, weight: int) -> Json:
+    def backend(self, track: Track, entrance: Entrance, weight: int) -> Json:
         """The fields of a backend that are ours."""
-        return {"name": object_names.service(self.model, track), "port": object_names.REST, "weight": weight}
+        return {"name": object_names.service(self.model, track), "port": PORTS[entrance], "weight": weight}
 
     def service_of(self, backend: Json) -> str:
         """The Service of our namespace that a backend names; anything else in words for people."""
@@ -55,14 +66,15 @@ class GatewayRouter(WeightedRouter):
         }
 
     def check_way_in(self) -> None:
-        """Raises Refused where no Gateway is named, or there is none of that name."""
+        """Raises Refused where no Gateway is named, there is none of that name, or its class cannot carry an entrance of the plan."""
         if not self.plan.traffic.gateway:
             missing = f"{self.carrier.kind} {self.route} does not exist in namespace {self.api.namespace}"
             raise Refused(f"traffic.gateway: must name the Gateway that takes users' requests (`name` or `namespace/name`), for {missing}")
-        self._gateway(self.plan.traffic.gateway)
+        if why := self._unfit_class(self._gateway(self.plan.traffic.gateway)):
+            raise Refused(why)
 
     def entrance(self) -> tuple[Finding, str]:
-        """Whether the Gateway exists, is in force, and takes routes of our namespace."""
+        """Whether the Gateway exists, is in force, takes routes of our namespace, and can carry the plan's entrances."""
         namespace, name = route_objects.namespace_and_name(self.plan.traffic.gateway, self.api.namespace)
         try:
             found = self._gateway(self.plan.traffic.gateway)
@@ -80,6 +92,8 @@ class GatewayRouter(WeightedRouter):
                 f"{gateway}: none of its {len(listeners)} listeners takes HTTPRoutes of namespace {self.api.namespace}; "
                 "set `allowedRoutes.namespaces` of one"
             )
+        if why := self._unfit_class(found):
+            return Finding.FAIL, why
         if conditions.get("Accepted", {}).get("status") != "True":
             kind = found["spec"].get("gatewayClassName")
             return Finding.WARN, f"{gateway}: no controller says that it serves it; is one of class {kind} running?"
@@ -114,6 +128,28 @@ class GatewayRouter(WeightedRouter):
         if found is None:
             raise Refused(f"traffic.gateway {named!r}: there is no Gateway {name} in namespace {namespace}")
         return found
+
+    def _unfit_class(self, gateway: Json) -> str:
+        """Why the Gateway's class cannot carry gRPC; empty where it can, or need not, or where its features are not known.
+
+        Steps need not be allowed to read classes: then the controller says it of the route.
+        """
+        if Entrance.GRPC not in self.entrances:
+            return ""
+        name = str(gateway["spec"].get("gatewayClassName", ""))
+        try:
+            found = self.api.get(GATEWAY_CLASSES, name)
+        except Refused:
+            return ""
+        # Before version 1.3 of the Gateway API a feature was a text.
+        listed = ((found or {}).get("status") or {}).get("supportedFeatures") or ()
+        features = {one if isinstance(one, str) else one.get("name") for one in listed}
+        if not features or H2C in features:
+            return ""
+        return (
+            f"traffic.entrances: has `grpc`, and GatewayClass {name} does not list {H2C}, by which its Gateways reach a server's gRPC port; "
+            "use `entrances: [rest]`, or another Gateway"
+        )
 
     def _address(self, named: str) -> str:
         gateway = self._gateway(named)

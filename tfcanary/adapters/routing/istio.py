@@ -1,4 +1,4 @@
-"""The router over Istio: the weights of one VirtualService. REST only, for gRPC would need a second route.
+"""The router over Istio: the weights of one VirtualService.
 
 Each track's host gets a DestinationRule that switches off the ejection of servers for their errors: a rule for the whole
 mesh would hide a bad canary by sending its requests elsewhere, and its errors would never reach the judge.
@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.resources import WRITE, Json, Resource, Right
 from tfcanary.adapters.routing import route_objects
+from tfcanary.adapters.routing.abilities import Ability
+from tfcanary.adapters.routing.entrances import GRPC_PATHS, PORTS
 from tfcanary.adapters.routing.weighted import WeightedRouter
 from tfcanary.core.domain import COMPARED, Finding, Track, Traffic
 from tfcanary.core.errors import Refused, Unavailable
-from tfcanary.core.plan import TrafficPlan
+from tfcanary.core.plan import Entrance, TrafficPlan
 
 VIRTUAL_SERVICES = Resource("networking.istio.io/v1", "virtualservices", "VirtualService", needs="Istio")
 ISTIO_GATEWAYS = Resource("networking.istio.io/v1", "gateways", "Gateway", needs="Istio")
@@ -29,6 +31,7 @@ class IstioRouter(WeightedRouter):
     """The VirtualService itself counts as in force: Istio's proxies report nothing about it."""
 
     kind = "istio"
+    abilities = WeightedRouter.abilities | {Ability.GRPC}
     resources = (VIRTUAL_SERVICES, DESTINATION_RULES, ISTIO_GATEWAYS)
     carrier = VIRTUAL_SERVICES
     rules = "http"
@@ -43,17 +46,22 @@ class IstioRouter(WeightedRouter):
         place, _ = route_objects.namespace_and_name(traffic.gateway, namespace)
         return (*route, Right(ISTIO_GATEWAYS, ("get",), place if place != namespace else ""))
 
-    def bare(self) -> Json:
-        """A rule for every request, without destinations."""
-        return {}
+    def bare(self, entrance: Entrance) -> Json:
+        """A rule for every request of an entrance, without destinations; of two rules that fit, the first counts."""
+        return {"match": [{"uri": {"prefix": path}} for path in GRPC_PATHS]} if entrance is Entrance.GRPC else {}
 
-    def backend(self, track: Track, weight: int) -> Json:
+    def backend(self, track: Track, entrance: Entrance, weight: int) -> Json:
         """The fields of a destination that are ours."""
-        return {"destination": {"host": object_names.service(self.model, track), "port": {"number": object_names.REST}}, "weight": weight}
+        return {"destination": {"host": object_names.service(self.model, track), "port": {"number": PORTS[entrance]}}, "weight": weight}
 
     def service_of(self, backend: Json) -> str:
         """The Service of our namespace that a destination names; else its host."""
         return self._service(backend["destination"]["host"])
+
+    def port_of(self, backend: Json) -> int | None:
+        """The port of a destination; None where it names none."""
+        port: int | None = (backend["destination"].get("port") or {}).get("number")
+        return port
 
     def weight_of(self, backend: Json, alone: bool) -> int:
         """The weight of a destination; one that is alone gets everything, whatever it says."""

@@ -20,6 +20,7 @@ from tfcanary.adapters.kubeclient.resources import DEPLOYMENTS, ENDPOINT_SLICES,
 from tfcanary.adapters.routing import route_objects
 from tfcanary.adapters.routing.abilities import Ability
 from tfcanary.adapters.routing.cluster_router import ClusterRouter, OwnedFields
+from tfcanary.adapters.routing.entrances import SERVICE_PORTS
 from tfcanary.core.domain import Finding, Intent, Pool, Track, Traffic
 from tfcanary.core.durations import written
 from tfcanary.core.errors import Diverted, GaveUp, Refused, Unavailable
@@ -34,10 +35,6 @@ TOLERANCE = 2.0
 """Points of percent that a share may differ from the weight."""
 PATIENCE = 10.0
 """Seconds until the Service lists the pods that it selects: it takes one, and a few more while the control plane is busy."""
-PORTS = [
-    {"name": "rest", "port": object_names.REST, "targetPort": object_names.REST, "protocol": "TCP", "appProtocol": "http"},
-    {"name": "grpc", "port": object_names.GRPC, "targetPort": object_names.GRPC, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
-]
 
 
 def pods_for(weight: int, stable: int) -> int:
@@ -142,7 +139,7 @@ class ReplicasRouter(ClusterRouter):
         division = Division(traffic.canary, stable.number if stable else 0, canary.number if canary else 0, pods)
         notes = {DIVISION: json.dumps(asdict(division))}
         if found is None or route_objects.is_ours(found, self.model):
-            spec = {"type": self.plan.serving.service_type.value, "selector": selector, "ports": PORTS}
+            spec = {"type": self.plan.serving.service_type.value, "selector": selector, "ports": [*SERVICE_PORTS]}
             return route_objects.whole(SERVICES, self.route, self.model, spec, notes)
         return {**route_objects.head(SERVICES, self.route, notes), "spec": {"selector": selector}}
 

@@ -11,7 +11,7 @@ from tfcanary.adapters.routing import cluster_router
 from tfcanary.adapters.routing.abilities import Ability
 from tfcanary.adapters.routing.cluster_router import ClusterRouter
 from tfcanary.core.errors import Refused
-from tfcanary.core.plan import Plan
+from tfcanary.core.plan import Entrance, Plan
 
 
 def known_routers() -> dict[str, type[ClusterRouter]]:
@@ -32,10 +32,17 @@ def router_class(kind: str) -> type[ClusterRouter]:
 def open_router(api: Api, model: str, plan: Plan) -> ClusterRouter:
     """The router that the plan names, bound to a model; nothing is asked yet.
 
-    Raises Refused where there is none of that name, or it cannot weigh the baseline that the plan asks for.
+    Raises Refused where there is none of that name, or it cannot do what the plan asks for.
     """
     router = router_class(plan.traffic.router)
-    if plan.deploy.baseline and Ability.BASELINE not in router.abilities:
-        able = " or ".join(f"`{kind}`" for kind, one in known_routers().items() if Ability.BASELINE in one.abilities)
-        raise Refused(f"deploy.baseline: traffic.router `{router.kind}` cannot {Ability.BASELINE.value}; use {able}, or no baseline")
+    if plan.deploy.baseline:
+        _check_able(router, "deploy.baseline", Ability.BASELINE, "no baseline")
+    if Entrance.GRPC in plan.traffic.entrances:
+        _check_able(router, "traffic.entrances", Ability.GRPC, f"`{Entrance.REST.value}` alone")
     return router(api, model, plan)
+
+
+def _check_able(router: type[ClusterRouter], field: str, ability: Ability, otherwise: str) -> None:
+    if ability not in router.abilities:
+        able = " or ".join(f"`{kind}`" for kind, one in known_routers().items() if ability in one.abilities)
+        raise Refused(f"{field}: traffic.router `{router.kind}` cannot {ability.value}; use {able}, or {otherwise}")

@@ -25,7 +25,7 @@ from tfcanary.core import codec
 from tfcanary.core.documents import read_document
 from tfcanary.core.domain import Finding
 from tfcanary.core.errors import Refused, Unavailable
-from tfcanary.core.plan import Plan
+from tfcanary.core.plan import Entrance, Plan
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.handle import release as submit_release
@@ -158,7 +158,8 @@ def _release_all(demo: Demo) -> Mapping[str, Any]:
     """The first model becomes stable without traffic; then users ask, and the candidates follow one by one."""
     first = demo.release("v1", replace(demo.plan, bootstrap=True), "the first model, with `bootstrap: true`").release
     demo.say(f"{'✓' if first.state is State.PROMOTED else '✗'} the first model: {report.release_line(first)}")
-    users = Users(adapters.open_platform(demo.uri, NAME, demo.plan).router.address(), NAME, demo.models / "users.json", RATE)
+    address = adapters.open_platform(demo.uri, NAME, demo.plan).router.address()
+    users = Users(address, NAME, demo.models / "users.json", RATE, tuple(Entrance))
     users.start()
     try:
         time.sleep(SETTLE)

@@ -1,4 +1,4 @@
-"""The demo's users: real requests at a steady rate, every answer checked, every failure counted."""
+"""The demo's users: real requests at a steady rate over REST and gRPC, every answer checked, every failure counted."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from tfcanary.core.plan import Entrance
 
 TIMEOUT = 10.0
 """Seconds for which a user waits."""
 THREADS = 6
 BULK = 16
 """Rows of a bulk request."""
+INPUT, OUTPUT = "image", "probabilities"
+"""The names in the demo's signatures, which gRPC requests name."""
 
 
 @dataclass
@@ -42,14 +48,80 @@ class UserAnswers:
         return f"{self.requests:,} requests, {self.failed.total():,} failed, {self.right / max(self.rows, 1):.1%} of the digits right"
 
 
+class _Unanswered(Exception):
+    """A request without a right answer; the text says why."""
+
+
+class _RestClient:
+    """One user's connection to the REST API."""
+
+    def __init__(self, address: str, model: str) -> None:
+        self._connection, self._path = http.client.HTTPConnection(address, timeout=TIMEOUT), f"/v1/models/{model}:predict"
+
+    def predict(self, images: list[object]) -> object:
+        """The predictions as JSON has them. Raises _Unanswered."""
+        try:
+            self._connection.request("POST", self._path, json.dumps({"instances": images}), {"Content-Type": "application/json"})
+            response = self._connection.getresponse()
+            answer = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            raise _Unanswered(f"no answer: {error!r}") from error
+        if response.status != 200:
+            raise _Unanswered(str(answer.get("error", response.status)))
+        return answer.get("predictions")
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
+        self._connection.close()
+
+
+class _GrpcClient:
+    """One user's channel to the PredictionService."""
+
+    def __init__(self, address: str, model: str) -> None:
+        import grpc
+
+        from tfcanary.tf.wire import messages
+
+        # A channel that is like another one would share its connection.
+        self._channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
+        method, answer = "/tensorflow.serving.PredictionService/Predict", messages.PredictResponse
+        self._call = self._channel.unary_unary(method, messages.PredictRequest.SerializeToString, answer.FromString)
+        self._model = model
+
+    def predict(self, images: list[object]) -> object:
+        """The predictions, a row for each image. Raises _Unanswered."""
+        import grpc
+        import numpy as np
+
+        from tfcanary.tf.wire import messages, tensor
+
+        inputs = {INPUT: tensor.to_proto(np.array(images, np.float32))}
+        try:
+            answer = self._call(messages.PredictRequest(model_spec={"name": self._model}, inputs=inputs), timeout=TIMEOUT)
+        except grpc.RpcError as error:
+            raise _Unanswered(str(error.details() or error.code().name)) from error
+        return tensor.to_array(answer.outputs[OUTPUT]).tolist()
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+
+_CLIENTS: Mapping[Entrance, type[_RestClient | _GrpcClient]] = {Entrance.REST: _RestClient, Entrance.GRPC: _GrpcClient}
+
+
 class Users:
     """Threads that send requests at a steady rate until they are stopped; one request in ten is a bulk request."""
 
-    def __init__(self, address: str, model: str, images: Path, rate: float) -> None:
-        self.address, self.path = urlsplit(address).netloc, f"/v1/models/{model}:predict"
+    def __init__(self, address: str, model: str, images: Path, rate: float, entrances: Sequence[Entrance] = (Entrance.REST,)) -> None:
+        """`rate`: requests a second, of which each entrance gets an equal part; `address`: a URL at which all entrances are."""
+        self.address, self.model = urlsplit(address).netloc, model
         self.digits = json.loads(images.read_text())
         self.rate = rate
         self.answers = UserAnswers()
+        self._entrances = entrances
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(i,), daemon=True) for i in range(THREADS)]
@@ -74,34 +146,28 @@ class Users:
 
     def _ask(self, number: int) -> None:
         chance = random.Random(number)
-        connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT)
+        client = _CLIENTS[self._entrances[number % len(self._entrances)]](self.address, self.model)
         due = time.monotonic() + chance.random()
         while not self._stop.is_set():
             time.sleep(max(due - time.monotonic(), 0.0))
             due = max(due + chance.expovariate(self.rate / THREADS), time.monotonic() - 1.0)
             rows = chance.choices(self.digits, k=BULK if chance.random() < 0.1 else 1)
-            problem, right = self._request(connection, rows)
+            problem, right = _request(client, rows)
             with self._lock:
                 self.answers.rows += len(rows) if not problem else 0
                 self.answers.right += right
                 self.answers.answered += not problem
                 if problem:
                     self.answers.failed[problem] += 1
-        connection.close()
+        client.close()
 
-    def _request(self, connection: http.client.HTTPConnection, rows: list[dict[str, object]]) -> tuple[str, int]:
-        """Ask for these digits; returns what went wrong, if anything, and how many were recognised."""
-        body = json.dumps({"instances": [row["image"] for row in rows]})
-        try:
-            connection.request("POST", self.path, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            connection.close()
-            return f"no answer: {error!r}", 0
-        if response.status != 200:
-            return str(answer.get("error", response.status)), 0
-        predictions = answer.get("predictions")
-        if not isinstance(predictions, list) or [len(p) for p in predictions] != [10] * len(rows):
-            return "an answer of another shape", 0
-        return "", sum(p.index(max(p)) == row["label"] for p, row in zip(predictions, rows, strict=True))
+
+def _request(client: _RestClient | _GrpcClient, rows: list[dict[str, Any]]) -> tuple[str, int]:
+    """Ask for these digits; returns what went wrong, if anything, and how many were recognised."""
+    try:
+        predictions = client.predict([row["image"] for row in rows])
+    except _Unanswered as error:
+        return str(error), 0
+    if not isinstance(predictions, list) or [len(p) for p in predictions] != [10] * len(rows):
+        return "an answer of another shape", 0
+    return "", sum(p.index(max(p)) == row["label"] for p, row in zip(predictions, rows, strict=True))

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 
 from tfcanary.core.domain import Traffic
 from tfcanary.core.durations import written
-from tfcanary.core.plan.cluster import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, ScalingPlan, ServiceType, ServingPlan, TrafficPlan
+from tfcanary.core.plan.cluster import (
+    BucketPlan,
+    DeployPlan,
+    Entrance,
+    GuardPodPlan,
+    MetricsPlan,
+    ScalingPlan,
+    ServiceType,
+    ServingPlan,
+    TrafficPlan,
+)
 from tfcanary.core.plan.gates import DriftPlan, LabelledPlan, PredictionsPlan, ShareLimits, ValidationPlan
 from tfcanary.core.plan.judge import (
     ClassesPlan,
@@ -39,6 +49,7 @@ __all__ = [
     "DeployPlan",
     "Direction",
     "DriftPlan",
+    "Entrance",
     "ErrorsPlan",
     "GuardPodPlan",
     "GuardsPlan",

@@ -156,6 +156,15 @@ def _check_header(name: str, value: str) -> None:
         raise ValueError(f"headers {name}: must have printable ASCII characters, without spaces at either end")
 
 
+class Entrance(StrEnum):
+    """A protocol in which users' requests come in; a model server has a port for each."""
+
+    REST = "rest"
+    """TensorFlow Serving's REST API, port 8501."""
+    GRPC = "grpc"
+    """TensorFlow Serving's `PredictionService` and `ModelService`, port 8500."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficPlan:
     """How users' requests reach the model on a cluster. The local platform always has its Envoy."""
@@ -173,6 +182,15 @@ class TrafficPlan:
     """The name of the HTTPRoute, VirtualService or Ingress. Default: the model's name."""
     hostnames: tuple[str, ...] = ()
     """The host names that users call. Default: any."""
+    entrances: tuple[Entrance, ...] = ()
+    """The protocols that users speak: `rest`, `grpc`. All have the same shares, which are written at once.
+
+    Default: both, but for `nginx`, which divides REST alone. On an adopted route: those for which it has a rule. With `replicas` the Service has
+    the ports of both in any case."""
+
+    def __post_init__(self) -> None:
+        if len({*self.entrances}) < len(self.entrances):
+            raise ValueError(f"entrances {[one.value for one in self.entrances]}: must name each once")
 
     @property
     def divides_by_servers(self) -> bool:
