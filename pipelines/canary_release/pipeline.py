@@ -19,7 +19,17 @@ from components.push_model.component import push_model
 from components.rollback_canary.component import rollback_canary
 from components.validate_savedmodel.component import validate_savedmodel
 from components.watch_stage.component import watch_stage
-from pipelines._pods import COMPARING, COPYING, LOADING, configure, configure_watch, mount_metrics_credentials, mount_receivers
+from pipelines._pods import (
+    COMPARING,
+    COPYING,
+    LIGHT,
+    LOADING,
+    WATCH,
+    configure,
+    configure_watch,
+    mount_metrics_credentials,
+    mount_receivers,
+)
 from tfcanary.core.plan import MAX_STAGES
 
 
@@ -34,7 +44,7 @@ def stage(number: int, release: dict[str, Any]) -> None:
         with dsl.If(decision == "advance", name=f"advance to stage {number + 1}"):
             stage(number + 1, release)
     with dsl.If(decision == "promote", name=f"promote after stage {number}"):
-        mount_receivers(configure(promote_canary(**release), "promote"))
+        mount_receivers(configure(promote_canary(**release), "promote", LIGHT, WATCH))
     with dsl.If(decision == "rollback", name=f"roll back at stage {number}"):
         mount_receivers(configure(rollback_canary(**release), "roll back"))
 

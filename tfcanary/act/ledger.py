@@ -14,6 +14,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Desired, Look, RunningPool, Track, Verdict
 from tfcanary.core.errors import Conflict, Held, Refused, Unavailable, told
 from tfcanary.core.plan import Plan
+from tfcanary.core.plan.outlook import outlook
 from tfcanary.core.ports import Platform, Stored
 from tfcanary.core.record import SCHEMA, Export, Holder, Record, Refusal, Release, State
 from tfcanary.core.retry import Pauses, attempts
@@ -97,12 +98,15 @@ def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "", model
             plan_digest=codec.digest(plan),
             began=now,
             begun_by=begun_by,
+            override=plan.override_window,
             export=Export(model_uri, commit=plan.commit, training_run=plan.training_run),
             desired=_serving(record, plan),
             # A record that was lost begins again above every stamp that the world still carries.
             intent=record.release.intent + 1 if record.release else int(now.timestamp()),
             holder=Holder(f"{run_id}: after its beginning", "", 1, plan.deploy.handover, now + plan.deploy.handover, False, True),
         )
+        for sentence in (*outlook(plan, now), *([f"windows overridden: {plan.override_window}"] if plan.override_window else [])):
+            release = release.happened(now, sentence)
         record = queue.begun(_archived(record), run_id, plan.waiting, now)
         return replace(record, release=release)
 

@@ -122,11 +122,11 @@ def print_forecast(found: PlanForecast | None) -> None:
     click.echo(f"({of_plan.LATER})")
 
 
-def write_page(found: PlanForecast | None, plan: Plan, html: Path) -> None:
-    """Write the page; raises Refused where there is no forecast."""
+def write_page(found: PlanForecast | None, plan: Plan, schedule: tuple[str, ...], html: Path) -> None:
+    """Write the page with the stages and windows in `schedule`; raises Refused where there is no forecast."""
     from tfcanary.report.of_plan import plan_page
 
     if found is None:
         raise Refused("--html: there is no forecast to draw; give --rate, or --name of a model whose stable version counts requests")
     weights = ", ".join(f"{weight} %" for weight in plan.weights)
-    outputs.write_page(html, plan_page(found.forecast, f"A release with the weights {weights}", found.notes))
+    outputs.write_page(html, plan_page(found.forecast, f"A release with the weights {weights}", found.notes, schedule))

@@ -13,13 +13,15 @@ import yaml
 from tfcanary import adapters
 from tfcanary.act import adopt as adoption
 from tfcanary.act import ledger, push
+from tfcanary.adapters.clock import SystemClock
 from tfcanary.cli import forecasts, options
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
-from tfcanary.core.plan import MOST_WITH_BASELINE, Plan
+from tfcanary.core.plan import Plan
+from tfcanary.core.plan.outlook import outlook
 from tfcanary.core.ports import Change, Platform
 from tfcanary.look import savedmodel
-from tfcanary.report.numbers import duration
+from tfcanary.report import of_plan
 from tfcanary.run import steps
 
 UNKNOWN_DIGEST = "sha256:" + "?" * 64
@@ -50,17 +52,18 @@ def plan(
     release_plan = options.read_plan(plan_file)
     platform = adapters.open_platform(platform_uri, name, release_plan) if name else None
     notes = _check_platform(platform, release_plan) if platform else ()
+    said = (*of_plan.stage_lines(release_plan), *outlook(release_plan, (platform.clock if platform else SystemClock()).now()))
     changes = _changes(platform) if platform and diff else ()
     if diff and not changes:
         notes = (*notes, "the local platform has no objects to show")
     found = forecasts.forecast_of(release_plan, None if diff else platform, numbers["rate"], numbers["error_rate"])
     if html:
-        forecasts.write_page(found, release_plan, html)
+        forecasts.write_page(found, release_plan, said, html)
     if json_:
         checked = {"finding": "pass", "reasons": list(notes), "plan": codec.encode(release_plan), "objects": _objects(changes)}
-        options.print_json({**checked, **forecasts.as_json(found)})
+        options.print_json({**checked, "schedule": said, **forecasts.as_json(found)})
     else:
-        for line in (*_stages(release_plan), *(line for change in changes for line in unified_diff(change))):
+        for line in (*said, *(line for change in changes for line in unified_diff(change))):
             click.echo(line)
         forecasts.print_forecast(found)
         for note in notes:
@@ -86,21 +89,6 @@ def _changes(platform: Platform) -> tuple[Change, ...]:
     number = push.next_number(platform)
     candidate = ModelVersion(number, f"{platform.bucket_uri}/{platform.model}/{number}", UNKNOWN_DIGEST)
     return tuple(platform.preflight.changes(candidate))
-
-
-def _stages(plan: Plan) -> Iterator[str]:
-    times = plan.stage
-    for number, weight in enumerate(plan.weights):
-        end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
-        yield f"stage {number}: {weight:>3} %{_baseline(plan, weight)}, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
-
-
-def _baseline(plan: Plan, weight: int) -> str:
-    """What a plan with a baseline gives it at a weight, in words."""
-    if not plan.deploy.baseline:
-        return ""
-    share = plan.traffic_at(weight).baseline
-    return f", baseline {share} %" if share else f", no baseline above {MOST_WITH_BASELINE} %"
 
 
 def unified_diff(change: Change) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tfcanary.core.plan import MOST_WITH_BASELINE, Plan
 from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast, servers_sentence
 from tfcanary.report.blocks import Badge, Cell, Paragraph, ReportPage, Section, Table, TableColumn, WaitsChart
 from tfcanary.report.numbers import duration, plain, share
@@ -18,12 +19,34 @@ LATER = (
 )
 
 
-def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...]) -> ReportPage:
-    """Return the page: whether every stage can decide in its time, how long each outcome takes, and the assumptions in `notes`."""
+def stage_lines(plan: Plan) -> Iterator[str]:
+    """Yield what each stage of a plan is, written out: `stage 0: 5 %, 5 min to 1 h, a poll every 10 s; advances or rolls back`."""
+    for number, weight in enumerate(plan.weights):
+        times = plan.times(number)
+        least = f", at least {plain(times.samples)} canary requests" if times.samples else ""
+        asks = ", and a person's approval" if plan.asks(number) else ""
+        end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
+        length = f"{duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}"
+        yield f"stage {number}: {weight:>3} %{_baseline(plan, weight)}, {length}{least}{asks}; {end}"
+
+
+def _baseline(plan: Plan, weight: int) -> str:
+    """What a plan with a baseline gives it at a weight, in words."""
+    if not plan.deploy.baseline:
+        return ""
+    share = plan.traffic_at(weight).baseline
+    return f", baseline {share} %" if share else f", no baseline above {MOST_WITH_BASELINE} %"
+
+
+def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...], schedule: tuple[str, ...] = ()) -> ReportPage:
+    """Return the page: whether every stage can decide in its time, and how long each outcome takes.
+
+    `schedule` says what the stages are and when weights may rise, `notes` are the assumptions.
+    """
     problems = [text for stage in forecast.stages if not stage.decides for text in stage.sentences]
     answer = Badge(Tone.GOOD, "Can decide") if forecast.decides else Badge(Tone.WARN, "A stage cannot decide in its time")
     why = problems[0] if problems else "every stage can decide in its time"
-    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes)))
+    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes, schedule)))
 
 
 def outcome_rows(forecast: Forecast) -> tuple[tuple[str, ...], ...]:
@@ -57,7 +80,9 @@ def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _sections(forecast: Forecast, notes: tuple[str, ...]) -> Iterator[Section]:
+def _sections(forecast: Forecast, notes: tuple[str, ...], schedule: tuple[str, ...]) -> Iterator[Section]:
+    if schedule:
+        yield Section("What the plan says", tuple(Paragraph(sentence(line)) for line in schedule))
     columns = tuple(TableColumn(heading) for heading in headings(forecast))
     rows: tuple[tuple[Cell, ...], ...] = outcome_rows(forecast)
     servers = servers_sentence(forecast)
