@@ -186,3 +186,8 @@ def test_a_release_may_be_begun_with_its_windows_overridden(world: World, plan: 
     release = ledger.begin(world.platform(), replace(plan, freeze=(freeze,), override_window="a fix"), RUN)
     assert (release.override, release.next_rise(now)) == ("a fix", now)
     assert [event.what for event in release.events] == ["windows overridden: a fix"]
+
+
+def test_a_release_that_overrides_windows_which_its_plan_has_not_is_refused(world: World, plan: Plan) -> None:
+    with pytest.raises(Refused, match="override_window 'hurry': must be left out where the plan has neither `windows` nor `freeze`"):
+        ledger.begin(world.platform(), replace(plan, override_window="hurry"), RUN)

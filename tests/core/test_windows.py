@@ -113,7 +113,6 @@ def test_a_clock_first_shows_a_time_where_a_minute_before_it_showed_less(wall: d
         ({"freeze": [{**CHRISTMAS, "from": "21.12."}]}, "$.freeze[0]: from '21.12.': must be a date such as 2026-12-20"),
         ({"freeze": [{**CHRISTMAS, "to": "2026-12-20"}]}, "$.freeze[0]: from 2026-12-21, to 2026-12-20: must rise"),
         ({"freeze": [{**CHRISTMAS, "to": "2027-02-01"}]}, "from its beginning on no weight may rise for 43 days; must be at most 28"),
-        ({"override_window": "hurry"}, "override_window 'hurry': must be left out where the plan has neither windows nor freeze"),
     ],
 )
 def test_a_wrong_window_is_refused_with_path_value_and_what_would_be_right(document: Any, sentence: str) -> None:

@@ -147,7 +147,7 @@ def check(platform: Platform, plan: Plan, run_id: str = "") -> Record:
 
 
 def may_begin(record: Record, plan: Plan, run_id: str = "") -> None:
-    """Raises Held where another release is active, Refused where `bootstrap` does not fit what is stable, or the id was used before."""
+    """Raises Held where another release is active, Refused where `bootstrap` does not fit what is stable, the id was used before, or there is no window to override."""
     other = record.active
     if other is not None:
         holder = f", held by {other.holder.name} until {other.holder.until:%H:%M:%S %Z} by its clock" if other.holder else ""
@@ -158,6 +158,8 @@ def may_begin(record: Record, plan: Plan, run_id: str = "") -> None:
     if run_id and any(ended.run_id == run_id for ended in record.history):
         raise Refused(f"{record.model}: release {run_id!r} has ended already; give the new release an id of its own")
     check_bootstrap(record, plan)
+    if plan.override_window and not plan.has_windows:
+        raise Refused(f"override_window {plan.override_window!r}: must be left out where the plan has neither `windows` nor `freeze`")
 
 
 def check_bootstrap(record: Record, plan: Plan) -> None:

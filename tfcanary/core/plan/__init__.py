@@ -139,8 +139,6 @@ class Plan:
             raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
         self._check_stages()
         check_closed(self.windows, self.freeze)
-        if self.override_window and not self.has_windows:
-            raise ValueError(f"override_window {self.override_window!r}: must be left out where the plan has neither windows nor freeze")
         if self.weights[-1] == 0:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
         if len(self.notify) > MOST_RECEIVERS:
