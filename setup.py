@@ -47,6 +47,7 @@ setup(
         "requests>=2.31",
         "rich>=13",
         "click>=8.1",
+        "tzdata>=2025.1",  # the zones of a plan's windows, where the system has none
         "cloudevents>=2.0",
     ],
     extras_require={

@@ -52,7 +52,7 @@ def parts(kind: type, path: str, meaning: str, default: str) -> Iterator[Part]:
     for one in fields(kind):
         inner, several = leads_to(hints[one.name])
         if inner is not None:
-            yield from parts(inner, _below(path, one.name, several), said.get(one.name, ""), _on(one))
+            yield from parts(inner, _below(path, codec.document_key(one), several), said.get(one.name, ""), _on(one))
 
 
 def docstrings(kind: type) -> dict[str, str]:
@@ -97,9 +97,9 @@ def _section(part: Part) -> str:
 def _row(part: Part, one: Field[Any], kind: Any, said: str) -> tuple[str, ...]:
     inner, several = leads_to(kind)
     if inner is not None:
-        value = f"{WHAT[several]}(#{anchor(_below(part.path, one.name, several))})"
-        return (f"`{one.name}`", value, _on(one), cell(_about(inner)))
-    return (f"`{one.name}`", _kind(kind), _shown(one), cell(_meaning(said) or _about(_enum(kind))))
+        value = f"{WHAT[several]}(#{anchor(_below(part.path, codec.document_key(one), several))})"
+        return (f"`{codec.document_key(one)}`", value, _on(one), cell(_about(inner)))
+    return (f"`{codec.document_key(one)}`", _kind(kind), _shown(one), cell(_meaning(said) or _about(_enum(kind))))
 
 
 def _about(kind: type | None) -> str:
@@ -152,7 +152,8 @@ def _kind(kind: Any) -> str:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         kinds = [_kind(one) for one in inner if one is not type(None)]
-        return ", or ".join((*kinds, f"`{codec.NONE}`") if type(None) in inner else kinds)
+        absent = type(None) in inner and not any(f"`{codec.NONE}`" in one for one in kinds)
+        return ", or ".join((*kinds, f"`{codec.NONE}`") if absent else kinds)
     if origin is tuple:
         return f"list of {PLURALS[inner[0]] if inner[0] in PLURALS else _kind(inner[0])}"
     if origin is not None and issubclass(origin, Mapping):

@@ -7,6 +7,7 @@ from kfp import dsl, kubernetes
 from tfcanary import __version__
 from tfcanary.adapters.kubeclient.object_names import WATCHES
 from tfcanary.adapters.package_check import PACKAGE
+from tfcanary.core.plan import LONGEST_CLOSED
 from tfcanary.core.plan.cluster import METRICS_SECRET, METRICS_SECRETS, S3_SECRET, S3_SECRETS, SIGNING_SECRET, SIGNING_SECRETS
 from tfcanary.core.plan.receivers import SECRET, SECRETS
 
@@ -15,10 +16,10 @@ STEP = 6 * HOUR
 """Seconds after which a step's pod is ended: longer than copying the largest model or waiting for a node with a GPU, shorter
 than a day in which nobody notices a pod that hangs. The time counts from the pod's start, the pull of the image included, so
 it cannot come from the plan."""
-WATCH = 8 * 24 * HOUR
-"""Seconds after which the pod of a watching step is ended: a week of traffic, and a day more. It does not limit a plan: a watch
-ends by the plan's `stage.maximum`, and a watch that hangs loses its hold within a minute, and the guard takes the weight to 0. A
-plan whose `stage.maximum` is longer than this is cut off here, and then rolled back by the guard."""
+WATCH = (8 + 2 * (LONGEST_CLOSED.days + 7)) * 24 * HOUR
+"""Seconds after which the pod of a step that watches or promotes is ended: a week of traffic and a day more, and before and after it the
+longest freeze with the longest time between two windows. It does not limit a plan: a watch ends by the plan's `stage.maximum`, and a watch
+that hangs loses its hold within a minute, and the guard takes the weight to 0."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def configure(task: dsl.PipelineTask, label: str, resources: Resources = LIGHT, 
 
 
 def configure_watch(task: dsl.PipelineTask, label: str) -> dsl.PipelineTask:
-    """Configure a step that watches: its pod may run for days and has a label by which Prometheus finds it."""
+    """Configure a step that watches: its pod may run for weeks and has a label by which Prometheus finds it."""
     kubernetes.add_pod_label(task, WATCHES, "true")
     return mount_metrics_credentials(configure(task, label, WATCHING, WATCH))
 

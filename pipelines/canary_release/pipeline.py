@@ -22,7 +22,9 @@ from components.watch_stage.component import watch_stage
 from pipelines._pods import (
     COMPARING,
     COPYING,
+    LIGHT,
     LOADING,
+    WATCH,
     configure,
     configure_watch,
     mount_metrics_credentials,
@@ -43,7 +45,7 @@ def stage(number: int, release: dict[str, Any]) -> None:
         with dsl.If(decision == "advance", name=f"advance to stage {number + 1}"):
             stage(number + 1, release)
     with dsl.If(decision == "promote", name=f"promote after stage {number}"):
-        mount_signing_key(mount_receivers(configure(promote_canary(**release), "promote")))
+        mount_signing_key(mount_receivers(configure(promote_canary(**release), "promote", LIGHT, WATCH)))
     with dsl.If(decision == "rollback", name=f"roll back at stage {number}"):
         mount_receivers(configure(rollback_canary(**release), "roll back"))
 

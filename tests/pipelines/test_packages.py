@@ -194,7 +194,7 @@ def test_every_pod_has_its_labels_a_pull_policy_and_an_end(name: str) -> None:
             "sidecar.istio.io/inject": "false",
             **({WATCHES: "true"} if "watch-stage" in step else {}),
         }
-        assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step else STEP)
+        assert int(pod["activeDeadlineSeconds"]) == (WATCH if "watch-stage" in step or "promote" in step else STEP)
 
 
 UNITS = {"m": 1e-3, "": 1.0, "Mi": 2.0**20, "Gi": 2.0**30}

@@ -16,13 +16,13 @@ from typing import Any
 
 from tests.fake_storage import FakeStorage
 from tests.simulation.judge import PlainJudge
-from tests.simulation.scheduler import Choice, Process, Scheduler
+from tests.simulation.scheduler import START, Choice, Process, Scheduler
 from tests.simulation.world import World
 from tfcanary.act import checkpoint, deploy, ledger, orders, promote, push, rollback
 from tfcanary.core import codec
 from tfcanary.core.domain import Absence, Decision, Look, ModelVersion, Pool, Scaling, Track, Traffic, Verdict
 from tfcanary.core.errors import Held, Refused, TfcanaryError
-from tfcanary.core.plan import Approval, Plan, ScalingPlan
+from tfcanary.core.plan import Approval, FreezePlan, Plan, ScalingPlan
 from tfcanary.core.ports import Platform
 from tfcanary.core.record import State
 from tfcanary.look.evaluate import metrics
@@ -73,6 +73,10 @@ class Scenario:
     """Each stage waits for a person, who approves."""
     scaling: bool = False
     """Each version has an autoscaler."""
+    frozen: tuple[int, int] | None = None
+    """From when to when no weight may rise by the plan, in minutes."""
+    override_at: float | None = None
+    """A person overrides the plan's windows."""
     baseline: bool = False
     """Fresh servers of the stable version get as much as the canary."""
 
@@ -81,6 +85,12 @@ class Scenario:
         """Nothing happens that could be a reason to roll back a healthy canary."""
         loud = (self.abort_at, self.admin_at, self.diverted_at, self.lost_at)
         return not (self.bad or self.away or any(at is not None for at in loud))
+
+
+def frozen(begins: int, ends: int) -> FreezePlan:
+    """A freeze between two minutes of the simulation."""
+    first, last = (f"{START + timedelta(minutes=minute):%Y-%m-%d %H:%M}" for minute in (begins, ends))
+    return FreezePlan("UTC", first, last)
 
 
 @dataclass
@@ -102,6 +112,7 @@ class Run:
         self.world.bad = self.scenario.bad
         if self.scenario.scaling:
             self.world.autoscalers = {Pool(1): Scaling(2, held=False)}
+        self.world.frozen = self.scenario.frozen or (0, 0)
         self.world.away = {name: (begins, ends) for name, begins, ends in self.scenario.away}
         self.world.on_guard = lambda run_id: self._guard(run_id, 0.0)
         self.scheduler.on_time.append(self.world.check)
@@ -145,6 +156,8 @@ class Run:
             self._person("a person who aborts", self._abort, one.abort_at)
         if one.pause_at is not None:
             self._person("a person who pauses", self._pause, one.pause_at)
+        if one.override_at is not None:
+            self._person("a person who overrides", self._override, one.override_at)
         if one.approval:
             self._person("a person who approves", self._approve, 60.0)
         if one.admin_at is not None:
@@ -169,6 +182,7 @@ class Run:
         plan = replace(PLAN, deploy=replace(PLAN.deploy, baseline=self.scenario.baseline))
         plan = replace(plan, stage=replace(plan.stage, approval=Approval.EVERY)) if self.scenario.approval else plan
         plan = replace(plan, scaling=ScalingPlan(max=8, min=2)) if self.scenario.scaling else plan
+        plan = replace(plan, freeze=(frozen(*self.scenario.frozen),)) if self.scenario.frozen else plan
         begun = self._step(run_id, "begin", lambda p: ledger.begin(p, plan, run_id), again=run_id != "run-1")
         if begun:
             self._release(run_id, version, plan)
@@ -269,6 +283,9 @@ class Run:
         orders.pause(platform, "lunch")
         self.scheduler.sleep(120.0)
         orders.resume(platform, "back")
+
+    def _override(self, platform: Platform) -> None:
+        orders.override_window(platform, "it cannot wait")
 
     def _approve(self, platform: Platform) -> None:
         for _ in range(200):

@@ -25,6 +25,7 @@ SMALL = (
     Scenario(lost_at=110.0),
     Scenario(baseline=True),
     Scenario(scaling=True),
+    Scenario(frozen=(1, 20)),
 )
 """The scenarios that are explored systematically."""
 
@@ -79,10 +80,17 @@ def at_random(seed: int) -> tuple[Scenario, tuple[Choice, ...]]:
         diverted_at=sometimes(0.1, 60, 200),
         baseline=chance.random() < 0.3,
         scaling=chance.random() < 0.3,
+        frozen=_frozen(chance),
+        override_at=sometimes(0.1, 60, 600),
     )
     length = 130 + 120 * (scenario.second_at is not None)
     choices = {at: _choice(chance, at) for at in (chance.randint(1, length) for _ in range(chance.randint(0, 4)))}
     return scenario, tuple(sorted(choices.values()))
+
+
+def _frozen(chance: random.Random) -> tuple[int, int] | None:
+    begins = chance.randint(0, 5)
+    return (begins, begins + chance.randint(6, 20)) if chance.random() < 0.3 else None
 
 
 def _away(chance: random.Random) -> tuple[tuple[str, float, float], ...]:

@@ -36,6 +36,19 @@ def test_a_baseline_gets_as_much_as_the_canary_and_is_gone_in_the_end() -> None:
     assert [share for share in shares if "baseline" in share]
 
 
+@pytest.mark.parametrize("begins", [0, 1, 2, 3])
+def test_a_release_that_meets_a_freeze_waits_and_is_promoted_after_it(begins: int) -> None:
+    run = Run(Scenario(frozen=(begins, 20))).play()
+    assert (run.state, run.world.violations) == (State.PROMOTED, [])
+    assert run.scheduler.now > 20 * 60
+
+
+def test_a_release_whose_windows_are_overridden_does_not_wait_on() -> None:
+    run = Run(Scenario(frozen=(0, 60), override_at=300.0)).play()
+    assert (run.state, run.world.violations) == (State.PROMOTED, [])
+    assert run.scheduler.now < 60 * 60
+
+
 def test_a_bad_candidate_is_rolled_back() -> None:
     run = Run(Scenario(bad=True)).play()
     assert (run.state, run.world.violations) == (State.ROLLED_BACK, [])

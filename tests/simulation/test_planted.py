@@ -87,7 +87,12 @@ def the_guards_clock_is_believed(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_looks_for_an_able_guard(patch: pytest.MonkeyPatch) -> None:
     """A weight rises beside a guard that is alive and cannot watch."""
-    patch.setattr(shift, "await_able_guard", lambda hold: None)
+    patch.setattr(shift, "await_able_guard", lambda hold: ledger.read_release(hold.platform, hold.run_id))
+
+
+def windows_are_not_asked(patch: pytest.MonkeyPatch) -> None:
+    """A weight rises outside the plan's windows."""
+    patch.setattr(Release, "next_rise", lambda self, at: at)
 
 
 def the_record_is_not_read_again(patch: pytest.MonkeyPatch) -> None:
@@ -142,6 +147,7 @@ PLANTS: dict[str, tuple[Plant, list[Schedule]]] = {
     ),
     "traffic before servers": (traffic_before_servers, [(Scenario(), ())]),
     "nobody tells autoscalers": (nobody_tells_autoscalers, [(Scenario(scaling=True), ())]),
+    "windows are not asked": (windows_are_not_asked, [(Scenario(frozen=(0, 20)), ())]),
     "the record is not read again": (the_record_is_not_read_again, aborts(56, 75, 15.0)),
 }
 

@@ -19,7 +19,7 @@ from tfcanary.core.errors import Conflict, Diverted, Refused, Unavailable
 from tfcanary.core.fencing import admit
 from tfcanary.core.plan import NotifyPlan
 from tfcanary.core.ports import Change, Deployment, Notice, Platform, Server, Stored
-from tfcanary.core.record import Beat, Record, Release
+from tfcanary.core.record import Beat, Record, Release, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,12 @@ TRIES = 3
 """How often an adapter tries a write again whose object has changed since it was read."""
 ABLE = 75.0
 """Seconds for which a guard that said it could watch is believed: its heartbeat, and what a raise may take."""
+
+
+LATE = 240.0
+"""Seconds for which a raise that was decided before a freeze may be on its way: the longest wait of a write, and what clocks are apart."""
+EARLY = 30.0
+"""Seconds by which a clock may be ahead."""
 
 
 @dataclass
@@ -62,6 +68,8 @@ class World:
     """The candidate answers with errors."""
     away: dict[str, tuple[float, float]] = field(default_factory=dict)
     """From when to when a port does not answer: `storage`, `metrics`, `router`, `records`."""
+    frozen: tuple[int, int] = (0, 0)
+    """From when to when no weight may rise by the plan, in minutes."""
     violations: list[str] = field(default_factory=list)
     things: dict[object, Thing] = field(default_factory=dict)
     able: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -145,6 +153,11 @@ class World:
         if after.canary <= before.canary and after.baseline <= before.baseline:
             return
         said, _ = self.able.get(self.run_id, (-1e9, 0))
+        release = self.stored.record.release if self.stored else None
+        begins, ends = (60.0 * minute for minute in self.frozen)
+        decided = begins + LATE if begins else 0.0
+        if decided < self.scheduler.now < ends - EARLY and release and not (release.override or release.state is State.PROMOTING):
+            self.violate(f"the canary got {after} in a freeze that began {self.scheduler.now - begins:.0f} s ago")
         if self.scheduler.now - said > ABLE:
             self.violate(f"the canary got {after} and no guard has said for {self.scheduler.now - said:.0f} s that it can watch")
         at = self.tracks.get(Track.STABLE)

@@ -135,10 +135,15 @@ class Hold:
 
     def tick(self) -> None:
         """Renew the hold where a part of it is over; what is lost is remembered, and a record that cannot be reached is tried again."""
-        if self.lost or self.handed_over or self.platform.clock.now() - self.renewed < self.lasts / PARTS:
+        if self.platform.clock.now() - self.renewed >= self.lasts / PARTS:
+            self.try_renew()
+
+    def try_renew(self, step: Callable[[Release], Release] = lambda release: release) -> None:
+        """Renew the hold, and change the release by `step`, where that is possible now; the next `tick` tries the renewal again."""
+        if self.lost or self.handed_over:
             return
         try:
-            self.renew()
+            self.renew(step)
         except Held as error:
             self.lost = error
         except (Unavailable, Conflict, Refused) as error:

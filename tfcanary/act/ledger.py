@@ -14,6 +14,7 @@ from tfcanary.core import codec
 from tfcanary.core.domain import Desired, Look, RunningPool, Track, Verdict
 from tfcanary.core.errors import Conflict, Held, Refused, Unavailable, told
 from tfcanary.core.plan import Plan
+from tfcanary.core.plan.outlook import outlook
 from tfcanary.core.ports import Platform, Stored
 from tfcanary.core.record import SCHEMA, Export, Holder, Record, Refusal, Release, State
 from tfcanary.core.retry import Pauses, attempts
@@ -97,12 +98,15 @@ def begin(platform: Platform, plan: Plan, run_id: str, begun_by: str = "", model
             plan_digest=codec.digest(plan),
             began=now,
             begun_by=begun_by,
+            override=plan.override_window,
             export=Export(model_uri, commit=plan.commit, training_run=plan.training_run),
             desired=_serving(record, plan),
             # A record that was lost begins again above every stamp that the world still carries.
             intent=record.release.intent + 1 if record.release else int(now.timestamp()),
             holder=Holder(f"{run_id}: after its beginning", "", 1, plan.deploy.handover, now + plan.deploy.handover, False, True),
         )
+        for sentence in (*outlook(plan, now), *([f"windows overridden: {plan.override_window}"] if plan.override_window else [])):
+            release = release.happened(now, sentence)
         record = queue.begun(_archived(record), run_id, plan.waiting, now)
         return replace(record, release=release)
 
@@ -143,7 +147,7 @@ def check(platform: Platform, plan: Plan, run_id: str = "") -> Record:
 
 
 def may_begin(record: Record, plan: Plan, run_id: str = "") -> None:
-    """Raises Held where another release is active, Refused where `bootstrap` does not fit what is stable, or the id was used before."""
+    """Raises Held where another release is active, Refused where `bootstrap` does not fit what is stable, the id was used before, or there is no window to override."""
     other = record.active
     if other is not None:
         holder = f", held by {other.holder.name} until {other.holder.until:%H:%M:%S %Z} by its clock" if other.holder else ""
@@ -154,6 +158,8 @@ def may_begin(record: Record, plan: Plan, run_id: str = "") -> None:
     if run_id and any(ended.run_id == run_id for ended in record.history):
         raise Refused(f"{record.model}: release {run_id!r} has ended already; give the new release an id of its own")
     check_bootstrap(record, plan)
+    if plan.override_window and not plan.has_windows:
+        raise Refused(f"override_window {plan.override_window!r}: must be left out where the plan has neither `windows` nor `freeze`")
 
 
 def check_bootstrap(record: Record, plan: Plan) -> None:

@@ -32,7 +32,7 @@ def promote(platform: Platform, run_id: str) -> Release:
     candidate = _allowed(release)
     try:
         with holding(platform, run_id, "promote") as hold:
-            release = orders.await_resume(hold)
+            release = orders.await_turn(hold)
             if release.state is State.WATCHED and not _enough(hold, candidate):
                 return ledger.read_release(platform, run_id)
             if not release.state.ended:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from tfcanary.act import capacity, ledger, restore
+from tfcanary.act import capacity, ledger, restore, rise
 from tfcanary.act.hold import Hold, holding
 from tfcanary.core.domain import Desired, Intent, RunningPool, Track, Traffic, Verdict
 from tfcanary.core.durations import written
@@ -33,7 +33,7 @@ def shift(hold: Hold, stage: int) -> Release:
         traffic, now = release.plan.traffic_at(release.plan.weights[stage]), hold.platform.clock.now()
         if release.stage == stage and release.desired.traffic == traffic:
             return release
-        changed = replace(_with_traffic(release, traffic), stage=stage, stage_began=now, waited=timedelta(0))
+        changed = replace(_with_traffic(release, traffic), stage=stage, stage_began=now, waited=timedelta(0), window_waited=timedelta(0))
         changed = replace(changed, first_traffic=release.first_traffic or (now if traffic.canary else None))
         return changed.happened(now, f"stage {stage}: weight {traffic}")
 
@@ -63,17 +63,26 @@ def set_weight(platform: Platform, run_id: str, weight: int) -> Release:
 def raise_traffic(hold: Hold, step: Callable[[Release], Release], watching: bool = False) -> Release:
     """Change what the release wants by `step`, which may raise the candidate's share, and make the world so.
 
-    `watching`: from this write on the caller polls the canary, and not the guard. Raises Held where the release was taken away or ended meanwhile, GaveUp without a guard that can watch.
+    `watching`: from this write on the caller polls the canary, and not the guard. A raise waits while the release is paused, and while the
+    plan's windows are closed. Raises Held where the release was taken away or ended meanwhile, GaveUp without a guard that can watch, and
+    where nobody resumed a paused release in time.
     """
-    await_able_guard(hold)
+    while _must_wait(await_able_guard(hold), step, hold.platform.clock.now()):
+        rise.await_rise(hold)
     hold.check()
     (hold.watch if watching else hold.renew)(lambda release: step(_may_rise(release)))
     restore.restore(hold.platform, hold.run_id, hold)
     return _may_rise(ledger.read_release(hold.platform, hold.run_id))
 
 
-def await_able_guard(hold: Hold) -> None:
-    """Wait until the guard is seen to say once more that it can watch: no clock of another machine is believed.
+def _must_wait(release: Release, step: Callable[[Release], Release], now: datetime) -> bool:
+    """Whether a change would raise the candidate's share at a time when no weight may rise."""
+    waits = release.state is State.WATCHED and (release.pause is not None or release.next_rise(now) > now)
+    return waits and not step(release).desired.traffic.lowers(release.desired.traffic)
+
+
+def await_able_guard(hold: Hold) -> Release:
+    """Wait until the guard is seen to say once more that it can watch, and return the release: no clock of another machine is believed.
 
     Raises GaveUp after `judge.guards.blind_after`, Held where the release has been decided meanwhile.
     """
@@ -84,7 +93,7 @@ def await_able_guard(hold: Hold) -> None:
         release = _may_rise(ledger.read_release(platform, hold.run_id))
         if release.beat is not None:
             if first is not None and release.beat.able > first:
-                return
+                return release
             first = release.beat.able if first is None else first
         if platform.clock.now() >= deadline:
             raise GaveUp(f"release {hold.run_id!r}: {_guard_state(release)}; no weight is raised without a guard that can watch")

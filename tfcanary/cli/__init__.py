@@ -77,6 +77,7 @@ for verb in (
     orders.resume,
     orders.approve,
     orders.reject,
+    orders.override_window,
     orders.repair,
     show.status,
     show.history,

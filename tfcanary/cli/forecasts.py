@@ -24,6 +24,8 @@ _OPTIONS = (
     click.option("--strict", is_flag=True, help="Exit 1 where a stage cannot decide in its time."),
     outputs.page_option("Write the forecast as a page into this file."),
 )
+OWN_TIMES = "every stage is taken to last as the plan's `stage` says, also one with times of its own"
+"""What the forecast assumes of a plan whose stages have times of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,18 @@ def forecast_of(plan: Plan, platform: Platform | None, rate: float | None, error
     None where there is neither a rate nor a stable version that counts requests. Raises Refused where a number is out of range.
     """
     _check(rate, error_rate)
+    own = (OWN_TIMES,) if plan.stages else ()
     if platform is None:
         if rate is None:
             return None
         base = baseline.assume(plan.judge, rate, error_rate)
-        return PlanForecast(forecast(plan, base.baseline), base.notes)
+        return PlanForecast(forecast(plan, base.baseline), (*base.notes, *own))
     try:
         base = baseline.measure(platform, plan)
     except (Unavailable, Refused) as error:
         if rate is not None:
             base = baseline.assume(plan.judge, rate, error_rate)
-            return PlanForecast(forecast(plan, base.baseline), (*base.notes, str(error)))
+            return PlanForecast(forecast(plan, base.baseline), (*base.notes, *own, str(error)))
         click.echo(f"tfcanary: no forecast: {error}", err=True)
         return None
     with_typed = replace(
@@ -66,7 +69,7 @@ def forecast_of(plan: Plan, platform: Platform | None, rate: float | None, error
         error_rate=base.baseline.error_rate if error_rate is None else error_rate,
     )
     typed = [f"{name} as typed" for name, value in (("rate", rate), ("error rate", error_rate)) if value is not None]
-    return PlanForecast(forecast(plan, with_typed), (*base.notes, *typed))
+    return PlanForecast(forecast(plan, with_typed), (*base.notes, *own, *typed))
 
 
 def _check(rate: float | None, error_rate: float | None) -> None:
@@ -122,11 +125,11 @@ def print_forecast(found: PlanForecast | None) -> None:
     click.echo(f"({of_plan.LATER})")
 
 
-def write_page(found: PlanForecast | None, plan: Plan, servers: tuple[StageServers, ...], html: Path) -> None:
-    """Write the page; raises Refused where there is no forecast."""
+def write_page(found: PlanForecast | None, plan: Plan, schedule: tuple[str, ...], servers: tuple[StageServers, ...], html: Path) -> None:
+    """Write the page with the stages and windows in `schedule`, and the servers of each stage; raises Refused where there is no forecast."""
     from tfcanary.report.of_plan import plan_page
 
     if found is None:
         raise Refused("--html: there is no forecast to draw; give --rate, or --name of a model whose stable version counts requests")
     weights = ", ".join(f"{weight} %" for weight in plan.weights)
-    outputs.write_page(html, plan_page(found.forecast, f"A release with the weights {weights}", found.notes, servers))
+    outputs.write_page(html, plan_page(found.forecast, f"A release with the weights {weights}", found.notes, schedule, servers))

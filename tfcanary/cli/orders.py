@@ -1,4 +1,4 @@
-"""The verbs `abort`, `pause`, `resume`, `approve`, `reject` and `repair`: orders of a person about the release of a model."""
+"""The verbs `abort`, `pause`, `resume`, `approve`, `reject`, `override-window` and `repair`: orders of a person about the release of a model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def abort(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     _print_release(name, rollback.roll_back(step.platform, step.run_id, reason), json_)
 
 
-@click.command(short_help="Put right what is not as the record of the ended release says.")
+@click.command(short_help="Put right what is not as the ended release's record says.")
 @options.model()
 @options.platform
 @options.as_json
@@ -113,6 +113,23 @@ def reject(name: str, platform_uri: str, reason: str, json_: bool) -> None:
     Example:  tfcanary reject digits --reason "the tone is wrong in French"
     """
     _give_order(orders.reject, platform_uri, name, reason, json_)
+
+
+@click.command("override-window", short_help="Let weights rise outside the plan's windows.")
+@options.model()
+@options.platform
+@click.option("--reason", required=True, metavar="TEXT", help="The reason, which the record keeps and every page shows.")
+@options.as_json
+def override_window(name: str, platform_uri: str, reason: str, json_: bool) -> None:
+    """Let the weights of the active release rise whatever the plan's `windows` and `freeze` say, until it ends.
+
+    The watch goes on as before: what it finds still holds the release or rolls it back. Exit 0 overridden, 2 bad input, 3 could not reach
+    the platform.
+
+    \b
+    Example:  tfcanary override-window digits --reason "the fix of Tuesday's outage cannot wait until Monday"
+    """
+    _give_order(orders.override_window, platform_uri, name, reason, json_)
 
 
 def _give_order(order: Order, platform_uri: str, name: str, reason: str, json_: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,15 @@ import yaml
 from tfcanary import adapters
 from tfcanary.act import adopt as adoption
 from tfcanary.act import deploy, ledger, push
+from tfcanary.adapters.clock import SystemClock
 from tfcanary.cli import forecasts, options
 from tfcanary.core import codec
 from tfcanary.core.domain import ModelVersion
-from tfcanary.core.plan import MOST_WITH_BASELINE, Plan, StageServers
+from tfcanary.core.plan import Plan, StageServers
+from tfcanary.core.plan.outlook import outlook
 from tfcanary.core.ports import Change, Platform
 from tfcanary.look import savedmodel
-from tfcanary.report.numbers import duration
+from tfcanary.report import of_plan
 from tfcanary.run import steps
 
 UNKNOWN_DIGEST = "sha256:" + "?" * 64
@@ -51,18 +53,19 @@ def plan(
     release_plan = options.read_plan(plan_file)
     platform = adapters.open_platform(platform_uri, name, release_plan) if name else None
     notes = _check_platform(platform, release_plan) if platform else ()
+    servers = _servers(release_plan, platform)
+    said = (*of_plan.stage_lines(release_plan, servers), *outlook(release_plan, (platform.clock if platform else SystemClock()).now()))
     changes = _changes(platform) if platform and diff else ()
     if diff and not changes:
         notes = (*notes, "the local platform has no objects to show")
-    servers = _servers(release_plan, platform)
     found = forecasts.forecast_of(release_plan, None if diff else platform, numbers["rate"], numbers["error_rate"])
     if html:
-        forecasts.write_page(found, release_plan, servers, html)
+        forecasts.write_page(found, release_plan, said, servers, html)
     if json_:
         checked = {"finding": "pass", "reasons": list(notes), "plan": codec.encode(release_plan), "servers": codec.encode(servers)}
-        options.print_json({**checked, "objects": _objects(changes), **forecasts.as_json(found)})
+        options.print_json({**checked, "objects": _objects(changes), "schedule": said, **forecasts.as_json(found)})
     else:
-        for line in (*_stages(release_plan, servers), *(line for change in changes for line in unified_diff(change))):
+        for line in (*said, *(line for change in changes for line in unified_diff(change))):
             click.echo(line)
         forecasts.print_forecast(found)
         for note in notes:
@@ -99,22 +102,6 @@ def _servers(plan: Plan, platform: Platform | None) -> tuple[StageServers, ...]:
     from tfcanary.adapters.routing.replicas import pods_for
 
     return tuple(replace(one, canary=pods_for(one.weight, stable)) for one in found)
-
-
-def _stages(plan: Plan, servers: Sequence[StageServers]) -> Iterator[str]:
-    times = plan.stage
-    for number, one in enumerate(servers):
-        end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
-        beside = f"{one.canary} server{'s' if one.canary > 1 else ''} beside stable's {one.stable}"
-        yield f"stage {number}: {one.weight:>3} %{_baseline(plan, one.weight)}, {beside}, {duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}; {end}"
-
-
-def _baseline(plan: Plan, weight: int) -> str:
-    """What a plan with a baseline gives it at a weight, in words."""
-    if not plan.deploy.baseline:
-        return ""
-    share = plan.traffic_at(weight).baseline
-    return f", baseline {share} %" if share else f", no baseline above {MOST_WITH_BASELINE} %"
 
 
 def unified_diff(change: Change) -> Iterator[str]:

@@ -10,6 +10,7 @@ import click
 from tfcanary import report
 from tfcanary.cli import options, outputs
 from tfcanary.core.errors import TfcanaryError
+from tfcanary.core.plan.outlook import outlook
 from tfcanary.core.record import Release, State
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.handle import Handle
@@ -31,6 +32,7 @@ YES, NO, UNDECIDED = 0, 1, 3
 @options.service_account
 @click.option("--commit", default="", metavar="TEXT", help="The commit of the training code. Default: the plan's `commit`.")
 @click.option("--training-run", default="", metavar="TEXT", help="The run that trained MODEL. Default: the plan's `training_run`.")
+@click.option("--override-window", default="", metavar="REASON", help="Let weights rise outside the plan's windows; the record keeps why.")
 @outputs.page_option("Write the report as a page into this file.")
 @options.as_json
 def release(
@@ -45,6 +47,7 @@ def release(
     service_account: str,
     commit: str,
     training_run: str,
+    override_window: str,
     html: Path | None,
     json_: bool,
 ) -> None:
@@ -69,9 +72,12 @@ def release(
         host_auth,
         commit=commit,
         training_run=training_run,
+        override_window=override_window,
     )
     try:
         click.echo(f"pipeline: {handle.run.describe()}", err=True)
+        for sentence in outlook(handle.plan, handle.platform.clock.now()):
+            click.echo(f"tfcanary: {sentence}", err=True)
         last = progress.show(handle.follow(), handle.platform.clock)
     except KeyboardInterrupt:
         _interrupt(handle, name, platform_uri, html)

@@ -25,7 +25,7 @@ from tfcanary.core.record import Record, Release
 from tfcanary.report.numbers import plain
 from tfcanary.report.of_history import ended_releases, history_page
 from tfcanary.report.plots.text import cut, visible
-from tfcanary.report.wording import ended_name
+from tfcanary.report.wording import ended_name, ended_reason
 from tfcanary.run import steps
 from tfcanary.run.submit import progress
 from tfcanary.run.submit.pages import ReleaseReport
@@ -82,6 +82,8 @@ def status(name: str | None, platform_uri: str, watch_: bool, json_: bool) -> No
         else:
             _print_requests(platform_uri, name, record.release)
         _print_differences(platform_uri, name, record)
+        if record.release.override:
+            click.echo(f"windows overridden: {visible(record.release.override)}")
     for candidate in record.waiting:
         click.echo(f"waits for its turn: {candidate.model_uri}")
 
@@ -198,7 +200,7 @@ def history(name: str, platform_uri: str, html: Path | None, json_: bool) -> Non
     elif html is None:
         table = Table("began (UTC)", "candidate", "state", "reason", title=f"releases of {name}")
         for ended in oldest_first:
-            table.add_row(_minute(ended.began), escape(visible(ended_name(ended))), ended.state.value, escape(visible(ended.reason)))
+            table.add_row(_minute(ended.began), escape(visible(ended_name(ended))), ended.state.value, escape(visible(ended_reason(ended))))
         Console().print(table)
 
 

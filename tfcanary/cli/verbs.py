@@ -8,7 +8,7 @@ import click
 
 SECTIONS = (
     ("Before a release", ("doctor", "init", "plan", "validate", "profile", "drift", "adopt", "upload")),
-    ("A release", ("release", "status", "pause", "resume", "approve", "reject", "abort", "repair")),
+    ("A release", ("release", "status", "pause", "resume", "approve", "reject", "override-window", "abort", "repair")),
     ("Afterwards", ("report", "history", "replay", "verify")),
     ("On this machine", ("demo", "up", "down", "serve")),
     ("Services and scripts", ("trigger", "judge", "metrics", "completion")),
@@ -27,7 +27,7 @@ class Verbs(click.Group):
         for title, names in sections:
             if rows := [(name.ljust(10), self.commands[name].get_short_help_str(limit=200)) for name in names if name in visible]:
                 with formatter.section(title):
-                    formatter.write_dl(rows, col_max=12)
+                    formatter.write_dl(rows, col_max=17)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolve the verb as click does; raises UsageError with a suggestion where the verb does not exist."""

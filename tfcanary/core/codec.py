@@ -44,7 +44,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        return {document_key(f): encode(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, timedelta):
         return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
     if isinstance(value, datetime):
@@ -58,8 +58,18 @@ def encode(value: Any) -> Any:
 
 def brief(value: Any) -> dict[str, Any]:
     """A dataclass without the fields that are at their defaults, `None` as `none`: KFP takes no null in a parameter. `decode` reads it back."""
-    differs = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != _default(f)}
-    return {name: NONE if v is None else brief(v) if is_dataclass(v) else encode(v) for name, v in differs.items()}
+    return {document_key(f): _brief(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != _default(f)}
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_brief(one) for one in value]
+    return NONE if value is None else brief(value) if is_dataclass(value) else encode(value)
+
+
+def document_key(one: Field[Any]) -> str:
+    """The name of a field in documents: Python's own words, such as `from`, have an underscore as names of fields."""
+    return one.name.removesuffix("_")
 
 
 def _default(one: Field[Any]) -> Any:
@@ -120,14 +130,16 @@ def _refuse(at: str, value: Any, right: str) -> Refused:
 
 def _dataclass(kind: Any, value: Any, at: str) -> Any:
     if not isinstance(value, Mapping):
-        raise _refuse(at, value, f"an object with {', '.join(f.name for f in fields(kind))}")
-    known = {f.name: f for f in fields(kind)}
+        raise _refuse(at, value, f"an object with {', '.join(map(document_key, fields(kind)))}")
+    if expanded := getattr(kind, "expanded", None):
+        value = expanded(value, at, decode)
+    known = {document_key(f): f for f in fields(kind)}
     for key in value:
         if key not in known:
             raise Refused(_unknown(at, str(key), list(known)))
     hints = _hints(kind)
-    given = {name: decode(hints[name], value[name], f"{at}.{name}") for name in known if name in value}
-    if missing := [f.name for f in known.values() if f.name not in given and _required(f)]:
+    given = {f.name: decode(hints[f.name], value[key], f"{at}.{key}") for key, f in known.items() if key in value}
+    if missing := [key for key, f in known.items() if key not in value and _required(f)]:
         raise Refused(f"{at}.{missing[0]}: is missing")
     try:
         return kind(**given)
@@ -153,7 +165,7 @@ def _unknown(at: str, key: str, known: Sequence[str]) -> str:
 
 def _union(kind: Any, value: Any, at: str) -> Any:
     kinds = typing.get_args(kind)
-    if value in (None, NONE) and type(None) in kinds:
+    if type(None) in kinds and (value is None or (value == NONE and not any(map(_has_none, kinds)))):
         return None
     candidates = [k for k in kinds if k is not type(None)]
     for candidate in candidates[:-1]:
@@ -162,6 +174,11 @@ def _union(kind: Any, value: Any, at: str) -> Any:
         except Refused:
             continue
     return decode(candidates[-1], value, at)
+
+
+def _has_none(kind: Any) -> bool:
+    """Whether `none` is a word of an enumeration, and so does not mean that a value is absent."""
+    return isinstance(kind, type) and issubclass(kind, StrEnum) and NONE in {member.value for member in kind}
 
 
 def _sequence(kind: Any, value: Any, at: str) -> Any:

@@ -40,3 +40,12 @@ class _UniqueKeysLoader(yaml.SafeLoader):  # type: ignore[misc]
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             first[key.tag, key.value] = key.start_mark
         return node
+
+
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    return node.value if ":" in node.value else loader.construct_yaml_int(node)
+
+
+# YAML 1.1 reads the time of day 17:00 as the number 1020 and a date as an object; here both are texts, as in JSON.
+_UniqueKeysLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+_UniqueKeysLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)

@@ -91,6 +91,8 @@ class Pause:
     """The stage went well and waits for a person's approval; else a person paused it."""
     reason: str = ""
     """What the person said who paused it."""
+    until: datetime | None = None
+    """The release waits for the plan's `windows` and `freeze`, not for a person: then at the latest weights may rise again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,10 @@ class Release:
     pause: Pause | None = None
     waited: timedelta = timedelta(0)
     """What earlier pauses of this stage took: its clock stood still."""
+    window_waited: timedelta = timedelta(0)
+    """What earlier waits of this stage for a window took: its clock stood still, and no person's patience was asked."""
+    override: str = ""
+    """Why weights may rise outside the plan's windows: what the person said who overrode them."""
     approved: int = -1
     """The last stage that a person approved."""
     holder: Holder | None = None
@@ -223,15 +229,29 @@ class Release:
         if self.ended is None:
             return None
         version = self.candidate.number if self.candidate else None
-        return Ended(self.run_id, self.state, version, self.reason, self.began, self.ended, self.export)
+        return Ended(self.run_id, self.state, version, self.reason, self.began, self.ended, self.export, self.override)
+
+    @property
+    def waits_for_window(self) -> bool:
+        """Whether it waits until the plan's windows let a weight rise."""
+        return self.pause is not None and self.pause.until is not None
+
+    def next_rise(self, at: datetime) -> datetime:
+        """The first instant from `at` on at which a weight may rise: `at` itself inside the plan's windows, or where they are overridden."""
+        return at if self.override else self.plan.next_rise(at)
 
     def waiting(self, at: datetime) -> timedelta:
-        """How long this stage has been paused, all in all."""
-        return self.waited + (at - self.pause.since if self.pause else timedelta(0))
+        """How long this stage has been paused by people, or has waited for them, all in all."""
+        return self.waited + (at - self.pause.since if self.pause and not self.waits_for_window else timedelta(0))
+
+    def standing(self, at: datetime) -> timedelta:
+        """For how long this stage's clock has stood still: for people and for windows."""
+        return self.waited + self.window_waited + (at - self.pause.since if self.pause else timedelta(0))
 
     def resumed(self, at: datetime) -> Release:
         """Without its pause, which does not count into the stage's time."""
-        return replace(self, pause=None, waited=self.waiting(at))
+        waited = self.waiting(at)
+        return replace(self, pause=None, waited=waited, window_waited=self.standing(at) - waited)
 
     def happened(self, at: datetime, what: str) -> Release:
         """With one more event, at the present weight."""
@@ -254,6 +274,8 @@ class Ended:
     began: datetime
     ended: datetime
     export: Export = Export()
+    override: str = ""
+    """Why weights could rise outside the plan's windows; empty where nobody overrode them."""
 
 
 @dataclass(frozen=True, slots=True)

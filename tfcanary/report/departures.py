@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from tfcanary.core.plan import Plan
+from tfcanary.core import codec
+from tfcanary.core.plan import Plan, Stage
+from tfcanary.core.plan.weights import OWN
 from tfcanary.report.numbers import duration, plain
 
 
@@ -29,7 +31,7 @@ class Departure:
 
 # Fields where a smaller value, or a larger one, makes the release accept more or measure less.
 _SMALLER = {
-    "stage.minimum", "judge.alpha", "judge.minimum_time", "judge.minimum_requests", "judge.freeze_requests", "judge.guards.least_share",
+    "stage.minimum", "stage.samples", "judge.alpha", "judge.minimum_time", "judge.minimum_requests", "judge.freeze_requests", "judge.guards.least_share",
     "predictions.limit", "validation.golden_limit", "drift.alpha",
 }  # fmt: skip
 _LARGER = {
@@ -44,13 +46,23 @@ _WEAKER = {("stage.on_undecided", "promote"): "promotes on too few requests", ("
 _LIMITS = ("tolerance", "margin", "absolute", "outage", "warn", "fail")
 
 
-_PROVENANCE = {"training_data", "commit", "training_run"}
-"""What the plan tells of the candidate: it changes nothing about the release, and has a section of its own."""
+_WRITTEN_ELSEWHERE = {"training_data", "commit", "training_run", "stages"}
+"""What the plan tells of the candidate, which has a section of its own; and the stages, whose own values stand one by one."""
 
 
 def departures(plan: Plan) -> tuple[Departure, ...]:
     """Return all fields whose value is not the default, in the order of the plan; without those that only tell of the candidate."""
-    return tuple(one for one in _departures_of(plan, "") if one.field not in _PROVENANCE)
+    own = (one for number, stage in enumerate(plan.stages) for one in _of_stage(plan, number, stage))
+    return (*(one for one in _departures_of(plan, "") if one.field not in _WRITTEN_ELSEWHERE), *own)
+
+
+def _of_stage(plan: Plan, number: int, stage: Stage) -> Iterator[Departure]:
+    """Yield where a stage has a value of its own that is not the plan's `stage`."""
+    for name in OWN:
+        here, usual = getattr(stage, name), getattr(plan.stage, name)
+        if here is not None and here != usual:
+            one = _departure(f"stage.{name}", usual, here)
+            yield replace(one, field=f"weights[{number}].{name}")
 
 
 def _departures_of(part: Any, prefix: str) -> Iterator[Departure]:
@@ -113,6 +125,6 @@ def _text(value: Any) -> str:
         return ", ".join(_text(item) for item in value) or "none"
     # A receiver of notices has its own `__str__`, which leaves out what must stay secret.
     if is_dataclass(value) and type(value).__str__ is object.__str__:
-        changed = [(one.name, item) for one in fields(value) if (item := getattr(value, one.name)) != _default(one)]
+        changed = [(codec.document_key(one), item) for one in fields(value) if (item := getattr(value, one.name)) != _default(one)]
         return f"({', '.join(f'{name}={_text(item)}' for name, item in changed)})"
     return str(value) or "none"

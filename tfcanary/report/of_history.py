@@ -7,7 +7,7 @@ from tfcanary.report.blocks import Badge, Cell, ReportPage, Section, Table, Tabl
 from tfcanary.report.numbers import duration, moment, plain
 from tfcanary.report.plots.glyph import Tone
 from tfcanary.report.plots.text import cut
-from tfcanary.report.wording import ended_badge, ended_candidate, release_line_head
+from tfcanary.report.wording import ended_badge, ended_candidate, ended_reason, release_line_head
 
 _MODEL = 80
 _COLUMNS = (
@@ -41,4 +41,4 @@ def ended_releases(record: Record) -> tuple[Ended, ...]:
 
 
 def _row(ended: Ended) -> tuple[Cell, ...]:
-    return moment(ended.began), ended_candidate(ended), ended_badge(ended), duration(ended.ended - ended.began), ended.reason
+    return moment(ended.began), ended_candidate(ended), ended_badge(ended), duration(ended.ended - ended.began), ended_reason(ended)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tfcanary.core.plan import StageServers
+from tfcanary.core.plan import MOST_WITH_BASELINE, Plan, StageServers
 from tfcanary.decide.judge.planning import ExpectedStop, Forecast, StageForecast, servers_sentence
 from tfcanary.report.blocks import Badge, Cell, Paragraph, ReportPage, Section, Table, TableColumn, WaitsChart
 from tfcanary.report.numbers import duration, plain, share
@@ -20,12 +20,37 @@ LATER = (
 )
 
 
-def plan_page(forecast: Forecast, title: str, notes: tuple[str, ...], servers: tuple[StageServers, ...]) -> ReportPage:
-    """Return the page: whether every stage can decide in its time, how long each outcome takes, the servers, and the assumptions in `notes`."""
+def stage_lines(plan: Plan, servers: Sequence[StageServers]) -> Iterator[str]:
+    """Yield what each stage of a plan is, written out: `stage 0: 5 %, 1 server beside stable's 2, 5 min to 1 h, a poll every 10 s; advances or rolls back`."""
+    for number, (weight, beside) in enumerate(zip(plan.weights, servers, strict=True)):
+        times = plan.times(number)
+        size = f"{beside.canary} server{'s' if beside.canary > 1 else ''} beside stable's {beside.stable}"
+        least = f", at least {plain(times.samples)} canary requests" if times.samples else ""
+        asks = ", and a person's approval" if plan.asks(number) else ""
+        end = "promotes or rolls back" if plan.is_last(number) else "advances or rolls back"
+        length = f"{duration(times.minimum)} to {duration(times.maximum)}, a poll every {duration(times.poll)}"
+        yield f"stage {number}: {weight:>3} %{_baseline(plan, weight)}, {size}, {length}{least}{asks}; {end}"
+
+
+def _baseline(plan: Plan, weight: int) -> str:
+    """What a plan with a baseline gives it at a weight, in words."""
+    if not plan.deploy.baseline:
+        return ""
+    share = plan.traffic_at(weight).baseline
+    return f", baseline {share} %" if share else f", no baseline above {MOST_WITH_BASELINE} %"
+
+
+def plan_page(
+    forecast: Forecast, title: str, notes: tuple[str, ...], schedule: tuple[str, ...] = (), servers: tuple[StageServers, ...] = ()
+) -> ReportPage:
+    """Return the page: whether every stage can decide in its time, and how long each outcome takes.
+
+    `schedule` says what the stages are and when weights may rise, `servers` are those of each stage, `notes` the assumptions.
+    """
     problems = [text for stage in forecast.stages if not stage.decides for text in stage.sentences]
     answer = Badge(Tone.GOOD, "Can decide") if forecast.decides else Badge(Tone.WARN, "A stage cannot decide in its time")
     why = problems[0] if problems else "every stage can decide in its time"
-    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes, servers)))
+    return ReportPage(title, title, answer, sentence(why), _facts(forecast), tuple(_sections(forecast, notes, schedule, servers)))
 
 
 def outcome_rows(forecast: Forecast) -> tuple[tuple[str, ...], ...]:
@@ -59,7 +84,9 @@ def _facts(forecast: Forecast) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _sections(forecast: Forecast, notes: tuple[str, ...], stages: tuple[StageServers, ...]) -> Iterator[Section]:
+def _sections(forecast: Forecast, notes: tuple[str, ...], schedule: tuple[str, ...], stages: tuple[StageServers, ...]) -> Iterator[Section]:
+    if schedule:
+        yield Section("What the plan says", tuple(Paragraph(sentence(line)) for line in schedule))
     columns = tuple(TableColumn(heading) for heading in headings(forecast))
     rows: tuple[tuple[Cell, ...], ...] = outcome_rows(forecast)
     servers = servers_sentence(forecast)
@@ -68,7 +95,8 @@ def _sections(forecast: Forecast, notes: tuple[str, ...], stages: tuple[StageSer
     for number, stage in enumerate(forecast.stages):
         sentences = tuple(Paragraph(sentence(text)) for text in stage.sentences)
         yield Section(f"Stage {number}: {stage.weight} %", (*sentences, _waits(stage)))
-    yield Section("Servers", (_servers_table(stages), Paragraph(SERVERS, quiet=True)))
+    if stages:
+        yield Section("Servers", (_servers_table(stages), Paragraph(SERVERS, quiet=True)))
     unjudged = (Paragraph(f"Not judged by this plan: {', '.join(forecast.undetectable)}."),) if forecast.undetectable else ()
     yield Section("Assumptions", (*(Paragraph(sentence(note)) for note in notes), *unjudged))
 

@@ -105,6 +105,8 @@ def _facts(release: Release, timeline: Timeline | None) -> Iterator[tuple[str, s
     if release.first_traffic and release.ended:
         yield "first traffic to the end", duration(release.ended - release.first_traffic)
     yield "began", moment(release.began)
+    if release.override:
+        yield "windows overridden", release.override
     if release.ended:
         yield "ended", moment(release.ended)
 

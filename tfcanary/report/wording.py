@@ -112,6 +112,11 @@ def release_line_head(release: Release) -> str:
     return f"{_candidate_name(release)} {release.state.value} {place(release)}".strip()
 
 
+def ended_reason(ended: Ended) -> str:
+    """Return why a release ended, and why its windows were overridden, if they were."""
+    return f"{ended.reason} (windows overridden: {ended.override})" if ended.override else ended.reason
+
+
 def release_reason(release: Release) -> str:
     """Return the sentence below the answer of a release's page."""
     if release.reason:
@@ -124,6 +129,11 @@ def release_reason(release: Release) -> str:
 def _pause_sentence(release: Release) -> str:
     if release.pause is None:
         return ""
+    if release.pause.until:
+        return (
+            f" It waits for its window since {moment(release.pause.since)}, and weights may rise on "
+            f"{release.plan.on_the_clock(release.pause.until)} at the latest."
+        )
     cause = "It waits for a person to approve it" if release.pause.approval else "A person paused it"
     said = f": {release.pause.reason.removesuffix('.')}" if release.pause.reason else ""
     return f" {cause}, since {moment(release.pause.since)}{said}."

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tfcanary.act import checkpoint, ledger, orders, poll_log, shift
+from tfcanary.act import checkpoint, ledger, orders, poll_log, rise, shift
 from tfcanary.act.hold import Hold, TakenOver, follow, holding
 from tfcanary.act.tape import Tape
 from tfcanary.core import timeline
@@ -25,6 +25,7 @@ from tfcanary.decide.judge import Judge, Poll, stages
 from tfcanary.decide.judge.absence import restarts
 from tfcanary.look.evaluate import metrics
 from tfcanary.look.evaluate.metrics import InForce
+from tfcanary.run import stage_end
 
 log = logging.getLogger("tfcanary.watch")
 
@@ -110,6 +111,7 @@ def _poll(platform: Platform, release: Release, memory: Memory, until: Until) ->
         seen=timeline.extend(memory.seen, seen.stable, seen.canary, opinion, seen.baseline),
         restarts=_note_restarts(platform, release, opinion, memory),
     )
+    opinion = stage_end.with_samples(release, opinion, memory.seen)
     if memory.read_back < now and opinion.decision is not Decision.ROLLBACK and until(release, opinion, memory.seen):
         # No stage ends well on traffic that was read back a while ago.
         memory = replace(memory, in_force=metrics.in_force(platform), read_back=now)
@@ -286,7 +288,7 @@ def _outcome(release: Release, stage: int) -> Verdict | None:
 def _held_stage(hold: Hold, stage: int) -> Verdict:
     release = hold.release
     if release.stage < stage:
-        release = orders.await_resume(hold)
+        release = orders.await_turn(hold)
     if recorded := _outcome(release, stage):
         return recorded
     try:
@@ -297,10 +299,10 @@ def _held_stage(hold: Hold, stage: int) -> Verdict:
 
 
 def _watched(hold: Hold, stage: int) -> Verdict:
-    """Poll until the stage has a verdict in the record. A person who pauses, or must approve, keeps it open."""
+    """Poll until the stage has a verdict in the record. A person who pauses, or must approve, keeps it open, and so does a closed window."""
     blindness = Blindness()
     while True:
-        verdict = watch(hold.platform, lambda judged: _turn(hold, judged), stages.conclude_release, blindness)
+        verdict = watch(hold.platform, lambda judged: _turn(hold, judged), stage_end.conclude, blindness)
         if verdict is not None and (recorded := _recorded(hold, verdict)):
             return recorded
         if ended := _outcome(ledger.read_release(hold.platform, hold.run_id), stage):
@@ -312,6 +314,9 @@ def _watched(hold: Hold, stage: int) -> Verdict:
 def _turn(hold: Hold, judged: Judged | None) -> Release | None:
     """The hold is renewed beside the polls, and the record is read by that alone: each renewal names the judge's newest state."""
     hold.judged = judged or hold.judged
+    now = hold.platform.clock.now()
+    if rise.after_window(hold.release, now) != hold.release:
+        hold.try_renew(lambda release: rise.after_window(release, now))
     return hold.release if hold.lost is None and hold.release.state is State.WATCHED else None
 
 
@@ -326,7 +331,7 @@ def over(release: Release, stage: int) -> Verdict | None:
 def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
     """Write down how the stage ended and hand the release over to the next step, in one write; whoever rolled back first has said why.
 
-    None where a person must speak first: the release is paused, or waits for approval from now on.
+    None where something comes first: the release is paused, or waits from now on, for a person's approval or for its window.
     """
     platform, run_id, now = hold.platform, hold.run_id, hold.platform.clock.now()
     if verdict.decision is Decision.ROLLBACK:
@@ -335,7 +340,7 @@ def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
             return first
 
     def concluded(release: Release) -> Release | None:
-        if verdict.decision is not Decision.ROLLBACK and (release.pause or orders.needs_approval(release)):
+        if verdict.decision is not Decision.ROLLBACK and (release.pause or _waiting(release, now) != release):
             return None
         watched = replace(release, watched=ledger.put_verdict(release.watched, verdict))
         return watched.happened(now, f"stage {verdict.stage}: {verdict.decision.value}: {verdict.reason}")
@@ -343,8 +348,18 @@ def _recorded(hold: Hold, verdict: Verdict) -> Verdict | None:
     after = hold.hand_over(concluded, f"after stage {verdict.stage}")
     if after is not None:
         return ledger.of_stage(after.watched, verdict.stage)
-    hold.renew(lambda r: r if r.pause or not orders.needs_approval(r) else orders.awaiting_approval(r, now))
+    hold.renew(lambda release: _waiting(release, now))
     return None
+
+
+def _waiting(release: Release, now: datetime) -> Release:
+    """The release whose stage went well, with what it waits for; unchanged where it waits for nothing.
+
+    First for its window, then for a person's approval: nobody's patience ends while nothing could rise anyway.
+    """
+    if release.pause or rise.is_closed(release, now):
+        return rise.awaiting_window(release, now)
+    return orders.awaiting_approval(release, now) if orders.needs_approval(release) else release
 
 
 def judge_stage(platform: Platform, run_id: str, stage: int, watched: Verdict, drift: Look) -> Verdict:

@@ -28,6 +28,7 @@ from tfcanary.core.domain import Absence, Finding, Look, Track
 from tfcanary.core.errors import Refused
 from tfcanary.core.plan import Plan
 from tfcanary.core.plan.cluster import IMAGE
+from tfcanary.core.plan.outlook import outlook
 from tfcanary.core.ports import Platform
 
 PATIENCE = 5.0
@@ -214,7 +215,8 @@ class Cluster:
     def _release(self, plan: Plan, model: str) -> CheckResult:
         bound = open_kube(self.uri, self.api.namespace, model, plan)
         bound.preflight.check(ledger.read(bound))
-        return Finding.PASS, f"nothing would stop a release of {model} before its first write"
+        said = (f"nothing would stop a release of {model} before its first write", *outlook(plan, bound.clock.now()))
+        return Finding.PASS, "; ".join(said)
 
 
 def _absent(names: Iterable[str], why: str) -> Iterator[Absence]:

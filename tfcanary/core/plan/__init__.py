@@ -7,7 +7,10 @@ times are written `30s`, `5m`, `1h` or as a number of seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
 from tfcanary.core.domain import Traffic
 from tfcanary.core.durations import written
@@ -37,8 +40,11 @@ from tfcanary.core.plan.judge import (
 )
 from tfcanary.core.plan.receivers import MOST_RECEIVERS, NoticeFormat, NotifyPlan, Occasion
 from tfcanary.core.plan.stage_times import LONGEST_STAGE, MAX_STAGES, Approval, OnUndecided, StagePlan, WaitingPolicy, seconds
+from tfcanary.core.plan.weights import OWN, Decode, Ramp, Stage, expanded
+from tfcanary.core.plan.windows import LONGEST_CLOSED, Day, FreezePlan, WindowPlan, check_closed, closes, next_rise, on_the_clock
 
 __all__ = [
+    "LONGEST_CLOSED",
     "LONGEST_STAGE",
     "MAX_STAGES",
     "MOST_RECEIVERS",
@@ -46,11 +52,13 @@ __all__ = [
     "Approval",
     "BucketPlan",
     "ClassesPlan",
+    "Day",
     "DeployPlan",
     "Direction",
     "DriftPlan",
     "Entrance",
     "ErrorsPlan",
+    "FreezePlan",
     "GuardPodPlan",
     "GuardsPlan",
     "JudgePlan",
@@ -67,15 +75,18 @@ __all__ = [
     "Plan",
     "PredictionsPlan",
     "QualityPlan",
+    "Ramp",
     "ScalingPlan",
     "ServiceType",
     "ServingPlan",
     "ShareLimits",
+    "Stage",
     "StagePlan",
     "StageServers",
     "TrafficPlan",
     "ValidationPlan",
     "WaitingPolicy",
+    "WindowPlan",
     "seconds",
 ]
 
@@ -99,10 +110,18 @@ class Plan:
     """A release, decided beforehand. The smallest useful one is examples/plan.yaml."""
 
     weights: tuple[int, ...] = (5, 25, 50)
-    """The canary's share at each stage, in whole percent, not falling; at most MAX_STAGES of them."""
+    """The canary's share at each stage, in whole percent, not falling; at most MAX_STAGES of them. Also a ramp, or a list of stages."""
+    stages: tuple[Stage, ...] = ()
+    """What `weights` became where it lists stages that have values of their own: one for each weight. Nobody needs to write it."""
     bootstrap: bool = False
     """`true`: there is no stable version yet, deploy this one at 100 %. Refused where there is one."""
     stage: StagePlan = field(default_factory=StagePlan)
+    windows: tuple[WindowPlan, ...] = ()
+    """When weights may rise, promotion included; at any time where there is none. A rollback may always."""
+    freeze: tuple[FreezePlan, ...] = ()
+    """When no weight rises, whatever `windows` say."""
+    override_window: str = ""
+    """Why this release may raise weights outside `windows` and in a `freeze`: the record keeps the reason. `tfcanary override-window` says it later."""
     judge: JudgePlan = field(default_factory=JudgePlan)
     validation: ValidationPlan = field(default_factory=ValidationPlan)
     predictions: PredictionsPlan | None = None
@@ -144,6 +163,8 @@ class Plan:
             )
         if list(self.weights) != sorted(self.weights):
             raise ValueError(f"weights {list(self.weights)}: must not fall from one stage to the next")
+        self._check_stages()
+        check_closed(self.windows, self.freeze)
         if self.weights[-1] == 0:
             raise ValueError("weights: the last stage must send traffic to the canary, else nothing can be judged")
         if len(self.notify) > MOST_RECEIVERS:
@@ -169,6 +190,51 @@ class Plan:
         """The least servers of the version that serves."""
         return self.scaling.min if self.scaling else self.serving.replicas
 
+    def _check_stages(self) -> None:
+        """Raises ValueError where `stages` are not those of `weights`, or the values of a stage do not fit together."""
+        if self.stages and tuple(one.weight for one in self.stages) != self.weights:
+            of_stages = [one.weight for one in self.stages]
+            raise ValueError(f"stages: have the weights {of_stages}; must be those of weights {list(self.weights)}, or be left out")
+        for number in range(len(self.stages)):
+            try:
+                self.times(number)
+            except ValueError as error:
+                raise ValueError(f"weights[{number}]: {error}") from error
+
+    @staticmethod
+    def expanded(document: Mapping[str, Any], at: str, decode: Decode) -> Mapping[str, Any]:
+        """The document with every short form written out, which the codec asks for; `at` is its path. Raises Refused."""
+        return expanded(document, at, decode)
+
+    def times(self, stage: int) -> StagePlan:
+        """How a stage is watched: the plan's `stage` with what this stage has of its own."""
+        if not 0 <= stage < len(self.stages):
+            return self.stage
+        own = self.stages[stage]
+        there = {name: value for name in OWN if (value := getattr(own, name)) is not None}
+        return replace(self.stage, **there)
+
+    def at_stage(self, stage: int) -> Plan:
+        """The plan as it is in force at a stage: its `stage` is that of this stage."""
+        return replace(self, stage=self.times(stage), stages=())
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether there are times at which no weight may rise."""
+        return bool(self.windows or self.freeze)
+
+    def on_the_clock(self, at: datetime) -> str:
+        """An instant as people read it, on the clock of the plan's first window or freeze: `Mon 2026-12-07 09:00 CET`."""
+        return on_the_clock(at, self.windows, self.freeze)
+
+    def next_rise(self, at: datetime) -> datetime:
+        """The first instant from `at` on at which a weight may rise: `at` itself where it may now."""
+        return next_rise(self.windows, self.freeze, at)
+
+    def closes(self, at: datetime) -> datetime | None:
+        """Until when weights may rise that may rise at `at`; None where nothing ends it within two weeks."""
+        return closes(self.windows, self.freeze, at)
+
     def traffic_at(self, weight: int) -> Traffic:
         """The traffic at a weight of the canary: the baseline, if there is one, gets as much where both fit."""
         return Traffic(canary=weight, baseline=weight if self.deploy.baseline and weight <= MOST_WITH_BASELINE else 0)
@@ -180,7 +246,12 @@ class Plan:
 
     def asks(self, stage: int) -> bool:
         """Whether a stage that went well waits for a person's approval."""
-        return self.stage.approval is Approval.EVERY or (self.stage.approval is Approval.PROMOTION and self.is_last(stage))
+        approval = self.times(stage).approval
+        return approval is Approval.EVERY or (approval is Approval.PROMOTION and self.is_last(stage))
+
+    def rises_after(self, stage: int) -> bool:
+        """Whether the good end of a stage is followed by a larger weight: that of the next stage, or the promotion's."""
+        return self.is_last(stage) or self.weights[stage + 1] > (self.weights[stage] if stage >= 0 else 0)
 
     def is_last(self, stage: int) -> bool:
         """Whether promotion, not advancing, is the good end of this stage."""

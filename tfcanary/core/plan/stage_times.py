@@ -13,7 +13,7 @@ MAX_STAGES = 5
 
 
 LONGEST_STAGE = timedelta(days=7)
-"""A week of traffic, pauses included. The compiled pipeline ends a step that watches after eight days."""
+"""A week of traffic, pauses included. The compiled pipeline gives the step that watches this time and a day, and more for closed windows."""
 
 
 def seconds(number: float) -> timedelta:
@@ -70,10 +70,12 @@ class StagePlan:
     """The judge goes on watching meanwhile, and may roll back."""
     patience: timedelta = seconds(24 * 3600)
     """How long a stage may be paused, or wait for approval, all in all; then undecided. This time does not count into `maximum`."""
+    samples: int = 0
+    """The least number of canary requests before a stage ends well; a stage that has fewer after `maximum` is undecided."""
 
     def __post_init__(self) -> None:
         if self.patience < seconds(0) or self.maximum + self.patience > LONGEST_STAGE + timedelta(days=1):
-            most = f"{written(LONGEST_STAGE)} and a day, for then the pod of a watch ends"
+            most = f"{written(LONGEST_STAGE)} and a day, which is what the pod of a watch has beside closed windows"
             raise ValueError(
                 f"maximum {written(self.maximum)}, patience {written(self.patience)}: must not be negative, and together be at most {most}"
             )
@@ -81,3 +83,5 @@ class StagePlan:
             raise ValueError(
                 f"poll {written(self.poll)}, minimum {written(self.minimum)}, maximum {written(self.maximum)}: must be positive and rise in this order"
             )
+        if self.samples < 0:
+            raise ValueError(f"samples {self.samples}: must be a number of requests, 0 or more")

@@ -81,7 +81,7 @@ def _of_model(reading: ModelReading) -> Iterator[_Value]:
         if not release.state.ended:
             yield from _of_holds(release, labels)
             yield _Value("tfcanary_paused", float(release.pause is not None), labels)
-            yield from _durations(labels, stage_waited=release.waiting(reading.read or release.began))
+            yield from _durations(labels, stage_waited=release.standing(reading.read or release.began))
             yield from _of_polls(release, reading.checkpoint, labels) if reading.checkpoint else ()
 
 
@@ -113,7 +113,8 @@ def _of_release(release: Release, labels: Mapping[str, str]) -> Iterator[_Value]
     yield _Value("tfcanary_weight_asked_ratio", 0.0 if release.state.ended else release.weight / 100, labels)
     yield _Value("tfcanary_stages", len(release.plan.weights), labels)
     yield _Value("tfcanary_alpha_ratio", release.plan.judge.alpha, labels)
-    yield from _durations(labels, stage_minimum=release.plan.stage.minimum, stage_maximum=release.plan.stage.maximum)
+    times = release.plan.times(release.stage)
+    yield from _durations(labels, stage_minimum=times.minimum, stage_maximum=times.maximum)
     if release.stage >= 0:
         yield _Value("tfcanary_stage", release.stage, labels)
         yield from _instants({**labels, "stage": str(release.stage)}, stage_began=release.stage_began)

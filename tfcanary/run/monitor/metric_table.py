@@ -67,13 +67,15 @@ _ROWS = (
     MetricRow("tfcanary_stages", RELEASE, "Stages of the plan."),
     MetricRow("tfcanary_stage_requests", (*RELEASE, "track"), "Requests counted in this stage, answered or failed."),
     MetricRow("tfcanary_stage_began_timestamp_seconds", (*RELEASE, "stage"), "When the stage began."),
-    MetricRow("tfcanary_stage_minimum_seconds", RELEASE, "The plan's stage.minimum."),
-    MetricRow("tfcanary_stage_maximum_seconds", RELEASE, "The plan's stage.maximum."),
+    MetricRow("tfcanary_stage_minimum_seconds", RELEASE, "The stage's minimum, stage.minimum where it has none of its own."),
+    MetricRow("tfcanary_stage_maximum_seconds", RELEASE, "The stage's maximum, stage.maximum where it has none of its own."),
     MetricRow("tfcanary_last_poll_timestamp_seconds", RELEASE, "When the step or the guard last read the counters of the tracks."),
     MetricRow(
-        "tfcanary_stage_waited_seconds", RELEASE, "How long the stage was paused or waited for approval; stage.maximum does not count it."
+        "tfcanary_stage_waited_seconds",
+        RELEASE,
+        "How long the stage was paused, or waited for approval or its window; stage.maximum does not count it.",
     ),
-    MetricRow("tfcanary_paused", RELEASE, "1: the release is paused, or waits for approval."),
+    MetricRow("tfcanary_paused", RELEASE, "1: the release is paused, or waits for approval or for its window."),
     MetricRow("tfcanary_watching", RELEASE, "1: a step watches; 0: none does, and the guard watches where the canary has traffic."),
     MetricRow(
         "tfcanary_hold_until_timestamp_seconds",

@@ -196,9 +196,9 @@ def read_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     return decoded
 
 
-def _with_provenance(plan: Plan, commit: str, training_run: str) -> Plan:
-    """The plan with where its candidate comes from; it is decoded again, because these texts may come from an event."""
-    given = {name: value for name, value in (("commit", commit), ("training_run", training_run)) if value}
+def _with_texts(plan: Plan, **texts: str) -> Plan:
+    """The plan with those of these texts that are not empty; it is decoded again, because they may come from an event."""
+    given = {name: value for name, value in texts.items() if value}
     return read_plan({**codec.encode(plan), **given}) if given else plan
 
 
@@ -215,6 +215,7 @@ def release(
     release_id: str = "",
     commit: str = "",
     training_run: str = "",
+    override_window: str = "",
 ) -> Handle:
     """Check what can be checked from this machine, then submit the pipeline `canary_release`.
 
@@ -232,11 +233,13 @@ def release(
         release_id: A name of your own for this release, used once; empty means that one is made.
         commit: The commit of the training code, in place of the plan's `commit`.
         training_run: The run that trained the model, in place of the plan's `training_run`.
+        override_window: Why weights may rise outside the plan's `windows` and in its `freeze`; empty means that they may not.
 
     Raises Refused (a path that is no SavedModel, or one that Kubernetes would change; no stable version and no `bootstrap: true`; no
     image, or a plan too large, for the host), Held (another release is active) and Unavailable.
     """
-    decoded, platform = _with_provenance(read_plan(plan), commit, training_run), platform or adapters.default_platform()
+    decoded = _with_texts(read_plan(plan), commit=commit, training_run=training_run, override_window=override_window)
+    platform = platform or adapters.default_platform()
     auth = read_auth(host_auth)
     uri = steps.candidate_uri(model)
     release_id = release_id or f"{name}-{secrets.token_hex(6)}"

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tfcanary.core.domain import ABSENT, Evidence, Finding
 from tfcanary.core.ports import Clock
-from tfcanary.core.record import Release, State
+from tfcanary.core.record import Pause, Release, State
 from tfcanary.report.numbers import RATIO, duration, plain, share, writer
 from tfcanary.report.plots.text import cut, visible
 from tfcanary.run.submit.snapshots import Snapshot
@@ -115,10 +115,18 @@ def _activity(release: Release) -> str:
     if release.state is not State.WATCHED:
         return release.state.value
     if release.pause:
-        return f"{'waits for a person to approve it' if release.pause.approval else 'is paused'} at {release.weight} %, and watched"
+        watched = ", and watched" if release.weight else ""
+        return f"{_wait(release, release.pause)} at {release.weight} %{watched}"
     if release.holder and release.holder.watching:
         return f"is being watched at {release.weight} %"
     return f"is between two steps at {release.weight} %{', watched by its guard' if release.weight else ''}"
+
+
+def _wait(release: Release, pause: Pause) -> str:
+    """What a release waits for."""
+    if pause.until:
+        return f"waits for its window, until {release.plan.on_the_clock(pause.until)} at the latest,"
+    return "waits for a person to approve it" if pause.approval else "is paused"
 
 
 def _gates(release: Release) -> Text:
@@ -145,7 +153,7 @@ def _part_of_minimum(release: Release, number: int, now: datetime) -> float:
     """How much of a stage's minimum time is over, from 0 to 1."""
     if release.stage != number or release.stage_began is None:
         return 0.0
-    return round(min(max((now - release.stage_began) / release.plan.stage.minimum, 0.0), 1.0), 2)
+    return round(min(max((now - release.stage_began) / release.plan.times(number).minimum, 0.0), 1.0), 2)
 
 
 def _time_rows(snapshot: Snapshot, now: datetime) -> Iterable[tuple[str, str]]:

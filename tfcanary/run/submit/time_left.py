@@ -31,7 +31,9 @@ class TimeLeft:
     later: int
     """The number of stages after this one."""
     minimum: timedelta
-    """The minimum time of each later stage."""
+    """The shortest minimum time of a later stage."""
+    further: timedelta
+    """The minimum times of all later stages together."""
     end: timedelta
     """The time until the last stage must end, where every earlier stage ends as soon as it may."""
     usual: timedelta | None
@@ -45,14 +47,16 @@ def time_left(release: Release, polls: Timeline | None, now: datetime) -> TimeLe
     over = any(verdict.stage == release.stage for verdict in release.watched)
     if release.state is not State.WATCHED or release.stage_began is None or release.stage < 0 or over:
         return None
-    stage, last = release.plan.stage, release.plan.is_last(release.stage)
-    spent = max(now - release.stage_began - release.waiting(now), NONE)
+    stage, last = release.plan.times(release.stage), release.plan.is_last(release.stage)
+    spent = max(now - release.stage_began - release.standing(now), NONE)
     bake = release.plan.judge.minimum_time - (now - (release.first_traffic or now)) if last else NONE
     least, most = max(stage.minimum - spent, bake, NONE), max(stage.maximum - spent, NONE)
-    later = len(release.plan.weights) - 1 - release.stage
-    end = most if last else least + (later - 1) * stage.minimum + stage.maximum
+    later = [release.plan.times(number) for number in range(release.stage + 1, len(release.plan.weights))]
+    further = sum((one.minimum for one in later), NONE)
+    end = most if last else least + further - later[-1].minimum + later[-1].maximum
     usual = _usual(release, polls, now) if polls else None
-    return TimeLeft(min(least, most), most, later, stage.minimum, end, usual, _waits(release, polls, last))
+    soonest = min((one.minimum for one in later), default=stage.minimum)
+    return TimeLeft(min(least, most), most, len(later), soonest, further, end, usual, _waits(release, polls, last))
 
 
 def _waits(release: Release, polls: Timeline | None, last: bool) -> str:
@@ -75,7 +79,7 @@ def forecast(left: TimeLeft) -> str:
         return ""
     if left.usual > left.end:
         return "at this traffic probably not in time, however good it is"
-    sooner = left.least + left.later * left.minimum
+    sooner = left.least + left.further
     if left.usual <= NONE and sooner <= NONE:
         return "overdue: the traffic is noisier than a forecast assumes"
     return f"probably in {_rounded(max(left.usual, sooner))}, if it is as good as stable"
@@ -113,7 +117,7 @@ def _promotion_time(document: str, rate: float, lasted: tuple[int, ...]) -> floa
     plan: Plan = codec.loads(Plan, document, at="plan")
     assumed = baseline.assume(plan.judge, rate, None).baseline
     forecaster = Forecaster(plan.judge, assumed, plan.stage.poll.total_seconds(), plan.deploy.baseline)
-    minimum = plan.stage.minimum.total_seconds()
-    spent = [*lasted, *(minimum for _ in plan.weights[len(lasted) :])]
+    minimums = [plan.times(number).minimum.total_seconds() for number in range(len(plan.weights))]
+    spent = [*lasted, *minimums[len(lasted) :]]
     ramp = [SchedulePart(weight, time) for weight, time in zip(plan.weights, spent, strict=False)]
-    return forecaster.promote(ramp, least=sum(part.seconds for part in ramp[:-1]) + minimum).seconds
+    return forecaster.promote(ramp, least=sum(part.seconds for part in ramp[:-1]) + minimums[-1]).seconds
