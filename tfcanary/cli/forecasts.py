@@ -24,8 +24,6 @@ _OPTIONS = (
     click.option("--strict", is_flag=True, help="Exit 1 where a stage cannot decide in its time."),
     outputs.page_option("Write the forecast as a page into this file."),
 )
-OWN_TIMES = "every stage is taken to last as the plan's `stage` says, also one with times of its own"
-"""What the forecast assumes of a plan whose stages have times of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +47,17 @@ def forecast_of(plan: Plan, platform: Platform | None, rate: float | None, error
     None where there is neither a rate nor a stable version that counts requests. Raises Refused where a number is out of range.
     """
     _check(rate, error_rate)
-    own = (OWN_TIMES,) if plan.stages else ()
     if platform is None:
         if rate is None:
             return None
         base = baseline.assume(plan.judge, rate, error_rate)
-        return PlanForecast(forecast(plan, base.baseline), (*base.notes, *own))
+        return PlanForecast(forecast(plan, base.baseline), base.notes)
     try:
         base = baseline.measure(platform, plan)
     except (Unavailable, Refused) as error:
         if rate is not None:
             base = baseline.assume(plan.judge, rate, error_rate)
-            return PlanForecast(forecast(plan, base.baseline), (*base.notes, *own, str(error)))
+            return PlanForecast(forecast(plan, base.baseline), (*base.notes, str(error)))
         click.echo(f"tfcanary: no forecast: {error}", err=True)
         return None
     with_typed = replace(
@@ -69,7 +66,7 @@ def forecast_of(plan: Plan, platform: Platform | None, rate: float | None, error
         error_rate=base.baseline.error_rate if error_rate is None else error_rate,
     )
     typed = [f"{name} as typed" for name, value in (("rate", rate), ("error rate", error_rate)) if value is not None]
-    return PlanForecast(forecast(plan, with_typed), (*base.notes, *own, *typed))
+    return PlanForecast(forecast(plan, with_typed), (*base.notes, *typed))
 
 
 def _check(rate: float | None, error_rate: float | None) -> None:

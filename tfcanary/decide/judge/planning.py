@@ -170,10 +170,9 @@ def forecast(plan: Plan, baseline: Baseline) -> Forecast:
     forecaster = Forecaster(plan.judge, baseline, poll, plan.deploy.baseline)
     every = named_regressions(plan.judge)
     detectable = [regression for regression in every if forecaster.expected.can_detect(regression)]
-    minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()
-    ramp = [SchedulePart(weight, minimum) for weight in plan.weights]
-    whole = minimum * (len(ramp) - 1) + maximum
-    least = minimum * len(ramp)
+    ramp = [SchedulePart(weight, plan.times(number).minimum.total_seconds()) for number, weight in enumerate(plan.weights)]
+    whole = _seconds_before(plan, len(ramp) - 1) + plan.times(len(ramp) - 1).maximum.total_seconds()
+    least = _seconds_before(plan, len(ramp))
     promote = forecaster.promote(ramp, least)
     more = SERVERS if baseline.spread is not None else ()
     by_servers = {servers: Forecaster(plan.judge, baseline, poll, plan.deploy.baseline, servers).promote(ramp, least) for servers in more}
@@ -181,6 +180,11 @@ def forecast(plan: Plan, baseline: Baseline) -> Forecast:
     stages = tuple(_stage(forecaster, plan, number, detectable, promote, rollback) for number in range(len(ramp)))
     undetectable = tuple(one.name for one in every if one not in detectable)
     return Forecast(baseline, stages, promote, rollback, whole, undetectable, by_servers)
+
+
+def _seconds_before(plan: Plan, number: int) -> float:
+    """The minimum times of all stages before this one together, in seconds."""
+    return sum(plan.times(earlier).minimum.total_seconds() for earlier in range(number))
 
 
 def _stage(
@@ -193,7 +197,7 @@ def _stage(
 ) -> StageForecast:
     alone = [SchedulePart(plan.weights[number])]
     times = {one.name: forecaster.rollback(alone, one) for one in detectable}
-    minimum, maximum = plan.stage.minimum.total_seconds(), plan.stage.maximum.total_seconds()
+    minimum, maximum = plan.times(number).minimum.total_seconds(), plan.times(number).maximum.total_seconds()
     last = plan.is_last(number)
     wrong = list(_late_sentences(forecaster, plan, promote) if last else _blind_sentences(forecaster, plan, number, times, rollback))
     unfound = [name for name, stop in rollback.items() if stop.seconds is None]
@@ -205,8 +209,8 @@ def _stage(
 
 def _late_sentences(forecaster: Forecaster, plan: Plan, promote: ExpectedStop) -> Iterator[str]:
     """Yield what to say where the last stage cannot promote a healthy canary in its time."""
-    before = plan.stage.minimum.total_seconds() * (len(plan.weights) - 1)
-    left = plan.stage.maximum.total_seconds()
+    last = len(plan.weights) - 1
+    before, left = _seconds_before(plan, last), plan.times(last).maximum.total_seconds()
     where = f"at {forecaster.rate:g} requests/s and {plan.weights[-1]} %"
     if forecaster.expected.missing:
         yield f"stable exports no {' and no '.join(forecaster.expected.missing)}, which the plan asks for: no canary can be promoted"
@@ -221,8 +225,8 @@ def _blind_sentences(
     forecaster: Forecaster, plan: Plan, number: int, times: Mapping[str, ExpectedStop], rollback: Mapping[str, ExpectedStop]
 ) -> Iterator[str]:
     """Yield what to say where an earlier stage ends before any named regression could show."""
-    weight, minimum = plan.weights[number], plan.stage.minimum.total_seconds()
-    if weight == 0 or any(stop.seconds is not None and stop.seconds <= minimum * (number + 1) for stop in rollback.values()):
+    weight, minimum = plan.weights[number], plan.times(number).minimum.total_seconds()
+    if weight == 0 or any(stop.seconds is not None and stop.seconds <= _seconds_before(plan, number + 1) for stop in rollback.values()):
         return
     first = min(((stop.seconds, name) for name, stop in times.items() if stop.seconds is not None), default=None)
     soonest = f"the first, {first[1]}, needs {duration_text(first[0])}" if first else "none would within a month"

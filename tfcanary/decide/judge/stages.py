@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from tfcanary.core import timeline
 from tfcanary.core.domain import UNDECIDED, Decision, Evidence, Finding, Look, Verdict
-from tfcanary.core.durations import written
 from tfcanary.core.plan import OnUndecided, Plan
 from tfcanary.core.record import Release
 from tfcanary.core.timeline import Timeline
@@ -51,25 +50,6 @@ def blind_too_long(verdict: Verdict, release: Release, seen: Timeline) -> Verdic
         return None
     here = replace(verdict, stage=max(release.stage, 0), weight=release.weight)
     return _undecided_rollback(here, f"undecided: the counters of both tracks were last seen {blind.total_seconds():.0f} s ago")
-
-
-def conclude_release(release: Release, verdict: Verdict, seen: Timeline) -> Verdict | None:
-    """Return the verdict that ends the present stage of a release, or None where polling goes on.
-
-    A paused stage ends by a rollback only, and its clock stands still. Where the pause is longer than `stage.patience`, the release is
-    rolled back as undecided.
-    """
-    at, began = verdict.at or release.began, release.stage_began or release.began
-    waited, blind = release.waiting(at), timeline.blind_for(seen, at)
-    watched = at - began - waited - timeline.blind_time_since(seen, began)
-    result = conclude_stage(verdict, release.plan, release.stage, watched, timeline.canary_requests_since(seen, began), blind)
-    if release.pause is None or (result and result.decision is Decision.ROLLBACK):
-        return result
-    if waited <= release.plan.stage.patience:
-        return None
-    what = "nobody approved it" if release.pause.approval else "nobody resumed it"
-    here = replace(verdict, stage=release.stage, weight=release.weight)
-    return _undecided_rollback(here, f"undecided: {what} within {written(release.plan.stage.patience)}")
 
 
 def combine(watched: Verdict, drift: Look, plan: Plan, stage: int) -> Verdict:
