@@ -73,6 +73,12 @@ def record(writer: str = __version__, **changed: Any) -> Json:
     return named("tfcanary-m", metadata={"labels": labels}, data={"generation": "1", "record": codec.dumps(said)})
 
 
+KINDS = frozenset(
+    ("deployments", "pods", "configmaps", "services", "destinationrules", "endpointslices", "horizontalpodautoscalers", "resourcequotas")
+)
+"""What may be listed although there is none."""
+
+
 class ReadyCluster(ApiServer):
     """Answers by path what `objects` has, and every right but those that are denied."""
 
@@ -139,7 +145,7 @@ class ReadyCluster(ApiServer):
         pairs = [pair.split("=", 1) for pair in selector.split(",") if pair]
         within = [body for at, body in self.objects.items() if at.rpartition("/")[0] == path and _has(body, pairs)]
         plural = path.rpartition("/")[2]
-        if within or plural in ("deployments", "pods", "configmaps", "services", "destinationrules", "endpointslices"):
+        if within or plural in KINDS:
             return Told(body={"items": within, "metadata": {}})
         kind, name = path.split("/")[-2:]
         return status(404, f"{kind} {name!r} not found", "NotFound", name=name, kind=kind)

@@ -8,7 +8,7 @@ import pytest
 
 from tfcanary.adapters import open_platform
 from tfcanary.core.errors import Refused
-from tfcanary.core.plan import BucketPlan, JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan
+from tfcanary.core.plan import BucketPlan, JudgePlan, MetricsPlan, ObjectiveKind, ObjectivePlan, Plan, ScalingPlan
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,8 @@ def test_versions_lie_in_the_state_folder_or_where_the_plan_says(tmp_path: Path)
     bound.storage.write("m/1/x", b"content")
     assert bound.bucket_uri == f"{tmp_path}/a b"
     assert (tmp_path / "a b" / "m" / "1" / "x").read_bytes() == b"content"
+
+
+def test_an_autoscaler_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="scaling: needs a cluster's autoscaler, and the embedded platform has none"):
+        open_platform(f"local://{tmp_path}", "m", Plan(scaling=ScalingPlan(max=3)))
