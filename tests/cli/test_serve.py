@@ -61,7 +61,9 @@ def test_of_numbered_versions_the_highest_is_served(served: Served, model: Path)
         shutil.copytree(model, model.parent / "digits" / number)
     assert run("serve", model.parent / "digits", "--name", "digits") == 0
     assert run("serve", model.parent / "digits" / "7", "--name", "digits") == 0
-    assert [versions for _, versions, _ in served] == [["41"], ["7"]]
+    shutil.copytree(model, model.parent / "digits" / "1700000000000000000")
+    assert run("serve", model.parent / "digits", "--name", "digits") == 0
+    assert [versions for _, versions, _ in served] == [["41"], ["7"], ["1700000000000000000"]]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ UNNUMBERED = 1
 """The version number of a directory whose name is not a number."""
 DRAIN = 5.0
 """Seconds for the last requests after Ctrl-C."""
+LARGEST_VERSION = 2**63 - 1
+"""The largest version number; nanoseconds since 1970 are still below it."""
 MODULES = ("tensorflow", "uvicorn", "orjson")
 """Modules that the server needs and that only the extra `local` installs; the search for them is quicker than their import."""
 LONGEST = 300
@@ -77,7 +79,7 @@ def _version(model: Path) -> tuple[Path, int]:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and len(name) <= 18
+    return name.isascii() and name.isdecimal() and int(name) <= LARGEST_VERSION
 
 
 def _arguments(folder: Path, version: Path, number: int, name: str) -> list[str]:

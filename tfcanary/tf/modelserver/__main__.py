@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.modelserver import parse, serve
+from tfcanary.tf.modelserver import parse, serve, usage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,8 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return 255
-    for warning in warnings:
-        print(warning, file=sys.stderr)
+    if warnings:
+        print(*warnings, usage(), sep="\n", file=sys.stderr)
     return serve(options)
 
 

@@ -24,7 +24,6 @@ QUICK = 0.002
 """Seconds. A quicker response is computed in the event loop, because a thread costs a third of the throughput."""
 SMALL = 64 << 10
 """The most bytes of a request that may be parsed in the event loop."""
-THREADS = 4
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -36,9 +35,11 @@ class Application:
     Requests to slow models, and large requests, are computed in threads, so that status and metrics never wait for them.
     """
 
-    def __init__(self, rest: RestApi) -> None:
+    def __init__(self, rest: RestApi, threads: int, *, is_quick: bool) -> None:
+        """Make the application; without `is_quick` every request is computed in a thread, because it waits for others."""
         self._rest = rest
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest")
+        self._is_quick = is_quick
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rest")
         self._seconds = QUICK / 2
         """The time to expect for the next POST request."""
 
@@ -60,7 +61,7 @@ class Application:
     async def _handle(self, request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return self._rest.handle(request)
-        if self._seconds < QUICK and len(request.body) < SMALL:
+        if self._is_quick and self._seconds < QUICK and len(request.body) < SMALL:
             return self._handle_timed(request)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._handle_timed, request)
 

@@ -1,12 +1,13 @@
-"""The gRPC API: GetModelStatus, GetModelMetadata and Predict; the other methods of both services answer UNIMPLEMENTED.
+"""The gRPC API: GetModelStatus, HandleReloadConfigRequest, GetModelMetadata and Predict; the other methods of both services answer UNIMPLEMENTED.
 
 Only Predict is counted, as by the original (prediction_service_impl.cc).
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,15 @@ import grpc
 
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import predict_json
+from tfcanary.tf.modelserver.configs import read_text
+from tfcanary.tf.modelserver.reloading import handle_reload
 from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
+from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.modelserver.service import ServerCore
 from tfcanary.tf.modelserver.status import HTTP_STATUS, RequestError, error_body, invalid_argument
 from tfcanary.tf.runtime import DEFAULT
 from tfcanary.tf.wire import messages, tensor
 
-THREADS = 8
 MAX_MESSAGE_LENGTH = 1024
 """The most characters of an error message, as with the original."""
 _UNLIMITED = 2**31 - 1
@@ -38,6 +41,10 @@ class GrpcApi:
         """Handle GetModelStatus: return the states of a model's versions."""
         spec = _require_name(request.model_spec)
         return self._core.status(spec.name, _version(spec))
+
+    def reload(self, request: Any, context: Any) -> Any:
+        """Handle HandleReloadConfigRequest: take over another config; return once its new models serve."""
+        return handle_reload(self._core, request, context.is_active)
 
     def metadata(self, request: Any, context: Any) -> Any:
         """Handle GetModelMetadata: return `signature_def`, the only metadata field there is."""
@@ -100,6 +107,7 @@ class GrpcServer:
     """A running gRPC server."""
 
     port: int
+    """The port of the first address; it means nothing for a Unix socket."""
     stop: Callable[[float | None], Any]
     """A function that stops the server: running requests may take this number of seconds.
 
@@ -107,28 +115,52 @@ class GrpcServer:
     """
 
 
-def start(api: GrpcApi, address: str) -> GrpcServer:
-    """Listen on `address`, `host:port`, and serve; raises RuntimeError where the port is taken."""
-    options = [
+def start(api: GrpcApi, addresses: Sequence[str], options: Options) -> GrpcServer:
+    """Listen on the addresses, `host:port` or `unix:path`, and serve.
+
+    Raises RequestError where an address is taken, or the file of the certificates cannot be used.
+    """
+    settings: list[tuple[str, str | int]] = [
         ("grpc.so_reuseport", 0),  # with it, a second server could listen on the same port without an error
         ("grpc.max_receive_message_length", _UNLIMITED),
         ("grpc.max_send_message_length", _UNLIMITED),
+        *_settings(options.grpc_channel_arguments),
     ]
-    server = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"), options=options)
+    server = grpc.server(ThreadPoolExecutor(options.grpc_threads, thread_name_prefix="grpc"), options=settings)
     status = _method(api.status, messages.GetModelStatusRequest)
+    reload = _method(api.reload, messages.ReloadConfigRequest)
     metadata = _method(api.metadata, messages.GetModelMetadataRequest)
     predict = _method(api.predict, messages.PredictRequest)
     server.add_generic_rpc_handlers(
         (
-            grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", {"GetModelStatus": status}),
+            grpc.method_handlers_generic_handler(
+                "tensorflow.serving.ModelService", {"GetModelStatus": status, "HandleReloadConfigRequest": reload}
+            ),
             grpc.method_handlers_generic_handler(
                 "tensorflow.serving.PredictionService", {"Predict": predict, "GetModelMetadata": metadata}
             ),
         )
     )
-    port = server.add_insecure_port(address)
+    credentials = _credentials(options.ssl_config_file) if options.ssl_config_file else None
+    try:
+        ports = [server.add_secure_port(one, credentials) if credentials else server.add_insecure_port(one) for one in addresses]
+    except RuntimeError as error:
+        raise invalid_argument(f"Failed to BuildAndStart gRPC server: {error}") from error
     server.start()
-    return GrpcServer(port, server.stop)
+    return GrpcServer(ports[0], server.stop)
+
+
+def _settings(arguments: str) -> Iterator[tuple[str, str | int]]:
+    """Yield the settings in `name=value,name=value`; a value that is a whole number is passed on as a number."""
+    for argument in filter(None, arguments.split(",")):
+        name, _, value = argument.partition("=")
+        yield name, int(value) if re.fullmatch(r"[+-]?[0-9]{1,9}", value) else value
+
+
+def _credentials(file: str) -> Any:
+    config = read_text(file, messages.SSLConfig())
+    pair = (config.server_key.encode(), config.server_cert.encode())
+    return grpc.ssl_server_credentials([pair], config.custom_ca.encode() or None, config.client_verify)
 
 
 def _method(function: Callable[[Any, Any], Any], request_class: Any) -> Any:
