@@ -64,6 +64,8 @@ def test_every_flag_of_the_original_is_known(name: str) -> None:
         "--drain_seconds=-1",
         "--drain_seconds=nan",
         "--grpc_channel_arguments=a",
+        "--grpc_max_threads=-1",
+        "--rest_api_num_threads=-1",
         "--request_log_sample=2",
         "--enable_model_warmup=maybe",
     ],

@@ -1,24 +1,20 @@
-"""A running server takes over another config: from its file, and by HandleReloadConfigRequest; gRPC on a Unix socket."""
+"""A running server takes over another config: from its file, and by HandleReloadConfigRequest."""
 
 from __future__ import annotations
 
 import shutil
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
 from google.protobuf import text_format
 
 from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import Running, config
-from tfcanary.tf.wire import messages, tensor
-
-LOADS = ":tensorflow:cc:saved_model:load_attempt_count"
+from tfcanary.tf.wire import messages
 
 
 def reload(server: Running, text: str, *metrics: str, timeout: float = 30) -> Any:
@@ -151,20 +147,6 @@ def test_no_request_fails_while_the_versions_change_under_it(start: Start, model
         done.append(True)
         for client in clients:
             client.result()
-
-
-def test_an_existing_socket_is_replaced_and_served(start: Start, models: Path, tmp_path: Path) -> None:
-    path = tmp_path / "grpc.sock"
-    with socket.socket(socket.AF_UNIX) as left_over:
-        left_over.bind(str(path))
-    flags = (f"--grpc_socket_path={path}", "--grpc_channel_arguments=grpc.max_concurrent_streams=7,grpc.lb_policy_name=x")
-    server = start(*flags, models={"half": models / "half"}).await_ports()
-    assert f"Running gRPC ModelServer at UNIX socket {path} ..." in server.output()
-    request = messages.PredictRequest(model_spec={"name": "half"}, inputs={"x": tensor.to_proto(np.float32([2]))})
-    for address in (f"unix:{path}", server.grpc):
-        with grpc.insecure_channel(address) as channel:
-            call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict", messages.PredictRequest.SerializeToString)
-            assert list(messages.PredictResponse.FromString(call(request, timeout=20)).outputs["y"].float_val) == [4.0]
 
 
 def test_what_a_base_path_lacks_is_said_while_the_server_waits(start: Start, models: Path) -> None:

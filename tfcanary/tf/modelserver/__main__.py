@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from tfcanary import __version__
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import parse, serve, usage
 
@@ -16,6 +17,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return 255
+    if options.version:
+        print(f"tfcanary-model-server {__version__}")
+        return 0
     if warnings:
         print(*warnings, usage(), sep="\n", file=sys.stderr)
     return serve(options)

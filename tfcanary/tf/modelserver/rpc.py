@@ -124,7 +124,7 @@ def start(api: GrpcApi, addresses: Sequence[str], options: Options) -> GrpcServe
         ("grpc.so_reuseport", 0),  # with it, a second server could listen on the same port without an error
         ("grpc.max_receive_message_length", _UNLIMITED),
         ("grpc.max_send_message_length", _UNLIMITED),
-        *_settings(options.grpc_channel_arguments),
+        *channel_settings(options.grpc_channel_arguments),
     ]
     server = grpc.server(ThreadPoolExecutor(options.grpc_threads, thread_name_prefix="grpc"), options=settings)
     status = _method(api.status, messages.GetModelStatusRequest)
@@ -150,8 +150,8 @@ def start(api: GrpcApi, addresses: Sequence[str], options: Options) -> GrpcServe
     return GrpcServer(ports[0], server.stop)
 
 
-def _settings(arguments: str) -> Iterator[tuple[str, str | int]]:
-    """Yield the settings in `name=value,name=value`; a value that is a whole number is passed on as a number."""
+def channel_settings(arguments: str) -> Iterator[tuple[str, str | int]]:
+    """Yield gRPC's settings in `name=value,name=value`; a value that is a whole number is passed on as a number."""
     for argument in filter(None, arguments.split(",")):
         name, _, value = argument.partition("=")
         yield name, int(value) if re.fullmatch(r"[+-]?[0-9]{1,9}", value) else value
@@ -159,6 +159,8 @@ def _settings(arguments: str) -> Iterator[tuple[str, str | int]]:
 
 def _credentials(file: str) -> Any:
     config = read_text(file, messages.SSLConfig())
+    if config.client_verify and not config.custom_ca:
+        raise invalid_argument(f"{file}: client_verify needs custom_ca, the certificate of the authority that signs the clients' ones")
     pair = (config.server_key.encode(), config.server_cert.encode())
     return grpc.ssl_server_credentials([pair], config.custom_ca.encode() or None, config.client_verify)
 

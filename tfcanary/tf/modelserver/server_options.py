@@ -20,6 +20,8 @@ THREADS_PER_CPU = 4
 class Options:
     """The values of the flags; the original does not have those whose description begins with "Ours"."""
 
+    version: bool = False
+    """Print the version and end."""
     port: int = 8500
     """The port of gRPC. 0: no port, so `grpc_socket_path` is required; where `ports_file` is set, any free port."""
     grpc_socket_path: str = ""
@@ -127,6 +129,17 @@ WITHOUT_EFFECT = frozenset(
 """Flags of the original that are accepted without a warning and have no effect."""
 
 
+NOT_NEGATIVE = (
+    "drain_seconds",
+    "grpc_max_threads",
+    "load_retry_interval_micros",
+    "max_num_load_retries",
+    "request_log_rows",
+    "request_log_seconds",
+    "rest_api_num_threads",
+)
+
+
 def parse(arguments: Sequence[str]) -> tuple[Options, tuple[str, ...]]:
     """Return the options, and a warning for each unknown argument; raises Refused where a flag has a wrong value."""
     types = {field.name: type(field.default) for field in fields(Options)}
@@ -175,7 +188,7 @@ def _problems(options: Options) -> Iterator[str]:
             yield f"--{name}={getattr(options, name)}: must be a port, from 0 to 65535"
     if not 0 <= options.request_log_sample <= 1:
         yield f"--request_log_sample={options.request_log_sample:g}: must be a share, from 0 to 1"
-    for name in ("drain_seconds", "request_log_rows", "request_log_seconds", "max_num_load_retries", "load_retry_interval_micros"):
+    for name in NOT_NEGATIVE:
         if not getattr(options, name) >= 0:
             yield f"--{name}={getattr(options, name):g}: must not be negative"
     for setting in filter(None, options.grpc_channel_arguments.split(",")):

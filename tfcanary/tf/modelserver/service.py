@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,8 @@ class ServerCore:
             raise TensorFlowError(error.code, str(error)) from error
         if self._scheduler is None or parameters is None:
             return servable
-        return BatchedServable(servable, parameters, self._scheduler, self._options.rest_api_timeout_in_ms / 1000)
+        milliseconds = self._options.rest_api_timeout_in_ms
+        return BatchedServable(servable, parameters, self._scheduler, milliseconds / 1000 if milliseconds > 0 else math.inf)
 
     def _load_timed(self, path: Path) -> Servable:
         import_tensorflow()  # before the clock starts: the import does not count as the model's load time
