@@ -59,7 +59,7 @@ def test_each_request_is_a_row_with_all_there_is_to_know(start: Start, models, t
     }
     assert (second["id"], second["signature"], second["response"]) == ("", "total", '{"outputs":3.0}')
     assert (third["status"], third["response"][:30]) == (400, '{ "error": "assertion failed: ')
-    assert (fourth["model"], fourth["version"], fourth["status"]) == ("nix", None, 400)
+    assert (fourth["model"], fourth["version"], fourth["status"]) == ("nix", None, 404)
 
 
 def test_a_request_over_grpc_is_kept_in_its_rest_form(start: Start, models, tmp_path) -> None:

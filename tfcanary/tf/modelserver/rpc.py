@@ -1,25 +1,32 @@
-"""The gRPC API: GetModelStatus, GetModelMetadata and Predict; the other methods of both services answer UNIMPLEMENTED.
+"""The gRPC API: PredictionService, ModelService without HandleReloadConfigRequest, and the health service.
 
-Only Predict is counted, as by the original (prediction_service_impl.cc).
+Only Predict, Classify and Regress are counted, as by the original (prediction_service_impl.cc).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.wrappers_pb2 import StringValue
 
 from tfcanary.core.errors import Refused
-from tfcanary.tf.modelserver import predict_json
-from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
+from tfcanary.tf.modelserver import inference, log_messages, predict_json
+from tfcanary.tf.modelserver.health import health_handler
+from tfcanary.tf.modelserver.lifecycle import LoadedVersion
+from tfcanary.tf.modelserver.request_log import LogEntry, LogFormat, RequestLogWriter
 from tfcanary.tf.modelserver.service import ServerCore
 from tfcanary.tf.modelserver.status import HTTP_STATUS, RequestError, error_body, invalid_argument
 from tfcanary.tf.runtime import DEFAULT
 from tfcanary.tf.wire import messages, tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 THREADS = 8
 MAX_MESSAGE_LENGTH = 1024
@@ -36,63 +43,126 @@ class GrpcApi:
 
     def status(self, request: Any, context: Any) -> Any:
         """Handle GetModelStatus: return the states of a model's versions."""
-        spec = _require_name(request.model_spec)
+        spec = _spec(request)
         return self._core.status(spec.name, _version(spec))
 
     def metadata(self, request: Any, context: Any) -> Any:
-        """Handle GetModelMetadata: return `signature_def`, the only metadata field there is."""
-        spec = _require_name(request.model_spec)
+        """Handle GetModelMetadata: return `signature_def`, the only metadata field there is, and the injected faults, if any."""
+        spec = _spec(request)
         if not request.metadata_field:
             raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
         if unknown := [one for one in request.metadata_field if one != "signature_def"]:
             raise invalid_argument(f"Metadata field {unknown[0]} is not supported")
-        with self._core.versions(spec.name).borrow(_version(spec), spec.version_label) as loaded:
+        with self._borrow(spec) as loaded:
             response = messages.GetModelMetadataResponse(model_spec={"name": spec.name, "version": {"value": loaded.number}})
             response.metadata["signature_def"].Pack(self._core.signatures(loaded))
+        if self._core.faults:
+            response.metadata["injected_faults"].Pack(StringValue(value=self._core.faults.text))
         return response
 
     def predict(self, request: Any, context: Any) -> Any:
-        """Handle Predict, and count the request and its latency."""
+        """Handle Predict: run a signature on tensors."""
+        return self._count("Predict", request, context, self._predict)
+
+    def classify(self, request: Any, context: Any) -> Any:
+        """Handle Classify: return the classes of examples."""
+        return self._count("Classify", request, context, self._classify)
+
+    def regress(self, request: Any, context: Any) -> Any:
+        """Handle Regress: return one number for each example."""
+        return self._count("Regress", request, context, self._regress)
+
+    def multi_inference(self, request: Any, context: Any) -> Any:
+        """Handle MultiInference: run several signatures of one model on the same examples."""
+        spec = request.tasks[0].model_spec if request.tasks else messages.ModelSpec()
+        with self._borrow(spec) as loaded:
+            response = inference.infer(self._core.runnable(spec.name, loaded), request)
+            self._log_message(context, spec, loaded, multi_inference_log={"request": request, "response": response})
+        return response
+
+    def _count(self, api: str, request: Any, context: Any, function: Callable[[Any, Any], Any]) -> Any:
+        """Handle a request, and count it and its latency."""
         start, model, code = time.perf_counter(), request.model_spec.name, "OK"
         page = self._core.page
         try:
-            response = self._predict(request, context)
+            response = function(request, context)
         except RequestError as error:
             code = error.code
             raise
         finally:
             page.requests.add(model, code)
-        page.latency.observe((time.perf_counter() - start) * 1e6, model, "Predict", "GRPC")
+        page.latency.observe((time.perf_counter() - start) * 1e6, model, api, "GRPC")
         return response
 
     def _predict(self, request: Any, context: Any) -> Any:
-        spec = _require_name(request.model_spec)
-        name = spec.signature_name or DEFAULT
-        with self._core.versions(spec.name).borrow(_version(spec), spec.version_label) as loaded:
+        spec = _spec(request)
+        with self._borrow(spec) as loaded:
+            feeds = _arrays(request.inputs)
+            entry = self._entry(context, spec, loaded)
             try:
-                feeds = {alias: tensor.to_array(proto) for alias, proto in request.inputs.items()}
-            except Refused as error:
-                raise invalid_argument(str(error)) from error
-            entry = self._entry(context, spec.name, loaded.number, name)
-            try:
-                outputs = self._core.run(spec.name, loaded, name, feeds, tuple(request.output_filter))
+                outputs = self._core.run(spec.name, loaded, _signature(spec), feeds, tuple(request.output_filter))
             except RequestError as error:
-                _log_request(self._log, entry, feeds, error)
+                self._log_rest_form(entry, feeds, error)
                 raise
-        _log_request(self._log, entry, feeds, outputs)
-        model_spec = {"name": spec.name, "signature_name": name, "version": {"value": loaded.number}}
+        self._log_rest_form(entry, feeds, outputs)
         try:
             tensors = {alias: tensor.to_proto(array, typed=True) for alias, array in outputs.items()}
         except Refused as error:
             raise RequestError("UNIMPLEMENTED", str(error)) from error
-        return messages.PredictResponse(model_spec=model_spec, outputs=tensors)
+        response = messages.PredictResponse(model_spec=_answered(spec, loaded), outputs=tensors)
+        self._log_message(context, spec, loaded, predict_log={"request": request, "response": response})
+        return response
 
-    def _entry(self, context: Any, model: str, version: int, signature: str) -> LogEntry | None:
+    def _classify(self, request: Any, context: Any) -> Any:
+        spec = _spec(request)
+        with self._borrow(spec) as loaded:
+            result = inference.classify(self._core.runnable(spec.name, loaded), _signature(spec), request.input)
+        response = messages.ClassificationResponse(model_spec=_answered(spec, loaded), result=result.message())
+        self._log_message(context, spec, loaded, classify_log={"request": request, "response": response})
+        return response
+
+    def _regress(self, request: Any, context: Any) -> Any:
+        spec = _spec(request)
+        with self._borrow(spec) as loaded:
+            result = inference.regress(self._core.runnable(spec.name, loaded), _signature(spec), request.input)
+        response = messages.RegressionResponse(model_spec=_answered(spec, loaded), result=result.message())
+        self._log_message(context, spec, loaded, regress_log={"request": request, "response": response})
+        return response
+
+    def _borrow(self, spec: Any) -> AbstractContextManager[LoadedVersion]:
+        """Return the version that the spec names, as a context manager; raises RequestError where it names no model."""
+        if not spec.name:
+            raise invalid_argument("ModelSpec has no name specified.")
+        return self._core.versions(spec.name).borrow(_version(spec), spec.version_label)
+
+    def _entry(self, context: Any, spec: Any, loaded: LoadedVersion) -> LogEntry | None:
         """Return the entry of the request log, still without bodies; None where the request is not in the sample."""
-        if self._log is None:
-            return None
-        identity = str(dict(context.invocation_metadata()).get("x-request-id", ""))
-        return LogEntry(identity, model, b"", version=version, signature=signature) if self._log.is_sampled(identity) else None
+        entry = self._log.begin(str(dict(context.invocation_metadata()).get("x-request-id", "")), spec.name) if self._log else None
+        if entry:
+            entry.version, entry.signature = loaded.number, _signature(spec)
+        return entry
+
+    def _log_rest_form(self, entry: LogEntry | None, feeds: Any, result: Any) -> None:
+        """Log a request as JSON; one whose tensors have no REST form is left out."""
+        if self._log is None or entry is None or self._log.form is not LogFormat.PARQUET:
+            return
+        try:
+            entry.request = predict_json.columnar("inputs", feeds)
+            if isinstance(result, RequestError):
+                entry.status, entry.response = HTTP_STATUS[result.code], error_body(str(result))
+            else:
+                entry.response = predict_json.columnar("outputs", result)
+        except RequestError:
+            return
+        self._log.put(entry)
+
+    def _log_message(self, context: Any, spec: Any, loaded: LoadedVersion, **logs: Any) -> None:
+        """Log a request that succeeded as a PredictionLog."""
+        if self._log is None or self._log.form is not LogFormat.TFRECORD:
+            return
+        if entry := self._entry(context, spec, loaded):
+            entry.message = log_messages.message(spec.name, entry.signature, loaded.number, **logs)
+            self._log.put(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +177,37 @@ class GrpcServer:
     """
 
 
-def start(api: GrpcApi, address: str) -> GrpcServer:
-    """Listen on `address`, `host:port`, and serve; raises RuntimeError where the port is taken."""
+def start(api: GrpcApi, address: str, has_health: bool = False) -> GrpcServer:
+    """Listen on `address`, `host:port`, and serve, with `has_health` the health service too.
+
+    Raises RuntimeError where the port is taken.
+    """
     options = [
         ("grpc.so_reuseport", 0),  # with it, a second server could listen on the same port without an error
         ("grpc.max_receive_message_length", _UNLIMITED),
         ("grpc.max_send_message_length", _UNLIMITED),
     ]
     server = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"), options=options)
-    status = _method(api.status, messages.GetModelStatusRequest)
-    metadata = _method(api.metadata, messages.GetModelMetadataRequest)
-    predict = _method(api.predict, messages.PredictRequest)
-    server.add_generic_rpc_handlers(
-        (
-            grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", {"GetModelStatus": status}),
-            grpc.method_handlers_generic_handler(
-                "tensorflow.serving.PredictionService", {"Predict": predict, "GetModelMetadata": metadata}
-            ),
-        )
-    )
+    server.add_generic_rpc_handlers(tuple(_services(api, has_health)))
     port = server.add_insecure_port(address)
     server.start()
     return GrpcServer(port, server.stop)
+
+
+def _services(api: GrpcApi, has_health: bool) -> Iterator[grpc.GenericRpcHandler]:
+    """Yield a handler for the methods of each service."""
+    prediction = {
+        "Predict": _method(api.predict, messages.PredictRequest),
+        "Classify": _method(api.classify, messages.ClassificationRequest),
+        "Regress": _method(api.regress, messages.RegressionRequest),
+        "MultiInference": _method(api.multi_inference, messages.MultiInferenceRequest),
+        "GetModelMetadata": _method(api.metadata, messages.GetModelMetadataRequest),
+    }
+    yield grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", prediction)
+    model = {"GetModelStatus": _method(api.status, messages.GetModelStatusRequest)}
+    yield grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", model)
+    if has_health:
+        yield health_handler()
 
 
 def _method(function: Callable[[Any, Any], Any], request_class: Any) -> Any:
@@ -146,26 +225,27 @@ def _method(function: Callable[[Any, Any], Any], request_class: Any) -> Any:
     return grpc.unary_unary_rpc_method_handler(handle, request_class.FromString, lambda response: response.SerializeToString())
 
 
-def _require_name(spec: Any) -> Any:
-    if not spec.name:
+def _spec(request: Any) -> Any:
+    if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")
-    return spec
+    return request.model_spec
+
+
+def _signature(spec: Any) -> str:
+    return str(spec.signature_name) or DEFAULT
+
+
+def _answered(spec: Any, loaded: LoadedVersion) -> Any:
+    """Return the spec of a response: what the request left open is filled in."""
+    return messages.ModelSpec(name=spec.name, signature_name=_signature(spec), version={"value": loaded.number})
+
+
+def _arrays(tensors: Any) -> dict[str, np.ndarray]:
+    try:
+        return {alias: tensor.to_array(proto) for alias, proto in tensors.items()}
+    except Refused as error:
+        raise invalid_argument(str(error)) from error
 
 
 def _version(spec: Any) -> int | None:
     return int(spec.version.value) if spec.WhichOneof("version_choice") == "version" else None
-
-
-def _log_request(log: RequestLogWriter | None, entry: LogEntry | None, feeds: Any, result: Any) -> None:
-    """Write a sampled request to the log, in its REST form; a request whose tensors have no REST form is left out."""
-    if log is None or entry is None:
-        return
-    try:
-        entry.request = predict_json.columnar("inputs", feeds)
-        if isinstance(result, RequestError):
-            entry.status, entry.response = HTTP_STATUS[result.code], error_body(str(result))
-        else:
-            entry.response = predict_json.columnar("outputs", result)
-    except RequestError:
-        return
-    log.put(entry)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import configs, http, rpc
 from tfcanary.tf.modelserver.configs import ModelConfig
-from tfcanary.tf.modelserver.request_log import RequestLogWriter
+from tfcanary.tf.modelserver.request_log import LogFormat, RequestLogWriter
 from tfcanary.tf.modelserver.rest import RestApi
 from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.modelserver.service import ServerCore
@@ -28,6 +28,8 @@ def run(options: Options) -> int:
     try:
         models, metrics_path = configs.models(options), configs.metrics_path(options)
         core = ServerCore(models, options)
+        if core.faults:
+            print(f"Faults are injected into the responses: {core.faults.text}", file=sys.stderr)
         _load(core, models, options)
         with contextlib.ExitStack() as cleanup:
             log = _request_log(options, core) if options.request_log_dir else None
@@ -57,7 +59,8 @@ def _load(core: ServerCore, models: tuple[ModelConfig, ...], options: Options) -
 
 def _request_log(options: Options, core: ServerCore) -> RequestLogWriter:
     folder, share = Path(options.request_log_dir), options.request_log_sample
-    return RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add)
+    form = LogFormat(options.request_log_format)
+    return RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add, form)
 
 
 @contextlib.contextmanager
@@ -80,7 +83,8 @@ def _serve(options: Options, grpc_api: rpc.GrpcApi, rest_api: RestApi) -> None:
     """Open the ports and serve; return after a signal, once the last request has ended or its time is over."""
     drain = options.drain_seconds if options.drain_seconds or options.request_log_dir else None
     host = options.host or "0.0.0.0"  # noqa: S104  # as the original
-    grpc_server = rpc.start(grpc_api, f"{host}:{options.port}") if options.port or options.ports_file else None
+    has_health = options.enable_grpc_healthcheck_service
+    grpc_server = rpc.start(grpc_api, f"{host}:{options.port}", has_health) if options.port or options.ports_file else None
     sockets = [http.listen(options.host, options.rest_api_port)] if _has_rest(options) else []
     ports = {"rest": sockets[0].getsockname()[1] if sockets else 0, "grpc": grpc_server.port if grpc_server else 0}
     server = http.HttpServer(

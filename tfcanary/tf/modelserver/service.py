@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcanary.tf.modelserver.configs import ModelConfig
+from tfcanary.tf.modelserver.faults import FaultInjector
+from tfcanary.tf.modelserver.inference import RunnableVersion
 from tfcanary.tf.modelserver.lifecycle import LoadedVersion, ModelVersions
 from tfcanary.tf.modelserver.page import MetricsPage
 from tfcanary.tf.modelserver.server_options import Options
@@ -25,7 +28,9 @@ class ServerCore:
     """The models and the metrics of one server."""
 
     def __init__(self, configs: Iterable[ModelConfig], options: Options) -> None:
-        self.page = MetricsPage()
+        self.faults = FaultInjector(options.inject) if options.inject else None
+        """What is injected into the responses; None where nothing is."""
+        self.page = MetricsPage(self.faults.counts if self.faults else None)
         self._options = options
         pause = options.load_retry_interval_micros / 1e6
         self._models = {config.name: ModelVersions(config, self._load, options.max_num_load_retries, pause) for config in configs}
@@ -59,13 +64,29 @@ class ServerCore:
         return self._models.get(model) or ModelVersions(ModelConfig(model, Path()), self._load)
 
     def run(
-        self, model: str, loaded: LoadedVersion, signature: str, feeds: Mapping[str, np.ndarray], outputs: tuple[str, ...] = ()
+        self,
+        model: str,
+        loaded: LoadedVersion,
+        signature: str,
+        feeds: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...] = (),
+        api: str = "Predict",
     ) -> dict[str, np.ndarray]:
-        """Run a signature and return its outputs by name; raises RequestError with TensorFlow's code and message."""
+        """Run a signature and return its outputs by name; raises RequestError with TensorFlow's code and message.
+
+        The time is counted under `api`, the method of PredictionService.
+        """
         try:
-            return self._run(model, loaded.servable, signature, feeds, outputs)
+            if self.faults:
+                return self.faults.run(lambda: self._run(model, loaded.servable, signature, feeds, outputs, api))
+            return self._run(model, loaded.servable, signature, feeds, outputs, api)
         except TensorFlowError as error:
             raise RequestError(error.code, str(error)) from error
+
+    def runnable(self, model: str, loaded: LoadedVersion) -> RunnableVersion:
+        """Return a version as a request for classes, for numbers, or for both sees it."""
+        run, count = partial(self.run, model, loaded), partial(self.page.count_examples, model)
+        return RunnableVersion(model, loaded.number, loaded.servable.definitions, run, count)
 
     def status(self, model: str, version: int | None) -> Any:
         """Return a GetModelStatusResponse for one version, or for all where `version` is None.
@@ -97,13 +118,24 @@ class ServerCore:
         servable = self._load_timed(path)
         try:
             if self._options.enable_model_warmup:
-                warm_up(path, lambda signature, feeds, outputs: self._run(model, servable, signature, feeds, outputs))
+                self._warm_up(model, path, servable)
         except TensorFlowError:
             servable.close()
             raise
         gc.collect()
         gc.freeze()
         return servable
+
+    def _warm_up(self, model: str, path: Path, servable: Servable) -> None:
+        """Run the warm-up requests of a version, without injected faults; raises TensorFlowError where one fails."""
+        start = time.perf_counter()
+        version = RunnableVersion(
+            model, 0, servable.definitions, partial(self._run, model, servable), partial(self.page.count_examples, model)
+        )
+        number = warm_up(path, version)
+        if number is not None:
+            self.page.warmup_latency.observe((time.perf_counter() - start) * 1e6, str(path), "OK")
+            self.page.warmup_records.add(str(path), "OK", amount=number)
 
     def _load_timed(self, path: Path) -> Servable:
         import_tensorflow()  # before the clock starts: the import does not count as the model's load time
@@ -118,11 +150,17 @@ class ServerCore:
         return servable
 
     def _run(
-        self, model: str, servable: Servable, signature: str, feeds: Mapping[str, np.ndarray], outputs: tuple[str, ...]
+        self,
+        model: str,
+        servable: Servable,
+        signature: str,
+        feeds: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...],
+        api: str,
     ) -> dict[str, np.ndarray]:
         start = time.perf_counter()
         results = servable.run(signature, feeds, outputs)
-        self.page.runtime.observe((time.perf_counter() - start) * 1e6, model, "Predict", "TF1")
+        self.page.runtime.observe((time.perf_counter() - start) * 1e6, model, api, "TF1")
         return results
 
 
