@@ -24,7 +24,7 @@ from tfcanary.tf.modelserver.request_log import LogEntry, LogFormat, RequestLogW
 from tfcanary.tf.modelserver.service import ServerCore
 from tfcanary.tf.modelserver.status import HTTP_STATUS, RequestError, error_body, invalid_argument
 
-MAX_BODY_SIZE = 64 << 20
+MAX_BODY_SIZE = 100 << 20
 """The most bytes of one request, also after it was inflated."""
 
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"

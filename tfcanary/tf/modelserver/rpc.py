@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 THREADS = 8
+MAX_CALLS = 1024
+"""The most calls that run or wait for a thread; further ones end with RESOURCE_EXHAUSTED."""
 MAX_MESSAGE_LENGTH = 1024
 """The most characters of an error message, as with the original."""
 _UNLIMITED = 2**31 - 1
@@ -187,7 +189,8 @@ def start(api: GrpcApi, address: str, has_health: bool = False) -> GrpcServer:
         ("grpc.max_receive_message_length", _UNLIMITED),
         ("grpc.max_send_message_length", _UNLIMITED),
     ]
-    server = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"), options=options)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="grpc")
+    server = grpc.server(threads, options=options, maximum_concurrent_rpcs=MAX_CALLS)
     server.add_generic_rpc_handlers(tuple(_services(api, has_health)))
     port = server.add_insecure_port(address)
     server.start()
@@ -241,10 +244,18 @@ def _answered(spec: Any, loaded: LoadedVersion) -> Any:
 
 
 def _arrays(tensors: Any) -> dict[str, np.ndarray]:
+    """Return the inputs as arrays; raises RequestError where one contradicts itself, or all together are too large.
+
+    A tensor of a few bytes may stand for an array of any size, because its last value is repeated.
+    """
+    arrays, left = {}, max(tensor.LARGEST, sum(proto.ByteSize() for proto in tensors.values()))
     try:
-        return {alias: tensor.to_array(proto) for alias, proto in tensors.items()}
+        for alias, proto in tensors.items():
+            arrays[alias] = tensor.to_array(proto, left)
+            left -= arrays[alias].nbytes
     except Refused as error:
         raise invalid_argument(str(error)) from error
+    return arrays
 
 
 def _version(spec: Any) -> int | None:
