@@ -12,7 +12,7 @@ from tfcanary.core.errors import Refused
 from tfcanary.tf.modelserver import configs, http, rpc
 from tfcanary.tf.modelserver.batching_parameters import read_parameters
 from tfcanary.tf.modelserver.reloading import read_again
-from tfcanary.tf.modelserver.request_log import RequestLogWriter
+from tfcanary.tf.modelserver.request_log import LogFormat, RequestLogWriter
 from tfcanary.tf.modelserver.rest import RestApi
 from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.modelserver.service import ServerCore
@@ -28,6 +28,8 @@ def run(options: Options) -> int:
         _check(options)
         models, metrics_path = configs.read_models(options), configs.metrics_path(options)
         core = ServerCore(options, read_parameters(options))
+        if core.faults:
+            print(f"Faults are injected into the responses: {core.faults.text}", file=sys.stderr)
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(core.manager.stop)
             core.manager.start(models)
@@ -62,7 +64,8 @@ def _check(options: Options) -> None:
 
 def _request_log(options: Options, core: ServerCore) -> RequestLogWriter:
     folder, share = Path(options.request_log_dir), options.request_log_sample
-    return RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add)
+    form = LogFormat(options.request_log_format)
+    return RequestLogWriter(folder, share, options.request_log_rows, options.request_log_seconds, core.page.request_logs.add, form)
 
 
 def _serve(options: Options, grpc_api: rpc.GrpcApi, rest_api: RestApi) -> None:

@@ -72,6 +72,9 @@ class Options:
     tensorflow_inter_op_parallelism: int = 0
     """TensorFlow's threads between operations."""
 
+    enable_grpc_healthcheck_service: bool = False
+    """Serve gRPC's health service, too."""
+
     host: str = ""
     """Ours: the address to listen on; empty: all addresses, as the original does."""
     ports_file: str = ""
@@ -79,13 +82,17 @@ class Options:
     drain_seconds: float = 0.0
     """Ours: seconds that running requests may take after SIGTERM; 0: they die with the server, as with the original."""
     request_log_dir: str = ""
-    """Ours: the directory for a sample of requests and responses, as Parquet files."""
+    """Ours: the directory for files with a sample of requests and responses."""
+    request_log_format: str = "parquet"
+    """Ours: `parquet`: predict requests and responses as JSON; `tfrecord`: all that succeeded, as PredictionLog messages."""
     request_log_sample: float = 0.1
     """Ours: the share of the requests that is logged, from 0 to 1."""
     request_log_rows: int = 1000
     """Ours: a file of the request log is complete after this number of requests."""
     request_log_seconds: float = 10.0
     """Ours: a file of the request log is complete this many seconds after its first request."""
+    inject: str = ""
+    """Ours: faults that are injected into responses, such as `latency=+30%,errors=2%,nan=1%,after=60s`."""
 
     @property
     def threads(self) -> int:
@@ -110,7 +117,6 @@ class Options:
 
 WITHOUT_EFFECT = frozenset(
     {
-        "enable_grpc_healthcheck_service",
         "enable_profiler",
         "enable_serialization_as_tensor_content",
         "enable_signature_method_name_check",
@@ -186,6 +192,8 @@ def _problems(options: Options) -> Iterator[str]:
     for name in ("port", "rest_api_port"):
         if not 0 <= getattr(options, name) < 65536:
             yield f"--{name}={getattr(options, name)}: must be a port, from 0 to 65535"
+    if options.request_log_format not in ("parquet", "tfrecord"):
+        yield f"--request_log_format={options.request_log_format}: must be parquet or tfrecord"
     if not 0 <= options.request_log_sample <= 1:
         yield f"--request_log_sample={options.request_log_sample:g}: must be a share, from 0 to 1"
     for name in NOT_NEGATIVE:

@@ -6,11 +6,14 @@ import gc
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcanary.tf.modelserver.batching import BatchedServable, BatchScheduler
 from tfcanary.tf.modelserver.batching_parameters import BatchingParameters, own_parameters
+from tfcanary.tf.modelserver.faults import FaultInjector
+from tfcanary.tf.modelserver.inference import RunnableVersion
 from tfcanary.tf.modelserver.manager import AnyServable, LoadedVersion, ModelManager, ModelVersions
 from tfcanary.tf.modelserver.page import MetricsPage
 from tfcanary.tf.modelserver.server_options import Options
@@ -28,7 +31,9 @@ class ServerCore:
 
     def __init__(self, options: Options, batching: BatchingParameters | None = None) -> None:
         """Make a server without models; `batching` tells how requests are put together, None that they are not."""
-        self.page = MetricsPage()
+        self.faults = FaultInjector(options.inject) if options.inject else None
+        """What is injected into the responses; None where nothing is."""
+        self.page = MetricsPage(self.faults.counts if self.faults else None)
         self.manager = ModelManager(self._load, options)
         self._options = options
         self._batching = batching
@@ -39,13 +44,29 @@ class ServerCore:
         return ModelVersions(self.manager, model)
 
     def run(
-        self, model: str, loaded: LoadedVersion, signature: str, feeds: Mapping[str, np.ndarray], outputs: tuple[str, ...] = ()
+        self,
+        model: str,
+        loaded: LoadedVersion,
+        signature: str,
+        feeds: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...] = (),
+        api: str = "Predict",
     ) -> dict[str, np.ndarray]:
-        """Run a signature and return its outputs by name; raises RequestError with TensorFlow's code and message."""
+        """Run a signature and return its outputs by name; raises RequestError with TensorFlow's code and message.
+
+        The time is counted under `api`, the method of PredictionService.
+        """
         try:
-            return self._run(model, loaded.servable, signature, feeds, outputs)
+            if self.faults:
+                return self.faults.run(lambda: self._run(model, loaded.servable, signature, feeds, outputs, api))
+            return self._run(model, loaded.servable, signature, feeds, outputs, api)
         except TensorFlowError as error:
             raise RequestError(error.code, str(error)) from error
+
+    def runnable(self, model: str, loaded: LoadedVersion) -> RunnableVersion:
+        """Return a version as a request for classes, for numbers, or for both sees it."""
+        run, count = partial(self.run, model, loaded), partial(self.page.count_examples, model)
+        return RunnableVersion(model, loaded.number, loaded.servable.definitions, run, count)
 
     def status(self, model: str, version: int | None) -> Any:
         """Return a GetModelStatusResponse for one version, or for all where `version` is None.
@@ -78,8 +99,7 @@ class ServerCore:
         try:
             servable = self._batched(loaded, path)
             if self._options.enable_model_warmup:
-                for _ in range(max(self._options.num_request_iterations_for_warmup, 1)):
-                    warm_up(path, lambda signature, feeds, outputs: self._run(model, servable, signature, feeds, outputs))
+                self._warm_up(model, path, servable)
         except TensorFlowError:
             loaded.close()
             raise
@@ -100,6 +120,17 @@ class ServerCore:
         milliseconds = self._options.rest_api_timeout_in_ms
         return BatchedServable(servable, parameters, self._scheduler, milliseconds / 1000 if milliseconds > 0 else math.inf)
 
+    def _warm_up(self, model: str, path: Path, servable: AnyServable) -> None:
+        """Run the warm-up requests of a version, without injected faults; raises TensorFlowError where one fails."""
+        start = time.perf_counter()
+        version = RunnableVersion(
+            model, 0, servable.definitions, partial(self._run, model, servable), partial(self.page.count_examples, model)
+        )
+        number = warm_up(path, version, max(self._options.num_request_iterations_for_warmup, 1))
+        if number is not None:
+            self.page.warmup_latency.observe((time.perf_counter() - start) * 1e6, str(path), "OK")
+            self.page.warmup_records.add(str(path), "OK", amount=number)
+
     def _load_timed(self, path: Path) -> Servable:
         import_tensorflow()  # before the clock starts: the import does not count as the model's load time
         start = time.perf_counter()
@@ -113,11 +144,17 @@ class ServerCore:
         return servable
 
     def _run(
-        self, model: str, servable: AnyServable, signature: str, feeds: Mapping[str, np.ndarray], outputs: tuple[str, ...]
+        self,
+        model: str,
+        servable: AnyServable,
+        signature: str,
+        feeds: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...],
+        api: str,
     ) -> dict[str, np.ndarray]:
         start = time.perf_counter()
         results = servable.run(signature, feeds, outputs)
-        self.page.runtime.observe((time.perf_counter() - start) * 1e6, model, "Predict", "TF1")
+        self.page.runtime.observe((time.perf_counter() - start) * 1e6, model, api, "TF1")
         return results
 
 
