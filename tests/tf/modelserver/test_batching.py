@@ -15,6 +15,7 @@ import pytest
 from tests.tf.modelserver.conftest import Start
 from tfcanary.tf.modelserver.batching import BatchedServable, BatchQueue, BatchScheduler, Task, merged, run_batch
 from tfcanary.tf.modelserver.batching_parameters import BatchingParameters, own_parameters, read_parameters
+from tfcanary.tf.modelserver.page import MetricsPage
 from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.modelserver.status import RequestError
 from tfcanary.tf.runtime import TensorFlowError
@@ -98,9 +99,18 @@ def test_examples_are_put_together_filled_up_and_given_back() -> None:
         return double(feeds)
 
     tasks = [task(1, 2), task(3)]
-    run_batch(BatchingParameters(allowed_batch_sizes=(2, 4, 8)), run, tasks, now=1.0)
+    page = MetricsPage()
+    run_batch(BatchingParameters(allowed_batch_sizes=(2, 4, 8)), run, tasks, now=1.0, page=page)
     assert seen == [[1, 2, 3, 3]]
     assert [one.outputs.result()["y"].tolist() for one in tasks] == [[2, 4], [6]]
+    counted = {line for line in page.text().splitlines() if "batching_session" in line}
+    start = ":tensorflow:serving:batching_session"
+    assert {
+        f"{start}:wrapped_run_count{{}} 1",
+        f"{start}:processed_batch_size_sum{{}} 4",
+        f'{start}:padding_size_sum{{execution_batch_size="4"}} 1',
+        f'{start}:queuing_latency_sum{{thread_pool_name=""}} 2e+06',
+    } <= counted
 
 
 def test_different_shapes_are_padded_or_refused() -> None:
@@ -115,7 +125,7 @@ def test_different_shapes_are_padded_or_refused() -> None:
 
 def failure(run: Callable, *, now: float = 1.0) -> tuple[str, str]:
     one = task(1, 2)
-    run_batch(BatchingParameters(), run, [one, task(3)], now)
+    run_batch(BatchingParameters(), run, [one, task(3)], now, MetricsPage())
     return refusal(one.outputs.result)
 
 
@@ -133,7 +143,7 @@ def test_a_batch_that_cannot_be_divided_fails_all_its_requests() -> None:
 
 
 def test_requests_that_come_while_the_threads_are_busy_share_a_batch() -> None:
-    scheduler, go, sizes = BatchScheduler(threads=1), Event(), []
+    scheduler, go, sizes = BatchScheduler(threads=1, page=MetricsPage()), Event(), []
 
     def run(feeds):
         sizes.append(len(feeds["x"]))
@@ -166,7 +176,7 @@ class Model:
 
 
 def test_a_request_that_cannot_be_a_part_of_a_batch_is_refused_alone() -> None:
-    model = BatchedServable(Model(), BatchingParameters(), BatchScheduler(1), 60.0)
+    model = BatchedServable(Model(), BatchingParameters(), BatchScheduler(1, MetricsPage()), 60.0)
     start = "Batching session Run() "
     assert refusal(model.run, "s", {}) == ("INVALID_ARGUMENT", f"{start}must have at least one input tensor")
     assert refusal(model.run, "s", {"x": np.float32(1)}) == ("INVALID_ARGUMENT", f"{start}input tensors must have at least one dimension")
@@ -176,7 +186,7 @@ def test_a_request_that_cannot_be_a_part_of_a_batch_is_refused_alone() -> None:
 
 def test_a_request_that_was_split_gets_one_answer() -> None:
     limits = BatchingParameters(max_batch_size=9, max_execution_batch_size=2, enable_large_batch_splitting=True)
-    model = BatchedServable(Model(), limits, BatchScheduler(1), 60.0)
+    model = BatchedServable(Model(), limits, BatchScheduler(1, MetricsPage()), 60.0)
     assert model.run("s", {"x": array(1, 2, 3, 4, 5)})["y"].tolist() == [2, 4, 6, 8, 10]
 
 
@@ -230,6 +240,8 @@ def test_a_server_runs_the_requests_of_several_clients_as_one_batch(start: Start
         replies = list(threads.map(lambda x: server.predict("half", {"instances": [float(x)]}).json, range(4)))
     assert replies == [{"predictions": [x / 2 + 3]} for x in range(4)]
     assert server.metric(runs) == 4
+    assert server.metric(":tensorflow:serving:batching_session:processed_batch_size_sum") == 4
+    assert server.metric(":tensorflow:serving:batching_session:wrapped_run_count") == 1
     with ThreadPoolExecutor(2) as threads:  # one batch may wait, and three examples and two are more than one batch
         asked = {threads.submit(server.predict, "half", {"instances": [0.0] * size}): size for size in (3, 2)}
         (full,), (waiting,) = wait(asked, return_when=FIRST_COMPLETED)

@@ -62,6 +62,11 @@ def test_a_metric_without_series_shows_its_type() -> None:
     assert MetricsPage().text() == (
         "# TYPE :tensorflow:cc:saved_model:load_attempt_count counter\n"
         "# TYPE :tensorflow:cc:saved_model:load_latency counter\n"
+        "# TYPE :tensorflow:serving:batching_session:input_batch_size histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:padding_size histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:processed_batch_size histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:queuing_latency histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:wrapped_run_count counter\n"
         "# TYPE :tensorflow:serving:model_warmup_latency histogram\n"
         "# TYPE :tensorflow:serving:model_warmup_records_read counter\n"
         "# TYPE :tensorflow:serving:request_count counter\n"

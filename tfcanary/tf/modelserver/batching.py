@@ -16,6 +16,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
 from tfcanary.tf.modelserver.batching_parameters import BatchingParameters
+from tfcanary.tf.modelserver.page import MetricsPage
 from tfcanary.tf.runtime import Servable, TensorFlowError
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class BatchQueue:
 class BatchScheduler:
     """The threads that run the batches of all queues, the one that has waited longest first."""
 
-    def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, threads: int, page: MetricsPage, clock: Callable[[], float] = time.monotonic) -> None:
+        self._page = page
         self._clock = clock
         self._queues: dict[object, BatchQueue] = {}
         self._changed = Condition()
@@ -113,6 +115,7 @@ class BatchScheduler:
         Tasks of one key share batches, and may wait for `seconds`. Raises TensorFlowError where the request is too large or
         the queue is full.
         """
+        self._page.batched_requests.observe(size)
         with self._changed:
             queue = self._queues.get(key) or BatchQueue(parameters, run)
             parts = queue.pieces(size)
@@ -129,7 +132,7 @@ class BatchScheduler:
     def _work(self) -> None:
         while True:
             queue, tasks = self._next()
-            run_batch(queue.parameters, queue.run, tasks, self._clock())
+            run_batch(queue.parameters, queue.run, tasks, self._clock(), self._page)
 
     def _next(self) -> tuple[BatchQueue, list[Task]]:
         """Wait for a batch that may run, and remove it from its queue."""
@@ -147,13 +150,21 @@ class BatchScheduler:
                 self._changed.wait(None if math.isinf(delay) else delay)
 
 
-def run_batch(parameters: BatchingParameters, run: Run, tasks: Sequence[Task], now: float) -> None:
-    """Run the tasks as one batch, and give each its outputs, or all of them the error."""
+def run_batch(parameters: BatchingParameters, run: Run, tasks: Sequence[Task], now: float, page: MetricsPage) -> None:
+    """Run the tasks as one batch, and give each its outputs, or all of them the error; count it on the page."""
+    size = sum(task.size for task in tasks)
+    filled = parameters.filled_size(size)
+    for task in tasks:
+        page.queuing.observe((now - task.since) * 1e6, "")
     try:
         if all(task.until < now for task in tasks):
             raise TensorFlowError("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")
-        outputs = run(merged([task.feeds for task in tasks], parameters))
-        _check(outputs, parameters.filled_size(sum(task.size for task in tasks)))
+        page.batch_padding.observe(filled - size, str(filled))
+        page.batches.observe(filled)
+        feeds = merged([task.feeds for task in tasks], parameters)
+        page.batch_runs.add()
+        outputs = run(feeds)
+        _check(outputs, filled)
     except TensorFlowError as error:
         _fail(tasks, error)
         return

@@ -81,6 +81,12 @@ EXAMPLE_BOUNDS = tuple(2.0**exponent for exponent in range(15))
 """The bounds of the buckets of request_example_counts."""
 
 
+BATCH_BOUNDS = tuple(2.0**exponent for exponent in range(14))
+"""The bounds of the buckets of batch sizes."""
+QUEUE_BOUNDS = tuple(100 * 1.2**exponent for exponent in range(52))
+"""The bounds of the buckets of the time in a queue of batches, in microseconds."""
+
+
 class MetricsPage:
     """All metrics of one server; for a metric without series the page has the line of its type alone, as the original's."""
 
@@ -107,6 +113,18 @@ class MetricsPage:
         """Attempts to load a version; the status is success or fail."""
         self.load_time = Counter(":tensorflow:cc:saved_model:load_latency", "model_path")
         """Microseconds that successful loads took."""
+
+        batching = ":tensorflow:serving:batching_session"
+        self.queuing = Histogram(f"{batching}:queuing_latency", "thread_pool_name", bounds=QUEUE_BOUNDS)
+        """The time that a request waits for its batch; the name of the pool is empty, as with the original."""
+        self.batch_runs = Counter(f"{batching}:wrapped_run_count")
+        """All batches that TensorFlow was given."""
+        self.batched_requests = Histogram(f"{batching}:input_batch_size", bounds=BATCH_BOUNDS)
+        """The examples of each request that is put into a batch."""
+        self.batches = Histogram(f"{batching}:processed_batch_size", bounds=BATCH_BOUNDS)
+        """The examples of each batch, with those that fill it up."""
+        self.batch_padding = Histogram(f"{batching}:padding_size", "execution_batch_size", bounds=BATCH_BOUNDS)
+        """The examples that fill a batch up to an allowed size."""
 
     def count_examples(self, model: str, number: int) -> None:
         """Count the examples of one request."""

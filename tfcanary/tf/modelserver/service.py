@@ -37,7 +37,7 @@ class ServerCore:
         self.manager = ModelManager(self._load, options)
         self._options = options
         self._batching = batching
-        self._scheduler = BatchScheduler(batching.num_batch_threads) if batching else None
+        self._scheduler = BatchScheduler(batching.num_batch_threads, self.page) if batching else None
 
     def versions(self, model: str) -> ModelVersions:
         """Return the versions of a model; for an unknown model, an object without versions, whose `borrow` raises RequestError."""
