@@ -28,7 +28,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timers."""
+        """Cancel the timers of a connection that has ended."""
         self._stop_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
@@ -49,19 +49,19 @@ class HttpProtocol(HttpToolsProtocol):
                 self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
-        """Start the clock of a request."""
+        """Start the clock of the request whose first byte has arrived."""
         super().on_message_begin()
         self._is_in_head, self._head_size = True, 0
         self._stop_timer()
         self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
 
     def on_headers_complete(self) -> None:
-        """Note that the head has ended."""
+        """Note that the head of the request has ended."""
         self._is_in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Stop the clock of a request."""
+        """Stop the clock of the request, which is whole."""
         self._stop_timer()
         super().on_message_complete()
 

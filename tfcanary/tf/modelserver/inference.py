@@ -35,7 +35,7 @@ class Classification:
     """float32 of the shape (examples, classes); zeros where the model returns no scores."""
 
     def message(self) -> Any:
-        """Return the ClassificationResult."""
+        """Return the classes as a ClassificationResult message."""
         result = messages.ClassificationResult()
         for labels, scores in zip(self.labels, self.scores.tolist(), strict=True):
             classes = result.classifications.add().classes
@@ -51,7 +51,7 @@ class Regression:
     """float32 of the shape (examples,)."""
 
     def message(self) -> Any:
-        """Return the RegressionResult."""
+        """Return the values as a RegressionResult message."""
         return messages.RegressionResult(regressions=[messages.Regression(value=value) for value in self.values.tolist()])
 
 
