@@ -80,12 +80,14 @@ class Lifecycle:
             versions[number] = _dismissed(versions[number])
 
     def outcome(self, model: str) -> VersionState | None:
-        """Return the version that decides whether the model came up: the highest aspired one that serves or has ended.
+        """Return a version that tells whether the model came up: one that serves, or the highest where all have ended.
 
-        None where no version has come so far. The original looks at the versions in this order.
+        None while neither is so, and where no version is aspired.
         """
-        versions = (one for _, one in sorted(self._models.get(model, {}).items(), reverse=True) if one.aspired)
-        return next((one.state for one in versions if one.state.state in ("AVAILABLE", "END")), None)
+        states = [one.state for _, one in sorted(self._models.get(model, {}).items(), reverse=True) if one.aspired]
+        serving = [state for state in states if state.state == "AVAILABLE"]
+        have_ended = all(state.state == "END" for state in states)
+        return next(iter(serving or (states if have_ended else ())), None)
 
     def next_action(self, now: float) -> Load | Unload | None:
         """Return what is to be done at this time, and note that it has begun; None where there is nothing to do.
