@@ -61,7 +61,17 @@ def test_of_numbered_versions_the_highest_is_served(served: Served, model: Path)
         shutil.copytree(model, model.parent / "digits" / number)
     assert run("serve", model.parent / "digits", "--name", "digits") == 0
     assert run("serve", model.parent / "digits" / "7", "--name", "digits") == 0
-    assert [versions for _, versions, _ in served] == [["41"], ["7"]]
+    shutil.copytree(model, model.parent / "digits" / "1700000000000000000")
+    assert run("serve", model.parent / "digits", "--name", "digits") == 0
+    assert [versions for _, versions, _ in served] == [["41"], ["7"], ["1700000000000000000"]]
+
+
+def test_faults_are_injected_where_they_are_asked_for(served: Served, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("serve", model, "--name", "digits", "--inject", "errors=2%") == 0
+    assert run("serve", model, "--name", "digits") == 0
+    assert [options.inject for options, _, _ in served] == ["errors=2%", ""]
+    assert run("serve", model, "--name", "digits", "--inject", "errors=2") == 2
+    assert "--inject: 'errors=2': must be a share from 0% to 100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

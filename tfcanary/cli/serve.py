@@ -24,6 +24,8 @@ UNNUMBERED = 1
 """The version number of a directory whose name is not a number."""
 DRAIN = 5.0
 """Seconds for the last requests after Ctrl-C."""
+LARGEST_VERSION = 2**63 - 1
+"""The largest version number; nanoseconds since 1970 are still below it."""
 MODULES = ("tensorflow", "uvicorn", "orjson")
 """Modules that the server needs and that only the extra `local` installs; the search for them is quicker than their import."""
 LONGEST = 300
@@ -38,7 +40,10 @@ LONGEST = 300
 @click.option(
     "--listen", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen on; 0.0.0.0: all addresses."
 )
-def serve(model: Path, name: str, port: int, grpc_port: int, listen: str) -> None:
+@click.option(
+    "--inject", default="", metavar="FAULTS", help="Faults to inject, such as latency=+30%,errors=2%,nan=1%,after=60s; by default none."
+)
+def serve(model: Path, name: str, port: int, grpc_port: int, listen: str, inject: str) -> None:
     """Serve MODEL in the foreground with the API of TensorFlow Serving, to try it; Ctrl-C ends it.
 
     MODEL is a SavedModel, or a directory of numbered versions of which the highest is served. Exit 0 after Ctrl-C, 2 bad
@@ -49,6 +54,7 @@ def serve(model: Path, name: str, port: int, grpc_port: int, listen: str) -> Non
     """
     if not NAME.fullmatch(name):
         raise Refused(f"--name {name!r}: must be at most 50 lower-case letters, digits and hyphens, with a letter or digit at both ends")
+    _check_faults(inject)
     version, number = _version(model)
     for module in MODULES:
         if importlib.util.find_spec(module) is None:
@@ -58,8 +64,15 @@ def serve(model: Path, name: str, port: int, grpc_port: int, listen: str) -> Non
         click.echo(f"{version} as {name}, version {number}; TensorFlow is being started", err=True)
         client_address = "127.0.0.1" if listen in ("", "0.0.0.0") else listen  # noqa: S104  # compared, not listened on
         click.echo(curl_command(version, f"http://{client_address}:{port}/v1/models/{name}:predict", Path(folder)))
-        code = _run([*arguments, f"--rest_api_port={port}", f"--port={grpc_port}", f"--host={listen}"])
+        code = _run([*arguments, f"--rest_api_port={port}", f"--port={grpc_port}", f"--host={listen}", f"--inject={inject}"])
     sys.exit(3 if code else 0)
+
+
+def _check_faults(text: str) -> None:
+    """Raise Refused where the value of `--inject` cannot be understood."""
+    from tfcanary.tf.modelserver import faults
+
+    faults.parse(text)
 
 
 def _version(model: Path) -> tuple[Path, int]:
@@ -77,7 +90,7 @@ def _version(model: Path) -> tuple[Path, int]:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and len(name) <= 18
+    return name.isascii() and name.isdecimal() and int(name) <= LARGEST_VERSION
 
 
 def _arguments(folder: Path, version: Path, number: int, name: str) -> list[str]:

@@ -37,11 +37,12 @@ def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     """All models; of `half` both versions, with labels."""
     both = f"""name: "half" base_path: "{models}/half" model_platform: "tensorflow" model_version_policy {{ all {{}} }}
         version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "canary" value: 2 }} version_labels {{ key: "gone" value: 9 }}"""
-    names = ("pair", "words", "strict", "log", "slow", "table", "optional", "layers")
+    names = ("pair", "words", "strict", "log", "slow", "table", "optional", "layers", "numbers", "examples")
     running = served.nursery().start(
         tmp_path_factory.mktemp("server"),
         "--allow_version_labels_for_unavailable_models",
         "--rest_api_timeout_in_ms=2000",
+        "--enable_grpc_healthcheck_service",
         models={"half": both, **{name: models / name for name in names}},
     )
     yield running.await_ports()

@@ -104,6 +104,67 @@ class Layers(tf.Module):
         return {"y": x}
 
 
+class Numbers(tf.Module):
+    """Returns its input, with a signature for each type that JSON can express; `upper` takes one text."""
+
+    TYPES = ("float32", "float64", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "bool", "string", "float16")
+
+    def __init__(self):
+        self.functions = {name: self.identity(name) for name in self.TYPES}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="text")])
+    def upper(self, text):
+        return {"y": tf.strings.upper(text)}
+
+    @staticmethod
+    def identity(dtype):
+        @tf.function(input_signature=[tf.TensorSpec(None, dtype, name="x")])
+        def answer(x):
+            return {"y": tf.identity(x)}
+
+        return answer
+
+
+def save_examples(path: Path) -> None:
+    """Write a model that takes serialized tf.Examples with `age` and `name`, as estimators export it: all signatures share one input.
+
+    The score of `old` is age / 64 and that of `young` 1 - age / 64; the regression is age / 2.
+    """
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        examples = v1.placeholder(tf.string, [None], name="examples")
+        other = v1.placeholder(tf.string, [None], name="other")
+        features = {"age": tf.io.FixedLenFeature([], tf.float32), "name": tf.io.FixedLenFeature([], tf.string, "")}
+        age = tf.io.parse_example(examples, features)["age"]
+        scores = tf.stack([age / 64, 1 - age / 64], axis=1)
+        classes = tf.tile([["old", "young"]], [tf.shape(age)[0], 1])
+        names = tf.io.parse_example(examples, features)["name"]
+
+        def signature(method: str, inputs=None, **outputs):
+            info = {name: v1.saved_model.build_tensor_info(tensor) for name, tensor in outputs.items()}
+            first = {name: v1.saved_model.build_tensor_info(tensor) for name, tensor in (inputs or {"inputs": examples}).items()}
+            return v1.saved_model.build_signature_def(first, info, f"tensorflow/serving/{method}")
+
+        signatures = {
+            "serving_default": signature("classify", classes=classes, scores=scores),
+            "scores": signature("classify", scores=scores),
+            "labels": signature("classify", classes=tf.expand_dims(names, 1)),
+            "flat": signature("classify", scores=age),
+            "double": signature("classify", scores=tf.cast(scores, tf.float64)),
+            "short": signature("classify", scores=scores[:1]),
+            "nothing": signature("classify", probabilities=scores),
+            "regress": signature("regress", outputs=age / 2),
+            "column": signature("regress", outputs=tf.expand_dims(age / 2, 1)),
+            "logarithm": signature("regress", outputs=tf.math.log(age)),
+            "square": signature("regress", outputs=scores),
+            "predict": signature("predict", {"examples": examples}, y=age),
+            "elsewhere": signature("regress", {"inputs": other}, outputs=tf.strings.to_number(other)),
+        }
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(session, ["serve"], signature_def_map=signatures)
+        builder.save()
+
+
 def main(folder: Path) -> None:
     vocabulary = folder / "vocabulary.txt"
     vocabulary.write_text("zero\none\ntwo\n")
@@ -118,10 +179,14 @@ def main(folder: Path) -> None:
     save(folder / "table/1", Table(str(vocabulary)))
     save(folder / "optional/1", Optional())
     save(folder / "layers/1", Layers())
+    numbers = Numbers()
+    save(folder / "numbers/1", numbers, upper=numbers.upper, **numbers.functions)
+    save_examples(folder / "examples/1")
 
 
 def save(path: Path, module, **others) -> None:
-    tf.saved_model.save(module, str(path), signatures={"serving_default": module.answer, **others})
+    default = {"serving_default": module.answer} if hasattr(module, "answer") else {}
+    tf.saved_model.save(module, str(path), signatures={**default, **others})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ import pytest
 
 from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import Running, config
+from tfcanary.tf.modelserver.__main__ import main
+from tfcanary.tf.modelserver.configs import read_models
+from tfcanary.tf.modelserver.server_options import Options
 from tfcanary.tf.wire import messages, tensor, tfrecord
 
 
@@ -82,6 +85,12 @@ def test_a_model_that_cannot_be_loaded_ends_the_start_with_255(start: Start, tmp
     assert not (server.folder / "ports.json").exists()
 
 
+def test_the_graph_with_the_tags_of_the_flag_is_loaded(start: Start, models: Path) -> None:
+    server = start("--saved_model_tags=serve,gpu", models={"half": models / "half"})
+    assert server.wait() == 255
+    assert "Could not find meta graph def matching supplied tags: { gpu serve }." in server.output()
+
+
 def test_a_load_is_tried_again_as_often_as_told(start: Start, tmp_path, base) -> None:
     shutil.move(base / "1/saved_model.pb", tmp_path / "saved_model.pb")
     flags = ("--max_num_load_retries=100", "--load_retry_interval_micros=100000", "--model_name=m", f"--model_base_path={base}")
@@ -103,34 +112,93 @@ def test_a_half_written_model_is_available_and_fails_each_request(start: Start, 
     assert server.metric(':tensorflow:serving:request_count{model_name="m",status="FAILED_PRECONDITION"}') == 1
 
 
+def of_m(rest: str) -> str:
+    return config({"m": f'name: "m" base_path: "/a" {rest}'})
+
+
+NEITHER = "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
+BOTH = "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model_config_list {", "Invalid protobuf file"),
-        (config({"m": Path("/nowhere")}).replace('"tensorflow"', '"caffe"'), 'model_platform "caffe": must be "tensorflow"'),
-        (config({"m": Path("/nowhere")}).replace("config {", "nix: 1 config {"), "Invalid protobuf file"),
-        (config({"m": Path("relative/path")}), "to have an absolute path or URI; got base_path()=relative/path"),
-        (config({"m": Path("/bucket/m")}).replace("/bucket", "gs://bucket"), "this server reads directories only"),
-        ("model_config_list { config { } }", "has no name"),
-        (config({"m": Path("/a"), "n": Path("/b")}).replace('"n"', '"m"'), "Illegal to list model m multiple times in config list"),
-        (config({"m": 'name: "m" base_path: "/a" model_platform: "tensorflow" logging_config { }'}), "No request-logger-creator provided."),
+        ("model_config_list {", "INVALID_ARGUMENT: Invalid protobuf file: '{file}'"),
+        (of_m('model_platform: "tensorflow" nix: 1'), "INVALID_ARGUMENT: Invalid protobuf file: '{file}'"),
+        ('[{"model_config_list": []}]', "INVALID_ARGUMENT: Invalid protobuf file: '{file}'"),
+        (of_m('model_platform: "caffe"'), "INVALID_ARGUMENT: Model m requests unsupported platform caffe"),
+        (of_m(""), f"INVALID_ARGUMENT: {NEITHER}"),
+        (of_m('model_platform: "tensorflow" model_type: TENSORFLOW'), f"INVALID_ARGUMENT: {BOTH}"),
+        (of_m("model_type: OTHER"), "INVALID_ARGUMENT: ModelServerConfig::model_type choice 2 not supported."),
         (
-            config({"m": 'name: "m" base_path: "/a" model_platform: "tensorflow" version_labels { key: "stable" value: 1 }'}),
-            "Request to assign label to version 1 of model m, which is not currently available for inference",
+            config({"m": Path("relative/path")}),
+            "INVALID_ARGUMENT: Expected model m to have an absolute path or URI; got base_path()=relative/path",
+        ),
+        (
+            config({"m": Path("/bucket/m")}).replace("/bucket", "gs://bucket"),
+            "INVALID_ARGUMENT: base_path gs://bucket/m: this server reads",
+        ),
+        ("model_config_list { config { } }", "INVALID_ARGUMENT: model_config_list: a config has no name"),
+        (
+            config({"m": Path("/a"), "n": Path("/b")}).replace('"n"', '"m"'),
+            "INVALID_ARGUMENT: Illegal to list model m multiple times in config list",
+        ),
+        (of_m('model_platform: "tensorflow" logging_config { }'), "INVALID_ARGUMENT: No request-logger-creator provided."),
+        ("custom_model_config { }", "INVALID_ARGUMENT: ModelServer does not yet support custom model config."),
+        (
+            of_m('model_platform: "tensorflow" version_labels { key: "stable" value: 1 }'),
+            "FAILED_PRECONDITION: Request to assign label to version 1 of model m, which is not currently available for inference",
         ),
     ],
 )
-def test_a_config_that_cannot_be_used_ends_the_start(start: Start, tmp_path, text: str, message: str) -> None:
+def test_a_config_that_cannot_be_used_ends_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
     (tmp_path / "models.cfg").write_text(text)
-    server = start(f"--model_config_file={tmp_path}/models.cfg")
-    assert server.wait() == 255
-    assert message in server.output()
+    assert main([f"--model_config_file={tmp_path}/models.cfg", "--port=1"]) == 255
+    assert f"Failed to start server. Error: {message.format(file=tmp_path / 'models.cfg')}" in capsys.readouterr().err
 
 
-def test_without_a_model_there_is_nothing_to_serve(start: Start) -> None:
-    server = start()
-    assert server.wait() == 255
-    assert "nothing to serve" in server.output()
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"),
+        (["--model_config_file=/no/file"], "NOT_FOUND: /no/file; No such file or directory"),
+        (["--port=0"], "INVALID_ARGUMENT: At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."),
+        (
+            ["--model_base_path=/a", "--batching_parameters_file=/b"],
+            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting server_options.enable_batching to true.",
+        ),
+        (["--model_base_path=/a", "--monitoring_config_file=/no/file"], "NOT_FOUND: /no/file; No such file or directory"),
+        (
+            [f"--tensorflow_{kind}_parallelism=1" for kind in ("session", "intra_op", "inter_op")],
+            "INVALID_ARGUMENT: Either configure server_options.tensorflow_session_parallelism or",
+        ),
+    ],
+)
+def test_flags_that_cannot_be_used_end_the_start(capsys: pytest.CaptureFixture[str], flags: list[str], message: str) -> None:
+    assert main(flags) == 255
+    assert f"Failed to start server. Error: {message}" in capsys.readouterr().err
+
+
+def test_where_a_file_is_wrong_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "models.cfg").write_text("model_config_list {\n  nix: 1\n}")
+    main([f"--model_config_file={tmp_path}/models.cfg"])
+    assert capsys.readouterr().err.startswith("Error parsing text-format tensorflow.serving.ModelServerConfig: 2:3")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Colons and commas wherever the format allows them, and a comment.
+        'model_config_list: {\n  config: {\n    name: "m", # a\n    base_path: "BASE",\n    model_platform: "tensorflow",\n  },\n}\n',
+        "model_config_list { config { name: 'm' base_path: 'BASE' model_platform: 'tensorflow' model_version_policy { all {} } } }",
+        'model_config_list { config { name: "m" base_path: "BASE" model_type: TENSORFLOW } }',
+    ],
+)
+def test_a_config_as_people_write_it_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "models.cfg").write_text(text.replace("BASE", str(tmp_path)))
+    models = read_models(Options(model_config_file=f"{tmp_path}/models.cfg"))
+    assert models is not None
+    assert [(model.name, model.base_path) for model in models] == [("m", tmp_path)]
 
 
 def test_a_port_that_is_taken_ends_the_start(start: Start, models, server: Running) -> None:
@@ -154,8 +222,8 @@ def request(values: list[float], alias: str = "x") -> messages.PredictRequest:
 
 def test_warm_up_requests_are_run_before_anything_is_served_and_are_no_requests(start: Start, base) -> None:
     warmup(base / "1", request([1, 2]), request([3]))
-    server = start("--model_name=m", f"--model_base_path={base}").await_ports()
-    assert server.metric(':tensorflow:serving:runtime_latency_count{model_name="m"') == 2
+    server = start("--model_name=m", f"--model_base_path={base}", "--num_request_iterations_for_warmup=3").await_ports()
+    assert server.metric(':tensorflow:serving:runtime_latency_count{model_name="m"') == 6
     assert ":tensorflow:serving:request_latency_count{" not in server.page()
 
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import METRICS, Running
-from tfcanary.tf.modelserver.page import MAX_SERIES, Counter, LatencyHistogram, MetricsPage
+from tfcanary.tf.modelserver.page import MAX_SERIES, Counter, Histogram, MetricsPage
 
 BOUNDS = (  # noqa: SIM905
     "10 18 32.4 58.32 104.976 188.957 340.122 612.22 1102 1983.59 3570.47 6426.84 11568.3 20823 37481.3 67466.4 121440 218591 393464 "
@@ -20,7 +20,7 @@ BOUNDS = (  # noqa: SIM905
 
 
 def test_a_bucket_holds_what_is_below_its_bound() -> None:
-    histogram = LatencyHistogram(":t:latency", "model_name")
+    histogram = Histogram(":t:latency", "model_name")
     for microseconds in (9.9, 10, 17.9, 1e12):
         histogram.observe(microseconds, "m")
     lines = list(histogram.lines())
@@ -39,7 +39,7 @@ def test_a_bucket_holds_what_is_below_its_bound() -> None:
 
 
 def test_numbers_have_six_digits_and_labels_are_escaped() -> None:
-    histogram = LatencyHistogram(":t:latency")
+    histogram = Histogram(":t:latency")
     histogram.observe(1234567890.5)
     assert ":t:latency_sum{} 1.23457e+09" in list(histogram.lines())
     counter = Counter(":t:count", "name")
@@ -62,7 +62,16 @@ def test_a_metric_without_series_shows_its_type() -> None:
     assert MetricsPage().text() == (
         "# TYPE :tensorflow:cc:saved_model:load_attempt_count counter\n"
         "# TYPE :tensorflow:cc:saved_model:load_latency counter\n"
+        "# TYPE :tensorflow:serving:batching_session:input_batch_size histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:padding_size histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:processed_batch_size histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:queuing_latency histogram\n"
+        "# TYPE :tensorflow:serving:batching_session:wrapped_run_count counter\n"
+        "# TYPE :tensorflow:serving:model_warmup_latency histogram\n"
+        "# TYPE :tensorflow:serving:model_warmup_records_read counter\n"
         "# TYPE :tensorflow:serving:request_count counter\n"
+        "# TYPE :tensorflow:serving:request_example_count_total counter\n"
+        "# TYPE :tensorflow:serving:request_example_counts histogram\n"
         "# TYPE :tensorflow:serving:request_latency histogram\n"
         "# TYPE :tensorflow:serving:request_log_count counter\n"
         "# TYPE :tensorflow:serving:runtime_latency histogram\n"

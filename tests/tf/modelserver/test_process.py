@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import urllib3
 from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import ENVIRONMENT, ROOT, Running
 from tfcanary.core.errors import Refused
-from tfcanary.tf.modelserver import Options, parse
+from tfcanary.tf.modelserver import Options, parse, usage
 
 
 def test_flags_have_the_originals_syntax_and_defaults() -> None:
@@ -29,13 +30,45 @@ def test_flags_have_the_originals_syntax_and_defaults() -> None:
 
 def test_what_is_no_flag_is_named_and_passed_over() -> None:
     options, warnings = parse(["--prot=1", "--port", "7", "-x", "--num_load_threads=4", "--enable_batching"])
-    assert options == Options()
-    assert warnings == tuple(f"unknown argument: {one}" for one in ("--prot=1", "--port", "7", "-x", "--enable_batching"))
+    assert options == Options(enable_batching=True)
+    assert warnings == tuple(f"unknown argument: {one}" for one in ("--prot=1", "--port", "7", "-x"))
+
+
+ORIGINALS_FLAGS = re.findall(
+    r"\w+",
+    """
+    port grpc_socket_path rest_api_port rest_api_num_threads rest_api_timeout_in_ms rest_api_enable_cors_support model_config_file
+    model_config_file_poll_wait_seconds model_name model_base_path file_system_poll_wait_seconds max_num_load_retries
+    load_retry_interval_micros num_load_threads num_unload_threads flush_filesystem_caches allow_version_labels_for_unavailable_models
+    enable_model_warmup num_request_iterations_for_warmup enable_batching batching_parameters_file enable_per_model_batching_parameters
+    monitoring_config_file tensorflow_session_parallelism tensorflow_intra_op_parallelism tensorflow_inter_op_parallelism
+    tensorflow_session_config_file platform_config_file ssl_config_file saved_model_tags grpc_max_threads grpc_channel_arguments
+    enable_grpc_healthcheck_service enable_profiler enable_signature_method_name_check prefer_tflite_model mixed_precision
+    per_process_gpu_memory_fraction remove_unused_fields_from_bundle_metagraph
+""",
+)
+
+
+@pytest.mark.parametrize("name", ORIGINALS_FLAGS)
+def test_every_flag_of_the_original_is_known(name: str) -> None:
+    default = getattr(Options(), name, "")
+    assert parse([f"--{name}={default}"]) == (Options(), ())
+    assert f"--{name}=" in usage()
 
 
 @pytest.mark.parametrize(
     "flag",
-    ["--port=x", "--port=70000", "--drain_seconds=-1", "--drain_seconds=nan", "--request_log_sample=2", "--enable_model_warmup=maybe"],
+    [
+        "--port=x",
+        "--port=70000",
+        "--drain_seconds=-1",
+        "--drain_seconds=nan",
+        "--grpc_channel_arguments=a",
+        "--grpc_max_threads=-1",
+        "--rest_api_num_threads=-1",
+        "--request_log_sample=2",
+        "--enable_model_warmup=maybe",
+    ],
 )
 def test_a_value_that_cannot_be_is_refused(flag: str) -> None:
     with pytest.raises(Refused, match=flag.split("=")[0]):
@@ -85,7 +118,8 @@ def test_the_command_starts_a_server_that_dies_at_once(models: Path, tmp_path: P
         process.terminate()
         assert process.wait(30) == -15
         assert without_lines_of_tensorflow(process.stderr.read().decode()) == (
-            f"unknown argument: --nix=1\nRunning gRPC ModelServer at port {ports['grpc']}, REST at port {ports['rest']} ...\n"
+            f"unknown argument: --nix=1\n{usage()}\nRunning gRPC ModelServer at 0.0.0.0:{ports['grpc']} ...\n"
+            f"Exporting HTTP/REST API at:localhost:{ports['rest']} ...\n"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import threading
 import time
 from collections import Counter
@@ -16,7 +18,7 @@ from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import Running
 from tfcanary.tf.modelserver import request_log
 from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
-from tfcanary.tf.wire import messages, tensor
+from tfcanary.tf.wire import messages, tensor, tfrecord
 
 
 class OutcomeCounter(Counter[str]):
@@ -59,7 +61,7 @@ def test_each_request_is_a_row_with_all_there_is_to_know(start: Start, models, t
     }
     assert (second["id"], second["signature"], second["response"]) == ("", "total", '{"outputs":3.0}')
     assert (third["status"], third["response"][:30]) == (400, '{ "error": "assertion failed: ')
-    assert (fourth["model"], fourth["version"], fourth["status"]) == ("nix", None, 400)
+    assert (fourth["model"], fourth["version"], fourth["status"]) == ("nix", None, 404)
 
 
 def test_a_request_over_grpc_is_kept_in_its_rest_form(start: Start, models, tmp_path) -> None:
@@ -76,6 +78,54 @@ def test_a_request_over_grpc_is_kept_in_its_rest_form(start: Start, models, tmp_
     assert (first["id"], first["request"]) == ("g", '{"inputs":{"a":[[1.0,2.0]],"b":[3]}}')
     assert first["response"] == '{"outputs":{"sum":[6.0],"twice":[6]}}'
     assert (second["status"], second["request"]) == (400, '{"inputs":[[1.0,2.0]]}')
+
+
+def test_a_tfrecord_log_has_a_message_of_every_kind_of_request_that_succeeded(start: Start, models, tmp_path) -> None:
+    flags = (f"--request_log_dir={tmp_path}/log", "--request_log_sample=1", "--request_log_format=tfrecord")
+    server = start(*flags, models={"half": models / "half", "examples": models / "examples"}).await_ports()
+    server.predict("half", {"instances": [2.0]})
+    server.predict("half", {"instances": ["x"]})
+    server.call("POST", "/v1/models/examples:classify", {"examples": [{"age": 16.0}]})
+    server.call("POST", "/v1/models/examples:regress", {"signature_name": "regress", "examples": [{"age": 16.0}]})
+    spec, source = {"name": "examples"}, messages.Input(example_list={"examples": [messages.Example()]})
+    source.example_list.examples[0].features.feature["age"].float_list.value.append(16)
+    several = [{"model_spec": spec, "method_name": "tensorflow/serving/classify"}]
+    with grpc.insecure_channel(server.grpc) as channel:
+        for method, request in [
+            ("Predict", messages.PredictRequest(model_spec={"name": "half"}, inputs={"x": tensor.to_proto(np.float32([2]))})),
+            ("Predict", messages.PredictRequest(model_spec={"name": "half"})),
+            ("Classify", messages.ClassificationRequest(model_spec=spec, input=source)),
+            ("MultiInference", messages.MultiInferenceRequest(tasks=several, input=source)),
+        ]:
+            call = channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}", type(request).SerializeToString)
+            with contextlib.suppress(grpc.RpcError):
+                call(request, timeout=20)
+    server.terminate()
+    assert server.wait() == 0
+    [file] = (tmp_path / "log").iterdir()
+    logs = [messages.PredictionLog.FromString(record) for record in tfrecord.read(file)]
+    kinds = ["predict_log", "classify_log", "regress_log", "predict_log", "classify_log", "multi_inference_log"]
+    assert [log.WhichOneof("log_type") for log in logs] == kinds
+    first = logs[0]
+    assert (first.log_metadata.model_spec.name, first.log_metadata.model_spec.version.value) == ("half", 2)
+    assert first.log_metadata.model_spec.signature_name == "serving_default"
+    assert abs(first.log_metadata.timestamp_secs - time.time()) < 60
+    assert tensor.to_array(first.predict_log.request.inputs["x"]).tolist() == [2.0]
+    assert tensor.to_array(logs[3].predict_log.response.outputs["y"]).tolist() == [4.0]
+    assert logs[1].classify_log.response.result.classifications[0].classes[0].score == 0.25
+    assert logs[2].regress_log.response.result.regressions[0].value == 8.0
+    # The file is a warm-up file as it is.
+    shutil.copytree(models / "half/2", tmp_path / "half/2")
+    (tmp_path / "half/2/assets.extra").mkdir()
+    tfrecord.write(tmp_path / "half/2/assets.extra/tf_serving_warmup_requests", [logs[0].SerializeToString()])
+    warm = start("--model_name=half", f"--model_base_path={tmp_path}/half").await_ports()
+    assert warm.metric(':tensorflow:serving:runtime_latency_count{model_name="half",API="Predict",runtime="TF1"}') == 1
+
+
+def test_a_format_that_does_not_exist_is_refused(start: Start, models) -> None:
+    server = start("--request_log_format=csv", models={"half": models / "half"})
+    assert server.wait() == 255
+    assert "--request_log_format=csv: must be parquet or tfrecord" in server.output()
 
 
 def test_a_reader_never_sees_half_a_file(start: Start, models, tmp_path) -> None:

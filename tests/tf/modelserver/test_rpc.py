@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.tf.modelserver.conftest import Start
 from tests.tf.modelserver.served import Running
 from tfcanary.tf.wire import messages, tensor
 
@@ -90,7 +91,8 @@ def test_an_input_with_a_value_of_its_own_may_be_left_out(ask: Ask) -> None:
             "INVALID_ARGUMENT",
             "input size does not match signature: 1!=2 len({a}) != len({a,b}). Sent extra: {}. Missing but required: {b}.",
         ),
-        ({}, {}, "INVALID_ARGUMENT", "Missing ModelSpec"),
+        (None, {}, "INVALID_ARGUMENT", "Missing ModelSpec"),
+        ({}, {}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
     ],
 )
 def test_what_is_wrong_is_said_in_the_originals_words(ask: Ask, spec, fields, code: str, message: str) -> None:
@@ -117,7 +119,7 @@ def test_metadata_is_the_signature_alone(ask: Ask) -> None:
     assert refusal(ask, "PredictionService/GetModelMetadata", model_spec={"name": "pair"}, metadata_field=["nix"])[0] == "INVALID_ARGUMENT"
 
 
-def test_only_predict_is_counted(ask: Ask, server: Running) -> None:
+def test_status_and_metadata_are_not_counted(ask: Ask, server: Running) -> None:
     names = ['request_count{model_name="half",status="OK"}', 'request_latency_count{model_name="half",API="Predict",entrypoint="GRPC"}']
 
     def counted() -> list[float]:
@@ -132,9 +134,47 @@ def test_only_predict_is_counted(ask: Ask, server: Running) -> None:
     assert server.metric(':tensorflow:serving:request_count{model_name="half",status="NOT_FOUND"}') == failed + 1
 
 
-def test_other_methods_are_not_served(server: Running) -> None:
-    with grpc.insecure_channel(server.grpc) as channel:
-        call = channel.unary_unary("/tensorflow.serving.PredictionService/Classify")
-        with pytest.raises(grpc.RpcError) as caught:
-            call(messages.ClassificationRequest(model_spec={"name": "half"}).SerializeToString(), timeout=20)
+@pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
+def test_the_health_service_knows_the_server_and_no_models(server: Running, service: str) -> None:
+    assert health(server, service) == b"\x08\x01"  # the field `status` with the value SERVING
+    with pytest.raises(grpc.RpcError) as caught:
+        health(server, "half")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_there_is_no_health_service_without_its_flag(start: Start, models) -> None:
+    running = start(models={"half": models / "half"}).await_ports()
+    with pytest.raises(grpc.RpcError) as caught:
+        health(running, "")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def health(server: Running, service: str) -> bytes:
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary("/grpc.health.v1.Health/Check")
+        name = service.encode()
+        return call(b"\x0a" + bytes((len(name),)) + name if name else b"", timeout=20)
+
+
+def test_the_official_messages_are_understood(server: Running) -> None:
+    from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
+
+    with grpc.insecure_channel(server.grpc) as channel:
+        for method, request, response in [
+            ("Classify", classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
+            ("Regress", regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
+        ]:
+            sent = request()
+            sent.model_spec.name = "examples"
+            sent.model_spec.signature_name = "regress" if method == "Regress" else ""
+            sent.input.example_list.examples.add().features.feature["age"].float_list.value.append(16.0)
+            call = channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}", request.SerializeToString, response.FromString)
+            assert len(str(call(sent, timeout=20).result)) > 10
+        several = inference_pb2.MultiInferenceRequest(input=sent.input)
+        several.tasks.add(method_name="tensorflow/serving/regress").model_spec.CopyFrom(sent.model_spec)
+        call = channel.unary_unary(
+            "/tensorflow.serving.PredictionService/MultiInference",
+            inference_pb2.MultiInferenceRequest.SerializeToString,
+            inference_pb2.MultiInferenceResponse.FromString,
+        )
+        assert call(several, timeout=20).results[0].regression_result.regressions[0].value == 8.0

@@ -44,7 +44,7 @@ OMITTED = {
     "tensorflow.serving.SessionRunResponse.metadata",
 }
 # No package on PyPI holds their .proto files.
-UNPUBLISHED = {"tensorflow.serving.MonitoringConfig", "tensorflow.serving.PrometheusConfig"}
+UNPUBLISHED = {f"tensorflow.serving.{name}" for name in ("MonitoringConfig", "PrometheusConfig", "SSLConfig", "BatchingParameters")}
 
 
 def facts(field):

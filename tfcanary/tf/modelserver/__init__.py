@@ -5,9 +5,9 @@ people start it with `python -m tfcanary.tf.modelserver --model_name=… --model
 `serve` imports TensorFlow, so a process that has imported TensorFlow, and run nothing of it, may fork and then call `serve`.
 """
 
-from tfcanary.tf.modelserver.server_options import Options, parse
+from tfcanary.tf.modelserver.server_options import Options, parse, usage
 
-__all__ = ["Options", "parse", "serve"]
+__all__ = ["Options", "parse", "serve", "usage"]
 
 
 def serve(options: Options) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from tfcanary import __version__
 from tfcanary.core.errors import Refused
-from tfcanary.tf.modelserver import parse, serve
+from tfcanary.tf.modelserver import parse, serve, usage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,8 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return 255
-    for warning in warnings:
-        print(warning, file=sys.stderr)
+    if options.version:
+        print(f"tfcanary-model-server {__version__}")
+        return 0
+    if warnings:
+        print(*warnings, usage(), sep="\n", file=sys.stderr)
     return serve(options)
 
 

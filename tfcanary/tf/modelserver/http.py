@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from tfcanary.tf.modelserver.http_protocol import HttpProtocol
 from tfcanary.tf.modelserver.rest import MAX_BODY_SIZE, HttpRequest, HttpResponse, RestApi
 
 BACKLOG = 2048
@@ -24,7 +25,8 @@ QUICK = 0.002
 """Seconds. A quicker response is computed in the event loop, because a thread costs a third of the throughput."""
 SMALL = 64 << 10
 """The most bytes of a request that may be parsed in the event loop."""
-THREADS = 4
+MAX_WAITING_SIZE = 1 << 30
+"""The most bytes of all bodies together that are being received or wait for a thread; further ones are refused."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -36,31 +38,61 @@ class Application:
     Requests to slow models, and large requests, are computed in threads, so that status and metrics never wait for them.
     """
 
-    def __init__(self, rest: RestApi) -> None:
+    def __init__(self, rest: RestApi, threads: int, *, is_quick: bool) -> None:
+        """Make the application; without `is_quick` every request is computed in a thread, because it waits for others."""
         self._rest = rest
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest")
+        self._is_quick = is_quick
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rest")
         self._seconds = QUICK / 2
         """The time to expect for the next POST request."""
+        self._waiting_size = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Handle one request."""
         headers = dict(scope["headers"])
         try:
-            body = await _body(receive, headers)
+            body = await self._receive_body(receive, headers)
         except _ClientDisconnectedError:
             return
-        except _BodyTooLargeError:
-            refusal = self._rest.refuse(413, "RESOURCE_EXHAUSTED", f"the request has more than {MAX_BODY_SIZE} bytes")
-            await _send(send, refusal, (b"connection", b"close"))
+        except _BodyTooLargeError as error:
+            await _send(send, self._rest.refuse(error.status, error.code, str(error)), (b"connection", b"close"))
             return
         query = scope["query_string"]
         target = (scope["raw_path"] + b"?" + query if query else scope["raw_path"]).decode("latin-1")
-        await _send(send, await self._handle(HttpRequest(scope["method"], target, headers, body)))
+        try:
+            response = await self._handle(HttpRequest(scope["method"], target, headers, body))
+        finally:
+            self._waiting_size -= len(body)
+        await _send(send, response)
+
+    async def _receive_body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """Return the whole body, which counts as waiting from now on; raises _BodyTooLargeError or _ClientDisconnectedError."""
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > MAX_BODY_SIZE:
+            raise _TOO_LARGE
+        pieces: list[bytes] = []
+        size, more = 0, True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _ClientDisconnectedError
+                pieces.append(message.get("body", b""))
+                size, more = size + len(pieces[-1]), message.get("more_body", False)
+                self._waiting_size += len(pieces[-1])
+                if size > MAX_BODY_SIZE:
+                    raise _TOO_LARGE
+                if self._waiting_size > MAX_WAITING_SIZE:
+                    raise _TOO_MANY
+        except (_ClientDisconnectedError, _BodyTooLargeError):
+            self._waiting_size -= size
+            raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _handle(self, request: HttpRequest) -> HttpResponse:
         if request.method != "POST":
             return self._rest.handle(request)
-        if self._seconds < QUICK and len(request.body) < SMALL:
+        if self._is_quick and self._seconds < QUICK and len(request.body) < SMALL:
             return self._handle_timed(request)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._handle_timed, request)
 
@@ -87,7 +119,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=HttpProtocol,
                 loop="uvloop",
                 ws="none",
                 lifespan="off",
@@ -130,29 +162,20 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _BodyTooLargeError(Exception):
-    """The body is larger than `MAX_BODY_SIZE`, so it is not read to its end."""
+    """The body is too large by itself, or together with all others, so it is not read to its end."""
+
+    def __init__(self, message: str, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+_TOO_LARGE = _BodyTooLargeError(f"the request has more than {MAX_BODY_SIZE} bytes", 413, "RESOURCE_EXHAUSTED")
+_TOO_MANY = _BodyTooLargeError("too many bytes of other requests are waiting", 503, "UNAVAILABLE")
 
 
 class _ClientDisconnectedError(Exception):
     """The client closed the connection before the end of its request: nothing is sent and nothing is counted."""
-
-
-async def _body(receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-    """Return the whole body; raises _BodyTooLargeError or _ClientDisconnectedError."""
-    declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared) > MAX_BODY_SIZE:
-        raise _BodyTooLargeError
-    pieces: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _ClientDisconnectedError
-        pieces.append(message.get("body", b""))
-        size, more = size + len(pieces[-1]), message.get("more_body", False)
-        if size > MAX_BODY_SIZE:
-            raise _BodyTooLargeError
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def _send(send: Send, response: HttpResponse, *more: tuple[bytes, bytes]) -> None:

@@ -1,30 +1,17 @@
-"""The versions of one model: which are aspired (to be served), which are loaded, and the state of each.
+"""The versions of all models as a state machine: which are aspired (to be served), and what is to be done next.
 
 START → LOADING → AVAILABLE → UNLOADING → END. A version that cannot be loaded goes to END with an error and is not tried
 again until it was no longer aspired; versions that were loaded before go on serving. Versions in END stay in the list until
-the process ends.
+the process ends. Nothing here loads a model, reads a file or a clock, or starts a thread: `manager.py` does.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Lock
 
-from tfcanary.tf.modelserver.configs import ModelConfig
-from tfcanary.tf.modelserver.status import RequestError, invalid_argument
-from tfcanary.tf.runtime import Servable, TensorFlowError
-
-VERSION_NAME = re.compile(r"[0-9]{1,18}")
-"""The names of directories that hold a version."""
-
-Load = Callable[[str, Path], Servable]
-"""A function that loads a version: its arguments are the model's name and the version's directory. Raises TensorFlowError."""
+from tfcanary.tf.modelserver.base_paths import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,117 +25,124 @@ class VersionState:
     message: str = ""
 
 
-@dataclass(slots=True)
-class LoadedVersion:
-    """A version that serves."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The version is to be loaded from its path."""
 
+    model: str
     number: int
-    servable: Servable
-    users: int = 0
-    """The number of requests that run on the version now."""
+    path: Path
 
 
-class ModelVersions:
-    """The versions of one model; `poll` is called by one thread only, every other function by any thread."""
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """The version is to be given no more requests, and to be freed once its last request has ended."""
 
-    def __init__(self, config: ModelConfig, load: Load, retries: int = 0, retry_seconds: float = 0.0) -> None:
-        self.config = config
-        self._load = load
+    model: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    state: VersionState
+    path: Path
+    aspired: bool = True
+    attempts: int = 0
+    """How many attempts to load it have failed."""
+    end: VersionState | None = None
+    """The state in which it ends unless a later attempt succeeds."""
+    due: float | None = 0.0
+    """The time of its next attempt; None where there is nothing to attempt."""
+
+
+class Lifecycle:
+    """The state machine; times are seconds of any clock that never goes back."""
+
+    def __init__(self, retries: int = 0, retry_seconds: float = 0.0) -> None:
         self._retries = retries
         self._retry_seconds = retry_seconds
-        self._stop = Event()
-        self._lock = Lock()
-        self._states: dict[int, VersionState] = {}
-        self._ready: dict[int, LoadedVersion] = {}
-        self._known_numbers: set[int] = set()
-        """Aspired versions that were loaded, or could not be loaded."""
+        self._models: dict[str, dict[int, _Version]] = {}
 
-    def states(self) -> tuple[VersionState, ...]:
-        """Return the state of every version since the process began, by number."""
-        with self._lock:
-            return tuple(self._states[number] for number in sorted(self._states))
+    def states(self, model: str) -> tuple[VersionState, ...]:
+        """Return the state of every version of a model since the process began, by number."""
+        return tuple(version.state for _, version in sorted(self._models.get(model, {}).items()))
 
-    @contextmanager
-    def borrow(self, version: int | None = None, label: str = "") -> Iterator[LoadedVersion]:
-        """Give the version with this number or label, by default the highest that serves; it is not unloaded meanwhile.
+    def aspire(self, model: str, paths: Versions) -> None:
+        """Take these versions, and no others, as those of the model that should serve."""
+        versions = self._models.setdefault(model, {})
+        for number, path in paths.items():
+            known = versions.get(number)
+            if known is None or (known.state.state == "END" and not known.aspired):
+                versions[number] = _Version(VersionState(number, "START"), path)
+            elif not known.aspired:
+                versions[number] = replace(known, aspired=True, path=path)
+        for number in versions.keys() - paths.keys():
+            versions[number] = _dismissed(versions[number])
 
-        Raises RequestError where the version does not serve, or the label is unknown.
+    def outcome(self, model: str) -> VersionState | None:
+        """Return a version that tells whether the model came up: one that serves, or the highest where all have ended.
+
+        None while neither is so, and where no version is aspired.
         """
-        if label and label not in self.config.labels:
-            raise invalid_argument(f"Unrecognized servable version label: {label}")
-        number = self.config.labels[label] if label else version
-        with self._lock:
-            loaded = self._ready.get(max(self._ready, default=-1) if number is None else number)
-            if loaded is None:
-                request = f"Latest({self.config.name})" if number is None else f"Specific({self.config.name}, {number})"
-                raise RequestError("NOT_FOUND", f"Servable not found for request: {request}")
-            loaded.users += 1
-        try:
-            yield loaded
-        finally:
-            with self._lock:
-                loaded.users -= 1
+        states = [one.state for _, one in sorted(self._models.get(model, {}).items(), reverse=True) if one.aspired]
+        serving = [state for state in states if state.state == "AVAILABLE"]
+        have_ended = all(state.state == "END" for state in states)
+        return next(iter(serving or (states if have_ended else ())), None)
 
-    def poll(self) -> None:
-        """Look at the base path; load new aspired versions, the highest first, then unload versions that are not aspired.
+    def next_action(self, now: float) -> Load | Unload | None:
+        """Return what is to be done at this time, and note that it has begun; None where there is nothing to do.
 
-        The last version that serves is unloaded only where no version is aspired. A base path that cannot be read changes
-        nothing.
+        A version is unloaded before another is loaded, and of several to load the highest comes first.
         """
-        aspired = self._aspired_versions()
-        if aspired is None:
-            return
-        self._known_numbers &= aspired.keys()
-        for number in sorted(aspired.keys() - self._known_numbers - self._ready.keys(), reverse=True):
-            self._known_numbers.add(number)
-            self._start(number, aspired[number])
-        if not aspired or aspired.keys() & self._ready.keys():
-            for number in self._ready.keys() - aspired.keys():
-                self._unload(number)
+        for model, versions in self._models.items():
+            if (number := _superfluous(versions)) is not None:
+                self._set(model, number, "UNLOADING")
+                return Unload(model, number)
+        for model, versions in self._models.items():
+            if due := [number for number, one in versions.items() if one.due is not None and one.due <= now]:
+                self._set(model, max(due), "LOADING")
+                return Load(model, max(due), versions[max(due)].path)
+        return None
 
-    def stop(self) -> None:
-        """Let a `poll` that waits for its next attempt to load return without it."""
-        self._stop.set()
+    def loaded(self, model: str, number: int) -> None:
+        """Note that the version serves."""
+        self._set(model, number, "AVAILABLE")
 
-    def _aspired_versions(self) -> Mapping[int, Path] | None:
-        """Return the directory of each version that should be served; None where the base path cannot be read."""
-        base = self.config.base_path
-        try:
-            if self.config.specific is not None:
-                return {number: base / str(number) for number in self.config.specific if (base / str(number)).exists()}
-            present = {int(path.name): path for path in sorted(base.iterdir()) if VERSION_NAME.fullmatch(path.name)}
-        except OSError:
-            return None
-        return {number: present[number] for number in sorted(present, reverse=True)[: self.config.latest]}
+    def failed(self, model: str, number: int, code: str, message: str, now: float) -> None:
+        """Note that an attempt to load the version failed; it is tried again unless this was the last attempt."""
+        version = self._models[model][number]
+        attempts, end = version.attempts + 1, VersionState(number, "END", code, message)
+        if version.aspired and attempts <= self._retries:
+            version = replace(version, attempts=attempts, end=end, due=now + self._retry_seconds)
+        else:
+            version = replace(version, state=end)
+        self._models[model][number] = version
 
-    def _start(self, number: int, path: Path) -> None:
-        self._set(VersionState(number, "START"))
-        self._set(VersionState(number, "LOADING"))
-        for attempt in range(self._retries + 1):
-            try:
-                servable = self._load(self.config.name, path)
-            except TensorFlowError as error:
-                failure = VersionState(number, "END", error.code, str(error))
-                print(f"Loading servable: {{name: {self.config.name} version: {number}}} failed: {error.code}: {error}", file=sys.stderr)
-            else:
-                with self._lock:
-                    self._ready[number] = LoadedVersion(number, servable)
-                self._set(VersionState(number, "AVAILABLE"))
-                return
-            is_last = attempt == self._retries or self._stop.wait(self._retry_seconds)
-            if is_last or number not in (self._aspired_versions() or {number}):
-                break
-        self._set(failure)
+    def unloaded(self, model: str, number: int) -> None:
+        """Note that the version was freed; it starts again where it is aspired again meanwhile."""
+        version = self._models[model][number]
+        if version.aspired:
+            self._models[model][number] = _Version(VersionState(number, "START"), version.path)
+        else:
+            self._set(model, number, "END")
 
-    def _unload(self, number: int) -> None:
-        self._set(VersionState(number, "UNLOADING"))
-        with self._lock:
-            loaded = self._ready.pop(number)
-        while loaded.users:
-            time.sleep(0.01)
-        loaded.servable.close()
-        self._set(VersionState(number, "END"))
+    def _set(self, model: str, number: int, state: str) -> None:
+        version = self._models[model][number]
+        self._models[model][number] = replace(version, due=None, state=VersionState(number, state))
 
-    def _set(self, state: VersionState) -> None:
-        with self._lock:
-            self._states[state.number] = state
+
+def _dismissed(version: _Version) -> _Version:
+    """Return the version as it is once it is no longer aspired: an attempt that has not begun is not made."""
+    state = version.state if version.due is None else version.end or replace(version.state, state="END")
+    return replace(version, aspired=False, due=None, state=state)
+
+
+def _superfluous(versions: Mapping[int, _Version]) -> int | None:
+    """Return the lowest version that may be unloaded; None where there is none.
+
+    A version that is not aspired serves on until one that is aspired serves, unless none is aspired, or two such serve.
+    """
+    serving = {number for number, one in versions.items() if one.state.state == "AVAILABLE"}
+    aspired = {number for number, one in versions.items() if one.aspired}
+    others = sorted(serving - aspired)
+    return others[0] if others and (not aspired or serving & aspired or len(others) > 1) else None

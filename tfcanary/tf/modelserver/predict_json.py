@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 
+from tfcanary.tf.modelserver.request_body import RequestBody
 from tfcanary.tf.modelserver.status import RequestError, invalid_argument
-from tfcanary.tf.modelserver.tensors import from_json, is_base64, json_text, to_json
-from tfcanary.tf.runtime import DEFAULT, Signature, TensorSpec
+from tfcanary.tf.modelserver.tensors import dump, from_json, is_base64, json_text, rows_to_json, to_json
+from tfcanary.tf.runtime import Signature, TensorSpec
 
 Inputs = Mapping[str, TensorSpec]
 
 
-@dataclass(frozen=True, slots=True)
-class PredictBody:
-    """The content of a predict request, before its signature was looked up."""
-
-    signature: str
-    """The signature's name; empty where the request names none."""
-    by_row: bool
-    """Whether the request is in row form."""
-    values: Any
-    """The value of `instances` or of `inputs`."""
-
-    @property
-    def signature_name(self) -> str:
-        """The name of the signature to run; that of the default signature where the request names none."""
-        return self.signature or DEFAULT
-
-
-def parse(body: bytes) -> PredictBody:
-    """Parse a body; raises RequestError, with TF Serving's message, where it is no predict request."""
-    document = _document(body)
-    signature = document.get("signature_name", "")
-    if not isinstance(signature, str):
-        raise invalid_argument(f"JSON Value: {json_text(document)} not formatted correctly. 'signature_name' key must be a string value.")
-    if "instances" in document and "inputs" in document:
-        problem = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
-        raise invalid_argument(f"JSON Value: {json_text(document)} {problem}")
-    if "inputs" in document:
-        return PredictBody(signature, False, document["inputs"])
-    if "instances" not in document:
-        raise invalid_argument("Missing 'inputs' or 'instances' key")
-    rows = document["instances"]
-    if not isinstance(rows, list):
-        raise invalid_argument(f"JSON Value: {json_text(document)} Excepting 'instances' to be an list/array")
-    if not rows:
-        raise invalid_argument(f"JSON Value: {json_text(document)} No values in 'instances' array")
-    return PredictBody(signature, True, rows)
-
-
-def feeds(body: PredictBody, signature: Signature) -> dict[str, np.ndarray]:
-    """Return the inputs by name; raises RequestError where they are not those of the signature."""
+def feeds(body: RequestBody, signature: Signature) -> dict[str, np.ndarray]:
+    """Return the inputs by name; raises RequestError where the body is no predict request, or its inputs are not the signature's."""
     if not signature.inputs:
         raise invalid_argument(f"Failed to get input map for signature: {body.signature or 'DEFAULT'}")
-    return _rows(body.values, signature.inputs) if body.by_row else _columns(body.values, signature.inputs)
+    if not is_by_row(body):
+        if "inputs" not in body.fields:
+            raise invalid_argument("Missing 'inputs' or 'instances' key")
+        return _columns(body.fields["inputs"], signature.inputs)
+    if "inputs" in body.fields:
+        raise body.error("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ")
+    rows = body.fields["instances"]
+    if not isinstance(rows, list):
+        raise body.error("Excepting 'instances' to be an list/array")
+    if not rows:
+        raise body.error("No values in 'instances' array")
+    return _rows(rows, signature.inputs)
+
+
+def is_by_row(body: RequestBody) -> bool:
+    """Tell whether the request is in row form, and its response has to be."""
+    return "instances" in body.fields
 
 
 def render(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
@@ -68,36 +44,14 @@ def render(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
     A single output stands without its name; several outputs stand in objects.
     """
     if by_row:
-        return _dump({"predictions": _output_rows(outputs)}, outputs)
+        return dump({"predictions": _output_rows(outputs)})
     return columnar("outputs", outputs)
 
 
 def columnar(key: str, tensors: Mapping[str, np.ndarray]) -> bytes:
     """Return a body in columnar form; `key` is `outputs` for a response, `inputs` for a request."""
     values = {name: to_json(array, name.endswith("_bytes")) for name, array in sorted(tensors.items())}
-    return _dump({key: values if len(values) != 1 else next(iter(values.values()))}, tensors)
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    if not body:
-        raise invalid_argument("JSON Parse error: The document is empty")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = _parse_leniently(body)
-    if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {json_text(document)} Is not object")
-    return document
-
-
-def _parse_leniently(body: bytes) -> Any:
-    """Parse what the original's parser accepts beyond JSON: NaN and infinities, and any bytes after the document."""
-    try:
-        return json.JSONDecoder().raw_decode(body.decode("utf-8-sig").lstrip())[0]
-    except json.JSONDecodeError as error:
-        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (ValueError, RecursionError) as error:
-        raise invalid_argument(f"JSON Parse error: {error}") from error
+    return dump({key: values if len(values) != 1 else next(iter(values.values()))})
 
 
 def _columns(values: Any, inputs: Inputs) -> dict[str, np.ndarray]:
@@ -196,19 +150,8 @@ def _output_rows(outputs: Mapping[str, np.ndarray]) -> Any:
         if size is not None and len(array) != size:
             raise invalid_argument(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {size}")
         size = len(array)
-    values = {name: to_json(array, name.endswith("_bytes")) for name, array in outputs.items()}
-    if len(values) == 1:
-        return next(iter(values.values()))
-    return [{name: value[number] for name, value in values.items()} for number in range(size or 0)]
-
-
-def _dump(body: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Return the body as JSON, with NaN and infinities as bare words, as the original writes them; orjson would write null."""
-    if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in tensors.values()):
-        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(body, default=_to_lists).encode()
-
-
-def _to_lists(array: Any) -> Any:
-    """Return an array as nested lists; float32 goes through text, which gives its shortest form, not all digits of a double."""
-    return np.asarray(array).astype("U32").astype(np.float64).tolist() if array.dtype.kind == "f" else array.tolist()
+    if len(outputs) == 1:
+        [(name, array)] = outputs.items()
+        return to_json(array, name.endswith("_bytes"))
+    columns = {name: rows_to_json(array, name.endswith("_bytes")) for name, array in outputs.items()}
+    return [{name: column[number] for name, column in columns.items()} for number in range(size or 0)]

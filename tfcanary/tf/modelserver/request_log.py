@@ -1,6 +1,7 @@
-"""Writes a sample of requests and responses to Parquet files, for measuring drift and for comparing versions.
+"""Writes a sample of requests and responses to files, for measuring drift and for comparing versions.
 
-A thread of its own writes the files. A request only waits in a queue for it, and is dropped and counted where the queue is
+Parquet files have predict requests and their responses as JSON, also those that failed. TFRecord files have PredictionLog
+messages, of every request that succeeded; a copy of such a file is a warm-up file. A thread of its own writes the files. A request only waits in a queue for it, and is dropped and counted where the queue is
 full. A file gets its final name when it is complete, so no reader sees a part of one; the order of the names is the order
 of time.
 """
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import count
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -36,10 +38,12 @@ class LogEntry:
     id: str
     """The value of x-request-id, or empty."""
     model: str
-    request: bytes
-    """The request's body as JSON."""
+    request: bytes = b""
+    """The request's body as JSON, for a Parquet file."""
     response: bytes = b""
-    """The response's body as JSON."""
+    """The response's body as JSON, for a Parquet file."""
+    message: Any = None
+    """The request and the response as a PredictionLog, for a TFRecord file; None where the request failed."""
     version: int | None = None
     """The version that served the request; None where none did."""
     signature: str = ""
@@ -49,9 +53,21 @@ class LogEntry:
     """The time of the request, in seconds since 1970."""
 
     @property
+    def largest(self) -> int:
+        """The bytes of the request or of the response, whichever has more."""
+        return max(len(self.request), len(self.response), self.message.ByteSize() // 2 if self.message else 0)
+
+    @property
     def size(self) -> int:
         """The bytes of the request and the response together."""
-        return len(self.request) + len(self.response)
+        return len(self.request) + len(self.response) + (self.message.ByteSize() if self.message else 0)
+
+
+class LogFormat(StrEnum):
+    """The format of the files, which is the end of their names."""
+
+    PARQUET = "parquet"
+    TFRECORD = "tfrecord"
 
 
 CountOutcome = Callable[[str, str], None]
@@ -65,8 +81,12 @@ the disk too slow, and `INTERNAL` for one that was lost because its file could n
 class RequestLogWriter:
     """Writes a share of the requests to files in `folder`; `close` writes those that still wait."""
 
-    def __init__(self, folder: Path, share: float, rows: int, seconds: float, count_outcome: CountOutcome) -> None:
+    def __init__(
+        self, folder: Path, share: float, rows: int, seconds: float, count_outcome: CountOutcome, form: LogFormat = LogFormat.PARQUET
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.form = form
+        """The format of the files."""
         self._folder = folder
         self._share = share
         self._rows = rows
@@ -76,6 +96,10 @@ class RequestLogWriter:
         self._queue: Queue[LogEntry | None] = Queue(QUEUE_LENGTH)
         self._writer = Thread(target=self._write, name="request-log", daemon=True)
         self._writer.start()
+
+    def begin(self, identity: str, model: str) -> LogEntry | None:
+        """Return the entry of a request that begins now; None where it is not in the sample."""
+        return LogEntry(identity, model) if self.is_sampled(identity) else None
 
     def is_sampled(self, identity: str) -> bool:
         """Tell whether a request belongs to the sample.
@@ -87,9 +111,11 @@ class RequestLogWriter:
         return draw < self._share
 
     def put(self, entry: LogEntry) -> None:
-        """Hand over one request to be written; never waits."""
+        """Hand over one request to be written; never waits. One that has no form in this format is left out."""
+        if not (entry.message if self.form is LogFormat.TFRECORD else entry.request):
+            return
         try:
-            if max(len(entry.request), len(entry.response)) > MAX_BODY_SIZE:
+            if entry.largest > MAX_BODY_SIZE:
                 raise Full
             self._queue.put_nowait(entry)
         except Full:
@@ -121,17 +147,23 @@ class RequestLogWriter:
 
     def _save(self, entries: list[LogEntry]) -> None:
         first = datetime.fromtimestamp(entries[0].at, UTC)
-        name = f"requests-{first:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{next(self._numbers):06}.parquet"
+        name = f"requests-{first:%Y%m%dT%H%M%S.%fZ}-{os.getpid()}-{next(self._numbers):06}.{self.form}"
         outcome = "OK"
         try:
             partial = self._folder / f".{name}.partial"  # neither `ls` nor `*.parquet` shows this name
-            _write_file(entries, partial)
+            (_write_messages if self.form is LogFormat.TFRECORD else _write_file)(entries, partial)
             partial.replace(self._folder / name)
         except OSError as error:
             outcome = "INTERNAL"
             print(f"request log: {name}: {error}", file=sys.stderr)
         for entry in entries:
             self._count_outcome(entry.model, outcome)
+
+
+def _write_messages(entries: list[LogEntry], path: Path) -> None:
+    from tfcanary.tf.wire import tfrecord
+
+    tfrecord.write(path, (entry.message.SerializeToString() for entry in entries))
 
 
 def _write_file(entries: list[LogEntry], path: Path) -> None:

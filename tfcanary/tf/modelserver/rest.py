@@ -1,4 +1,4 @@
-"""The REST API: predict, status, metadata, and the metrics page.
+"""The REST API: predict, classify, regress, status, metadata, and the metrics page.
 
 Every request below /v1/ is counted, also a GET and one that is wrong; only a request that succeeds has a latency
 (http_server.cc).
@@ -17,12 +17,14 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 
-from tfcanary.tf.modelserver import predict_json
-from tfcanary.tf.modelserver.request_log import LogEntry, RequestLogWriter
+from tfcanary.tf.modelserver import examples_json, inference, log_messages, predict_json, request_body
+from tfcanary.tf.modelserver.manager import LoadedVersion
+from tfcanary.tf.modelserver.request_body import RequestBody
+from tfcanary.tf.modelserver.request_log import LogEntry, LogFormat, RequestLogWriter
 from tfcanary.tf.modelserver.service import ServerCore
 from tfcanary.tf.modelserver.status import HTTP_STATUS, RequestError, error_body, invalid_argument
 
-MAX_BODY_SIZE = 64 << 20
+MAX_BODY_SIZE = 100 << 20
 """The most bytes of one request, also after it was inflated."""
 
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -73,6 +75,7 @@ class RestApi:
         self._core = core
         self._metrics_path = metrics_path
         self._log = log
+        self._wants_messages = log is not None and log.form is LogFormat.TFRECORD
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Return the response to a request, an error as well; raises nothing."""
@@ -111,39 +114,66 @@ class RestApi:
     def _content(self, request: HttpRequest, target: ModelTarget) -> bytes:
         if request.method == "OPTIONS":
             return b""
-        if target.verb.lower() == "predict":
-            return self._predict(request, target)
         if target.verb:
-            raise RequestError("UNIMPLEMENTED", f"{target.verb} is not served here; predict is")
+            return self._infer(request, target)
         if not target.model:
             raise invalid_argument("Missing model name in request.")
         return self._metadata(target) if target.metadata else self._status(target)
 
-    def _predict(self, request: HttpRequest, target: ModelTarget) -> bytes:
-        body = _inflate(request)
-        identity = request.headers.get(b"x-request-id", b"").decode("latin-1")
-        if self._log is None or not self._log.is_sampled(identity):
-            return self._run(body, target, None)
-        entry = LogEntry(identity, target.model, request=body)
+    def _infer(self, request: HttpRequest, target: ModelTarget) -> bytes:
+        """Run the model, and log the request where it is in the sample."""
+        text = _inflate(request)
+        entry = None
+        if self._log:
+            entry = self._log.begin(request.headers.get(b"x-request-id", b"").decode("latin-1"), target.model)
+        if entry is None or self._log is None:
+            return self._run(text, target, None)
+        is_predict = target.verb.lower() == "predict"
         try:
-            entry.response = self._run(body, target, entry)
-            return entry.response
+            response = self._run(text, target, entry)
         except RequestError as error:
-            entry.status, entry.response = HTTP_STATUS[error.code], error_body(str(error))
+            entry.status, response = HTTP_STATUS[error.code], error_body(str(error))
             raise
         finally:
+            if is_predict:
+                entry.request, entry.response = text, response
             self._log.put(entry)
+        return response
 
     def _run(self, text: bytes, target: ModelTarget, entry: LogEntry | None) -> bytes:
-        body = predict_json.parse(text)
+        body = request_body.parse(text)
+        verb = target.verb.lower()
+        source = None if verb == "predict" else examples_json.read(body)
         with self._core.versions(target.model).borrow(target.version, target.label) as loaded:
-            name = body.signature_name
             if entry:
-                entry.version, entry.signature = loaded.number, name
-            if (signature := loaded.servable.signatures.get(name)) is None:
-                raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-            outputs = self._core.run(target.model, loaded, name, predict_json.feeds(body, signature))
-        return predict_json.render(outputs, body.by_row)
+                entry.version, entry.signature = loaded.number, body.signature_name
+            if verb == "predict":
+                return self._predict(body, target.model, loaded, entry)
+            return self._classify_or_regress(verb, source, target.model, loaded, body.signature_name, entry)
+
+    def _predict(self, body: RequestBody, model: str, loaded: LoadedVersion, entry: LogEntry | None) -> bytes:
+        name = body.signature_name
+        if (signature := loaded.servable.signatures.get(name)) is None:
+            raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+        feeds = predict_json.feeds(body, signature)
+        outputs = self._core.run(model, loaded, name, feeds)
+        response = predict_json.render(outputs, predict_json.is_by_row(body))
+        if entry and self._wants_messages:
+            entry.message = log_messages.predict_message(model, name, loaded.number, feeds, outputs)
+        return response
+
+    def _classify_or_regress(
+        self, verb: str, source: Any, model: str, loaded: LoadedVersion, signature: str, entry: LogEntry | None
+    ) -> bytes:
+        function = inference.classify if verb == "classify" else inference.regress
+        result = function(self._core.runnable(model, loaded), signature, source)
+        if entry and self._wants_messages:
+            log = {
+                "request": {"model_spec": {"name": model, "signature_name": signature}, "input": source},
+                "response": {"result": result.message()},
+            }
+            entry.message = log_messages.message(model, signature, loaded.number, **{f"{verb}_log": log})
+        return examples_json.render(result)
 
     def _status(self, target: ModelTarget) -> bytes:
         """Return the status of one version or of all; a label in the URL is ignored, as by the original."""
@@ -154,7 +184,10 @@ class RestApi:
         with self._core.versions(target.model).borrow(target.version, target.label) as loaded:
             signatures = self._core.signatures(loaded)
         spec = {"name": target.model, "signature_name": "", "version": str(loaded.number)}
-        return _indent({"model_spec": spec, "metadata": {"signature_def": json_format.MessageToDict(signatures, **_JSON_FORMAT)}})
+        metadata = {"signature_def": json_format.MessageToDict(signatures, **_JSON_FORMAT)}
+        if self._core.faults:
+            metadata["injected_faults"] = self._core.faults.text
+        return _indent({"model_spec": spec, "metadata": metadata})
 
 
 def _target(request: HttpRequest) -> ModelTarget:

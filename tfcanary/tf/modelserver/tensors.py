@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import orjson
 
 from tfcanary.tf.modelserver.status import RequestError, invalid_argument
 
@@ -33,6 +34,7 @@ _READABLE = frozenset({*_INTEGERS, *_FLOATS, "bool", "string"})
 _WRITABLE = frozenset(np.dtype(name) for name in _READABLE - {"string"})
 _JSON_TYPES = {str: "String", bool: "True", int: "Number", float: "Number", dict: "Object", list: "Array", type(None): "Null"}
 _TYPE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
+_SPACE = b" \t\n\v\f\r"
 _MAX_VALUE_LENGTH = 1000
 """The most characters of a wrong value that an error message repeats."""
 
@@ -62,16 +64,28 @@ def from_json(value: Any, dtype: str) -> np.ndarray:
 
 
 def to_json(array: np.ndarray, as_bytes: bool = False) -> Any:
-    """Return the array as a value that orjson can write.
+    """Return the array as a value that `dump` can write.
 
-    Strings become text in nested lists, or {"b64": …} with `as_bytes`. Raises RequestError for a type that JSON cannot
+    NaN and the infinities become bare words, as the original writes them. Strings become text in nested lists, or {"b64": …} with `as_bytes`. Raises RequestError for a type that JSON cannot
     express.
     """
     if array.dtype == object:
         return _strings_to_json(array.tolist(), as_bytes)
     if array.dtype not in _WRITABLE:
         raise invalid_argument(f"Failed to write JSON value for tensor type: {_type_name(array.dtype.name)}")
-    return np.ascontiguousarray(array) if array.ndim else array[()]
+    value = np.ascontiguousarray(array) if array.ndim else array[()]
+    return value if array.dtype.kind != "f" or np.isfinite(array).all() else _with_bare_words(array, value)
+
+
+def rows_to_json(array: np.ndarray, as_bytes: bool = False) -> Sequence[Any]:
+    """Return each row of an array as a value that `dump` can write; raises RequestError as `to_json` does."""
+    value = to_json(array, as_bytes)
+    return [to_json(np.asarray(row)) for row in array] if isinstance(value, orjson.Fragment) else value
+
+
+def dump(value: Any) -> bytes:
+    """Return a value as JSON; it may hold what `to_json` and `rows_to_json` return."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def json_text(value: Any) -> str:
@@ -87,9 +101,19 @@ def json_text(value: Any) -> str:
     return text
 
 
+def json_type(value: Any) -> str:
+    """Return the name that error messages give to the type of a JSON value."""
+    return "False" if value is False else _JSON_TYPES[type(value)]
+
+
 def is_base64(value: Any) -> bool:
     """Tell whether a JSON value is an object with the only key "b64", which stands for bytes."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def to_bytes(value: str | Mapping[str, Any]) -> bytes:
+    """Return a JSON string, or {"b64": …}, as bytes; raises RequestError where it cannot be decoded."""
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else _decode_base64(value)
 
 
 def _flat_array(values: Sequence[Any], dtype: str) -> np.ndarray:
@@ -104,14 +128,13 @@ def _flat_array(values: Sequence[Any], dtype: str) -> np.ndarray:
         return np.array(values, dtype=bool)
     if dtype == "string" and types <= {str, dict}:
         array = np.empty(len(values), dtype=object)
-        array[:] = [value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _decode_base64(value) for value in values]
+        array[:] = [to_bytes(value) for value in values]
         return array
     if dtype not in _READABLE:
         quote = json_text(values[0]) if values else "[]"
         raise RequestError("UNIMPLEMENTED", f"Conversion of JSON Value: {quote} to type: {_type_name(dtype)}")
     wrong = next(value for value in values if not _has_type(value, dtype))
-    json_type = "False" if wrong is False else _JSON_TYPES[type(wrong)]
-    raise invalid_argument(f"JSON Value: {json_text(wrong)} Type: {json_type} is not of expected type: {_type_name(dtype)}")
+    raise invalid_argument(f"JSON Value: {json_text(wrong)} Type: {json_type(wrong)} is not of expected type: {_type_name(dtype)}")
 
 
 def _has_type(value: Any, dtype: str) -> bool:
@@ -124,19 +147,25 @@ def _has_type(value: Any, dtype: str) -> bool:
 
 
 def _float_array(values: Sequence[Any], dtype: str) -> np.ndarray:
-    try:
-        with np.errstate(over="ignore"):
-            return np.array(values, dtype=np.float64).astype(dtype)
-    except OverflowError as error:
-        raise invalid_argument("JSON Parse error: Number too big to be stored in double.") from error
+    with np.errstate(over="ignore"):
+        return np.array(values, dtype=np.float64).astype(dtype)
 
 
 def _decode_base64(value: Mapping[str, Any]) -> bytes:
+    """Decode {"b64": …} as the original's decoder does: with spaces and line breaks anywhere, and with or without padding.
+
+    The padding is `=` or `.`. Raises RequestError where the value has another form or cannot be decoded.
+    """
     if not is_base64(value):
         raise invalid_argument(f"JSON Value: {json_text(value)} not formatted correctly for base64 data")
+    text = value["b64"].encode("utf-8", "surrogateescape").translate(None, _SPACE).replace(b".", b"=")
+    data = text.rstrip(b"=")
+    padding = -len(data) % 4
     try:
-        return b64decode(value["b64"], validate=True)
-    except (binascii.Error, ValueError) as error:
+        if len(text) - len(data) not in (0, padding):
+            raise binascii.Error("wrong padding")
+        return b64decode(data + b"=" * padding, validate=True)
+    except ValueError as error:
         raise invalid_argument("Unable to base64 decode") from error
 
 
@@ -153,6 +182,13 @@ def _strings_to_json(value: Any, as_bytes: bool) -> Any:
     if isinstance(value, list):
         return [_strings_to_json(item, as_bytes) for item in value]
     return {"b64": b64encode(value).decode()} if as_bytes else value.decode("utf-8", "replace")
+
+
+def _with_bare_words(array: np.ndarray, value: Any) -> orjson.Fragment:
+    """Return the array as JSON with NaN and infinities, for which orjson writes `null`."""
+    numbers = array[~np.isfinite(array)].tolist()
+    words = [b"NaN" if number != number else b"Infinity" if number > 0 else b"-Infinity" for number in numbers]
+    return orjson.Fragment(b"".join(chain.from_iterable(zip(dump(value).split(b"null"), [*words, b""], strict=True))))
 
 
 def _type_name(dtype: str) -> str:

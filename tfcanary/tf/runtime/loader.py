@@ -8,27 +8,28 @@ first request fails: TF Serving does the same with a model whose upload is not c
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from tfcanary.tf.runtime.servable import Servable, TensorFlowError, make_callable, translate_errors
 
-TAGS = {"serve"}
+TAGS = frozenset({"serve"})
 INIT_OP = "__saved_model_init_op"
 PRIVATE = frozenset({INIT_OP, "__saved_model_train_op"})
 """Signatures that TensorFlow keeps for itself."""
 
 
-def load(path: Path, threads: int = 1, seconds: float = 0.0) -> Servable:
+def load(path: Path, threads: int = 1, seconds: float = 0.0, tags: Set[str] = TAGS) -> Servable:
     """Load the version in the directory `path`; nothing of the model runs before its restore operation.
 
     TensorFlow runs with `threads` threads; one thread serves small models fastest. A run that takes longer than `seconds`
-    fails with DEADLINE_EXCEEDED; 0 is no limit. Raises TensorFlowError, with TensorFlow's code and message, where the model
+    fails with DEADLINE_EXCEEDED; 0 is no limit. Of the model's graphs the one with exactly these tags is loaded. Raises TensorFlowError, with TensorFlow's code and message, where the model
     cannot be loaded.
     """
     import_tensorflow()
     with translate_errors():
-        graph = _meta_graph(path)
+        graph = _meta_graph(path, tags)
         session = _session(graph.graph_def, threads)
     try:
         with translate_errors():
@@ -49,13 +50,12 @@ def import_tensorflow() -> None:
     import tensorflow  # noqa: F401
 
 
-def _meta_graph(path: Path) -> Any:
+def _meta_graph(path: Path, tags: Set[str]) -> Any:
     for graph in _saved_model(path).meta_graphs:
-        if set(graph.meta_info_def.tags) == TAGS:
+        if set(graph.meta_info_def.tags) == tags:
             return graph
-    tags = " ".join(sorted(TAGS))
     hint = "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`"
-    raise TensorFlowError("NOT_FOUND", f"Could not find meta graph def matching supplied tags: {{ {tags} }}. {hint}")
+    raise TensorFlowError("NOT_FOUND", f"Could not find meta graph def matching supplied tags: {{ {' '.join(sorted(tags))} }}. {hint}")
 
 
 def _saved_model(path: Path) -> Any:

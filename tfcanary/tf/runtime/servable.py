@@ -45,17 +45,23 @@ class Servable:
         TensorFlowError, with TF Serving's code and message, where a name or a type does not fit, where the graph fails, or
         where it takes longer than the model was loaded to allow.
         """
-        spec = self._signature(signature)
-        if feeds.keys() != spec.inputs.keys():
-            feeds = self._with_defaults(signature, feeds)
-        if outputs:
-            _check_outputs(spec, outputs)
+        feeds = self.complete(signature, feeds, outputs)
+        spec = self.signatures[signature]
         names = outputs or tuple(spec.outputs)
         aliases = tuple(alias for alias in spec.inputs if alias in feeds)
         with translate_errors():
             call = self._callables.get((signature, aliases, names)) or self._prepare(signature, aliases, names)
             results = call(*(feeds[alias] for alias in aliases))
         return {name: _array(result) for name, result in zip(names, results, strict=True)}
+
+    def complete(self, signature: str, feeds: Mapping[str, np.ndarray], outputs: tuple[str, ...] | None = None) -> Mapping[str, np.ndarray]:
+        """Return the feeds with the model's defaults for what is missing; raises TensorFlowError where a name does not fit."""
+        spec = self._signature(signature)
+        if feeds.keys() != spec.inputs.keys():
+            feeds = self._with_defaults(signature, feeds)
+        if outputs:
+            _check_outputs(spec, outputs)
+        return feeds
 
     def prepare(self, signature: str) -> None:
         """Build what a request for all outputs needs, without sending one.
