@@ -129,6 +129,7 @@ class RestApi:
         if entry is None or self._log is None:
             return self._run(text, target, None)
         is_predict = target.verb.lower() == "predict"
+        response = b""
         try:
             response = self._run(text, target, entry)
         except RequestError as error:
