@@ -183,6 +183,12 @@ class TrackCounts:
         """Number of requests, answered and failed."""
         return self.ok + self.failed
 
+    @property
+    def latency_mean(self) -> float | None:
+        """Mean latency in microseconds; None where it is not known."""
+        answered = sum(self.latency.counts) if self.latency else 0.0
+        return self.latency_sum.risen / answered if self.latency_sum and self.latency_sum.risen > 0 and answered > 0 else None
+
     def plus(self, other: TrackCounts) -> TrackCounts:
         """Return the sum of both; a part that only one of them has is taken from that one."""
         return TrackCounts(
