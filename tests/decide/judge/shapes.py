@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,37 +51,38 @@ class Server:
         )
 
 
-def watch(
-    seed: int,
-    shape: Shape,
-    factor: float = 1.0,
-    canary_shape: Shape | None = None,
-    error_rate: float = 0.001,
-    more_errors: float = 0.0,
-    calm_history: bool = True,
-) -> tuple[Decision, Judge]:
-    """An hour at 200 requests a second, 5 % on one canary server, after two hours of ten servers of stable; the first other word than hold.
+@dataclass
+class Release:
+    """An hour at 200 requests a second, 5 % on one canary server, after two hours of ten servers of stable."""
 
-    `factor` is by how much the canary is slower, `more_errors` is added to its error rate; with `calm_history` stable's error rate was a
-    thousandth before, whatever it is now.
-    """
-    rng = np.random.default_rng(seed)
-    stable, canary = [Server(rng) for _ in range(10)], Server(rng)
+    seed: int
+    shape: Shape
+    factor: float = 1.0
+    """By how much the canary is slower."""
+    errors: tuple[float, float] = (0.001, 0.001)
+    """Error rates of stable and of the canary during the watch; before it stable's is a thousandth."""
 
-    def sample(track: Track, servers: list[Server]) -> Sample:
-        return Sample(track, True, {f"{track}-{i}": one.counters() for i, one in enumerate(servers)})
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        self.stable, self.canary = [Server(rng) for _ in range(10)], Server(rng)
 
-    history = []
-    for i in range(241):
-        for one in stable:
-            one.serve(shape, EVERY * 20, 1.0, 0.001 if calm_history else error_rate)
-        history.append((EVERY * i, sample(Track.STABLE, stable)))
-    judge = Judge.begin(JudgePlan(), "shapes", history)
-    for i in range(121):
-        for one in stable:
-            one.serve(shape, EVERY * 19, 1.0, error_rate)
-        canary.serve(canary_shape or shape, EVERY * 10, factor, error_rate + more_errors)
-        decision = judge.decide(Poll(EVERY * i, sample(Track.STABLE, stable), sample(Track.CANARY, [canary]), 5))
-        if decision is not Decision.HOLD:
-            break
-    return decision, judge
+    def history(self) -> Iterator[tuple[float, Sample]]:
+        for i in range(241):
+            yield EVERY * i, self._stable(20, 0.001)
+
+    def polls(self) -> Iterator[Poll]:
+        for i in range(121):
+            stable = self._stable(19, self.errors[0])
+            self.canary.serve(self.shape, EVERY * 10, self.factor, self.errors[1])
+            yield Poll(EVERY * i, stable, Sample(Track.CANARY, True, {"canary": self.canary.counters()}), 5)
+
+    def _stable(self, rate: float, error_rate: float) -> Sample:
+        for one in self.stable:
+            one.serve(self.shape, EVERY * rate, 1.0, error_rate)
+        return Sample(Track.STABLE, True, {f"stable-{i}": one.counters() for i, one in enumerate(self.stable)})
+
+    def judge(self) -> tuple[Decision, Judge]:
+        """The first other decision than hold, or hold after an hour."""
+        judge = Judge.begin(JudgePlan(), "shapes", self.history())
+        decisions = (judge.decide(poll) for poll in self.polls())
+        return next((one for one in decisions if one is not Decision.HOLD), Decision.HOLD), judge

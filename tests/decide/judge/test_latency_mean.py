@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from tests.decide.judge.literal import HOLD, PROMOTE, counts, window
-from tests.decide.judge.shapes import SHAPES, watch
+from tests.decide.judge.shapes import SHAPES, Release
 from tfcanary.core.domain import LATENCY_BOUNDS
 from tfcanary.core.plan import JudgePlan, LatencyPlan
+from tfcanary.decide.judge import Judge
 from tfcanary.decide.judge.counted_windows import BUCKETS, LatencySum
 from tfcanary.decide.judge.latency_mean import NAME, LatencyMeanAccumulator, Rounding, most_squares
 from tfcanary.decide.judge.spread import Spread
@@ -122,22 +124,40 @@ def test_a_canary_that_stops_exporting_its_sum_has_fallen_silent():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_healthy_canary_is_promoted_whatever_the_shape(shape):
-    decision, judge = watch(1, SHAPES[shape])
+    decision, judge = Release(1, SHAPES[shape]).judge()
     assert decision is PROMOTE, judge.verdict().reason
     assert "mean latency" in judge.verdict().reason
 
 
 def test_what_is_slower_inside_one_bucket_is_not_promoted():
     """Answers take 2.8 ms instead of 2.5, and no count changes."""
-    decision, judge = watch(1, SHAPES["all inside a bucket"], factor=1.12)
+    decision, judge = Release(1, SHAPES["all inside a bucket"], factor=1.12).judge()
     assert decision is HOLD
-    found = {one.about: one for one in judge.verdict().evidence}
-    assert found["metrics/latency-mean"].interval.estimate == pytest.approx(1.12, rel=0.01)
-    assert found["metrics/latency"].interval.estimate == pytest.approx(1.0, abs=0.01)
+    found = next(one for one in judge.verdict().evidence if one.about == "metrics/latency-mean")
+    assert found.interval.estimate == pytest.approx(1.12, rel=0.01)
+    assert found.tolerance is None
+    assert "alpha spent" not in found.figures
+
+
+def test_a_judge_that_is_resumed_at_every_poll_says_the_same_bit_for_bit():
+    release = Release(2, SHAPES["lognormal"])
+    judge = Judge.begin(PLAN, "r1", release.history())
+    resumed = judge.dumps()
+    for poll in islice(release.polls(), 12):
+        other = Judge.resume(resumed, "r1", PLAN)
+        assert other.poll(poll) == judge.poll(poll)
+        resumed = other.dumps()
+    assert resumed == judge.dumps()
+
+
+def test_a_canary_that_fails_one_percent_more_in_an_incident_is_not_promoted():
+    decision, judge = Release(3, SHAPES["lognormal"], errors=(0.045, 0.055)).judge()
+    assert decision is not PROMOTE
+    assert "in an incident" in next(one.reason for one in judge.verdict().evidence if one.about == "metrics/errors")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_of_canaries_exactly_on_the_margin_at_most_one_in_twenty_is_promoted(shape):
-    said = [watch(seed, SHAPES[shape], factor=1.1)[0] for seed in range(40)]
+    said = [Release(seed, SHAPES[shape], factor=1.1).judge()[0] for seed in range(40)]
     assert said.count(PROMOTE) <= 2
