@@ -33,6 +33,8 @@ WIDTHS: Array = np.diff([*FROM, 0.0])
 """Shape (BUCKETS,): the width of each bucket; that of the last one, which has no upper bound, is negative and never used."""
 SMALLEST_VARIANCE = 1e-6
 """Least variance of a latency, relative to the square of stable's mean."""
+SMALLEST_RATIO = 1e-9
+"""Least ratio of means that is shown: the first few latencies may be too small for the rounding of their sum."""
 
 
 def most_squares(counts: Array, total: float) -> float:
@@ -233,8 +235,8 @@ class LatencyMeanAccumulator:
         return float(np.logaddexp(same, other))
 
     def _interval(self, spread: float) -> Interval:
-        """Return the ratio of the means; its lower bound, on which nothing is decided, lies as far below it as the upper one above."""
-        estimate = self._ratio()
+        """Return the ratio of the means; its lower bound, on which nothing is decided, lies by the same factor below it."""
+        estimate = max(self._ratio(), SMALLEST_RATIO)
         passes = -math.log(chance_alpha(self._plan.alpha_promote))
         beyond = (SPREADS * math.sqrt(spread * self._sizes[0]) + self._rounding(self._margin)) / max(self._narrowed, 1e-300)
         widest = estimate * self._control.weighted / max(self._narrowed, 1e-300) + beyond
@@ -243,7 +245,7 @@ class LatencyMeanAccumulator:
             return np.array([[self._log_promote(ratio, spread) - passes for ratio in row] for row in ratios.tolist()])
 
         high = float(first_root(curve, np.array([estimate]), np.array([widest]))[0])
-        return Interval(max(2 * estimate - high, 0.0), estimate, high)
+        return Interval(estimate**2 / high, estimate, high)
 
 
 def _sums_of(counts: TrackCounts) -> tuple[Array, LatencySum] | None:
