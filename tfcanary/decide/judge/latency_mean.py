@@ -206,9 +206,12 @@ class LatencyMeanAccumulator:
         return self._canary.rounding.most + ratio * self._control.rounding.most
 
     def _chance(self) -> float:
-        """Return the variance of A - r B by chance alone where r is the margin; the canary's latencies vary at least as much as stable's."""
+        """Return the variance of A - r B by chance alone where r is the margin.
+
+        Latencies that are r times as long vary r times as much, whatever the few of the canary's that are seen so far show.
+        """
         control = max(self._control.variance, SMALLEST_VARIANCE * self._level**2)
-        canary = max(self._canary.variance, control)
+        canary = max(self._canary.variance, self._margin**2 * control)
         return float(canary * self._sizes[1] + self._margin**2 * control * self._sizes[2])
 
     def _spread(self, step: float) -> float:
