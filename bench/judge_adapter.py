@@ -67,7 +67,8 @@ def _servers(sample: Any) -> dict[str, Counters]:
 def _counters(sample: Any) -> Counters:
     """Return the counters of a sample.
 
-    What a harness does not export it leaves out or gives as NaN; the judge takes either as not exported.
+    What a harness does not export it gives as None or NaN; the judge takes either as not exported. `lat_sum`, the sum of the
+    latencies in the unit of the histogram's bounds, may be left out altogether: then means are not compared.
     """
     quality = (sample.q_sum, sample.q_sumsq, sample.q_count)
     return Counters(
@@ -76,6 +77,7 @@ def _counters(sample: Any) -> Counters:
         latency=_floats(sample.lat),
         quality=None if any(value is None for value in quality) else (float(quality[0]), float(quality[1]), float(quality[2])),
         classes=_floats(sample.pred),
+        latency_sum=getattr(sample, "lat_sum", None),
     )
 
 

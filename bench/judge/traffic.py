@@ -41,7 +41,7 @@ class ReplaySample:
     ok: float
     err: float
     lat: Array
-    latency_sum: float
+    lat_sum: float
     """Sum of the latencies in the histogram, in its unit: microseconds."""
     q_sum: float
     q_sumsq: float
@@ -62,7 +62,7 @@ class ServerCounts:
     batches: Array
     """Number of batches of errors: what the oracle sees."""
     lat: Array
-    latency_sum: Array
+    lat_sum: Array
     quality: Array
     """Shape (intervals, 3): sum, sum of squares, number."""
     pred: Array
@@ -73,7 +73,7 @@ class ServerCounts:
 
     def totals(self, before: Array) -> Array:
         """Return the counters before the first interval and after each, shape (intervals + 1, columns)."""
-        counted = [self.ok[:, None], self.err[:, None], np.cumsum(self.lat, axis=1), self.latency_sum[:, None], self.quality, self.pred]
+        counted = [self.ok[:, None], self.err[:, None], np.cumsum(self.lat, axis=1), self.lat_sum[:, None], self.quality, self.pred]
         totals = np.cumsum(np.vstack([before, np.hstack(counted)]), axis=0)
         for i in np.flatnonzero(self.started):
             totals[i + 1 :] -= totals[i]
@@ -225,10 +225,10 @@ def _count(rng: Generator, cell: Cell, started: Array, known: Conditions, own: A
     failed, batches = (n, n) if fault.outage else _failures(rng, n, p, law.batch)
     ok = n - failed
     shape = known.shape.with_slower_tail(fault.tail)
-    lat, latency_sum = latencies.draw(rng, ok, shape, known.latency + latency + math.log(fault.latency))
+    lat, lat_sum = latencies.draw(rng, ok, shape, known.latency + latency + math.log(fault.latency))
     values = _values(rng, ok, (known.quality + quality) * fault.quality, fault.quality, cell.heavy)
     pred = rng.multinomial(ok, class_shares(fault))
-    return ServerCounts(started, *(part.astype(float) for part in (ok, failed, batches, lat, latency_sum, values, pred)))
+    return ServerCounts(started, *(part.astype(float) for part in (ok, failed, batches, lat, lat_sum, values, pred)))
 
 
 def _failures(rng: Generator, n: Array, p: Array, batch: float) -> tuple[Array, Array]:

@@ -39,6 +39,7 @@ def poll(i: int, odd: float = 0.1) -> Poll:
         quality=(odd, i, i),
         classes=(1.0, 2.0),
         objectives={"fallbacks": (i / 3, odd)},
+        latency_sum=i / 9 if i % 2 else None,
     )
     stable, canary = Sample(Track.STABLE, True, {"{{a}} $(b)\n": whole}), Sample(Track.CANARY, False)
     baseline = Sample(Track.BASELINE, i % 5 > 0, {"c": whole}) if i % 3 else None

@@ -19,7 +19,7 @@ Look = tuple[float, ReplaySample, ReplaySample]
 Oddity = Callable[[Iterator[Look]], Iterable[Look]]
 
 BUSY = Cell(CALM, 200.0, ALIKE)
-COUNTERS = ("ok", "err", "latency_sum", "q_sum", "q_sumsq", "q_count")
+COUNTERS = ("ok", "err", "lat_sum", "q_sum", "q_sumsq", "q_count")
 
 
 def answer(oddity: Oddity = iter, cell: Cell = BUSY, number: int = 0) -> str:
@@ -51,7 +51,7 @@ def each(change: Callable[[ReplaySample], ReplaySample], stable: bool = True, ca
 
 
 def half_failed(seen: ReplaySample) -> ReplaySample:
-    return replace(seen, ok=seen.ok / 2, err=seen.ok / 2 + seen.err, lat=seen.lat / 2, latency_sum=seen.latency_sum / 2)
+    return replace(seen, ok=seen.ok / 2, err=seen.ok / 2 + seen.err, lat=seen.lat / 2, lat_sum=seen.lat_sum / 2)
 
 
 def older(looks: Iterator[Look]) -> Iterator[Look]:
@@ -125,7 +125,7 @@ NAN_34, NAN_10 = np.full(34, math.nan), np.full(10, math.nan)
         pytest.param(iter, {"promote"}, BUSY, id="no history"),
         pytest.param(without(q_sum=math.nan, q_sumsq=math.nan, q_count=math.nan), {"continue"}, BUSY, id="no quality, which is asked for"),
         pytest.param(without(pred=NAN_10), {"continue"}, BUSY, id="no classes, which are asked for"),
-        pytest.param(without(lat=NAN_34, latency_sum=math.nan), {"continue"}, BUSY, id="no latency histogram, which is asked for"),
+        pytest.param(without(lat=NAN_34, lat_sum=math.nan), {"continue"}, BUSY, id="no latency histogram, which is asked for"),
         pytest.param(late_share, {"promote", "continue"}, BUSY, id="a share of 0 for ten minutes"),
         pytest.param(without(share=math.nan), {"promote"}, BUSY, id="the share is unknown"),
         pytest.param(twice, {"promote"}, BUSY, id="every poll twice"),

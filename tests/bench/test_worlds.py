@@ -44,7 +44,7 @@ def many(law: Law, fault: CanaryFault = ALIKE) -> Watch:
 
 
 def mean_latency(server: ServerCounts, intervals: slice = slice(None)) -> float:
-    return float(server.latency_sum[intervals].sum() / server.ok[intervals].sum())
+    return float(server.lat_sum[intervals].sum() / server.ok[intervals].sum())
 
 
 @pytest.mark.parametrize("shape", [LOGNORMAL, PEAK, QUOTA, MODES], ids=lambda shape: shape.name)
@@ -102,7 +102,7 @@ def test_stable_has_the_same_servers_in_the_history_and_in_the_watch():
 
 
 def mean_of(last: ReplaySample, first: ReplaySample) -> float:
-    return (last.latency_sum - first.latency_sum) / (last.ok - first.ok)
+    return (last.lat_sum - first.lat_sum) / (last.ok - first.ok)
 
 
 def test_one_server_in_twenty_is_slow():
@@ -154,13 +154,13 @@ def test_a_track_counts_what_its_servers_count_and_a_seed_names_every_number():
                 servers = track.servers.values()
                 assert sum(one.ok for one in servers) == track.ok == other.ok
                 assert np.sum([one.lat for one in servers], axis=0) == pytest.approx(track.lat)
-                assert sum(one.latency_sum for one in servers) == pytest.approx(track.latency_sum, rel=1e-5)
-                assert track.latency_sum == other.latency_sum
+                assert sum(one.lat_sum for one in servers) == pytest.approx(track.lat_sum, rel=1e-5)
+                assert track.lat_sum == other.lat_sum
 
 
 def test_a_sum_of_latencies_is_printed_with_six_digits():
     *_, (_, stable, _) = watch(Cell(CALM, 2000.0, ALIKE), 1, 0).polls()
-    assert all(one.latency_sum > 1e9 and one.latency_sum == float(f"{one.latency_sum:.6g}") for one in stable.servers.values())
+    assert all(one.lat_sum > 1e9 and one.lat_sum == float(f"{one.lat_sum:.6g}") for one in stable.servers.values())
 
 
 def test_the_oracle_adds_up_what_the_servers_of_the_canary_say():

@@ -43,7 +43,7 @@ judge:
     margin: 0.5             # a promotion must exclude that errors are this much more frequent
   latency:                  # `latency: none` where the servers do not export it
     margin: 0.10            # a promotion must exclude that answers take this much longer
-    tail_margin: 0.25       # ... and the slowest answers this much longer
+    tail_share_margin: 0.5  # ... and that slow answers are this much more frequent
 
 # Requests with known answers, sent to both versions before any traffic: a wrong model is refused there.
 # predictions:

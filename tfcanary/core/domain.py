@@ -16,6 +16,9 @@ from enum import StrEnum
 # (tensorflow_serving/servables/tensorflow/util.cc: Exponential(10, 1.8, 33)).
 LATENCY_BOUNDS: tuple[float, ...] = tuple(10.0 * 1.8**k for k in range(33))
 
+LATENCY_SUM_ROUNDING = 5e-6
+"""Largest relative error of a sum of latencies that is printed with six significant digits, and of the sum of several such sums."""
+
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?")
 
 
@@ -211,6 +214,11 @@ class Counters:
     objectives: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Events and exposures by the name of the plan's objective; of a mean the sum and number of the values, and the sum of their squares
     where it is known. Without those that this server does not count."""
+    latency_sum: float | None = None
+    """Sum of the latencies of the requests in `latency`, in microseconds like LATENCY_BOUNDS; None where it is not exported.
+
+    TF Serving prints it with six significant digits, so that it may be wrong by LATENCY_SUM_ROUNDING of itself.
+    """
 
     @property
     def failed(self) -> float:

@@ -37,7 +37,7 @@ _SMALLER = {
 _LARGER = {
     "stage.poll", "judge.alpha_promote", "judge.settle", "judge.warmup", "judge.warmup_maximum", "judge.errors.tolerance", "judge.errors.tolerance_absolute",
     "judge.errors.margin", "judge.errors.margin_absolute", "judge.latency.tolerance", "judge.latency.margin",
-    "judge.latency.tail_tolerance", "judge.latency.tail_margin", "judge.quality.tolerance", "judge.quality.margin",
+    "judge.latency.tail_tolerance", "judge.latency.tail_share_margin", "judge.quality.tolerance", "judge.quality.margin",
     "judge.classes.tolerance", "judge.guards.outage", "judge.guards.crash_after", "judge.guards.silence_after",
     "judge.guards.silence_expected", "predictions.accuracy_margin", "validation.accuracy_margin", "drift.warn",
     "drift.fail", "deploy.handover", "deploy.lease", "deploy.heartbeat",

@@ -61,6 +61,12 @@ def test_a_model_that_is_asked_by_grpc_alone_or_by_both_has_a_latency_of_all_its
         assert (found.ok, found.latency[-1]) == (answered, answered)
 
 
+def test_the_sum_of_the_latencies_is_that_of_the_entry_point_and_of_the_three_verbs() -> None:
+    text = page(predict_REST=5, Predict_GRPC=7, classify_REST=2, _REST=100)
+    assert [counters(text, "m", entrypoint).latency_sum for entrypoint in ("REST", "GRPC", None)] == [2000, 1000, 3000]
+    assert counters(page(Predict_GRPC=7), "m", "REST").latency_sum is None
+
+
 def test_another_models_series_are_not_ours() -> None:
     assert counters(page(predict_REST=5), "n") == Counters(0)
     assert counters(page(predict_REST=5) + page(predict_REST=7).replace('"m"', '"n"'), "m").ok == 5

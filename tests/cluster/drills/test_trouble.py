@@ -34,7 +34,7 @@ def canary_pod(site: Site) -> str:
 
 
 def test_latency_that_grows_is_rolled_back(site: Site, ours: Ours) -> None:
-    judge = {**PLAN["judge"], "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0}}
+    judge = {**PLAN["judge"], "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_share_margin": 2.0}}
     run = site.start("slow", judge=judge)
     ended = site.settled(run)
     assert "took longer than" in ended.reason or "latency" in ended.reason

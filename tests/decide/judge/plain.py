@@ -39,8 +39,8 @@ def variance(u, a, chance, size, counted, step, lag, chi, omega, noise, which):
     return max(beta * prior + (1 - beta) * long_run(u, lag), chance)
 
 
-def rate_row(windows, eta0, eta1, omega, chi, step, noise=None, likely=False, longer=False):
-    """ln e for rollback and promote, and both phis, of windows (x_c, n_c, x_b, n_b) or None."""
+def rate_row(windows, eta0, eta1, omega, chi, step, noise=None, likely=False, longer=False, narrower=None):
+    """ln e for rollback and promote, and both phis, of windows (x_c, n_c, x_b, n_b) or None; `narrower` is taken from eta1, by window."""
     light, assumed = [], omega
     omega = noise.wander if noise else omega
     for w in windows:
@@ -51,15 +51,21 @@ def rate_row(windows, eta0, eta1, omega, chi, step, noise=None, likely=False, lo
     phi = rate_phi(light, [w is not None for w in windows], assumed, chi, step, noise)
     phi_r, phi_p = (max(phi) if longer else phi[0]), cautious_dispersion(phi[1])
 
-    def likelihood(eta):
+    unchanged = [0.0] * len(light)
+
+    def likelihood(eta, less=unchanged):
         return sum(
-            x_c * eta - (x_c + x_b) * math.log((n_c * math.exp(eta) + n_b) / (n_c + n_b)) for x_c, n_c, x_b, n_b in light if n_c + n_b > 0
+            x_c * (eta - y) - (x_c + x_b) * math.log((n_c * math.exp(eta - y) + n_b) / (n_c + n_b))
+            for (x_c, n_c, x_b, n_b), y in zip(light, less, strict=True)
+            if n_c + n_b > 0
         )
 
+    less = narrower or unchanged
+    at_margin = likelihood(eta1, less)
     bets = LIKELY if likely else [1 / 14] * 14
     up = lse([math.log(v) + (likelihood(eta0 + g) - likelihood(eta0)) / phi_r for v, g in zip(bets, GAPS, strict=True)])
-    grid = lse([(likelihood(eta1 - g) - likelihood(eta1)) / phi_p - math.log(14) for g in GAPS])
-    return up, lse([math.log(0.9) - likelihood(eta1) / phi_p, math.log(0.1) + grid]), phi_r, phi_p
+    grid = lse([(likelihood(eta1 - g, less) - at_margin) / phi_p - math.log(14) for g in GAPS])
+    return up, lse([math.log(0.9) - at_margin / phi_p, math.log(0.1) + grid]), phi_r, phi_p
 
 
 def rate_phi(light, counted, omega, chi, step, noise):

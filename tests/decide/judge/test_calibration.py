@@ -19,7 +19,7 @@ def history_of(noise, seed=8, rate=200.0):
 
 def test_calm_servers_show_little_excess_and_noisy_ones_much():
     calm, noisy = (calibrate(history_of(noise), PLAN)[0].noise for noise in (CALM, NOISY))
-    assert set(calm) == {"errors", "outage", "traffic", "latency", "latency-tail-3", "latency-tail-1", "quality"}
+    assert set(calm) == {"errors", "outage", "traffic", "latency", "latency-tail-10", "latency-tail-3", "latency-tail-1", "quality"}
     for name in ("errors", "latency", "quality"):
         assert LEAST_EXCESS <= calm[name].excess[0] < 1
         assert noisy[name].excess[0] > calm[name].excess[0]

@@ -144,7 +144,7 @@ def test_a_stage_that_cannot_decide_in_its_time_says_what_would_help() -> None:
     found = forecast(Plan(weights=(5,)), Baseline(2, 0.001, LATENCY))
     assert not found.decides
     sentence = found.stages[0].sentences[0]
-    assert sentence.startswith("at 2 requests/s and 5 % this needs 14 h to promote a healthy canary, and ends after 1 h; use 50 % (3.9 h)")
+    assert sentence.startswith("at 2 requests/s and 5 % this needs 15 h to promote a healthy canary, and ends after 1 h; use 50 % (3.9 h)")
     assert "compare predictions with the same requests" in sentence
 
 

@@ -12,8 +12,10 @@ from tfcanary.core.domain import Track
 from tfcanary.core.plan import ClassesPlan, JudgePlan
 from tfcanary.decide.judge.counted_windows import read, total
 from tfcanary.decide.judge.dispersion import Noise
+from tfcanary.decide.judge.error_limits import error_margin, is_incident
 from tfcanary.decide.judge.rate_rows import count, rows
 from tfcanary.decide.judge.rates import RateAccumulator
+from tfcanary.decide.judge.reasons import wait_reason
 from tfcanary.decide.judge.stable_level import freeze
 
 PLAN = JudgePlan(classes=ClassesPlan())
@@ -64,7 +66,16 @@ def test_every_row_equals_its_definition(history):
         counted = [count((row,), one, FROZEN)[0] for one in windows]
         harm, favour = (plain.widening(row.spread, 0.4 * alpha, 2, 3) for alpha in (0.04 * row.alpha_part, 0.05))
         up, down, phi_r, phi_p = plain.rate_row(
-            counted, row.tolerance + harm, row.margin - favour, row.wander, row.burst, STEP, history, likely=errors, longer=errors
+            counted,
+            row.tolerance + harm,
+            row.margin - favour,
+            row.wander,
+            row.burst,
+            STEP,
+            history,
+            likely=errors,
+            longer=errors,
+            narrower=narrower(row, windows) if row.name == "errors" else None,
         )
         if errors:
             of_errors = [plain.widening(0.2, 0.4 * alpha, 2, 3) for alpha in (0.04 * rows(PLAN, FROZEN)[0].alpha_part, 0.05)]
@@ -75,6 +86,18 @@ def test_every_row_equals_its_definition(history):
             down = plain.lse([math.log(0.8) + down, math.log(0.2) + low])
         assert found[row.name].log_rollback == pytest.approx(up, abs=1e-9), row.name
         assert found[row.name].log_promote == pytest.approx(down, abs=1e-9), row.name
+
+
+def narrower(row, windows):
+    """By how much the margin of errors is smaller in each window: in an incident 0.2 points more errors are excluded, not three times."""
+    allowed = FROZEN.error_rate * math.expm1(row.margin)
+    result = []
+    for one in windows:
+        usual = FROZEN.error_rate * one.stable.requests
+        incident = one.stable.failed > 5 * usual + 4 * math.sqrt(usual)
+        result.append(row.margin - math.log1p(allowed * one.stable.requests / one.stable.failed) if incident else 0.0)
+    assert 0 < sum(value > 0 for value in result) < len(result)
+    return result
 
 
 def absolute(windows, counted, delta, harm, favour):
@@ -95,7 +118,7 @@ def healthy(length=40, n_c=300.0, n_b=5700.0, error_rate=0.01, ratio=1.0, more=0
 
 
 def test_a_canary_exactly_like_stable_passes_and_does_not_fail():
-    errors = standings(healthy())["errors"]
+    errors = standings(healthy(n_c=3000.0, n_b=57_000.0, error_rate=0.001))["errors"]
     assert errors.passes(PLAN)
     assert not errors.fails(PLAN)
     assert errors.interval.low < 1.0 < errors.interval.high < errors.margin
@@ -201,12 +224,12 @@ def test_the_interval_agrees_with_the_finding_on_either_side():
 
 def test_progress_tells_how_many_requests_a_healthy_canary_needs():
     def after(n):
-        return standings(healthy(n, n_c=60.0, n_b=1140.0))["errors"]
+        return standings(healthy(n, n_c=600.0, n_b=11_400.0, error_rate=0.001))["errors"]
 
-    assert after(1).requests_needed(PLAN) > 60
+    assert after(1).requests_needed(PLAN) > 600
     passing = next(n for n in range(1, 100) if after(n).passes(PLAN))
     for n in (passing // 2, passing):
-        assert 60 * passing == pytest.approx(after(n).requests_needed(PLAN), rel=0.35)
+        assert 600 * passing == pytest.approx(after(n).requests_needed(PLAN), rel=0.35)
 
 
 def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_silent():
@@ -218,8 +241,36 @@ def test_a_criterion_that_counts_nothing_while_the_canary_answers_has_fallen_sil
     assert not standings([*noisy_windows(), *mute[:3]])["latency-tail-1"].silent, "ninety seconds are not yet silence"
 
 
-def test_no_tail_row_stands_on_a_plateau_where_a_slower_tail_would_change_no_count():
+def test_errors_that_are_added_in_an_incident_of_both_tracks_are_not_promoted():
+    """4.5 % against 5.5 % is a ratio of 1.22, far inside the margin of 3; it is one point more, five times what the margin allows."""
+    incident = healthy(120, error_rate=0.045)
+    assert not standings(healthy(120, error_rate=0.045, more=0.01))["errors"].passes(PLAN)
+    assert not standings(incident[:20])["errors"].passes(PLAN), "a healthy canary waits for the end of the incident ..."
+    after = standings([*incident[:20], *healthy(120, error_rate=0.001)])["errors"]
+    assert after.passes(PLAN), "... and not longer"
+    assert after.incident == pytest.approx(0.045)
+    sentence = wait_reason(standings(incident)["errors"], PLAN)
+    assert "4.5 % in an incident" in sentence
+
+
+@pytest.mark.parametrize(
+    ("level", "rate", "incident"), [(0.001, 0.004, False), (0.001, 0.007, True), (0.01, 0.035, False), (0.01, 0.045, True)]
+)
+def test_an_incident_is_five_times_stables_level_or_twice_and_two_points(level, rate, incident):
+    assert is_incident(level, 20_000 * rate, 20_000) is incident
+    assert (error_margin(math.log(1.5), level, 20_000 * rate, 20_000) < math.log(1.5)) is incident
+
+
+def test_errors_that_are_added_on_the_calm_level_are_not_hidden_by_an_incident():
+    calm, incident = healthy(60, error_rate=0.001, more=0.004), healthy(60, error_rate=0.045, more=0.004)
+    assert not standings([*calm, *incident])["errors"].passes(PLAN)
+
+
+def test_on_a_plateau_the_margin_is_of_the_answers_beyond_the_bound_where_a_slower_tail_changes_none():
     plateau = np.zeros(34)
-    plateau[7], plateau[8], plateau[16] = 0.60, 0.385, 0.015
+    plateau[7], plateau[8], plateau[9:16], plateau[16] = 0.60, 0.385, 1e-5, 0.015
     level = freeze(counts(1e6, 1e3, plateau * 1e6), PLAN)
-    assert [row.index for row in rows(PLAN, level) if row.name.startswith("latency-tail")] == [8]
+    tails = {row.index: row for row in rows(PLAN, level) if row.name.startswith("latency-tail")}
+    assert set(tails) == {7, 8, 15}
+    assert all(math.exp(row.margin) == pytest.approx(1.5) for row in tails.values())
+    assert math.exp(tails[15].tolerance) == pytest.approx(1.1), "8 % slower makes no answer more there; a tenth more answers is tolerated"

@@ -46,8 +46,20 @@ def test_one_that_needs_no_more_requests_but_better_ones_says_so():
     assert reasons.wait_reason(late, PLAN).endswith("at most 3.4, promotion needs less than 3 times stable's")
 
 
-def test_one_that_can_never_tell_says_so():
-    assert "more than 10,000,000 needed to tell" in reasons.wait_reason(standing(progress=np.log(0.8)), PLAN)
+def test_one_that_cannot_tell_says_why_and_names_no_number():
+    assert "too few to tell how many are needed" in reasons.wait_reason(standing(progress=np.log(0.8)), PLAN)
+    hopeless = {"progress": np.log(0.9) + 1e-5}
+    assert "noise hides its margin" in reasons.wait_reason(standing(**hopeless), PLAN)
+    tail = standing(name="latency-tail-1", title="slowest 1 %", **hopeless)
+    assert "slowest 1 %: stable's histogram cannot show its margin" in reasons.wait_reason(tail, PLAN)
+
+
+def test_means_that_the_rounding_of_the_sums_hides_say_so():
+    old = standing(name="latency-mean", title="mean latency", alpha_part=0.0, margin=1.1, rounding=0.07, counts=(4e6, 100.0, 8e7, 2000.0))
+    assert reasons.wait_reason(old, PLAN) == (
+        "mean latency: the servers print their sums of latencies with six digits, which may be wrong by 7 % of what this watch has "
+        "summed up; a longer watch, or servers that started later, have less; 40 ms over 100 canary answers, 40 ms of stable's"
+    )
 
 
 def test_one_that_has_not_begun_says_from_when_on():
@@ -101,6 +113,6 @@ def test_a_verdict_that_waits_names_the_slowest_criterion_first():
     for poll in polls(CANARY, STABLE, seconds=180):
         verdict = judge.poll(poll)
     waiting = [e for e in verdict.evidence if e.finding is Finding.INCONCLUSIVE]
-    assert verdict.reason.startswith("waiting for errors: ")
+    assert verdict.reason.startswith("waiting for slowest 1 %: ")
     assert len(waiting) > 1
     assert verdict.reason.endswith(")")

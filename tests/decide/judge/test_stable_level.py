@@ -8,8 +8,8 @@ import pytest
 
 from tests.decide.judge.literal import counts
 from tests.decide.judge.simulation import CLASSES, buckets
-from tfcanary.core.plan import ClassesPlan, JudgePlan, QualityPlan
-from tfcanary.decide.judge.rate_rows import rows
+from tfcanary.core.plan import ClassesPlan, JudgePlan, LatencyPlan, QualityPlan
+from tfcanary.decide.judge.rate_rows import rows, tail_bounds
 from tfcanary.decide.judge.stable_level import MOST_CLASSES, alpha_parts, freeze
 
 FULL = JudgePlan(quality=QualityPlan(), classes=ClassesPlan())
@@ -57,13 +57,15 @@ def test_the_margin_of_errors_is_relative_or_absolute_whichever_is_larger():
     assert math.exp(rare.tolerance) == pytest.approx(1.1)
 
 
-def test_the_tail_is_watched_at_the_bounds_nearest_to_3_and_1_percent():
+def test_the_tail_is_watched_at_the_bounds_nearest_to_10_3_and_1_percent():
     tails = [row for row in rows(FULL, freeze(LEVEL, FULL)) if row.name.startswith("latency-tail")]
     assert [(row.name, row.what) for row in tails] == [
+        ("latency-tail-10", "took longer than 67.5 ms"),
         ("latency-tail-3", "took longer than 121 ms"),
         ("latency-tail-1", "took longer than 219 ms"),
     ]
-    assert all(0 < row.tolerance < row.margin for row in tails)
+    assert all(0 < row.tolerance < row.margin == pytest.approx(math.log(1.5)) for row in tails)
+    assert sum(row.alpha_part for row in tails) == pytest.approx(alpha_parts(FULL)["latency-tail"])
 
 
 def test_two_levels_at_one_bound_are_one_row():
@@ -71,8 +73,8 @@ def test_two_levels_at_one_bound_are_one_row():
     spread[15], spread[16], spread[17] = 0.8, 0.183, 0.017
     stable_level = freeze(counts(1e5, latency=1e5 * spread), JudgePlan())
     tails = [row for row in rows(JudgePlan(), stable_level) if row.name.startswith("latency-tail")]
-    assert [row.name for row in tails] == ["latency-tail-3"]
-    assert tails[0].alpha_part == pytest.approx(alpha_parts(JudgePlan())["latency-tail"])
+    assert [row.name for row in tails] == ["latency-tail-10", "latency-tail-3"]
+    assert sum(row.alpha_part for row in tails) == pytest.approx(alpha_parts(JudgePlan())["latency-tail"])
 
 
 def test_a_bound_far_from_the_tail_stands_for_no_tail():
@@ -82,14 +84,20 @@ def test_a_bound_far_from_the_tail_stands_for_no_tail():
     assert [row.name for row in rows(JudgePlan(), stable_level)] == ["errors", "outage", "traffic"]
 
 
-def test_a_coarse_histogram_uses_the_bulk_margins_where_the_bound_is_in_the_bulk():
+def test_a_coarse_histogram_has_one_bound_for_the_tail_and_its_margin_is_the_same():
     coarse = np.zeros(34)
     coarse[15], coarse[16] = 0.8, 0.2
     stable_level = freeze(counts(1e5, latency=1e5 * coarse), JudgePlan())
     (row,) = (row for row in rows(JudgePlan(), stable_level) if row.name.startswith("latency-tail"))
-    survival = stable_level.survival()
-    bound = np.exp(survival.log_bounds[row.index])
-    assert math.exp(row.margin) == pytest.approx(float((survival(np.array([bound / 1.10])) / survival(np.array([bound])))[0]))
+    assert (row.name, row.index) == ("latency-tail-3", 15)
+    assert math.exp(row.margin) == pytest.approx(1.5)
+
+
+def test_a_bound_beyond_which_the_margin_leaves_no_room_for_more_answers_stands_for_no_tail():
+    half = np.zeros(34)
+    half[15], half[16] = 0.3, 0.7
+    assert set(tail_bounds(LatencyPlan(), half).values()) == {None}
+    assert tail_bounds(LatencyPlan(tail_share_margin=0.4), half)[0.10] == 15
 
 
 def test_of_very_many_classes_the_rare_ones_are_watched_together():

@@ -139,7 +139,7 @@ def test_what_is_no_state_of_this_schema_is_refused(spoil):
 
 def test_the_state_is_plain_json_without_what_argo_or_kubernetes_would_expand():
     text = state()
-    assert json.loads(text)["schema"] == 5
+    assert json.loads(text)["schema"] == 6
     assert "{{" not in text
     assert "$(" not in text
     assert len(json.loads(text)["windows"]) == 4

@@ -1,5 +1,7 @@
 """From raw counters to counts: what each odd counter means."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.decide.judge.literal import down
@@ -39,10 +41,11 @@ def test_a_server_that_counts_less_was_restarted_and_only_its_part_is_lost():
         Counters(200, {"INTERNAL": 5}, latency=tuple(max(h - 1, 0.0) for h in HISTOGRAM)),
         Counters(200, {"INTERNAL": 5}, quality=(80.0, 80.0, 99.0)),
         Counters(200, {"INTERNAL": 5}, classes=(61.0, 38.0)),
+        Counters(200, {"INTERNAL": 5}, HISTOGRAM, latency_sum=950.0),
     ],
 )
 def test_any_counter_that_falls_is_a_restart(now):
-    before = Counters(100, {"INTERNAL": 5}, HISTOGRAM, (70.0, 60.0, 100.0), (60.0, 40.0))
+    before = Counters(100, {"INTERNAL": 5}, HISTOGRAM, (70.0, 60.0, 100.0), (60.0, 40.0), latency_sum=1000.0)
     assert change_between(before, now).restarted == ("a",)
 
 
@@ -67,6 +70,42 @@ def test_a_track_that_is_down_or_has_no_server_was_not_counted():
     assert read(down(Track.CANARY)) is None
     assert read(Sample(Track.CANARY, True, {})) is None
     assert read(Sample(Track.CANARY, False, {"a": Counters(5)})) is None, "some servers may be missing"
+
+
+def in_bucket(index, count):
+    """A cumulative histogram whose requests all lie in one bucket."""
+    return (0.0,) * index + (float(count),) * (BUCKETS - index)
+
+
+def test_the_sum_of_the_latencies_rises_by_what_each_server_that_stayed_adds():
+    a, b = (Counters(n, latency=in_bucket(1, n), latency_sum=15.0 * n) for n in (100, 40))
+    later = read(track(a=replace(a, ok=110, latency=in_bucket(1, 110), latency_sum=1640.0), c=b))
+    risen = change(read(track(a=a, b=b)), later).counts.latency_sum
+    assert (risen.risen, risen.before, risen.after) == (140.0, 1500.0, 1640.0), "what left and what joined count nothing"
+    assert total(later).latency_sum.risen == 2240.0
+
+
+@pytest.mark.parametrize("unknown", [None, NAN, -1.0, INF])
+def test_a_track_of_which_one_server_exports_no_sum_has_none(unknown):
+    first = Counters(5, latency=in_bucket(1, 5), latency_sum=70.0)
+    second = replace(first, latency_sum=unknown)
+    assert total(read(track(a=first, b=second))).latency_sum is None
+    assert total(read(track(a=first, b=Counters(0)))).latency_sum.risen == 70, "a server without a histogram has answered nothing yet"
+
+
+def test_a_sum_that_falls_by_its_rounding_is_no_restart():
+    first = Counters(5, latency=in_bucket(1, 5), latency_sum=1e9)
+    result = change_between(first, replace(first, ok=6, latency=in_bucket(1, 6), latency_sum=1e9 - 1))
+    assert result.restarted == ()
+    assert result.counts.latency_sum.risen == -1
+
+
+@pytest.mark.parametrize("risen", [0.05, 200.0])
+def test_a_sum_that_its_histogram_contradicts_is_left_out(risen):
+    """Ten more requests of 10 to 18 microseconds take 100 to 180: not 0.05, as in milliseconds, nor 200."""
+    first = Counters(5, latency=in_bucket(1, 5), latency_sum=70.0)
+    result = change_between(first, replace(first, ok=15, latency=in_bucket(1, 15), latency_sum=70.0 + risen))
+    assert (result.counts.ok, result.counts.latency_sum) == (10, None)
 
 
 @pytest.mark.parametrize("histogram", [(1.0, 2.0), (NAN, *HISTOGRAM[1:]), (-1.0, *HISTOGRAM[1:])])

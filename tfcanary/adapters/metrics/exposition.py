@@ -37,8 +37,8 @@ def counters(page: str, model: str, entrypoint: str | None = None) -> Counters:
     failures = [one for one in lines if one.name == f"{PREFIX}request_count" and one.labels.get("status") != "OK"]
     errors = _sums((one.labels.get("status", ""), one.value) for one in failures)
     ok = sum(one.value for one in predictions if one.name == f"{PREFIX}request_latency_count")
-    buckets = (one for one in predictions if one.name == f"{PREFIX}request_latency_bucket")
-    return Counters(ok, errors, _latency(one for one in buckets if entrypoint in (None, one.labels.get("entrypoint"))))
+    timed = [one for one in predictions if entrypoint in (None, one.labels.get("entrypoint"))]
+    return Counters(ok, errors, _latency(timed), latency_sum=latency_sum(timed))
 
 
 def series(page: str) -> Iterator[Series]:
@@ -57,9 +57,15 @@ def series(page: str) -> Iterator[Series]:
         raise Unavailable(f"the answer is not a metrics page ({error})") from error
 
 
-def _latency(buckets: Iterable[Series]) -> tuple[float, ...]:
+def latency_sum(timed: Iterable[Series]) -> float | None:
+    """The sum of the latencies in microseconds, from the series of the entry points that count; None where none of them has it."""
+    sums = [one.value for one in timed if one.name == f"{PREFIX}request_latency_sum"]
+    return math.fsum(sums) if sums else None
+
+
+def _latency(timed: Iterable[Series]) -> tuple[float, ...]:
     """The cumulative buckets, empty where there are none. Raises Unavailable where they are not TF Serving's."""
-    counts = _sums((one.labels.get("le", ""), one.value) for one in buckets)
+    counts = _sums((one.labels.get("le", ""), one.value) for one in timed if one.name == f"{PREFIX}request_latency_bucket")
     if not counts:
         return ()
     if counts.keys() != set(BOUNDS):

@@ -20,6 +20,7 @@ TEXTS = {
     "counters": """
         :tensorflow:serving:request_count{$model, status!="OK"}
         or :tensorflow:serving:request_latency_count{$model, API=~"(?i:predict|classify|regress)"}
+        or :tensorflow:serving:request_latency_sum{$model, API=~"(?i:predict|classify|regress)"}
         or :tensorflow:serving:request_latency_bucket{$model, API=~"(?i:predict|classify|regress)"}
         or up{$server}
     """,

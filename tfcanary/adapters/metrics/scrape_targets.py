@@ -24,7 +24,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from tfcanary.adapters.metrics.exposition import BOUNDS, PREFIX, Series
+from tfcanary.adapters.metrics.exposition import BOUNDS, PREFIX, Series, latency_sum
 from tfcanary.adapters.metrics.objectives import MARK
 from tfcanary.core.domain import Counters
 from tfcanary.core.errors import Refused
@@ -165,15 +165,18 @@ def counters_of(series: Sequence[Series], entrypoint: str | None) -> Counters | 
         if one.name == f"{PREFIX}request_count":
             errors[one.labels.get("status", "")] += one.value
     ok = sum(one.value for one in series if one.name == f"{PREFIX}request_latency_count")
-    latency = _latency(series, entrypoint)
-    return f"has buckets of {PREFIX}request_latency that are not TF Serving's" if latency is None else Counters(ok, dict(errors), latency)
+    timed = [one for one in series if entrypoint in (None, one.labels.get("entrypoint"))]
+    latency = _latency(timed)
+    if latency is None:
+        return f"has buckets of {PREFIX}request_latency that are not TF Serving's"
+    return Counters(ok, dict(errors), latency, latency_sum=latency_sum(timed))
 
 
-def _latency(series: Iterable[Series], entrypoint: str | None) -> tuple[float, ...] | None:
+def _latency(timed: Iterable[Series]) -> tuple[float, ...] | None:
     """The cumulative buckets, empty where there are none; None where they are not TF Serving's."""
     counts: dict[str, float] = defaultdict(float)
-    for one in series:
-        if one.name == f"{PREFIX}request_latency_bucket" and entrypoint in (None, one.labels.get("entrypoint")):
+    for one in timed:
+        if one.name == f"{PREFIX}request_latency_bucket":
             counts[_bound(one.labels.get("le", ""))] += one.value
     if counts and counts.keys() != set(BOUNDS):
         return None

@@ -12,6 +12,9 @@ from tfcanary.core.durations import written
 from tfcanary.core.plan.stage_times import fraction, seconds
 from tfcanary.core.selector import parse
 
+LARGEST_MARGIN = 100.0
+"""Nobody means to allow more than a hundredfold."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorsPlan:
@@ -39,18 +42,22 @@ class LatencyPlan:
     tolerance: float = 0.03
     """Slower by 3 % as a whole may not cause a rollback."""
     margin: float = 0.10
-    """Promotion must exclude that it is 10 % slower as a whole."""
+    """Promotion must exclude that the mean latency is 10 % higher."""
     tail_tolerance: float = 0.08
-    """The same for the slowest 3 % and 1 %, which are watched on their own."""
-    tail_margin: float = 0.25
-    """A tail is rarer than the bulk: what can be excluded in reasonable time is larger."""
+    """Slowest answers that take 8 % longer may not cause a rollback."""
+    tail_share_margin: float = 0.50
+    """Promotion must exclude 50 % more answers beyond each of the bounds nearest to the slowest 10, 3 and 1 %: a mean hides them.
+
+    A slow answer weighs like an error, whose margin is the same; a tail that takes 25 % longer usually has 60 to 80 % more such answers."""
     least_answers: int = 100
     """Nobody is rolled back for latency before the canary has answered so often while warm: a handful of answers shows the machine's mood."""
 
     def __post_init__(self) -> None:
-        for low, high, name in ((self.tolerance, self.margin, ""), (self.tail_tolerance, self.tail_margin, "tail_")):
-            if not 0 < low < high:
-                raise ValueError(f"{name}tolerance {low}, {name}margin {high}: must be positive, the tolerance below the margin")
+        if not 0 < self.tolerance < self.margin:
+            raise ValueError(f"tolerance {self.tolerance}, margin {self.margin}: must be positive, the tolerance below the margin")
+        for name in ("tail_tolerance", "tail_share_margin"):
+            if not 0 < getattr(self, name) <= LARGEST_MARGIN:
+                raise ValueError(f"{name} {getattr(self, name)}: must be positive, and at most {LARGEST_MARGIN:g}")
         if self.least_answers < 0:
             raise ValueError(f"least_answers {self.least_answers}: must not be negative")
 
@@ -171,8 +178,6 @@ MOST_OBJECTIVES = 8
 """They share a fixed part of alpha: the more there are, the longer each takes."""
 MOST_SELECTORS = 16
 """Of objectives, quality and classes together: all of them travel in one address."""
-LARGEST_MARGIN = 100.0
-"""Nobody means to allow more than a hundredfold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ import numpy as np
 
 from tfcanary.core.domain import Sample
 from tfcanary.core.plan import JudgePlan, LatencyPlan
-from tfcanary.decide.judge import latency_row
+from tfcanary.decide.judge import latency_mean, latency_row
 from tfcanary.decide.judge.counted_windows import ServerReadings, TrackCounts, add_up, change, read
 from tfcanary.decide.judge.dispersion import Noise, ScoreSeries, lags, observed_variance
+from tfcanary.decide.judge.latency_mean import LatencyMeanAccumulator
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
 from tfcanary.decide.judge.measured_spread import measure_spread
@@ -124,6 +125,9 @@ def _noise(windows: Sequence[Window], plan: JudgePlan, stable_level: StableLevel
     noise = _rate_noise(windows, step, plan, stable_level)
     if plan.latency and stable_level.latency:
         noise |= _latency_noise(windows, plan, plan.latency, stable_level, step)
+        if stable_level.latency_mean is not None:
+            series = _series_of(windows, LatencyMeanAccumulator(plan, plan.latency, stable_level.latency_mean, {}))
+            noise |= _row_noise(latency_mean.NAME, series, step, LATENCY_WANDER)
     for row in mean_rows(plan, stable_level):
         noise |= _row_noise(row.name, _series_of(windows, MeanAccumulator(plan, row, {})), step, row.wander)
     return noise
@@ -142,7 +146,7 @@ def _latency_noise(
     return _row_noise(latency_row.NAME, _series_of(windows, LatencyAccumulator(plan, latency, stable_level, weighted)), step, wander)
 
 
-def _series_of(windows: Sequence[Window], row: LatencyAccumulator | MeanAccumulator) -> ScoreSeries:
+def _series_of(windows: Sequence[Window], row: LatencyAccumulator | LatencyMeanAccumulator | MeanAccumulator) -> ScoreSeries:
     for window in windows:
         row.add(window)
     return row.series()

@@ -4,7 +4,8 @@ No value that a server reports raises an exception. The rules:
 
 * A server whose request counts are missing, negative, infinite or not a number has not answered. The whole track then counts as not
   up, and the window of the next good sample is longer instead: nothing is lost, nothing is guessed.
-* A latency histogram, quality value or class count that is not valid is treated as not exported by that server.
+* A latency histogram, sum of latencies, quality value or class count that is not valid is treated as not exported by that server.
+* A sum of latencies that its histogram contradicts, because it is of other requests or in another unit, is left out of that window.
 * Two servers of one track with the same name cannot be told apart: the whole track counts as not up.
 * A server that counts less than before was restarted: its counters are a new beginning, not an increment.
 * A server that jumps back to its counts from before a decrease did not restart: it contributes nothing to that window either.
@@ -15,6 +16,7 @@ No value that a server reports raises an exception. The rules:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tfcanary.core.domain import LATENCY_BOUNDS, Counters, Sample
+from tfcanary.core.domain import LATENCY_BOUNDS, LATENCY_SUM_ROUNDING, Counters, Sample
 from tfcanary.decide.stats.logarithms import Array
 
 T = TypeVar("T")
@@ -34,6 +36,9 @@ NOT_IN_A_NAME = re.compile(r"[^-A-Za-z0-9_.:/\[\]]")
 """Characters that are replaced in the name of a server."""
 LARGEST = 1e30
 """A larger counter is not valid: the squares of larger numbers would leave the range of a double."""
+
+FROM: Array = np.array([0.0, *LATENCY_BOUNDS])
+"""Shape (BUCKETS,): the lower bound of each bucket."""
 
 Quality = tuple[float, float | None, float]
 """Sum, sum of squares (None where it is not exported) and number of a per-request value."""
@@ -53,6 +58,8 @@ class ServerReading:
     quality: Quality | None = None
     classes: tuple[float, ...] = ()
     objectives: Objectives = field(default_factory=dict)
+    latency_sum: float | None = None
+    """Sum of the latencies in the histogram; None where there is no valid sum, or no valid histogram."""
 
 
 ServerReadings = Mapping[str, ServerReading]
@@ -76,11 +83,12 @@ def _plain(name: str) -> str:
 def _reading(counters: Counters) -> ServerReading | None:
     if not _are_counts((counters.ok, counters.failed)):
         return None
-    latency = tuple(map(float, counters.latency))
+    cumulative = tuple(map(float, counters.latency))
+    latency = cumulative if len(cumulative) == BUCKETS and _are_counts(cumulative) else ()
     return ServerReading(
         ok=float(counters.ok),
         failed=float(counters.failed),
-        latency=latency if len(latency) == BUCKETS and _are_counts(latency) else (),
+        latency=latency,
         quality=_quality(counters.quality),
         classes=tuple(map(float, counters.classes)) if _are_counts(counters.classes) else (),
         objectives={
@@ -88,7 +96,12 @@ def _reading(counters: Counters) -> ServerReading | None:
             for name, numbers in counters.objectives.items()
             if 2 <= len(numbers) <= 3 and _are_counts(numbers)
         },
+        latency_sum=_latency_sum(counters.latency_sum) if latency else None,
     )
+
+
+def _latency_sum(value: float | None) -> float | None:
+    return float(value) if value is not None and _are_counts((value,)) else None
 
 
 def _are_counts(values: Iterable[float]) -> bool:
@@ -126,6 +139,32 @@ class Buckets:
 
 
 @dataclass(frozen=True, slots=True)
+class LatencySum:
+    """By how much the sum of the latencies has risen in a window, in microseconds."""
+
+    risen: float
+    before: float
+    """The sum, over the servers that counted, at the beginning of the window; each server's is rounded by itself."""
+    after: float
+    """The sum at the end of the window."""
+
+    @classmethod
+    def between(cls, before: float, after: float) -> LatencySum:
+        """Build from two readings of one server."""
+        return cls(after - before, before, after)
+
+    def plus(self, other: LatencySum) -> LatencySum:
+        """Return the sum of both."""
+        return LatencySum(self.risen + other.risen, self.before + other.before, self.after + other.after)
+
+    def fits(self, counts: Array) -> bool:
+        """Return whether requests in these buckets, shape (BUCKETS,), can have taken so long together, rounding included."""
+        rounding = LATENCY_SUM_ROUNDING * (self.before + self.after)
+        most = math.inf if counts[-1] > 0 else float(counts[:-1] @ FROM[1:])
+        return float(counts @ FROM) - rounding <= self.risen <= most + rounding
+
+
+@dataclass(frozen=True, slots=True)
 class TrackCounts:
     """What one track counted in a window."""
 
@@ -136,11 +175,19 @@ class TrackCounts:
     quality: Quality | None = None
     classes: tuple[float, ...] = ()
     objectives: Objectives = field(default_factory=dict)
+    latency_sum: LatencySum | None = None
+    """None where a server exported a histogram and no sum with it: the mean of some servers is not the track's."""
 
     @property
     def requests(self) -> float:
         """Number of requests, answered and failed."""
         return self.ok + self.failed
+
+    @property
+    def latency_mean(self) -> float | None:
+        """Mean latency in microseconds; None where it is not known."""
+        answered = sum(self.latency.counts) if self.latency else 0.0
+        return self.latency_sum.risen / answered if self.latency_sum and self.latency_sum.risen > 0 and answered > 0 else None
 
     def plus(self, other: TrackCounts) -> TrackCounts:
         """Return the sum of both; a part that only one of them has is taken from that one."""
@@ -151,6 +198,7 @@ class TrackCounts:
             quality=_combine(self.quality, other.quality, add_quality),
             classes=_combine(self.classes or None, other.classes or None, _add_classes) or (),
             objectives=_add_objectives(self.objectives, other.objectives),
+            latency_sum=_add_latency_sums(self, other),
         )
 
 
@@ -158,6 +206,12 @@ def _combine(first: T | None, second: T | None, both: Callable[[T, T], T]) -> T 
     if first is None or second is None:
         return second if first is None else first
     return both(first, second)
+
+
+def _add_latency_sums(first: TrackCounts, second: TrackCounts) -> LatencySum | None:
+    sums = [one.latency_sum for one in (first, second) if one.latency is not None]
+    known = [one for one in sums if one is not None]
+    return reduce(LatencySum.plus, known) if known and len(known) == len(sums) else None
 
 
 def add_quality(first: Quality, second: Quality) -> Quality:
@@ -192,6 +246,7 @@ def total(readings: ServerReadings) -> TrackCounts:
             quality=one.quality,
             classes=one.classes,
             objectives=one.objectives,
+            latency_sum=None if one.latency_sum is None else LatencySum.between(0.0, one.latency_sum),
         )
         for one in readings.values()
     )
@@ -241,12 +296,15 @@ def change(before: ServerReadings, now: ServerReadings, decreased: ServerReading
 
 
 def _decreased(before: ServerReading, now: ServerReading) -> bool:
-    """Return whether any counter has decreased; a sum of quality values may do so."""
+    """Return whether any counter has decreased; a sum of quality values may do so, and a sum of latencies by its rounding."""
     pairs = chain(
         ((before.ok, now.ok), (before.failed, now.failed)),
         zip(before.latency, now.latency, strict=False),  # one may be empty
         zip(before.classes, now.classes, strict=True) if len(before.classes) == len(now.classes) else (),
         ((before.quality[2], now.quality[2]),) if before.quality and now.quality else (),
+        ((before.latency_sum * (1 - 2 * LATENCY_SUM_ROUNDING), now.latency_sum),)
+        if before.latency_sum is not None and now.latency_sum is not None
+        else (),
     )
     return any(later < earlier for earlier, later in pairs)
 
@@ -261,14 +319,23 @@ def _any_decrease(before: tuple[float, ...], now: tuple[float, ...]) -> bool:
 
 def _difference(before: ServerReading, now: ServerReading, decreased: ServerReading | None = None) -> TrackCounts:
     same_classes = len(before.classes) == len(now.classes)
+    latency = _bucket_increases(before.latency, now.latency) if before.latency and now.latency else None
     return TrackCounts(
         ok=now.ok - before.ok,
         failed=now.failed - before.failed,
-        latency=Buckets.of(_bucket_increases(before.latency, now.latency)) if before.latency and now.latency else None,
+        latency=None if latency is None else Buckets.of(latency),
         quality=_subtract_quality(before.quality, now.quality),
         classes=tuple(b - a for a, b in zip(before.classes, now.classes, strict=True)) if same_classes else (),
         objectives=_objective_increases(before.objectives, now.objectives, decreased.objectives if decreased else {}),
+        latency_sum=None if latency is None else _risen(before.latency_sum, now.latency_sum, latency),
     )
+
+
+def _risen(before: float | None, now: float | None, counts: Array) -> LatencySum | None:
+    if before is None or now is None:
+        return None
+    risen = LatencySum.between(before, now)
+    return risen if risen.fits(counts) else None
 
 
 def _objective_increases(before: Objectives, now: Objectives, decreased: Objectives) -> Objectives:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.calibration import Calibration
+from tfcanary.decide.judge.latency_mean import LatencyMeanAccumulator
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
 from tfcanary.decide.judge.rates import RateAccumulator
@@ -23,9 +24,11 @@ class Criteria:
     def __init__(self, plan: JudgePlan, stable_level: StableLevel | None, calibration: Calibration) -> None:
         noise, spread = calibration.noise, calibration.spread
         self._rates = RateAccumulator(plan, stable_level, noise, spread)
-        self._others: list[LatencyAccumulator | MeanAccumulator] = []
+        self._others: list[LatencyAccumulator | LatencyMeanAccumulator | MeanAccumulator] = []
         if plan.latency and stable_level and stable_level.latency:
             self._others.append(LatencyAccumulator(plan, plan.latency, stable_level, noise, spread))
+            if stable_level.latency_mean is not None:
+                self._others.append(LatencyMeanAccumulator(plan, plan.latency, stable_level.latency_mean, noise, spread))
         if stable_level:
             self._others += [MeanAccumulator(plan, row, noise, spread) for row in mean_rows(plan, stable_level)]
         self._latency = plan.latency

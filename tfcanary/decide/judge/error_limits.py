@@ -28,6 +28,28 @@ ENOUGH_WINDOWS = 2
 """Number of windows with errors that is enough for a rollback."""
 
 
+INCIDENT_RATIO, INCIDENT_POINTS, INCIDENT_DOUBT = 5.0, 0.02, 4.0
+"""Stable is in an incident where it fails five times as often as its level, or twice as often and two points more, and by four standard
+deviations more than that. Bursts and wander make twice the errors in calm weather, too."""
+
+
+def is_incident(level: float, failed: float, requests: float) -> bool:
+    """Return whether stable's errors in a window are more than its level, bursts and chance explain."""
+    usual = min(INCIDENT_RATIO * level, 2.0 * level + INCIDENT_POINTS)
+    return failed > usual * requests + INCIDENT_DOUBT * math.sqrt(level * requests)
+
+
+def error_margin(margin: float, level: float, failed: float, requests: float) -> float:
+    """Return the log ratio of error rates that promotion must exclude in a window in which stable failed so many requests.
+
+    `margin` is the log ratio on stable's level. In an incident that both tracks share, a ratio would allow many times the errors that it
+    allows on the calm level: there the margin is the same number of errors more.
+    """
+    if not is_incident(level, failed, requests):
+        return margin
+    return min(margin, math.log1p(level * math.expm1(margin) * requests / failed))
+
+
 class AbsoluteErrors:
     """Accumulates the canary's errors against absolute limits."""
 

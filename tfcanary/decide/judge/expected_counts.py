@@ -15,10 +15,11 @@ import numpy as np
 
 from tfcanary.core.domain import LATENCY_BOUNDS
 from tfcanary.core.plan import MOST_WITH_BASELINE, JudgePlan, LatencyPlan
-from tfcanary.decide.judge import latency_row
-from tfcanary.decide.judge.counted_windows import Buckets, TrackCounts
+from tfcanary.decide.judge import latency_mean, latency_row
+from tfcanary.decide.judge.counted_windows import Buckets, LatencySum, TrackCounts
 from tfcanary.decide.judge.dispersion import MOST_FREQUENT, Noise, cautious_dispersion
 from tfcanary.decide.judge.error_limits import AbsoluteErrors
+from tfcanary.decide.judge.latency_mean import most_squares
 from tfcanary.decide.judge.means import NAME as QUALITY
 from tfcanary.decide.judge.means import MeanRow, mean_rows
 from tfcanary.decide.judge.rate_rows import ERROR_BETS, LATENCY_WANDER, RateRow, RowKind, rows
@@ -62,6 +63,8 @@ class Baseline:
     """Failed of all requests on stable."""
     latency: tuple[float, ...]
     """Requests by bucket of LATENCY_BOUNDS, the last without a bound; empty where there is no histogram: latency is then left out."""
+    latency_mean: float | None = None
+    """Mean latency in microseconds; None where stable exports no sum: the shape within each bucket is then assumed."""
     quality: tuple[float, float] | None = None
     """Mean and variance of the per-request value."""
     noise: Mapping[str, Noise] | None = None
@@ -151,7 +154,12 @@ class ExpectedCriteria:
         ]
         parts = alpha_parts(self._plan)
         if self._plan.latency and self._stable_level.latency:
-            criteria.append(ExpectedCriterion(parts[latency_row.NAME], warm, self._shift(self._plan.latency, canary, control, regression)))
+            shift = self._shift(self._plan.latency, canary, control, regression)
+            mean = self._stable_level.latency_mean
+            if mean is not None:
+                shift = partial(_without_proof, shift)
+                criteria.append(ExpectedCriterion(0.0, warm, self._latency_mean(self._plan.latency, mean, canary, control)))
+            criteria.append(ExpectedCriterion(parts[latency_row.NAME], warm, shift))
         averaged = (row for row in mean_rows(self._plan, self._stable_level) if row.gating)
         return [*criteria, *(ExpectedCriterion(row.alpha_part, settle, self._means(row, canary, stable, regression)) for row in averaged)]
 
@@ -260,6 +268,16 @@ class ExpectedCriteria:
         )
         return partial(sums.scores, latency_row.EVEN[0], False)
 
+    def _latency_mean(self, latency: LatencyPlan, mean: float, canary: Array, stable: Array) -> Scores:
+        """Return the scores of a mean latency exactly like stable's: the row is for promotion alone."""
+        counts = np.array(self._stable_level.latency)
+        variance = max(most_squares(counts, mean * float(counts.sum())) / float(counts.sum()) - mean**2, 0.0)
+        noise, wander = self._noise(latency_mean.NAME, LATENCY_WANDER)
+        size = canary * stable / np.maximum(canary + stable, NONE)
+        sums = ExpectedSums(np.zeros((len(size), 2)), size, size, variance, noise, 1.0, wander * mean, self._poll)
+        _, favour = self._draw(latency_mean.NAME, LATENCY_WANDER, 1.0)
+        return partial(mean_scores, sums, 0.0, (latency.tolerance * mean, latency.margin * mean), (0.0, favour * mean))
+
     def _means(self, row: MeanRow, canary: Array, stable: Array, regression: Regression) -> Scores:
         own = self._baseline.objectives.get(row.title) or ObjectiveLevel(row.level, variance=(self._quality or (0.0, 0.0))[1])
         factor = regression.objectives.get(row.title, 1.0) if row.name != QUALITY else regression.quality
@@ -287,12 +305,18 @@ def _stable_level(plan: JudgePlan, baseline: Baseline) -> StableLevel:
         ok=requests * (1 - baseline.error_rate),
         failed=requests * baseline.error_rate,
         latency=Buckets.of(counts * requests / whole) if whole > 0 else None,
+        latency_sum=LatencySum.between(0.0, requests * baseline.latency_mean) if baseline.latency_mean is not None else None,
         quality=(requests * baseline.quality[0], None, requests) if baseline.quality else None,
         objectives={name: (requests * one.each * one.level, requests * one.each) for name, one in baseline.objectives.items()},
     )
     stable_level = freeze(level, replace(plan, classes=None))
     assert stable_level is not None
     return stable_level
+
+
+def _without_proof(scores: Scores, windows: Array) -> tuple[float, float]:
+    """Return the scores of a criterion of which promotion needs no proof."""
+    return scores(windows)[0], math.inf
 
 
 def _count(requests: float, error_rate: float) -> TrackCounts:

@@ -35,20 +35,6 @@ def pooled_likelihood(sums: Array) -> Likelihood:
     return likelihood
 
 
-def expected_likelihood(sums: Array, etas: Array) -> Array:
-    """Return the log likelihood at one log ratio a row, shape (rows,), that a canary exactly like stable would have.
-
-    Args:
-        sums: Counts pooled by split, shape (bins, rows, 4).
-        etas: One log ratio a row, shape (rows,).
-    """
-    events_c, n_c, events_b, n_b = (sums[:, :, k] for k in range(4))
-    events = events_c + events_b
-    as_stable = events * n_c / (n_c + n_b + SMALLEST_EXPOSURE)
-    total: Array = log_likelihood(as_stable, n_c, events - as_stable, n_b, etas).sum(axis=0)
-    return total
-
-
 def search_range(estimate: Array, scores: Scores, widest: float) -> tuple[Array, Array]:
     """Return the log ratios between which the bounds are searched, two arrays of shape (rows,), at most `widest` from 0."""
     spread = SPREADS * np.sqrt(scores.phi / np.maximum(scores.information, SMALLEST_EXPOSURE))

@@ -3,6 +3,9 @@
 Every cell of the histogram is compared with the conditional binomial of the rate rows, all with one unknown: the log factor y by which
 the canary is slower. That takes one part of alpha instead of one for each bound, and keeps about three quarters of the information in
 the exact latencies.
+
+The row rolls back. What the factor makes of the counts rests on a shape within each bucket, so that promotion excludes the ratio of the means
+instead (`latency_mean`), wherever stable's servers export sums.
 """
 
 from __future__ import annotations
@@ -111,6 +114,7 @@ class LatencyAccumulator:
         self._alpha_part = alpha_parts(plan)[NAME]
         self._tolerance, self._margin = math.log1p(latency.tolerance), math.log1p(latency.margin)
         self._cells = LatencyCells.of(stable_level)
+        self._need = Need.PROOF if stable_level.latency_mean is None else Need.DATA
         self._draws = Draws.of(plan, (NAME,), np.full(1, LATENCY_WANDER), (self._alpha_part,), spread)
         self._servers: tuple[int, int] | None = None
         self._widened = (np.zeros(1), np.zeros(1))
@@ -208,7 +212,7 @@ class LatencyAccumulator:
             alpha_part=self._alpha_part,
             title=NAME,
             what="answered",
-            need=Need.PROOF,
+            need=self._need,
             unit=RATIO_UNIT,
             tolerance=math.exp(self._tolerance),
             margin=math.exp(self._margin),

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tfcanary.core.plan import JudgePlan
+from tfcanary.decide.judge import latency_mean
 from tfcanary.decide.judge.counted_windows import ServerReadings, TrackCounts, add_up, change
 from tfcanary.decide.judge.dispersion import PROMOTE, Noise, ScoreSeries
+from tfcanary.decide.judge.latency_mean import LatencyMeanAccumulator
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
 from tfcanary.decide.judge.rate_rows import RowKind, count, rows
@@ -97,11 +99,14 @@ def _window(since: float, until: float, own: TrackCounts, others: TrackCounts, s
 def _deviations(windows: Sequence[Window], plan: JudgePlan, stable_level: StableLevel) -> Iterator[tuple[str, _Deviations]]:
     yield from _rate_deviations(windows, plan, stable_level)
     unweighted = Noise((0.0, 0.0), (0.0, 0.0), 0.0, 0.0)
-    averaged: list[tuple[str, float, LatencyAccumulator | MeanAccumulator]] = [
+    averaged: list[tuple[str, float, LatencyAccumulator | LatencyMeanAccumulator | MeanAccumulator]] = [
         (row.name, abs(row.level), MeanAccumulator(plan, row, {})) for row in mean_rows(plan, stable_level)
     ]
     if plan.latency and stable_level.latency:
         averaged.append(("latency", 1.0, LatencyAccumulator(plan, plan.latency, stable_level, {"latency": unweighted})))
+    if plan.latency and stable_level.latency_mean is not None:
+        mean = stable_level.latency_mean
+        averaged.append((latency_mean.NAME, mean, LatencyMeanAccumulator(plan, plan.latency, mean, {})))
     for name, scale, accumulator in averaged:
         for window in windows:
             accumulator.add(window)

@@ -119,11 +119,11 @@ class Forecaster:
 
     def rollback(self, schedule: Sequence[SchedulePart], regression: Regression, horizon: float = HORIZON) -> ExpectedStop:
         """Return when a canary with this regression would be rolled back, NEVER where not within `horizon` seconds."""
-        criteria = self.expected.criteria(_shares(schedule), regression)
+        convicting = [one for one in self.expected.criteria(_shares(schedule), regression) if one.alpha_part > 0]
         bound = -math.log(chance_alpha(self._plan.alpha))
 
         def rolls_back(polls: int) -> bool:
-            sums = [math.log(one.alpha_part) + one.scores(self._counted(schedule, one.starts, polls))[0] for one in criteria]
+            sums = [math.log(one.alpha_part) + one.scores(self._counted(schedule, one.starts, polls))[0] for one in convicting]
             return bool(log_sum_exp(np.array(sums)) >= bound)
 
         return self._first(schedule, rolls_back, horizon)

@@ -30,14 +30,17 @@ from tfcanary.decide.judge.standing import EventCounts, Need
 from tfcanary.decide.judge.watch_windows import Window
 from tfcanary.decide.stats.logarithms import Array
 
-TAIL_LEVELS = (0.03, 0.01)
-"""Shares of the slowest requests: the tail is compared at the bucket bounds nearest to them. The row `latency` compares the bulk."""
+TAIL_LEVELS = {0.03: 0.45, 0.01: 0.45, 0.10: 0.10}
+"""Shares of the slowest requests, at whose nearest bucket bounds the answers beyond are compared, and the part of each in the tail's alpha.
+
+The slowest tenth is there for promotion: what it can roll back, the row `latency` rolls back as soon.
+"""
 MOST_OFF = 10.0
 """A bound with ten times as many requests beyond it as the level, or a tenth, does not stand for the level: the row is left out."""
-LEAST_SHOWN = 0.1
-"""Least log ratio of the count beyond a bound that the margin must make there. On a plateau, where no request lies near the bound, none does."""
-BULK_ABOVE = 0.1
-"""A bound with a larger share of requests beyond it belongs to the bulk; a coarse histogram may have no other bound."""
+LEAST_TOLERATED = math.log(1.1)
+"""Least log ratio of the answers beyond a bound that is tolerated. On a plateau, where no request lies near the bound, a slower tail makes none."""
+LEAST_WANDER = 0.05
+"""Least standard deviation by which the log share of answers beyond a bound is assumed to wander, also on a plateau."""
 OUTAGE_RATIO, OUTAGE_MARGIN = 2.0, 4.0
 """Error ratios of the outage row: twice as many errors are tolerated. Promotion does not need the margin, which only fills the grid."""
 TRAFFIC_SCALE = 1e6
@@ -146,38 +149,48 @@ def _traffic(plan: JudgePlan, alpha_part: float) -> RateRow:
     )
 
 
+def tail_bounds(latency: LatencyPlan, counts: Sequence[float]) -> dict[float, int | None]:
+    """Return, for each of TAIL_LEVELS, the index of the bucket bound nearest to it; None where no bound stands for it.
+
+    `counts` are stable's requests by bucket. A bound stands for a level only if the margin leaves room for more answers beyond it.
+    """
+    slower = np.maximum(1.0 - np.cumsum(counts)[:-1] / np.sum(counts), 1e-9)
+    possible = slower * (1.0 + latency.tail_share_margin) < 1.0
+    found: dict[float, int | None] = {}
+    for level in TAIL_LEVELS:
+        off = np.where(possible, np.abs(np.log(slower / level)), np.inf)
+        found[level] = int(np.argmin(off)) if off.min() <= math.log(MOST_OFF) else None
+    return found
+
+
 def _tails(plan: JudgePlan, stable_level: StableLevel, parts: dict[str, float]) -> tuple[RateRow, ...]:
     if plan.latency is None or not stable_level.latency:
         return ()
-    counts = np.array(stable_level.latency)
-    slower = np.maximum(1.0 - np.cumsum(counts)[:-1] / counts.sum(), 1e-9)
-    survival, every = stable_level.survival(), np.array(LATENCY_BOUNDS)
-    at, moved = survival(every), survival(every / (1.0 + plan.latency.tail_margin))
-    shows = (np.log(moved / at) >= LEAST_SHOWN) | (slower > BULK_ABOVE)
-    bounds: dict[int, float] = {}
-    for level in TAIL_LEVELS:
-        off = np.where(shows, np.abs(np.log(slower / level)), np.inf)
-        if off.min() <= math.log(MOST_OFF):
-            bounds.setdefault(int(np.argmin(off)), level)
-    alpha_part = parts["latency-tail"] / max(len(bounds), 1)
-    return tuple(_tail(plan.latency, stable_level, bound, level, alpha_part) for bound, level in bounds.items())
+    levels: dict[int, float] = {}
+    for level, bound in tail_bounds(plan.latency, stable_level.latency).items():
+        if bound is not None:
+            levels.setdefault(bound, level)
+    whole = sum(TAIL_LEVELS[level] for level in levels.values())
+    return tuple(
+        _tail(plan.latency, stable_level, bound, level, parts["latency-tail"] * TAIL_LEVELS[level] / whole)
+        for bound, level in sorted(levels.items())
+    )
 
 
 def _tail(latency: LatencyPlan, stable_level: StableLevel, bound: int, level: float, alpha_part: float) -> RateRow:
-    """Return the row of one bound: a tail that is slower by a factor changes the count at the bound by the ratio of the survival there."""
-    survival = stable_level.survival()
-    factors = np.array([1.0, 1.0 + latency.tail_tolerance, 1.0 + latency.tail_margin, 1.05])
-    at, tail_tolerance, tail_margin, little = survival(LATENCY_BOUNDS[bound] / factors).tolist()
-    tolerance, margin = math.log(tail_tolerance / at), math.log(tail_margin / at)
-    if at > BULK_ABOVE:
-        bulk = survival(LATENCY_BOUNDS[bound] / np.array([1.0 + latency.tolerance, 1.0 + latency.margin]))
-        tolerance, margin = np.log(bulk / at).tolist()
-    wander = LATENCY_WANDER * math.log(little / at) / math.log(1.05)
+    """Return the row of one bound.
+
+    What is tolerated, and by how much the share wanders, is what slower answers make of the count by the interpolated histogram; the
+    margin is a ratio of the counts themselves, for which no shape is needed.
+    """
+    factors = np.array([1.0, 1.0 + latency.tail_tolerance, 1.05])
+    at, tolerated, little = stable_level.survival()(LATENCY_BOUNDS[bound] / factors).tolist()
+    wander = max(LATENCY_WANDER * math.log(little / at) / math.log(1.05), LEAST_WANDER)
     return RateRow(
         f"latency-tail-{100 * level:g}",
         RowKind.TAIL,
-        tolerance,
-        margin,
+        max(math.log(tolerated / at), LEAST_TOLERATED),
+        math.log1p(latency.tail_share_margin),
         alpha_part,
         wander,
         need=Need.PROOF,

@@ -14,8 +14,8 @@ import numpy as np
 from tfcanary.core.domain import Interval
 from tfcanary.core.plan import JudgePlan
 from tfcanary.decide.judge.dispersion import PROMOTE, ROLLBACK, Noise, Prior, ScoreSeries, cautious_dispersion, dispersion
-from tfcanary.decide.judge.error_limits import AbsoluteErrors
-from tfcanary.decide.judge.intervals import expected_likelihood, lower_bound, pooled_likelihood, search_range, upper_bound
+from tfcanary.decide.judge.error_limits import AbsoluteErrors, error_margin, is_incident
+from tfcanary.decide.judge.intervals import lower_bound, pooled_likelihood, search_range, upper_bound
 from tfcanary.decide.judge.rate_rows import ERROR_BETS, RowKind, could_count, count, rows
 from tfcanary.decide.judge.spread import NO_SPREAD, Draw, Draws, Spread, chance_alpha, widened_grid
 from tfcanary.decide.judge.stable_level import StableLevel
@@ -35,6 +35,7 @@ from tfcanary.decide.stats.binomial import (
     rollback_mixture,
     split_grid,
 )
+from tfcanary.decide.stats.logarithms import Array
 
 ON_RELATIVE = 0.8
 """The part of promotion's bet in the row of errors that lies on the ratio to stable; the rest lies on the canary's own error rate."""
@@ -66,7 +67,10 @@ class RateAccumulator:
         self._etas = grid_points([row.tolerance for row in self.rows], [row.margin for row in self.rows], GAPS)
         even = np.full(len(GAPS), 1.0 / len(GAPS))
         self._bets = np.log(np.stack([ERROR_BETS if row.kind in (RowKind.ERRORS, RowKind.OUTAGE) else even for row in self.rows]))
-        self._likelihoods = np.zeros(self._etas.shape)
+        self._likelihoods, self._expected = np.zeros(self._etas.shape), np.zeros(size)
+        """Log likelihoods on the grid, and at the margin the ones that a canary exactly like stable would have."""
+        self._incident = np.zeros(2)
+        """Failed and all requests of stable in the windows of an incident."""
         self._columns, self._counted = WindowColumns(4, size), WindowColumns(size)
         self._pooled = PooledSums(size, 4)
         self._totals = np.zeros((size, 4))
@@ -82,8 +86,12 @@ class RateAccumulator:
         events_c, n_c, events_b, n_b = weighted[:, :, None]
         self._widened = self._draws.widenings(window)
         self._servers = window.canary_servers, window.stable_servers
-        etas, usable = widened_grid(self._etas, *self._widened)
+        etas, usable = widened_grid(self._etas, self._widened[0], self._widened[1] + self._narrowing(window))
         self._likelihoods += np.where(usable, log_likelihood(events_c, n_c, events_b, n_b, etas), 0.0)
+        both = weighted[0] + weighted[2]
+        as_stable = both * weighted[1] / (weighted[1] + weighted[3] + SMALLEST_EXPOSURE)
+        expected = log_likelihood(as_stable, weighted[1], both - as_stable, weighted[3], etas[:, 1])
+        self._expected += np.where(usable[:, 1], expected, 0.0)
         self._columns.append(weighted)
         self._counted.append(np.array([events is not None for events in counted], dtype=float))
         self._pooled.add(bin_of(raw[1], raw[3]), weighted.T)
@@ -94,6 +102,17 @@ class RateAccumulator:
         for row, silence, (_, exposed_c, _, exposed_b) in zip(self.rows, self._silence, raw.T.tolist(), strict=True):
             if could_count(row, window):
                 silence.add(window, counted=row.kind in (RowKind.OUTAGE, RowKind.TRAFFIC) or (exposed_c > 0 and exposed_b > 0))
+
+    def _narrowing(self, window: Window) -> Array:
+        """Return by how much each row's margin is narrower in a window, shape (rows,): that of errors is in an incident."""
+        narrowing = np.zeros(len(self.rows))
+        if self._stable_level is None or not window.settled:
+            return narrowing
+        level, stable, row = self._stable_level.error_rate, window.stable, self.rows[0]
+        narrowing[0] = row.margin - error_margin(row.margin, level, stable.failed, stable.requests)
+        if is_incident(level, stable.failed, stable.requests):
+            self._incident += (stable.failed, stable.requests)
+        return narrowing
 
     def _watch_warming(self, window: Window) -> None:
         """Note how many more of the canary's answers than of stable's were slow, also in a window that does not count yet."""
@@ -130,18 +149,16 @@ class RateAccumulator:
         )
 
     def _intervals(self, scores: Scores) -> Intervals:
-        sums, plan = self._pooled.sums, self._plan
-        likelihood = pooled_likelihood(sums)
+        plan, likelihood = self._plan, pooled_likelihood(self._pooled.sums)
         estimate = np.clip(np.log(pooled_ratio(*self._columns.values)), -WIDEST, WIDEST)
         low, high = search_range(estimate, scores, WIDEST)
         threshold = -math.log(chance_alpha(plan.alpha)) - np.log([row.alpha_part for row in self.rows])
         rollback, promote = self._widened
-        margins = np.maximum(np.array([row.margin for row in self.rows]) - promote, 0.0)
         return Intervals(
             low=lower_bound(likelihood, GAPS, self._bets, scores.phi[ROLLBACK], threshold, low, estimate) - rollback,
             estimate=estimate,
             high=upper_bound(likelihood, GAPS, scores.phi[PROMOTE], -math.log(chance_alpha(plan.alpha_promote)), estimate, high) + promote,
-            progress=math.log(NO_CHANGE_BET) - expected_likelihood(sums, margins) / scores.phi[PROMOTE],
+            progress=math.log(NO_CHANGE_BET) - self._expected / scores.phi[PROMOTE],
         )
 
     def _standing(self, i: int, scores: Scores, intervals: Intervals | None) -> Standing:
@@ -174,6 +191,7 @@ class RateAccumulator:
             gating=row.gating,
             suspended=log_rollback if warming else 0.0,
             draw=Draw.of(self._draws.spreads[i], row.margin, self._plan.alpha_promote, self._servers),
+            incident=float(self._incident[0] / max(self._incident[1], 1.0)) if row.kind is RowKind.ERRORS else 0.0,
         )
 
     def _with_absolute(self, i: int, scores: Scores, progress: float) -> tuple[float, float, float]:

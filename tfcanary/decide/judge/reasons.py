@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 
 from tfcanary.core.plan import JudgePlan
+from tfcanary.decide.judge import latency_mean
 from tfcanary.decide.judge.rate_rows import RowKind
 from tfcanary.decide.judge.spread import Draw
-from tfcanary.decide.judge.standing import RATIO_UNIT, SHARE_UNIT, Need, Standing
+from tfcanary.decide.judge.standing import RATIO_UNIT, SHARE_UNIT, Need, Standing, is_latency
 from tfcanary.decide.judge.watch_windows import Course
 
 HOPELESS = 1e7
-"""Number of canary requests beyond which no number is named: the histogram is too coarse, or the canary has too little traffic."""
+"""Number of canary requests beyond which no number is named: the histogram is too coarse, or there is too much noise."""
+MOST_ROUNDING = 0.5
+"""Part of the margin that the rounding of sums may reach before it is what promotion waits for."""
 
 UNEVEN = 2.0
 """Factor between the requests of a canary's server and of one that it is compared with, beyond which a difference of latency may be theirs."""
@@ -49,14 +52,32 @@ def wait_reason(standing: Standing, plan: JudgePlan) -> str:
         return f"{standing.title}: {_facts(standing)}; it may still be warming up, which is no evidence before {limit:.0f} s"
     if not standing.draw.is_enough:
         return f"{standing.title}: {servers_reason(standing.draw)}; {_facts(standing)}"
+    if standing.rounding > MOST_ROUNDING * (standing.margin - 1):
+        return f"{standing.title}: {rounding_reason(standing)}; {_facts(standing)}"
     counted, requests_needed = standing.counts[1], standing.requests_needed(plan)
-    if requests_needed is None or requests_needed > HOPELESS:
-        return f"{standing.title}: {counted:,.0f} canary {_exposure_name(standing)} so far, and more than {HOPELESS:,.0f} needed to tell; {_facts(standing)}"
+    if requests_needed is None:
+        return f"{standing.title}: {counted:,.0f} canary {_exposure_name(standing)} so far, too few to tell how many are needed; {_facts(standing)}"
+    if requests_needed > HOPELESS:
+        hides = "stable's histogram cannot show its margin" if is_latency(standing) else "noise hides its margin"
+        return f"{standing.title}: {hides}; {_facts(standing)}"
     if requests_needed > counted:
         return f"{standing.title}: {counted:,.0f} of about {_two_digits(requests_needed)} canary {_exposure_name(standing)} needed so far; {_facts(standing)}"
     low, high, margin = _ratio(standing.interval.low), _ratio(standing.interval.high), _ratio(standing.margin)
+    if standing.incident and standing.interval.high < standing.margin:
+        return (
+            f"{standing.title}: {_facts(standing)}; stable failed {100 * standing.incident:.2g} % in an incident, where promotion must exclude "
+            "as many points more as on its usual level"
+        )
     bound = f"at least {low}, promotion needs more than" if standing.lower_is_worse else f"at most {high}, promotion needs less than"
     return f"{standing.title}: {_facts(standing)}; {bound} {margin} times stable's"
+
+
+def rounding_reason(standing: Standing) -> str:
+    """Return why the sums of latencies say too little as yet."""
+    return (
+        f"the servers print their sums of latencies with six digits, which may be wrong by {100 * standing.rounding:.2g} % of what this watch "
+        "has summed up; a longer watch, or servers that started later, have less"
+    )
 
 
 def servers_reason(draw: Draw) -> str:
@@ -145,6 +166,9 @@ def _facts(standing: Standing) -> str:
         return f"{events_b:,.0f} requests on the canary, {arrives}"
     if standing.name == "latency":
         return f"{_ratio(standing.interval.estimate)} times stable's over {n_c:,.0f} canary answers" if standing.interval else "no answers"
+    if standing.name == latency_mean.NAME:
+        mean, of_stable = (total / max(number, 1.0) / 1000 for total, number in ((events_c, n_c), (events_b, n_b)))
+        return f"{mean:.3g} ms over {n_c:,.0f} canary answers, {of_stable:.3g} ms of stable's"
     if standing.averaged:
         return f"mean {events_c / max(n_c, 1.0):.4g} of {n_c:,.0f} canary values, {events_b / max(n_b, 1.0):.4g} of stable's"
     if is_objective(standing):

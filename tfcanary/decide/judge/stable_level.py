@@ -60,6 +60,8 @@ class StableLevel:
     """Failed of all requests, with half an error added, so that it is never 0."""
     latency: tuple[float, ...]
     """Requests by bucket, for all buckets; empty where there is no histogram."""
+    latency_mean: float | None
+    """Mean latency in microseconds; None where there is no histogram, or no sum of latencies beside it."""
     quality: float | None
     """Mean of the per-request value."""
     means: Mapping[str, float]
@@ -110,6 +112,7 @@ def freeze(level: TrackCounts, plan: JudgePlan) -> StableLevel | None:
         requests=level.requests,
         error_rate=(level.failed + 0.5) / (level.requests + 1.0),
         latency=latency,
+        latency_mean=level.latency_mean if latency else None,
         quality=quality,
         means=means,
         variances={name: max(sums[2] / sums[1] - (sums[0] / sums[1]) ** 2, 0.0) for name, sums in values.items() if len(sums) > 2},

@@ -63,7 +63,7 @@ class Standing:
 
     name: str
     alpha_part: float
-    """The part of alpha that the criterion may spend."""
+    """The part of alpha that the criterion may spend; 0 where it rolls nothing back."""
     title: str
     """The criterion's name in sentences."""
     what: str
@@ -94,11 +94,15 @@ class Standing:
     """Log of the e-value for rollback that does not count, as the canary may still be warming up; 0 where it does not."""
     draw: Draw = Draw()
     """What the draw of servers means for the criterion."""
+    incident: float = 0.0
+    """Stable's error rate in the windows in which it failed far more than its level, where the margin of errors is narrower; 0 without any."""
+    rounding: float = 0.0
+    """Largest relative error of the interval's estimate that the rounding of what the servers print can make."""
 
     @property
     def log_evidence(self) -> float:
         """The criterion's term, as a log, in the sum of e-values on which rollback is decided."""
-        return math.log(self.alpha_part) + self.log_rollback
+        return math.log(self.alpha_part) + self.log_rollback if self.alpha_part > 0 else -math.inf
 
     def fails(self, plan: JudgePlan) -> bool:
         """Return whether the criterion alone is enough for a rollback, within its part of alpha."""

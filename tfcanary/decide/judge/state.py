@@ -19,7 +19,7 @@ from tfcanary.decide.judge.calibration import Calibration
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.watch_windows import Course, Window
 
-SCHEMA = 5
+SCHEMA = 6
 """Number of the format. Raise it with every change of the fields below or of their meaning."""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
-from tfcanary.core.domain import Absence, Evidence, Finding
-from tfcanary.core.plan import JudgePlan
-from tfcanary.decide.judge import reasons
+from tfcanary.core.domain import LATENCY_BOUNDS, Absence, Evidence, Finding
+from tfcanary.core.plan import JudgePlan, LatencyPlan
+from tfcanary.decide.judge import latency_mean, reasons
 from tfcanary.decide.judge.calibration import Calibration
-from tfcanary.decide.judge.rate_rows import ERROR_WANDER, LATENCY_WANDER
+from tfcanary.decide.judge.rate_rows import ERROR_WANDER, LATENCY_WANDER, MOST_OFF, tail_bounds
 from tfcanary.decide.judge.spread import ASSUMED_SPREAD, chance_alpha
 from tfcanary.decide.judge.stable_level import StableLevel
 from tfcanary.decide.judge.standing import SHARE_UNIT, Need, Standing
@@ -17,6 +17,10 @@ from tfcanary.decide.judge.standing import SHARE_UNIT, Need, Standing
 ABSENT = "absent by plan"
 LARGEST_LOG = 700.0
 """Largest log of an e-value that is shown: a double holds no more than e^709."""
+NO_SUM = (
+    "stable exports no sum of latencies: means cannot be compared, and a usual shape is assumed within each bucket of the histogram; what is slower "
+    "within a bucket is not seen"
+)
 EVENTS = {"errors": "errors", "outage": "errors"}
 
 
@@ -38,7 +42,7 @@ def _evidence(standing: Standing, plan: JudgePlan) -> Evidence:
         gating=standing.gating,
         unit=standing.unit,
         interval=standing.interval,
-        tolerance=standing.tolerance,
+        tolerance=standing.tolerance if standing.alpha_part > 0 else None,
         margin=standing.margin if standing.need is Need.PROOF else None,
         figures={**_counts(standing), **_alpha(standing, plan), **_servers(standing)},
         suspended=standing.would_fail(plan),
@@ -59,6 +63,9 @@ def _counts(standing: Standing) -> Mapping[str, float]:
     exposures = {"stable requests": n_b, "canary requests": n_c}
     if standing.name == "latency":
         return exposures
+    if standing.name == latency_mean.NAME:
+        means = {"stable mean, ms": events_b / max(n_b, 1.0) / 1000, "canary mean, ms": events_c / max(n_c, 1.0) / 1000}
+        return {**exposures, **means, "rounding of the ratio": standing.rounding}
     if reasons.is_objective(standing):
         exposures = {f"stable {standing.what}": n_b, f"canary {standing.what}": n_c}
     if standing.averaged:
@@ -66,12 +73,15 @@ def _counts(standing: Standing) -> Mapping[str, float]:
     if reasons.is_objective(standing):
         return {**exposures, "stable events": events_b, "canary events": events_c}
     events = EVENTS.get(standing.name, f"requests that {standing.what}")
-    return {**exposures, f"stable {events}": events_b, f"canary {events}": events_c}
+    incident = {"stable's error rate in the incident": standing.incident} if standing.incident else {}
+    return {**exposures, f"stable {events}": events_b, f"canary {events}": events_c, **incident}
 
 
 def _alpha(standing: Standing, plan: JudgePlan) -> Mapping[str, float]:
-    spent, of_chance = standing.alpha_part * plan.alpha, standing.alpha_part * chance_alpha(plan.alpha)
-    figures = {"alpha spent": spent, "e-value for rollback": _e_value(standing.log_rollback), "needed for rollback": 1.0 / of_chance}
+    figures: dict[str, float] = {}
+    if standing.alpha_part > 0:
+        spent, of_chance = standing.alpha_part * plan.alpha, standing.alpha_part * chance_alpha(plan.alpha)
+        figures = {"alpha spent": spent, "e-value for rollback": _e_value(standing.log_rollback), "needed for rollback": 1.0 / of_chance}
     if standing.need is Need.PROOF:
         needed = 1.0 / chance_alpha(plan.alpha_promote)
         figures |= {"e-value for promotion": _e_value(standing.log_promote), "needed for promotion": needed}
@@ -122,6 +132,22 @@ def _plan_metrics(plan: JudgePlan) -> Iterator[str]:
             yield name
 
 
+def _latency_absences(latency: LatencyPlan, stable_level: StableLevel, names: Set[str]) -> Iterator[Absence]:
+    """Yield what stable's histogram, and the sum beside it, cannot show."""
+    if stable_level.latency_mean is None:
+        yield Absence(f"metrics/{latency_mean.NAME}", NO_SUM)
+    for level, bound in sorted(tail_bounds(latency, stable_level.latency).items(), reverse=True):
+        name = f"latency-tail-{100 * level:g}"
+        if bound is None:
+            low, high = 100 * level / MOST_OFF, 100 * min(level * MOST_OFF, 1 / (1 + latency.tail_share_margin))
+            why = f"stable's histogram cannot show it: between {low:.2g} and {high:.2g} % of the requests lie beyond none of its bounds"
+            yield Absence(f"metrics/{name}", why)
+        elif name not in names:
+            yield Absence(
+                f"metrics/{name}", f"its nearest bound, {LATENCY_BOUNDS[bound] / 1000:.3g} ms, is that of another part of the tail"
+            )
+
+
 def absences(
     plan: JudgePlan, stable_level: StableLevel | None, standings: Sequence[Standing], calibration: Calibration
 ) -> tuple[Absence, ...]:
@@ -129,12 +155,11 @@ def absences(
     in_plan = tuple(_plan_metrics(plan))
     missing = [
         Absence(f"metrics/{name}", ABSENT)
-        for name in ("latency", "latency-tail", "quality", "classes")
+        for name in ("latency", "latency-mean", "latency-tail", "quality", "classes")
         if name.split("-")[0] not in in_plan
     ]
-    if stable_level and stable_level.latency and not any(standing.name.startswith("latency-tail") for standing in standings):
-        why = "stable's histogram cannot show it: at no bound near the slowest 3 % or 1 % would a slower tail change the counts"
-        missing.append(Absence("metrics/latency-tail", why))
+    if plan.latency and stable_level and stable_level.latency:
+        missing += _latency_absences(plan.latency, stable_level, {standing.name for standing in standings})
     if calibration.lacking:
         missing.append(
             Absence("metrics/calibration", f"{calibration.lacking}; noise is assumed, not measured, and false rollbacks are likelier")

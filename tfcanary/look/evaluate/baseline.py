@@ -61,6 +61,7 @@ def assume(plan: JudgePlan, rate: float, error_rate: float | None) -> PlanningBa
         rate=rate,
         error_rate=ASSUMED_ERRORS if error_rate is None else error_rate,
         latency=_usual_latency() if plan.latency else (),
+        latency_mean=_usual_mean() if plan.latency else None,
         quality=ASSUMED_QUALITY if plan.quality else None,
         objectives={name: ASSUMED_VALUES if kind is ObjectiveKind.MEAN else ASSUMED_EVENTS for name, kind in kinds.items()},
     )
@@ -111,6 +112,7 @@ def _baseline(counted: TrackCounts, level: TrackCounts, seconds: float, noise: M
         rate=counted.requests / seconds,
         error_rate=(level.failed + 0.5) / (level.requests + 1.0),
         latency=latency if sum(latency) >= FEWEST_LATENCIES else (),
+        latency_mean=level.latency_mean,
         quality=_quality(level),
         noise=noise,
         objectives={name: one for name, sums in level.objectives.items() if (one := _level(sums, max(level.ok, 1.0))) is not None},
@@ -135,6 +137,11 @@ def _quality(level: TrackCounts) -> tuple[float, float] | None:
     mean = summed / number
     spread = squares / number - mean**2 if squares is not None else 0.0
     return mean, spread if spread > 0 else (mean * (1 - mean) if 0 < mean < 1 else mean**2)
+
+
+def _usual_mean() -> float:
+    """The mean of the assumed latency in microseconds."""
+    return sum(share * 1000 * median * math.exp(spread**2 / 2) for share, median, spread in ASSUMED_LATENCY)
 
 
 def _usual_latency() -> tuple[float, ...]:
