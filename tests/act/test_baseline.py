@@ -86,7 +86,7 @@ def test_a_weight_by_hand_whose_baseline_would_rise_needs_a_guard_that_can_watch
     raised: list[int] = []
     awaited = shift.await_able_guard
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shift, "await_able_guard", lambda hold: (raised.append(1), awaited(hold)))
+        patch.setattr(shift, "await_able_guard", lambda hold: (raised.append(1), awaited(hold))[1])
         shift.set_weight(world.platform(), RUN, 40)
         assert (world.traffic, len(raised)) == (Traffic(canary=40, baseline=40), 1)
         shift.set_weight(world.platform(), RUN, 20)

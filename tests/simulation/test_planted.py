@@ -107,6 +107,12 @@ def the_record_is_not_read_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("tests.simulation.world.World._land", _land_always)
 
 
+def the_guard_is_looked_at_once(patch: pytest.MonkeyPatch) -> None:
+    """The moves before a raise take longer than the guard needs to go blind."""
+    restored = restore.restore
+    patch.setattr(restore, "restore", lambda platform, run_id, hold=None, before_raise=None: restored(platform, run_id, hold))
+
+
 def a_broken_beginning_has_no_guard(patch: pytest.MonkeyPatch) -> None:
     """A release whose first write lost its answer ends without a guard, beside the previous version's servers."""
     patch.setattr(rollback, "_start_guard", lambda platform, run_id: None)
@@ -144,6 +150,10 @@ PLANTS: dict[str, tuple[Plant, list[Schedule]]] = {
     "a broken beginning has no guard": (
         a_broken_beginning_has_no_guard,
         [(Scenario(second_at=230.5), (Choice(at, What.LOSE),)) for at in range(110, 145)],
+    ),
+    "the guard is looked at once": (
+        the_guard_is_looked_at_once,
+        [(Scenario(), (Choice(at, What.WAIT, 90.0), Choice(at + beat, What.WAIT, 90.0))) for beat in (1, 2) for at in range(75, 110)],
     ),
     "traffic before servers": (traffic_before_servers, [(Scenario(), ())]),
     "nobody tells autoscalers": (nobody_tells_autoscalers, [(Scenario(scaling=True), ())]),

@@ -26,13 +26,14 @@ TRIES = 12
 Move = Callable[[], None]
 
 
-def restore(platform: Platform, run_id: str, hold: Hold | None = None) -> Release | None:
+def restore(platform: Platform, run_id: str, hold: Hold | None = None, before_raise: Callable[[], None] = lambda: None) -> Release | None:
     """Make the world what this run's release wants; returns the release, or None where the record shows another one.
 
-    `hold` is the caller's live hold: without one nothing is raised. Raises Unavailable where a part of the world cannot be reached or
+    `hold` is the caller's live hold: without one nothing is raised. `before_raise` is called before the candidate's share is raised: it may
+    wait, or raise. Raises Unavailable where a part of the world cannot be reached or
     does not follow, Held where `hold` is over.
     """
-    work = _Work(platform, hold)
+    work = _Work(platform, hold, before_raise)
     for _ in range(TRIES):
         release = ledger.read(platform).release
         if release is None or release.run_id != run_id:
@@ -72,6 +73,7 @@ class _Work:
 
     platform: Platform
     hold: Hold | None
+    before_raise: Move
     stamped: set[tuple[str, int]] = field(default_factory=set)
 
     def pass_over(self, release: Release) -> bool:
@@ -135,6 +137,7 @@ class _Work:
         if self.hold is None or release.desired.traffic == Traffic():
             return
         if self.platform.router.traffic() != release.desired.traffic:
+            self.before_raise()
             self.hold.check()
             yield self._set(release.desired.traffic, release)
 

@@ -69,9 +69,16 @@ def raise_traffic(hold: Hold, step: Callable[[Release], Release], watching: bool
     """
     while _must_wait(await_able_guard(hold), step, hold.platform.clock.now()):
         rise.await_rise(hold)
+    looked = hold.platform.clock.now()
+
+    def look_again() -> None:
+        # The moves before the raise may have been late, and the guard may have gone blind meanwhile.
+        if hold.platform.clock.now() - looked > hold.release.plan.deploy.lease:
+            await_able_guard(hold)
+
     hold.check()
     (hold.watch if watching else hold.renew)(lambda release: step(_may_rise(release)))
-    restore.restore(hold.platform, hold.run_id, hold)
+    restore.restore(hold.platform, hold.run_id, hold, look_again)
     return _may_rise(ledger.read_release(hold.platform, hold.run_id))
 
 

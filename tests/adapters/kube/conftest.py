@@ -16,7 +16,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import cluster, namespace
 from tests.cluster.waiting import until
 from tfcanary.adapters.kube.deployer import KubeDeployer
-from tfcanary.adapters.kube.running_servers import RunningServers
+from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers
 from tfcanary.adapters.kubeclient.api import Api
 from tfcanary.core.domain import Intent, ModelVersion, Pool, Role, RunningPool, Track
 from tfcanary.core.plan import BucketPlan, DeployPlan, GuardPodPlan, MetricsPlan, Plan, ServingPlan, TrafficPlan
@@ -74,7 +74,7 @@ class Place:
 
     @property
     def deployer(self) -> KubeDeployer:
-        return KubeDeployer(self.running, self.plan)
+        return KubeDeployer(self.running, self.plan, TrackServers(self.running))
 
     def intent(self, number: int | None = None) -> Intent:
         """The next one, or the one of this number."""

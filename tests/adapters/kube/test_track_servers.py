@@ -46,3 +46,12 @@ def test_ready_pods_are_not_listed_at_every_poll() -> None:
     for _ in range(5):
         servers.of(Track.STABLE)
     assert running.asked == 1
+
+
+def test_after_a_scaling_the_servers_are_listed_again() -> None:
+    running = Running((pod("one", True),))
+    servers = TrackServers(running)  # type: ignore[arg-type]
+    servers.of(Track.CANARY)
+    running.pods = (pod("one", True), pod("two", True))
+    servers.forget()
+    assert [one.name for one in servers.of(Track.CANARY)] == ["one", "two"]

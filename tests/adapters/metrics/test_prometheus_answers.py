@@ -21,7 +21,7 @@ from tests.adapters.metrics.prometheus_server import (
     canary,
     source,
 )
-from tfcanary.adapters.metrics.prometheus import PrometheusSource
+from tfcanary.adapters.metrics.prometheus import LOADS, PrometheusSource
 from tfcanary.core.domain import COMPARED, LATENCY_BOUNDS, Counters, Sample, Track
 from tfcanary.core.errors import Refused, Unavailable
 from tfcanary.core.plan import MetricsPlan
@@ -99,9 +99,21 @@ def test_series_without_any_scrape_are_nothing_to_go_by(server: PrometheusServer
     assert canary(server, page) == Sample(Track.CANARY, False, {})
 
 
-def test_a_server_that_does_not_answer_is_missing_and_the_track_is_not_up(server: PrometheusServer) -> None:
-    sample = canary(server, Page("a", "canary", series=answered(5)), Page("b", "canary", up=0.0))
+def test_a_server_that_does_not_answer_any_more_is_missing_and_the_track_is_not_up(server: PrometheusServer) -> None:
+    sample = canary(server, Page("a", "canary", series=answered(5)), Page("b", "canary", series=answered(6), up=0.0))
     assert sample == Sample(Track.CANARY, False, {"a": Counters(5)})
+
+
+def test_a_new_server_beside_others_may_load_for_a_while(server: PrometheusServer) -> None:
+    server.pages = [Page("a", "canary", series=answered(5)), Page("b", "canary", up=0.0)]
+    asked = source(server)
+    assert asked.sample(Track.CANARY, AT) == Sample(Track.CANARY, True, {"a": Counters(5)})
+    asked._first_seen["b"] -= LOADS.total_seconds()
+    assert asked.sample(Track.CANARY, AT) == Sample(Track.CANARY, False, {"a": Counters(5)})
+
+
+def test_where_no_server_answers_the_track_is_not_up(server: PrometheusServer) -> None:
+    assert canary(server, Page("a", "canary", up=0.0), Page("b", "canary", up=0.0)) == Sample(Track.CANARY, False)
 
 
 @pytest.mark.parametrize(("age", "up"), [(2 * INTERVAL, True), (2 * INTERVAL + 1, False)])

@@ -86,7 +86,7 @@ def test_a_pod_whose_labels_changed_when_it_came_back_counts_as_what_it_is_now(s
 def test_a_server_that_counts_as_missing_is_named_once_with_the_reason(server: PrometheusServer, caplog: pytest.LogCaptureFixture) -> None:
     server.pages = [
         Page("a", "canary", series=answered(float("nan"))),
-        Page("b", "canary", up=0.0),
+        Page("b", "canary", series=answered(2), up=0.0),
         Page("c", "canary", series=answered(5), age=60.0),
     ]
     asked = source(server)

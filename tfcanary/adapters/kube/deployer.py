@@ -14,7 +14,7 @@ from datetime import timedelta
 from tfcanary.adapters.kube import manifests
 from tfcanary.adapters.kube.guards import tfcanary_image
 from tfcanary.adapters.kube.ownership import check_ours, labels
-from tfcanary.adapters.kube.running_servers import RunningServers, pool_at, scaling_of, selector_of, tracks_at
+from tfcanary.adapters.kube.running_servers import RunningServers, TrackServers, pool_at, scaling_of, selector_of, tracks_at
 from tfcanary.adapters.kube.serving_flags import is_pulled
 from tfcanary.adapters.kubeclient import object_names
 from tfcanary.adapters.kubeclient.fenced_writes import compare_and_swap, merge_over, stamp_of, write_over
@@ -34,8 +34,9 @@ SETTLE = 2.0
 class KubeDeployer:
     """`ports.Deployer` for one model in one namespace."""
 
-    def __init__(self, running: RunningServers, plan: Plan) -> None:
+    def __init__(self, running: RunningServers, plan: Plan, tracks: TrackServers) -> None:
         self._running = running
+        self._tracks = tracks
         self._api = running.api
         self._model = running.model
         self._plan = plan
@@ -51,6 +52,8 @@ class KubeDeployer:
         intent was there first, Refused where a Deployment of that name is somebody else's, or serves other bytes under the number.
         """
         self._known.pop(pool.pool, None)
+        # The counters of servers that come now must not be missed for as long as a list is remembered.
+        self._tracks.forget()
         self._least[pool.pool] = pool.least
         self._check_apart(pool)
         present = self._running.deployments(pool.pool).get(pool.pool)

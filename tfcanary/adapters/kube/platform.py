@@ -49,7 +49,7 @@ def open_kube(uri: str, namespace: str, model: str, plan: Plan) -> Platform:
         storage=storage,
         bucket_uri=plan.bucket.canary.rstrip("/"),
         stable_storage=open_storage(plan.bucket.stable) if plan.bucket.stable else None,
-        deployer=KubeDeployer(running, plan),
+        deployer=KubeDeployer(running, plan, servers),
         router=router,
         metrics=_metrics(plan, running, servers),
         predictor=PodPredictor(servers, model),

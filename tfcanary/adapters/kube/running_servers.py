@@ -124,9 +124,10 @@ class TrackServers:
             self._known[track] = (time.monotonic(), servers)
         return servers
 
-    def forget(self, track: Track) -> None:
-        """List the track's servers again at the next question: one of them did not answer."""
-        self._known.pop(track, None)
+    def forget(self, *tracks: Track) -> None:
+        """List the servers of these tracks, or of all, again at the next question: one did not answer, or others have come."""
+        for track in tracks or Track:
+            self._known.pop(track, None)
 
 
 def selector_of(deployment: Json) -> dict[str, str]:

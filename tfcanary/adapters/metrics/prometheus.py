@@ -36,6 +36,9 @@ STEP = timedelta(seconds=30)
 LOOKBACK = timedelta(minutes=5)
 """How far Prometheus itself looks back for a value: older ones are in no answer."""
 
+LOADS = timedelta(minutes=15)
+"""How long a new server may load beside others that answer, before it counts as missing."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -63,6 +66,8 @@ class PrometheusSource:
         self._judge = judge or JudgePlan()
         self._labels: Mapping[Track, Labels] = {track: {**plan.selectors, **selectors.get(track, {})} for track in Track}
         self._warnings: set[str] = set()
+        self._answered: set[str] = set()
+        self._first_seen: dict[str, float] = {}
         stable, canary = self._labels[Track.STABLE], self._labels[Track.CANARY]
         if not any(stable[name] != canary[name] for name in stable.keys() & canary.keys()):
             raise Refused(
@@ -130,13 +135,23 @@ class PrometheusSource:
         own = own_counters_of(instant, latest)
         servers: dict[str, Counters] = {}
         pods = servers_of(instant, latest)
+        silent = [pod for pod, series in pods.items() if isinstance(series, str)]
+        self._answered |= pods.keys() - silent
+        self._answered |= {target.pod for target, series in instant.items() if any(one.name != "up" for one in series)}
+        loading = [pod for pod in silent if self._loads(pod, at)] if len(silent) < len(pods) else []
         for pod, series in pods.items():
+            if pod in loading:
+                continue
             counters = series if isinstance(series, str) else counters_of(series, self._entrypoint)
             if isinstance(counters, str):
                 self._warn_once(f"{self._api}: {pod} of {track} {counters}: it counts as missing")
             else:
                 servers[pod] = with_own_counters(self._judge, own.get(pod, ()), counters)
-        return Sample(track, up=0 < len(pods) == len(servers), servers=servers, every=longest_interval(scrapes))
+        return Sample(track, up=0 < len(pods) - len(loading) == len(servers), servers=servers, every=longest_interval(scrapes))
+
+    def _loads(self, pod: str, at: float) -> bool:
+        """Whether a silent pod is new: it joined a pool that grows, and nobody sends it requests before it is ready."""
+        return pod not in self._answered and at - self._first_seen.setdefault(pod, at) < LOADS.total_seconds()
 
     def _warn_once(self, sentence: str) -> None:
         if sentence not in self._warnings:

@@ -6,7 +6,7 @@ The rules:
   its name, a second job, or several Prometheus replicas whose series lie in one store. Of these, the target that has the model's
   series counts, then the one that was scraped last. So no request is counted twice.
 * A pod is up where each of its targets that is still scraped is up. A target that was not scraped for twice its interval is gone; a
-  pod without any other is missing, and the track is not up.
+  pod without any other is missing, and the track is not up. A new pod that has not answered yet, beside others that do, still loads.
 * A pod that is up and has no series has counted nothing yet: TF Serving shows a series from its first request on.
 * A value that is not a finite number, or a histogram that is not TF Serving's, makes its pod missing.
 * Series of the user's own counters may come from another target of the pod than TF Serving's. Of replicas of one target, one counts.
