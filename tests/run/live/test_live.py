@@ -171,6 +171,9 @@ def test_at_any_moment_a_release_says_what_it_waits_for_since_when_and_until_whe
     person = wait(watched(pause=Pause(NOW, approval=True)), None, later)
     assert person
     assert (person.what, person.until) == ("a person to approve stage 0", NOW + plan.patience)
+    window = wait(watched(pause=Pause(NOW, until=later)), None, later)
+    assert window
+    assert (window.what, window.until) == ("its window, in which weights may rise", later)
     holder = Holder("run-1: after deploy", "", 1, timedelta(minutes=10), NOW + timedelta(minutes=10), False, True)
     between = wait(watched(state=State.OPEN, stage_began=None, stage=-1, holder=holder), None, later)
     assert between

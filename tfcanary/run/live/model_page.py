@@ -52,7 +52,9 @@ def _orders(release: Release, model: str, platform_uri: str) -> Iterator[tuple[s
         said = ("--reason", reason) if reason else ()
         return Code(shlex.join(["tfcanary", verb, model, "--platform", platform_uri, *said]))
 
-    if release.pause and release.pause.approval:
+    if release.waits_for_window:
+        yield "let weights rise now", command("override-window", "<why>")
+    elif release.pause and release.pause.approval:
         yield "approve the stage", command("approve", "<why>")
         yield "reject it", command("reject", "<why>")
     elif release.pause:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tfcanary.core.record import Holder, Release, State
+from tfcanary.core.record import Holder, Pause, Release, State
 from tfcanary.core.timeline import Timeline
 from tfcanary.report.numbers import moment
 from tfcanary.run.submit.time_left import time_left
@@ -32,7 +32,7 @@ def wait(release: Release, polls: Timeline | None, now: datetime) -> Wait | None
     if release.state.ended:
         return None
     if release.pause:
-        return _for_person(release)
+        return _for_pause(release, release.pause)
     left = time_left(release, polls, now)
     if left and release.stage_began:
         what = f"the least time of stage {release.stage}" if left.least > timedelta(0) else f"stage {release.stage} to end {left.waits}"
@@ -42,10 +42,11 @@ def wait(release: Release, polls: Timeline | None, now: datetime) -> Wait | None
     return _for_step(release.holder, _last_event(release))
 
 
-def _for_person(release: Release) -> Wait:
-    assert release.pause is not None
-    what = f"a person to approve stage {release.stage}" if release.pause.approval else "a person to resume it"
-    return Wait(what, release.pause.since, release.pause.since + release.plan.stage.patience, "it ends undecided")
+def _for_pause(release: Release, pause: Pause) -> Wait:
+    if pause.until:
+        return Wait("its window, in which weights may rise", pause.since, pause.until, "a weight may rise")
+    what = f"a person to approve stage {release.stage}" if pause.approval else "a person to resume it"
+    return Wait(what, pause.since, pause.since + release.plan.times(release.stage).patience, "it ends undecided")
 
 
 def _for_step(holder: Holder | None, since: datetime) -> Wait:

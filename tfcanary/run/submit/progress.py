@@ -20,6 +20,7 @@ from tfcanary.core.ports import Clock
 from tfcanary.core.record import Pause, Release, State
 from tfcanary.report.numbers import RATIO, duration, plain, share, writer
 from tfcanary.report.plots.text import cut, visible
+from tfcanary.run.submit.current_wait import wait
 from tfcanary.run.submit.snapshots import Snapshot
 from tfcanary.run.submit.time_left import bounds, forecast, time_left
 
@@ -157,6 +158,8 @@ def _part_of_minimum(release: Release, number: int, now: datetime) -> float:
 
 
 def _time_rows(snapshot: Snapshot, now: datetime) -> Iterable[tuple[str, str]]:
+    if found := wait(snapshot.release, snapshot.outline, now):
+        yield "waits for", str(found)
     left = time_left(snapshot.release, snapshot.outline, now)
     if left is None:
         return
