@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fakes import World
 from tfcanary.core import codec
@@ -13,6 +14,10 @@ from tfcanary.core.plan import Plan
 
 # The image of the steps is named without "python" by people who build their own: KFP's local runner remarks on it.
 warnings.filterwarnings("ignore", message=".*does not contain 'python'.*")
+
+# What is slow on a busy machine is no fault of the input.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
 ROOMS = {"core", "act", "decide", "adapters", "look", "tf", "run"}

@@ -54,7 +54,7 @@ def test_json_has_every_stage_with_its_times_beside_what_was_there(plan_file: Pa
     assert said["decides"] is True
     stage = said["stages"][0]
     assert stage["weight"] == 5
-    assert stage["promote"] == {"seconds": 600.0, "requests": 6000.0}
+    assert stage["promote"] == {"seconds": 660.0, "requests": 6600.0}
     assert set(stage["rollback"]) == {"errors x2", "errors x10", "p50 +10 %", "p99 +50 %"}
     assert stage["rollback"]["errors x10"]["seconds"] < stage["rollback"]["errors x2"]["seconds"]
     assert stage["sentences"] == []

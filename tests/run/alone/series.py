@@ -26,7 +26,7 @@ PLAN: dict[str, Any] = {
         "settle": "5s",
         "warmup": "10s",
         "errors": {"margin_absolute": 0.02},
-        "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_margin": 1.0},
+        "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_share_margin": 2.0},
     },
 }
 SELECTORS = {Track.STABLE: {"track": "stable"}, Track.CANARY: {"track": "canary"}}

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tfcanary.core.plan import JudgePlan
+from tfcanary.decide.judge import latency_mean, latency_row
 from tfcanary.decide.judge.calibration import Calibration
 from tfcanary.decide.judge.latency_mean import LatencyMeanAccumulator
 from tfcanary.decide.judge.latency_row import LatencyAccumulator
 from tfcanary.decide.judge.means import MeanAccumulator, mean_rows
 from tfcanary.decide.judge.rates import RateAccumulator
 from tfcanary.decide.judge.stable_level import StableLevel
-from tfcanary.decide.judge.standing import Standing, is_latency
+from tfcanary.decide.judge.standing import Need, Standing, is_latency
 from tfcanary.decide.judge.watch_windows import Window
 
 
@@ -56,7 +57,7 @@ class Criteria:
         """Return how each criterion stands after the windows so far, on request without the intervals, which cost most of the work."""
         step = max(self._seconds / max(self._windows, 1), 1.0)
         every = (*self._rates.standings(step, with_intervals), *(other.standing(step, with_intervals) for other in self._others))
-        return tuple(self._with_enough_answers(standing) for standing in every)
+        return tuple(self._with_enough_answers(standing) for standing in _with_readable_sums(every))
 
     @property
     def load(self) -> float:
@@ -68,3 +69,13 @@ class Criteria:
         """Return the standing; one of latency holds nothing against a canary with fewer answers than `judge.latency.least_answers`."""
         few = self._latency is not None and is_latency(standing) and standing.counts[1] < self._latency.least_answers
         return replace(standing, log_rollback=min(standing.log_rollback, 0.0)) if few else standing
+
+
+def _with_readable_sums(standings: tuple[Standing, ...]) -> tuple[Standing, ...]:
+    """Return the standings; where the sums of latencies are printed too coarsely to show any margin, the row `latency` is to be proven instead.
+
+    That is so where servers have been answering for months. A service of such servers has no means, as one that exports no sums.
+    """
+    coarse = any(one.name == latency_mean.NAME and one.rounding > one.margin - 1 for one in standings)
+    needs = {latency_mean.NAME: Need.NOTHING, latency_row.NAME: Need.PROOF} if coarse else {}
+    return tuple(replace(one, need=needs.get(one.name, one.need)) for one in standings)
