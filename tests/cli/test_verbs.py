@@ -36,7 +36,7 @@ def verbs() -> Iterator[tuple[str, click.Command]]:
 
 NAMES = [name for name, _ in verbs()]
 LEAVES = [name for name, command in verbs() if not isinstance(command, click.Group)]
-WITHOUT_JSON = {"serve", "completion", "metrics", "trigger serve", "trigger watch"}
+WITHOUT_JSON = {"dashboard", "serve", "completion", "metrics", "trigger serve", "trigger watch"}
 """They answer no question: they serve until they are ended, or print what a program reads."""
 
 

@@ -41,14 +41,22 @@ def waiting(world: World, plan: Plan) -> World:
     return world
 
 
+ALONE = "1 server beside stable's 1"
+
+
 @pytest.mark.parametrize(
     ("weights", "lines"),
     [
-        ("{from: 10, to: 40, factor: 2}", ["stage 0:  10 %, 5 min to 1 h", "stage 1:  20 %, 5 min to 1 h", "stage 2:  40 %, 5 min to 1 h"]),
-        ("{from: 10, to: 30, step: 20}", ["stage 0:  10 %, 5 min to 1 h", "stage 1:  30 %, 5 min to 1 h"]),
+        ("{from: 10, to: 40, factor: 2}", [f"stage {i}:  {10 * 2**i} %, {ALONE}, 5 min to 1 h" for i in range(3)]),
+        ("{from: 10, to: 30, step: 20}", [f"stage {i}:  {10 + 20 * i} %, {ALONE}, 5 min to 1 h" for i in range(2)]),
         (
             "[{weight: 5, minimum: 30m, samples: 500}, {weight: 50, maximum: 4h, approval: every}]",
-            ["stage 0:   5 %, 30 min to 1 h", "at least 500 canary requests", "stage 1:  50 %, 5 min to 4 h", "and a person's approval"],
+            [
+                f"stage 0:   5 %, {ALONE}, 30 min to 1 h",
+                "at least 500 canary requests",
+                f"stage 1:  50 %, {ALONE}, 5 min to 4 h",
+                "and a person's approval",
+            ],
         ),
     ],
 )
@@ -68,7 +76,7 @@ def test_plan_prints_what_the_weights_became(weights: str, lines: list[str], tmp
 def test_the_page_of_a_plan_has_its_stages_and_windows(tmp_path: Path) -> None:
     page = tmp_path / "plan.md"
     assert run("plan", "examples/office_hours.yaml", "--rate", 50, "--html", page) == 0
-    assert "Stage 3:  40 %, 15 min to 4 h" in page.read_text()
+    assert "Stage 3:  40 %, 1 server beside stable's 1, 15 min to 4 h" in page.read_text()
     assert "The window closes on" in page.read_text() or "the window that closes on" in page.read_text()
 
 

@@ -42,7 +42,7 @@ PROMOTED = (2940, 840, 600, 600, None, 2070, 1890)
 
 
 def forecaster(rate: float, error_rate: float = 0.001, plan: JudgePlan = PLAN) -> Forecaster:
-    return Forecaster(plan, Baseline(rate, error_rate, LATENCY, QUALITY), POLL)
+    return Forecaster(plan, Baseline(rate, error_rate, LATENCY, quality=QUALITY), POLL)
 
 
 def planned(regression: Regression, rate: float, weight: int, error_rate: float = 0.001) -> float:
@@ -77,8 +77,8 @@ def test_noise_that_history_has_shown_makes_it_longer() -> None:
     worse = Regression(errors=10)
     history = simulation.history(np.random.default_rng(0), simulation.NOISY)
     calibration, _ = calibrate(history, PLAN)
-    noisy = Forecaster(PLAN, Baseline(200, 0.001, LATENCY, QUALITY, calibration.noise), POLL)
-    unknown = Forecaster(PLAN, Baseline(200, 0.001, LATENCY, QUALITY, {}), POLL)
+    noisy = Forecaster(PLAN, Baseline(200, 0.001, LATENCY, quality=QUALITY, noise=calibration.noise), POLL)
+    unknown = Forecaster(PLAN, Baseline(200, 0.001, LATENCY, quality=QUALITY, noise={}), POLL)
     calm = planned(worse, 200, 5)
     for other in (noisy, unknown):
         assert (other.rollback([SchedulePart(5)], worse).seconds or math.inf) > calm
