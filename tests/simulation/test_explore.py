@@ -85,7 +85,7 @@ def test_a_failure_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -
     """Planted: a hold that nobody renews, which only a pause in mid-stage lets run out."""
     monkeypatch.setattr(hold.Hold, "tick", lambda self: None)
     needless = (Choice(5, What.WAIT, 3.0), Choice(20, What.WAIT, 15.0))
-    played = (play(Scenario(pause_at=float(at), twice="deploy", skew=0.0), needless) for at in range(60, 150, 5))
+    played = (play(Scenario(pause_at=float(at), twice="exit", skew=0.0), needless) for at in range(60, 150, 5))
     failure = next(one for one in played if one is not None)
     small = shrunk(failure)
     assert (small.choices, small.scenario.twice, small.scenario.pause_at) == ((), "", failure.scenario.pause_at)
