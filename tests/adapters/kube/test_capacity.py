@@ -41,7 +41,7 @@ def place(make: MakePlace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) ->
     made = make()
     made.plan = replace(made.plan, weights=(40, 50))
     cluster.apply([gateway_object()], made.api.namespace)
-    monkeypatch.setattr(shift, "await_able_guard", lambda hold: None)
+    monkeypatch.setattr(shift, "await_able_guard", lambda hold: ledger.read_release(hold.platform, hold.run_id))
     made.up(1, OF_STABLE)
     made.assign(Track.STABLE, 1)
     return made

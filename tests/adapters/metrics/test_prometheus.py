@@ -43,9 +43,8 @@ def test_a_sample_is_two_questions_to_the_letter(server: PrometheusServer) -> No
     assert counters.path == "/api/v1/query"
     assert counters.params == {
         "query": ':tensorflow:serving:request_count{model_name="m", app="m-v2", status!="OK"}'
-        ' or :tensorflow:serving:request_latency_count{model_name="m", app="m-v2", API=~"(?i:predict|classify|regress)"}'
-        ' or :tensorflow:serving:request_latency_sum{model_name="m", app="m-v2", API=~"(?i:predict|classify|regress)"}'
-        ' or :tensorflow:serving:request_latency_bucket{model_name="m", app="m-v2", API=~"(?i:predict|classify|regress)"}'
+        ' or {__name__=~":tensorflow:serving:request_latency_(count|sum|bucket)", model_name="m", app="m-v2",'
+        ' API=~"(?i:predict|classify|regress)"}'
         ' or up{app="m-v2"}',
         "time": "1767268800.000",
     }

@@ -16,12 +16,11 @@ from tfcanary.core.errors import Refused
 TEXTS = {
     # Raw and cumulative, never a rate: increments are computed for each server, where a restart is visible. One query for
     # all of them, since a scrape might fall between two. Only the three verbs count: probes of the REST API are in the
-    # latency histogram too, with an empty API.
+    # latency histogram too, with an empty API. `or` leaves out what has the labels of something on its left, whatever its name: a
+    # count and its sum must come from one selector.
     "counters": """
         :tensorflow:serving:request_count{$model, status!="OK"}
-        or :tensorflow:serving:request_latency_count{$model, API=~"(?i:predict|classify|regress)"}
-        or :tensorflow:serving:request_latency_sum{$model, API=~"(?i:predict|classify|regress)"}
-        or :tensorflow:serving:request_latency_bucket{$model, API=~"(?i:predict|classify|regress)"}
+        or {__name__=~":tensorflow:serving:request_latency_(count|sum|bucket)", $model, API=~"(?i:predict|classify|regress)"}
         or up{$server}
     """,
     # When each server was scraped: the answer to the query above has the time of the query instead.
