@@ -28,9 +28,8 @@ LONG = {"stage": {"minimum": "60s", "maximum": "90s"}}
 """A stage that lasts until something happens."""
 
 
-def canary_pod(site: Site) -> str:
-    (pod,) = pods(site.cluster.api, site.namespace, **{"tfcanary.dev/version": "2"})
-    return str(pod["metadata"]["name"])
+def canary_pods(site: Site) -> list[str]:
+    return [str(pod["metadata"]["name"]) for pod in pods(site.cluster.api, site.namespace, **{"tfcanary.dev/version": "2"})]
 
 
 def test_latency_that_grows_is_rolled_back(site: Site, ours: Ours) -> None:
@@ -45,11 +44,11 @@ def test_a_canary_that_crashes_again_and_again_is_rolled_back(site: Site, ours: 
     """One crash that is over at the watch's second look is left to the judge: users' requests failed, or they did not."""
     run = site.start("better", **LONG)
     site.in_force(run)
-    name = canary_pod(site)
+    names = canary_pods(site)
+    assert len(names) == 2, "as many as stable has"
 
     def crash() -> bool:
-        pid = site.cluster.pid(site.namespace, name)
-        if pid:
+        for pid in filter(None, (site.cluster.pid(site.namespace, name) for name in names)):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return site.release_of(run.run_id).state.ended
@@ -75,12 +74,15 @@ def test_an_image_that_cannot_be_pulled_is_refused_with_its_name(site: Site, our
     assert ours(site.seen()) == {}
 
 
-def test_a_quota_that_is_exceeded_is_refused_with_the_servers_words(site: Site, ours: Ours) -> None:
+def test_a_quota_without_room_for_the_largest_stage_is_refused_before_anything_is_written(site: Site, ours: Ours) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "2"}}}
     site.cluster.apply([quota], site.namespace)
+    path = f"/api/v1/namespaces/{site.namespace}/resourcequotas/small"
+    until(lambda: site.cluster.api.get(path).get("status", {}).get("used"))
     run = site.start("better")
-    ended = site.settled(run, State.REFUSED)
-    assert "exceeded quota" in ended.reason
+    refusal = until(lambda: site.record().refusal(run.run_id), seconds=150)
+    assert refusal is not None
+    assert "small allows pods 2, and 2 is used; the largest stage and the promotion need 2 more pods" in refusal.reason
     assert ours(site.seen()) == {}
 
 
