@@ -135,7 +135,7 @@ def test_a_step_that_raises_is_followed_by_the_guard(site: Site, ours: Ours) -> 
 
 
 def until_traffic(site: Site) -> None:
-    until(lambda: (r := site.record().release) is not None and r.weight > 0 and r.state is State.WATCHED, 120)
+    until(lambda: (r := site.record().release) is not None and r.weight > 0 and r.state is State.WATCHED, 300)
     until(lambda: site.weight() > 0, 30)  # the record is written first
 
 
