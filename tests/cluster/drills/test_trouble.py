@@ -172,8 +172,8 @@ def test_a_slow_api_server_and_storms_of_conflicts_end_no_release(site: Site, ou
 
 
 def test_a_node_that_is_lost_takes_no_answer_from_users_for_longer_than_kubernetes_needs(site: Site) -> None:
-    run = site.start("better", **LONG)
-    site.in_force(run)
+    run = site.start("better", weights=[30], **LONG)  # one pod is enough for it
+    site.in_force(run, 30)
     (pod,) = pods(site.cluster.api, site.namespace, **{"tfcanary.dev/version": "2"})
     site.cluster.nodes[pod["spec"]["nodeName"]].lose()
     ended = site.ended(run)
