@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.adapters.metrics.prometheus_server import ANSWERED, BUCKET, FAILED, Asked, Page, PrometheusServer, all_series, labelled, scrapes
+from tests.conftest import QUICK
 from tests.fakes import FakeClock
 from tfcanary.adapters.metrics.exposition import BOUNDS
 from tfcanary.adapters.metrics.prometheus import PrometheusSource
@@ -21,13 +22,7 @@ PLAN: dict[str, Any] = {
     "weights": [WEIGHT],
     "stage": {"poll": "10s", "minimum": "60s", "maximum": "300s"},
     "deploy": {"lease": "60s"},
-    "judge": {
-        "minimum_time": "60s",
-        "settle": "5s",
-        "warmup": "10s",
-        "errors": {"margin_absolute": 0.02},
-        "latency": {"tolerance": 0.1, "margin": 0.5, "tail_tolerance": 0.3, "tail_share_margin": 2.0},
-    },
+    "judge": QUICK["judge"],
 }
 SELECTORS = {Track.STABLE: {"track": "stable"}, Track.CANARY: {"track": "canary"}}
 SCENARIOS = {"promote": (90.0, 10.0, 0.001), "rollback": (90.0, 10.0, 0.2), "undecided": (1.8, 0.2, 0.0)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,6 @@ from tfcanary.run.web.bounded_requests import LARGEST
 TOKEN = "a-token-of-the-tests-0123"
 IDLE = timedelta(seconds=600)
 PAYLOAD = {"name": "digits", "namespace": "serving", "phase": "Progressing", "checksum": "85d557f47b"}
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def recorded(clock: FakeClock) -> Iterator[Recorded]:
-    server = Recorded("promote", clock.now())
-    yield server
-    server.close()
 
 
 def service_of(recorded: Recorded, clock: FakeClock, begun: list[str] | None = None) -> JudgeService:

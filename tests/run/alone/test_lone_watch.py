@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,18 +12,6 @@ from tests.run.alone.series import Recorded, opinions
 from tfcanary.core.errors import Conflict, Refused, Unavailable
 from tfcanary.run.alone.lone_watch import Answer, Opinion
 from tfcanary.run.alone.saved_watches import SavedWatches
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def recorded(clock: FakeClock) -> Iterator[Recorded]:
-    server = Recorded("promote", clock.now())
-    yield server
-    server.close()
 
 
 def kept(storage: FakeStorage) -> SavedWatches:

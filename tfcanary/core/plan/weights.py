@@ -51,7 +51,7 @@ class Ramp:
             raise ValueError(f"from {self.from_}, to {self.to}: must rise, from 1 to 99 percent; at 100 nothing is left to compare with")
         if (self.factor is None) is (self.step is None):
             raise ValueError(
-                f"factor {_shown(self.factor)}, step {_shown(self.step)}: exactly one of the two must be given, for example factor: 2"
+                f"factor {_as_text(self.factor)}, step {_as_text(self.step)}: exactly one of the two must be given, for example factor: 2"
             )
         if self.factor is not None and not 1 < self.factor <= 100:
             raise ValueError(f"factor {self.factor:g}: must be above 1 and at most 100, for example 2")
@@ -90,5 +90,5 @@ def expanded(document: Mapping[str, Any], at: str, decode: Decode) -> Mapping[st
     return {**document, "weights": [one.weight for one in stages], "stages": rows}
 
 
-def _shown(value: float | None) -> str:
+def _as_text(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"

@@ -121,7 +121,7 @@ def first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
         return early
     # The clock skips this time: somewhere between the two instants it goes on with a later one.
     minutes = range(round((early - late) / _MINUTE) + 1)
-    return late + bisect_left(minutes, wall, key=lambda minute: _shown(late + minute * _MINUTE, zone)) * _MINUTE
+    return late + bisect_left(minutes, wall, key=lambda minute: _clock_time(late + minute * _MINUTE, zone)) * _MINUTE
 
 
 def next_rise(windows: Sequence[WindowPlan], freezes: Sequence[FreezePlan], at: datetime) -> datetime:
@@ -202,7 +202,7 @@ def _midnight_after(day: date) -> datetime:
     return datetime.combine(day + _DAY, time())
 
 
-def _shown(at: datetime, zone: ZoneInfo) -> datetime:
+def _clock_time(at: datetime, zone: ZoneInfo) -> datetime:
     """What the clock of a zone shows at an instant."""
     return at.astimezone(zone).replace(tzinfo=None)
 

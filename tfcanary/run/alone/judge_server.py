@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from tfcanary.core.errors import Refused
 from tfcanary.run.alone.judge_service import JudgeService
 from tfcanary.run.trigger.auth import Authenticator, NoAuthentication, TokenFile
 from tfcanary.run.web.bounded_requests import OK, THREADS, UNAVAILABLE, HttpAnswer, Stopped, in_turn, read_body, respond, respond_to_error
-from tfcanary.run.web.bounded_server import LOOPBACK, bounded_server, listen, port_of
+from tfcanary.run.web.bounded_server import LOOPBACK, ListeningServer, bounded_server, listen
 
 if TYPE_CHECKING:
-    import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
@@ -45,30 +43,18 @@ class LookingThread(threading.Thread):
 
 
 @dataclass(slots=True)
-class JudgeServer:
-    """A server that has its port but does not serve yet; `run` serves until a signal ends the process, or until `stop`."""
+class JudgeServer(ListeningServer):
+    """The server with the thread that looks while it serves."""
 
-    server: uvicorn.Server
-    listening: socket.socket
     looking: LookingThread
-
-    @property
-    def port(self) -> int:
-        """The port on which the server listens."""
-        return port_of(self.listening)
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`. The state of the watch is in its storage already."""
         self.looking.start()
         try:
-            with self.listening:
-                self.server.run(sockets=[self.listening])
+            ListeningServer.run(self)
         finally:
             self.looking.stop()
-
-    def stop(self) -> None:
-        """Ask the server to end; it may be called by another thread, and does not wait."""
-        self.server.should_exit = True
 
 
 def authenticator(address: str, token_file: str) -> Authenticator:

@@ -85,7 +85,7 @@ class JudgeService:
         """Answer a measurement of Argo Rollouts' Web provider; `release` names the rollout. 200 brings an answer, whichever it is."""
         if denied := self._denied(authorization):
             return denied
-        return self._told(query.get("release", ""), lambda _: True)
+        return self._answer_about(query.get("release", ""), lambda _: True)
 
     def flagger(self, hook: str, authorization: str, body: bytes) -> HttpAnswer:
         """Answer a Flagger webhook of the type `hook`: 200 where the answer to its question is yes, 409 where it is no.
@@ -101,7 +101,7 @@ class JudgeService:
         token = (payload.get("metadata") or {}).get("token", "")
         if denied := self._denied(authorization or f"Bearer {token}"):
             return denied
-        return self._told(payload["checksum"], HOOKS[hook])
+        return self._answer_about(payload["checksum"], HOOKS[hook])
 
     def _denied(self, authorization: str) -> HttpAnswer | None:
         try:
@@ -113,7 +113,7 @@ class JudgeService:
             return HttpAnswer(UNAVAILABLE, {"error": str(error)})
         return None
 
-    def _told(self, release: str, is_yes: Callable[[Opinion], bool]) -> HttpAnswer:
+    def _answer_about(self, release: str, is_yes: Callable[[Opinion], bool]) -> HttpAnswer:
         try:
             check_release(release)
         except Refused as error:

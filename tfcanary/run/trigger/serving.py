@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,10 +15,10 @@ from tfcanary.run.trigger.responses import Service
 from tfcanary.run.trigger.settings import Settings, check_address
 from tfcanary.run.trigger.trigger_metrics import Counts
 from tfcanary.run.trigger.versions import Completeness
-from tfcanary.run.web.bounded_server import bounded_server, listen, port_of
+from tfcanary.run.web.bounded_server import ListeningServer, bounded_server, listen
 
 if TYPE_CHECKING:
-    import uvicorn
+    pass
 
 LAST = 30.0
 """Seconds that submissions have to end when the server is stopped: a claim without a submission costs a candidate."""
@@ -28,31 +27,19 @@ log = logging.getLogger("tfcanary.run.trigger")
 
 
 @dataclass(slots=True)
-class Trigger:
-    """A server that has its port but does not serve yet; `run` serves until a signal ends the process, or until `stop`."""
+class Trigger(ListeningServer):
+    """The server with the dispatchers of its models, which work while it serves."""
 
-    server: uvicorn.Server
-    listening: socket.socket
     dispatchers: tuple[DispatcherThread, ...]
-
-    @property
-    def port(self) -> int:
-        """The port on which the server listens."""
-        return port_of(self.listening)
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`; returns when all work that had begun has ended or is out of time."""
         for one in self.dispatchers:
             one.start()
         try:
-            with self.listening:
-                self.server.run(sockets=[self.listening])
+            ListeningServer.run(self)
         finally:
             finish(self.dispatchers)
-
-    def stop(self) -> None:
-        """Ask the server to end; it may be called by another thread, and does not wait."""
-        self.server.should_exit = True
 
 
 def finish(dispatchers: tuple[DispatcherThread, ...]) -> None:

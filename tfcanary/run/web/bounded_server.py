@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcanary.core.errors import Refused
@@ -34,9 +35,26 @@ def listen(address: str, port: int) -> socket.socket:
         raise Refused(f"{address}:{port}: cannot listen there ({error.strerror})") from error
 
 
-def port_of(listening: socket.socket) -> int:
-    """Return the port on which a socket listens."""
-    return int(listening.getsockname()[1])
+@dataclass(slots=True)
+class ListeningServer:
+    """A server that has its port but does not serve yet; `run` serves until a signal ends the process, or until `stop`."""
+
+    server: uvicorn.Server
+    listening: socket.socket
+
+    @property
+    def port(self) -> int:
+        """The port on which the server listens."""
+        return int(self.listening.getsockname()[1])
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or `stop`."""
+        with self.listening:
+            self.server.run(sockets=[self.listening])
+
+    def stop(self) -> None:
+        """Ask the server to end; it may be called by another thread, and does not wait."""
+        self.server.should_exit = True
 
 
 def bounded_server(app: Any, connections: int = CONNECTIONS) -> uvicorn.Server:
